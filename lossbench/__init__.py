@@ -1,0 +1,57 @@
+"""Choose, check, time and compare training losses for imbalanced classification.
+
+Names load on first use: `import lossbench` alone imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .errors import LossbenchError as LossbenchError
+    from .losses.arguments import debug as debug
+    from .losses.base import Loss as Loss
+    from .losses.weighted_sum import WeightedSum as WeightedSum
+    from .registry import create_loss as create_loss
+    from .registry import list_losses as list_losses
+    from .registry import loss_info as loss_info
+    from .registry import plugin_errors as plugin_errors
+    from .registry import register_loss as register_loss
+    from .spec import LossSpec as LossSpec
+    from .spec import Need as Need
+    from .spec import Trait as Trait
+    from .types import Batch as Batch
+    from .types import LossContext as LossContext
+    from .types import ModelOutput as ModelOutput
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "LossbenchError": "errors",
+    "debug": "losses.arguments",
+    "Loss": "losses.base",
+    "WeightedSum": "losses.weighted_sum",
+    "create_loss": "registry",
+    "list_losses": "registry",
+    "loss_info": "registry",
+    "plugin_errors": "registry",
+    "register_loss": "registry",
+    "LossSpec": "spec",
+    "Need": "spec",
+    "Trait": "spec",
+    "Batch": "types",
+    "LossContext": "types",
+    "ModelOutput": "types",
+}
+__all__ = sorted(_HOMES)  # noqa: PLE0605  # one table of names, not two
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lossbench' has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

@@ -1,0 +1,83 @@
+"""A table of labelled images, none of them decoded: what every data source is read into."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ..errors import DataError
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageTable:
+    """N labelled images of C classes.
+
+    Attributes:
+        name: what the user calls it, such as "csv:train.csv".
+        class_names: C names, in the order of the target numbers.
+        targets: (N,) int64 in [0, C).
+        sample_ids: N stable names, one a row (a path, or "train/17").
+        read: row -> RGB image; may be called from several threads and processes.
+        persons: (N,) the person on each image, where known; splits are then made by person.
+        paths: N files, for sources that are files.
+        mirror: whether a mirrored image keeps its label (faces do, digits don't).
+        subject: what one image shows, for messages: "a cropped face".
+        prepare: makes ready what reading needs; called once, before the first read.
+        details: whatever else the record should hold of the source.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    targets: Int64Array
+    sample_ids: Sequence[str]
+    read: Callable[[int], Image.Image]
+    persons: npt.NDArray[np.str_] | None = None
+    paths: Sequence[Path] | None = None
+    mirror: bool = True
+    subject: str = "an image like those of the training folder"
+    prepare: Callable[[], None] = lambda: None
+    details: dict[str, object] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rows = len(self.targets)
+        for field in ("sample_ids", "persons", "paths"):
+            column = getattr(self, field)
+            if column is not None and len(column) != rows:
+                raise DataError(f"{self.name}: {field} has {len(column)} rows, targets has {rows}")
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """C numbers of images, known without decoding any."""
+        return tuple(np.bincount(self.targets, minlength=len(self.class_names)).tolist())
+
+    def subset(self, rows: Int64Array) -> ImageTable:
+        """The table of these rows, in their order."""
+        read = self.read
+        return dataclasses.replace(
+            self,
+            targets=self.targets[rows],
+            sample_ids=[self.sample_ids[row] for row in rows],
+            read=lambda row: read(int(rows[row])),
+            persons=None if self.persons is None else self.persons[rows],
+            paths=None if self.paths is None else [self.paths[row] for row in rows],
+        )
+
+    def digest(self) -> str:
+        """SHA-256 over class names, sample ids and targets: which rows, not which pixels."""
+        digest = hashlib.sha256(json.dumps(self.class_names).encode())
+        digest.update(json.dumps(list(self.sample_ids)).encode())
+        digest.update(self.targets.astype("<i8").tobytes())
+        return digest.hexdigest()

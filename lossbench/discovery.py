@@ -1,0 +1,171 @@
+"""Losses of other distributions, found by their entry points and imported only when asked for.
+
+    [project.entry-points."lossbench.losses"]
+    my-loss = "my_package.my_loss:SPEC"          # a LossSpec
+
+    [project.entry-points."lossbench.origins"]
+    pml = "my_package.adapter:ORIGIN"            # names() -> list[str], spec(name) -> LossSpec
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, distributions, version
+from pathlib import Path
+from typing import Protocol
+
+from .errors import PluginError
+from .spec import LossSpec
+
+LOSSES, ORIGINS = "lossbench.losses", "lossbench.origins"
+
+
+class Origin(Protocol):
+    """A family of losses of another library, adapted one by one: the object of a `lossbench.origins` entry point."""
+
+    def names(self) -> list[str]: ...
+
+    def spec(self, name: str) -> LossSpec: ...
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point of an installed distribution, not imported yet."""
+
+    name: str
+    distribution: str
+    version: str
+    requires: tuple[str, ...]
+    entry_point: EntryPoint
+
+    @property
+    def where(self) -> str:
+        return f"{self.distribution} {self.version} ({self.entry_point.value})"
+
+    def load(self) -> object:
+        """Imports the object.
+
+        Raises:
+            PluginError: whatever went wrong, naming the distribution and what to do.
+        """
+        self._check_compatibility()
+        try:
+            return self.entry_point.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may also call sys.exit; it must not take the tool with it
+            reason = f"{type(error).__name__}: {error}"
+            raise PluginError(
+                f"{self.name!r} of {self.where} can't be imported: {reason}\n"
+                f"Mend or remove it: pip install -U {self.distribution}, or pip uninstall {self.distribution}"
+            ) from error
+
+    def load_spec(self) -> LossSpec:
+        """Imports the `LossSpec` of a `lossbench.losses` entry point.
+
+        Raises:
+            PluginError: also when the object is something else.
+        """
+        spec = self.load()
+        if not isinstance(spec, LossSpec):
+            raise PluginError(f"{self.name!r} of {self.where} must be a LossSpec, got {type(spec).__name__}")
+        if spec.name != self.name:
+            raise PluginError(f"{self.name!r} of {self.where} is registered under that name, but calls itself {spec.name!r}")
+        return spec
+
+    def load_origin(self) -> Origin:
+        """Imports the object of a `lossbench.origins` entry point.
+
+        Raises:
+            PluginError: also when the object has no `names` and `spec`.
+        """
+        origin = self.load()
+        if not (callable(getattr(origin, "names", None)) and callable(getattr(origin, "spec", None))):
+            raise PluginError(f"{self.name!r} of {self.where} must have names() and spec(name)")
+        return origin  # type: ignore[return-value]  # just checked by hand
+
+    def _check_compatibility(self) -> None:
+        from packaging.requirements import Requirement
+
+        here = version("lossbench")
+        for text in self.requires:
+            requirement = Requirement(text)
+            if requirement.name.lower() != "lossbench" or (requirement.marker and not requirement.marker.evaluate()):
+                continue
+            if not requirement.specifier.contains(here, prereleases=True):
+                raise PluginError(
+                    f"{self.name!r} of {self.where} needs lossbench{requirement.specifier}, this is {here}. "
+                    f"Install a version that fits: pip install -U lossbench {self.distribution}"
+                )
+
+
+@cache
+def plugins(group: str) -> tuple[Plugin, ...]:
+    """The entry points of a group over all distributions, each distribution once however often it is on the path."""
+    found: dict[tuple[str, str], Plugin] = {}
+    for distribution in distributions():
+        for entry_point in distribution.entry_points:
+            if entry_point.group == group:
+                name = _distribution_name(distribution)
+                found.setdefault(
+                    (name, entry_point.name),
+                    Plugin(
+                        entry_point.name,
+                        name,
+                        distribution.version,
+                        tuple(distribution.requires or ()),
+                        entry_point,
+                    ),
+                )
+    return tuple(sorted(found.values(), key=lambda plugin: (plugin.name, plugin.distribution)))
+
+
+def _distribution_name(distribution: Distribution) -> str:
+    return str(distribution.metadata["Name"]).replace("_", "-").lower()
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What an earlier load of a plugin found out."""
+
+    usable: bool
+    summary: str | None = None
+    reason: str | None = None
+
+
+def learned(plugin: Plugin) -> Learned | None:
+    """What is remembered of this version of a plugin, or None."""
+    try:
+        row = json.loads(_memory_file().read_text())[_memory_key(plugin)]
+        return Learned(bool(row["usable"]), row["summary"], row["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remember(plugin: Plugin, result: Learned) -> None:
+    """Keeps what was found out; a cache that can't be written is no reason to fail."""
+    file = _memory_file()
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            rows = json.loads(file.read_text())
+        except (OSError, ValueError):
+            rows = {}
+        rows[_memory_key(plugin)] = asdict(result)
+        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as beside:
+            json.dump(rows, beside, indent=1)
+        os.replace(beside.name, file)
+
+
+def _memory_file() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "lossbench" / "plugins.json"
+
+
+def _memory_key(plugin: Plugin) -> str:
+    return f"{plugin.distribution}=={plugin.version}:{plugin.name}"

@@ -1,0 +1,99 @@
+"""What can go wrong by a user's doing. Each message says what, where, what was expected and what to do.
+
+    LossbenchError
+    ├── UsageError            exit code 2
+    │   ├── FormulaError          a loss formula that can't be read or makes no objective
+    │   ├── UnknownLossError      no loss of that name, or several
+    │   ├── HyperparameterError   a value that a loss does not take
+    │   ├── ContextError          a task description that contradicts itself
+    │   ├── PluginError           a distribution whose loss can't be used
+    │   ├── ConfigError           an option that makes no sense here
+    │   ├── DataError             images, labels, manifests
+    │   └── ModelError            a backbone, weights or a run that can't be loaded
+    └── RunFailed             exit code 1: a run that started and could not end well
+        └── NonFiniteError        a loss or gradient that is NaN or infinite
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LossbenchError(Exception):
+    """Base of every error that lossbench raises on purpose."""
+
+    exit_code = 2
+
+
+class UsageError(LossbenchError, ValueError):
+    """The input was wrong; nothing was done."""
+
+
+class FormulaError(UsageError):
+    """A loss formula that can't be read or makes no objective."""
+
+
+class UnknownLossError(UsageError):
+    """No loss of that name, or more than one."""
+
+
+class HyperparameterError(UsageError):
+    """A hyper-parameter that a loss does not take, or a value outside its range."""
+
+
+class ContextError(UsageError):
+    """A task description that contradicts itself."""
+
+
+class PluginError(UsageError):
+    """An installed distribution whose loss can't be used."""
+
+
+class ConfigError(UsageError):
+    """An option, or a combination of options, that makes no sense here."""
+
+
+class DataError(UsageError):
+    """Images, labels or manifests that can't be used as they are."""
+
+
+class ModelError(UsageError):
+    """A backbone, weights or an earlier run that can't be loaded."""
+
+
+class RunFailed(LossbenchError):
+    """A run that started and could not end well."""
+
+    exit_code = 1
+
+
+class NonFiniteError(RunFailed):
+    """A loss or gradient that is NaN or infinite."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence that offers the nearest known names, or lists them all.
+
+    Example:
+        >>> did_you_mean("centre", ["center", "softmax"])
+        "Did you mean 'center'?"
+    """
+    known = sorted(known)
+    if close := difflib.get_close_matches(name, known, n=3, cutoff=0.6):
+        return f"Did you mean {' or '.join(map(repr, close))}?"
+    return f"Known: {', '.join(known) or 'none'}."
+
+
+def listed(items: Iterable[object], limit: int = 10) -> str:
+    """Items one a line, cut after `limit` with a count of the rest.
+
+    Example:
+        >>> print(listed(["a.jpg", "b.jpg", "c.jpg"], limit=2))
+          a.jpg
+          b.jpg
+          … and 1 more
+    """
+    rows = [str(item) for item in items]
+    more = [f"… and {len(rows) - limit} more"] if len(rows) > limit else []
+    return "\n".join(f"  {row}" for row in rows[:limit] + more)

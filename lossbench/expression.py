@@ -1,0 +1,205 @@
+"""The formula language: `weighted-softmax + 0.5*center(alpha=0.1)`.
+
+    formula = term {"+" term}
+    term    = [number "*"] call
+    call    = name ["(" [argument {"," argument}] ")"]
+    argument = name "=" value
+    value   = number | "text" | 'text' | true | false | none | word
+
+Formulas are parsed, never evaluated, and don't nest, so that no input can run code or exhaust the stack.
+Coefficients are finite and positive; there is no minus between terms.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NoReturn
+
+from .errors import FormulaError
+
+Value = bool | int | float | str | None
+
+MAX_LENGTH = 10_000
+_TOKEN = re.compile(
+    r"""\s*(?:
+        (?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
+      | (?P<name>[A-Za-z_][\w.]*(?:-\w+)*(?:/[A-Za-z_]\w*(?:-\w+)*)?)
+      | (?P<text>"[^"\\\n]*"|'[^'\\\n]*')
+      | (?P<symbol>[-+*(),=])
+    )""",
+    re.VERBOSE | re.ASCII,
+)
+_WORDS: Mapping[str, Value] = MappingProxyType(
+    {"true": True, "True": True, "false": False, "False": False, "none": None, "None": None}
+)
+
+
+@dataclass(frozen=True)
+class Term:
+    """`coefficient * name(arguments)`; a coefficient of None was not written and means one."""
+
+    name: str
+    arguments: Mapping[str, Value] = field(default_factory=dict)
+    coefficient: float | None = None
+
+    def __str__(self) -> str:
+        coefficient = "" if self.coefficient is None else f"{repr(self.coefficient).removesuffix('.0')}*"
+        arguments = ", ".join(f"{name}={_written(value)}" for name, value in self.arguments.items())
+        return f"{coefficient}{self.name}" + (f"({arguments})" if arguments else "")
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A sum of terms; `str(formula)` parses back to the same formula."""
+
+    terms: tuple[Term, ...]
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.terms))
+
+
+def parse_formula(text: str) -> Formula:
+    """Reads a formula.
+
+    Raises:
+        FormulaError: pointing at the first place that can't be read.
+
+    Example:
+        >>> formula = parse_formula("softmax + 3e-3*center(alpha=0.5)")
+        >>> formula.terms[1]
+        Term(name='center', arguments={'alpha': 0.5}, coefficient=0.003)
+        >>> str(formula)
+        'softmax + 0.003*center(alpha=0.5)'
+    """
+    return Formula(_Reader(text).formula())
+
+
+def parse_call(text: str) -> tuple[str, dict[str, Value]]:
+    """Reads one call without a coefficient, such as a data source with its dials.
+
+    Raises:
+        FormulaError: pointing at the first place that can't be read.
+
+    Example:
+        >>> parse_call("synthetic(imbalance=100)")
+        ('synthetic', {'imbalance': 100})
+    """
+    term = _Reader(text).only_call()
+    return term.name, dict(term.arguments)
+
+
+def _written(value: Value) -> str:
+    if isinstance(value, str):
+        return f'"{value}"' if '"' not in value else f"'{value}'"
+    return {True: "true", False: "false", None: "none"}[value] if value is None or isinstance(value, bool) else repr(value)
+
+
+class _Reader:
+    """One pass over the tokens, with the position kept for messages."""
+
+    def __init__(self, text: str) -> None:
+        if len(text) > MAX_LENGTH:
+            raise FormulaError(f"a formula has at most {MAX_LENGTH} characters, got {len(text)}")
+        self.text = text
+        self.tokens = self._tokens()
+        self._advance()
+
+    def formula(self) -> tuple[Term, ...]:
+        terms = [self._term()]
+        while self.kind != "end":
+            if self.token.startswith("+") and self.kind == "number":  # "a +0.1*b": the sign belongs to the sum
+                self.token = self.token[1:]
+            elif not self._take("+"):
+                self._fail("expected '+' or the end")
+            terms.append(self._term())
+        return tuple(terms)
+
+    def only_call(self) -> Term:
+        term = self._call(None)
+        if self.kind != "end":
+            self._fail("expected the end")
+        return term
+
+    def _term(self) -> Term:
+        if self.kind != "number":
+            return self._call(None)
+        coefficient = float(self.token)
+        if not (math.isfinite(coefficient) and coefficient > 0):
+            self._fail("a coefficient is finite and positive")
+        self._advance()
+        if not self._take("*"):
+            self._fail("expected '*' after the coefficient")
+        return self._call(coefficient)
+
+    def _call(self, coefficient: float | None) -> Term:
+        name = self._name("the name of a loss")
+        arguments: dict[str, Value] = {}
+        if self._take("("):
+            while not self._take(")"):
+                if arguments and not self._take(","):
+                    self._fail("expected ',' or ')'")
+                argument = self._name("the name of a hyper-parameter")
+                if argument in arguments:
+                    self._fail(f"{argument!r} is given twice")
+                if not self._take("="):
+                    self._fail(f"expected '=' and a value after {argument!r}")
+                arguments[argument] = self._value()
+        return Term(name, arguments, coefficient)
+
+    def _name(self, what: str) -> str:
+        if self.kind != "name":
+            self._fail(f"expected {what}")
+        name = self.token
+        self._advance()
+        return name
+
+    def _value(self) -> Value:
+        token, kind = self.token, self.kind
+        if kind == "number":
+            value: Value = int(token) if re.fullmatch(r"[+-]?\d+", token) and len(token) < 20 else float(token)
+            if not math.isfinite(float(token)):
+                self._fail("a value is finite")
+        elif kind == "text":
+            value = token[1:-1]
+        elif kind == "name":
+            value = _WORDS.get(token, token)
+        else:
+            self._fail("expected a value")
+        self._advance()
+        return value
+
+    def _take(self, symbol: str) -> bool:
+        if self.kind == "symbol" and self.token == symbol:
+            self._advance()
+            return True
+        return False
+
+    def _advance(self) -> None:
+        self.kind, self.token, self.position = next(self.tokens)
+
+    def _tokens(self) -> Iterator[tuple[str, str, int]]:
+        position, end = 0, len(self.text.rstrip())
+        while position < end:
+            match = _TOKEN.match(self.text, position)
+            if match is None or match.lastgroup is None:
+                start = position + len(self.text[position:]) - len(self.text[position:].lstrip())
+                self.kind, self.token, self.position = "unreadable", self.text[start], start
+                self._fail("can't be read here")
+            yield match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)
+            position = match.end()
+        while True:
+            yield "end", "", end
+
+    def _fail(self, problem: str) -> NoReturn:
+        here = max(0, self.position - 30)
+        shown = self.text[here : self.position + 30].replace("\n", " ")
+        found = "the end" if self.kind == "end" else repr(self.token)
+        raise FormulaError(
+            f"{problem}, found {found} at character {self.position + 1} of the formula\n"
+            f"  {shown}\n  {' ' * (self.position - here)}^\n"
+            "A formula is a sum of losses, such as: softmax + 0.1*center(alpha=0.5)"
+        )

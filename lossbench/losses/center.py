@@ -1,0 +1,100 @@
+"""Center loss: squared distance of an embedding to the moving center of its class.
+
+For embeddings x_i in R^D, targets y_i and centers c,
+
+    L   = 1/B sum_i 1/2 |x_i - c_{y_i}|^2
+    c_j <- c_j - alpha sum_{i: y_i = j} (c_j - x_i) / (1 + n_j)        n_j samples of class j in the step
+
+The published objective adds it to softmax with a coefficient. Two things differ between implementations: many sum
+over the batch, which makes their coefficient B times smaller than ours; and many start centers at random, where ours
+start at the class mean of the first batch that holds the class (until then the class contributes nothing).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..ops.class_statistics import class_statistics, start_or_move, started
+from ..spec import LossSpec, Need, Trait
+from ..types import LossContext, ModelOutput
+from .arguments import check_target_range, matrix, number
+from .base import Loss
+
+
+def center(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Tensor:
+    """Per-sample half squared distance to the own center; zero for a class that has not started.
+
+    Args:
+        embeddings: (B, D).
+        targets: (B,) class numbers in [0, C).
+        centers: (C, D); a row of NaN marks a class that has not started.
+
+    Returns:
+        (B,) losses in squared embedding units.
+
+    Example:
+        >>> center(torch.tensor([[3.0, 4.0]]), torch.tensor([0]), torch.zeros(1, 2))
+        tensor([12.5000])
+    """
+    has_center = started(centers).index_select(0, targets).unsqueeze(1)
+    # 0 * x and not 0: a NaN in a row must surface even before its class has a center.
+    difference = torch.where(has_center, embeddings - centers.index_select(0, targets), 0 * embeddings)
+    return difference.square().sum(dim=1) / 2
+
+
+class CenterLoss(Loss):
+    """Mean of `center` over the batch, with centers that follow their classes.
+
+    Args:
+        context: supplies the number of classes and the embedding size.
+        alpha: how far centers move towards their samples each step, in (0, 1].
+    """
+
+    traits = frozenset(
+        {
+            Trait.SAMPLEWISE,
+            Trait.SHARDABLE,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
+            Trait.TRANSLATION_INVARIANT,
+            Trait.ROTATION_INVARIANT,
+            Trait.ABSENT_CLASS_STATE_FIXED,
+        }
+    )
+    centers: Tensor
+
+    def __init__(self, context: LossContext, *, alpha: float = 0.5) -> None:
+        super().__init__()
+        self.num_classes, self.embedding_dim = context.num_classes, context.embedding_dim
+        self.alpha = number("alpha", alpha, above=0, maximum=1)
+        self.register_buffer("centers", torch.full((context.num_classes, context.embedding_dim), torch.nan))
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
+        try:
+            return center(embeddings, targets.long(), self.centers).sum() / max(len(targets), 1)
+        except IndexError:
+            check_target_range(targets, self.num_classes)
+            raise
+
+    @torch.no_grad()
+    def update_state(self, output: ModelOutput, targets: Tensor) -> None:
+        statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
+        share = (self.alpha * statistics.count / (1 + statistics.count)).unsqueeze(1)
+        moved = self.centers - share * (self.centers - statistics.mean)
+        self.centers.copy_(start_or_move(self.centers, moved, statistics))
+
+
+SPEC = LossSpec(
+    name="center",
+    factory=CenterLoss,
+    summary="Squared distance of an embedding to the moving center of its class.",
+    reference="Wen et al., A Discriminative Feature Learning Approach for Deep Face Recognition, ECCV 2016",
+    needs=frozenset({Need.EMBEDDINGS}),
+    traits=CenterLoss.traits,
+    auxiliary=True,
+    joint="softmax + 0.003*center",
+    state_axes={"centers": ("class", "embedding")},
+    variants=({"alpha": 0.1},),
+)

@@ -1,0 +1,68 @@
+"""Class weights from class counts.
+
+    w_c = s n_c^-power,   s such that the training set's mean weight, sum_c n_c w_c / N, is 1
+
+power = 1 gives N / (C n_c), "balanced"; 0 gives 1; 0.5 is the common compromise. N_min / n_c and N_max / n_c in the
+literature are these weights up to a constant. The constant matters: it scales the objective against weight decay and
+other terms, and with a mean of 1 the learning rate of plain softmax stays right.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ContextError
+from ..types import LossContext
+from .arguments import number
+
+
+def class_weights(class_counts: tuple[int, ...], power: float = 1.0) -> Tensor:
+    """Weights of a training-set mean of 1.
+
+    Args:
+        class_counts: C positive numbers of training images.
+        power: 0 weighs all images equally, 1 all classes.
+
+    Returns:
+        (C,) float64 weights.
+
+    Example:
+        >>> class_weights((900, 90, 10))
+        tensor([ 0.3704,  3.7037, 33.3333], dtype=torch.float64)
+    """
+    counts = torch.tensor(class_counts, dtype=torch.float64)
+    raw = counts**-power
+    return raw * (counts.sum() / (raw * counts).sum())
+
+
+class ClassWeights(nn.Module):
+    """The weights of a task's classes, held in float32 for training and computed in float64 where that is asked for.
+
+    Args:
+        context: supplies the class counts.
+        power: of `class_weights`.
+
+    Raises:
+        ContextError: naming the classes without a training image.
+    """
+
+    weight: Tensor
+
+    def __init__(self, context: LossContext, power: float) -> None:
+        super().__init__()
+        empty = [context.class_label(c) for c, count in enumerate(context.class_counts) if count == 0]
+        if empty:
+            raise ContextError(
+                f"class weights need a training image of every class, there is none of {', '.join(empty)}; "
+                "drop the class, add images, or use a loss without class weights"
+            )
+        self.class_counts, self.power = context.class_counts, number("power", power, minimum=0)
+        # Derived from the context, therefore no part of the saved state.
+        self.register_buffer("weight", class_weights(self.class_counts, self.power).float(), persistent=False)
+
+    def forward(self, dtype: torch.dtype) -> Tensor:
+        """(C,) weights in `dtype`; float64 is exact even after the buffer was rounded to float32."""
+        if dtype is torch.float64:
+            return class_weights(self.class_counts, self.power).to(self.weight.device)
+        return self.weight.to(dtype)

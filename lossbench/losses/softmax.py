@@ -1,0 +1,84 @@
+"""Softmax: cross-entropy of the softmax of the logits.
+
+For logits z_i in R^C and targets y_i,
+
+    L = 1/B sum_i (logsumexp(z_i) - z_{i, y_i})          [nats]
+
+An empty batch gives a zero connected to the graph. There is no ignored label: -100 is an error.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..spec import LossSpec, Need, Trait
+from ..types import LossContext, ModelOutput
+from .arguments import check_target_range, matrix
+from .base import Loss
+
+# cross_entropy drops rows of one label; a label that can't occur turns that off.
+NEVER_A_LABEL = -sys.maxsize
+
+
+def softmax(logits: Tensor, targets: Tensor) -> Tensor:
+    """Per-sample softmax cross-entropy.
+
+    Args:
+        logits: (B, C) unnormalised log-probabilities.
+        targets: (B,) class numbers in [0, C).
+
+    Returns:
+        (B,) losses in nats.
+
+    Example:
+        >>> import torch
+        >>> softmax(torch.zeros(1, 2), torch.tensor([1]))
+        tensor([0.6931])
+    """
+    return F.cross_entropy(logits, targets, reduction="none", ignore_index=NEVER_A_LABEL)
+
+
+class SoftmaxLoss(Loss):
+    """Mean of `softmax` over the batch.
+
+    Args:
+        context: supplies the number of classes.
+    """
+
+    traits = frozenset(
+        {
+            Trait.SAMPLEWISE,
+            Trait.SHARDABLE,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
+            Trait.SHIFT_INVARIANT,
+            Trait.MONOTONE,
+            Trait.CONVEX,
+            Trait.ZERO_AT_SEPARATION,
+        }
+    )
+
+    def __init__(self, context: LossContext) -> None:
+        super().__init__()
+        self.num_classes = context.num_classes
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        logits = matrix("logits", output.logits, targets, self.num_classes, self.num_classes)
+        try:
+            return softmax(logits, targets.long()).sum() / max(len(targets), 1)
+        except IndexError:
+            check_target_range(targets, self.num_classes)
+            raise
+
+
+SPEC = LossSpec(
+    name="softmax",
+    factory=SoftmaxLoss,
+    summary="Softmax cross-entropy.",
+    reference="-",
+    needs=frozenset({Need.LOGITS}),
+    traits=SoftmaxLoss.traits,
+)

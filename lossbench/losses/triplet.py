@@ -1,0 +1,137 @@
+"""Triplet loss: same-class pairs should be nearer than other-class pairs by a margin.
+
+For embeddings x_i in R^D, on the unit sphere if `normalize`, and every anchor a, positive p != a of its class and
+negative n of another class,
+
+    hinge = max(0, d(x_a, x_p) - d(x_a, x_n) + margin)         d squared or euclidean distance
+
+    mining = "all"        every triplet of the batch
+             "semihard"   those with d_ap < d_an < d_ap + margin
+             "hard"       for each anchor, its farthest positive with its nearest negative
+
+`average="active"` divides the sum by the number of hinges above zero, `"all"` by the number of triplets that the
+mining kept. Without a triplet the loss is a zero connected to the graph. The derivative of a hinge at 0, and of a
+distance at 0, is 0. `mining="all", distance="euclidean", normalize=True, average="active"` is
+pytorch-metric-learning's `TripletMarginLoss`.
+
+A row's value depends on the other rows of the batch: several processes see only the triplets within their own rows.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..ops.triplets import distances, every_triplet, hardest_triplets, unit_vectors
+from ..spec import LossSpec, Need, Trait
+from ..types import LossContext, ModelOutput
+from .arguments import check_target_range, choice, flag, matrix, number, values_are_readable
+from .base import Loss
+
+
+def triplet(
+    embeddings: Tensor,
+    targets: Tensor,
+    *,
+    margin: float = 0.2,
+    mining: str = "all",
+    distance: str = "squared",
+    normalize: bool = True,
+    average: str = "active",
+) -> Tensor:
+    """Mean hinge over the triplets of a batch.
+
+    Args:
+        embeddings: (B, D).
+        targets: (B,) class numbers.
+        margin: in units of the distance.
+        mining: "all", "semihard" or "hard".
+        distance: "squared" or "euclidean".
+        normalize: whether to put the rows on the unit sphere first.
+        average: "active" or "all".
+
+    Returns:
+        () loss in units of the distance.
+
+    Example:
+        >>> import torch
+        >>> x = torch.tensor([[0.0], [1.0], [1.0]])
+        >>> triplet(x, torch.tensor([0, 0, 1]), normalize=False, average="all")
+        tensor(0.7000)
+    """
+    if not len(targets):
+        return embeddings.sum()
+    rows = unit_vectors(embeddings) if normalize else embeddings
+    between = distances(rows, squared=distance == "squared")
+    if mining == "hard":
+        hinges = hardest_triplets(between, targets, margin)
+    else:
+        hinges = every_triplet(between, targets, margin, semihard=mining == "semihard")
+    return hinges.total / (hinges.active if average == "active" else hinges.kept).clamp(min=1)
+
+
+class TripletLoss(Loss):
+    """`triplet` on the embeddings.
+
+    Args:
+        context: supplies the number of classes and the embedding size.
+        margin: in units of the distance, at least 0.
+        mining: "all", "semihard" or "hard".
+        distance: "squared" or "euclidean".
+        normalize: whether to put the embeddings on the unit sphere first.
+        average: "active" divides by the hinges above zero, "all" by the triplets kept.
+    """
+
+    traits = frozenset({Trait.BATCH_COUPLED, Trait.ROTATION_INVARIANT, Trait.LABEL_EQUALITY})
+
+    def __init__(
+        self,
+        context: LossContext,
+        *,
+        margin: float = 0.2,
+        mining: str = "all",
+        distance: str = "squared",
+        normalize: bool = True,
+        average: str = "active",
+    ) -> None:
+        super().__init__()
+        self.num_classes, self.embedding_dim = context.num_classes, context.embedding_dim
+        self.margin = number("margin", margin, minimum=0)
+        self.mining = choice("mining", mining, ("all", "semihard", "hard"))
+        self.distance = choice("distance", distance, ("squared", "euclidean"))
+        self.normalize = flag("normalize", normalize)
+        self.average = choice("average", average, ("active", "all"))
+        symmetry = Trait.SCALE_INVARIANT if self.normalize else Trait.TRANSLATION_INVARIANT
+        self.traits = TripletLoss.traits | {symmetry}
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
+        if values_are_readable(targets):  # nothing below would notice a label outside the range
+            check_target_range(targets, self.num_classes)
+        return triplet(
+            embeddings,
+            targets,
+            margin=self.margin,
+            mining=self.mining,
+            distance=self.distance,
+            normalize=self.normalize,
+            average=self.average,
+        )
+
+
+SPEC = LossSpec(
+    name="triplet",
+    factory=TripletLoss,
+    summary="Hinge on the distances of same-class and other-class pairs.",
+    reference="Schroff et al., FaceNet: A Unified Embedding for Face Recognition and Clustering, CVPR 2015",
+    needs=frozenset({Need.EMBEDDINGS}),
+    traits=TripletLoss.traits,
+    auxiliary=True,
+    joint="softmax + 1*triplet",
+    variants=(
+        {"mining": "semihard"},
+        {"mining": "hard"},
+        {"distance": "euclidean"},
+        {"normalize": False},
+        {"average": "all"},
+    ),
+)

@@ -1,0 +1,94 @@
+"""Weighted softmax: cross-entropy with one weight per class.
+
+For logits z_i in R^C, targets y_i and class weights w (see `class_weights`),
+
+    L = 1/B sum_i w_{y_i} (logsumexp(z_i) - z_{i, y_i})          [nats]
+
+`average="dataset"` divides by B, as above: the batch estimates the training set's weighted mean, and the mean over
+equal shards is the value of the whole. `average="batch"` divides by sum_i w_{y_i} instead, as
+`torch.nn.CrossEntropyLoss(weight=w)` does: bounded when one rare sample meets a small batch, but a different
+objective, which depends on how a batch is cut into shards.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..spec import LossSpec, Need, Trait
+from ..types import LossContext, ModelOutput
+from .arguments import check_target_range, choice, matrix
+from .base import Loss
+from .class_weights import ClassWeights
+from .softmax import NEVER_A_LABEL
+
+
+def weighted_softmax(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
+    """Per-sample weighted cross-entropy.
+
+    Args:
+        logits: (B, C) unnormalised log-probabilities.
+        targets: (B,) class numbers in [0, C).
+        weight: (C,) non-negative class weights.
+
+    Returns:
+        (B,) losses in nats.
+
+    Example:
+        >>> import torch
+        >>> weighted_softmax(torch.zeros(1, 2), torch.tensor([1]), torch.tensor([1.0, 3.0]))
+        tensor([2.0794])
+    """
+    return F.cross_entropy(logits, targets, weight=weight, reduction="none", ignore_index=NEVER_A_LABEL)
+
+
+class WeightedSoftmaxLoss(Loss):
+    """Mean of `weighted_softmax` with inverse-frequency weights.
+
+    Args:
+        context: supplies the class counts.
+        power: 0 gives plain softmax, 1 weighs all classes equally.
+        average: "dataset" divides by the batch size, "batch" by the batch's own weights.
+    """
+
+    traits = frozenset(
+        {
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
+            Trait.SHIFT_INVARIANT,
+            Trait.MONOTONE,
+            Trait.CONVEX,
+            Trait.ZERO_AT_SEPARATION,
+        }
+    )
+
+    def __init__(self, context: LossContext, *, power: float = 1.0, average: str = "dataset") -> None:
+        super().__init__()
+        self.num_classes = context.num_classes
+        self.average = choice("average", average, ("dataset", "batch"))
+        self.class_weights = ClassWeights(context, power)
+        if self.average == "dataset":
+            self.traits = WeightedSoftmaxLoss.traits | {Trait.SAMPLEWISE, Trait.SHARDABLE}
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        logits = matrix("logits", output.logits, targets, self.num_classes, self.num_classes)
+        weight, targets = self.class_weights(logits.dtype), targets.long()
+        try:
+            total = weighted_softmax(logits, targets, weight).sum()
+        except IndexError:
+            check_target_range(targets, self.num_classes)
+            raise
+        if self.average == "dataset" or not len(targets):
+            return total / max(len(targets), 1)
+        return total / weight.index_select(0, targets).sum()
+
+
+SPEC = LossSpec(
+    name="weighted-softmax",
+    factory=WeightedSoftmaxLoss,
+    summary="Softmax cross-entropy with inverse-frequency class weights.",
+    reference="Mollahosseini et al., AffectNet, IEEE Transactions on Affective Computing 2017, weighted-loss",
+    needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
+    traits=WeightedSoftmaxLoss.traits,
+    variants=({"power": 0.5}, {"average": "batch"}),
+)

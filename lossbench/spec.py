@@ -1,0 +1,103 @@
+"""What a loss declares of itself: its name, what it reads, what holds for it, what may be set."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from .errors import HyperparameterError, did_you_mean
+
+if TYPE_CHECKING:
+    from .losses.base import Loss
+
+_KEBAB_CASE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class Need(StrEnum):
+    """What a loss reads. The harness provides it, and the laws generate it."""
+
+    LOGITS = "logits"
+    EMBEDDINGS = "embeddings"
+    CLASS_COUNTS = "class-counts"
+    COSINE_LOGITS = "cosine-logits"  # logits are cosines: the model gets a head without bias on unit vectors
+
+
+class Trait(StrEnum):
+    """What holds for an instance of a loss. A law applies where its trait is declared."""
+
+    SAMPLEWISE = "samplewise"  # the value of a batch is the mean of its rows' values
+    BATCH_COUPLED = "batch-coupled"  # the value of a row depends on the other rows
+    SHARDABLE = "shardable"  # the mean over equal shards is the value of the whole, so DDP changes nothing
+    TWICE_DIFFERENTIABLE = "twice-differentiable"
+    VMAP = "vmap"  # torch.func.vmap over batches works
+    SHIFT_INVARIANT = "shift-invariant"  # adding a number to all logits of a row changes nothing
+    TRANSLATION_INVARIANT = "translation-invariant"  # moving embeddings and state together changes nothing
+    ROTATION_INVARIANT = "rotation-invariant"  # so does rotating both
+    SCALE_INVARIANT = "scale-invariant"  # so does multiplying the embeddings by a positive number
+    LABEL_EQUALITY = "label-equality"  # only which labels are equal matters, not which they are
+    MONOTONE = "monotone"  # a larger true logit never costs more
+    CONVEX = "convex"  # in the logits
+    ZERO_AT_SEPARATION = "zero-at-separation"  # perfect separation drives the value to zero
+    ABSENT_CLASS_STATE_FIXED = "absent-class-state-fixed"  # state of classes not in the batch has no influence
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSpec:
+    """One entry of the registry.
+
+    Attributes:
+        name: kebab-case registry name.
+        factory: `factory(context, **hyperparameters) -> Loss`; its signature is the list of hyper-parameters.
+        summary: one line.
+        reference: paper and place, or "-".
+        needs: what the loss reads.
+        traits: what holds for every configuration; an instance may have more.
+        auxiliary: whether it is only a term beside a loss on the logits.
+        joint: the published objective of an auxiliary loss, such as "softmax + 0.003*center".
+        state_axes: names of the axes of its state, such as {"centers": ("class", "embedding")}.
+        variants: hyper-parameters, beside the defaults, that the laws also judge.
+    """
+
+    name: str
+    factory: Callable[..., Loss]
+    summary: str
+    reference: str
+    needs: frozenset[Need]
+    traits: frozenset[Trait] = frozenset()
+    auxiliary: bool = False
+    joint: str | None = None
+    state_axes: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    variants: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        # An adapted loss, "pml/CircleLoss", keeps the spelling of its library.
+        if "/" not in self.name and not _KEBAB_CASE.fullmatch(self.name):
+            raise ValueError(f"a loss name is kebab-case, such as 'my-loss', got {self.name!r}")
+        if self.auxiliary and self.joint is None:
+            raise ValueError(f"{self.name}: an auxiliary loss states its joint objective, as 'softmax + 1*{self.name}'")
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """Name -> default, read from the factory's signature (`inspect.Parameter.empty`: must be given)."""
+        parameters = list(inspect.signature(self.factory).parameters.values())[1:]  # the first is the context
+        return {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
+
+    def check_hyperparameters(self, given: Mapping[str, Any]) -> None:
+        """Refuses names that the factory does not take, and names that it must be given.
+
+        Raises:
+            HyperparameterError: naming the loss, the name, and what it takes.
+        """
+        known = self.hyperparameters
+        for name in given:
+            if name not in known:
+                takes = did_you_mean(name, known) if known else "It takes none."
+                raise HyperparameterError(f"{self.name} has no hyper-parameter {name!r}. {takes}")
+        for name, default in known.items():
+            if default is inspect.Parameter.empty and name not in given:
+                raise HyperparameterError(f"{self.name} needs a value for {name!r}, as in {self.name}({name}=…)")

@@ -1,0 +1,87 @@
+"""The three things that flow between data, model and loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import ContextError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ModelOutput(NamedTuple):
+    """What a model gives for a batch: everything that a loss may read.
+
+    Attributes:
+        embeddings: (B, D) input of the classifier head.
+        logits: (B, C) output of the classifier head.
+        extras: named tensors beyond these, such as feature maps or a second view.
+    """
+
+    embeddings: Tensor
+    logits: Tensor
+    extras: Mapping[str, Tensor] = MappingProxyType({})
+
+
+class Batch(NamedTuple):
+    """One batch of labelled images.
+
+    Attributes:
+        images: (B, 3, H, W) uint8 in RGB; the model normalises them.
+        targets: (B,) int64 in [0, C).
+        index: (B,) int64 row in the data set.
+    """
+
+    images: Tensor
+    targets: Tensor
+    index: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossContext:
+    """What a loss may know of the task before it sees a batch.
+
+    Attributes:
+        num_classes: C, at least 2.
+        embedding_dim: D, at least 1.
+        class_counts: C training images per class, as the sampler draws them.
+        class_names: C names, or empty.
+        seed: for losses that draw their initial parameters.
+
+    Raises:
+        ContextError: sizes that don't fit each other.
+
+    Example:
+        >>> LossContext(num_classes=2, embedding_dim=4, class_counts=(90, 10)).class_label(1)
+        'class 1'
+    """
+
+    num_classes: int
+    embedding_dim: int
+    class_counts: tuple[int, ...]
+    class_names: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_classes < 2:
+            raise ContextError(f"num_classes must be at least 2, got {self.num_classes}")
+        if self.embedding_dim < 1:
+            raise ContextError(f"embedding_dim must be at least 1, got {self.embedding_dim}")
+        if len(self.class_counts) != self.num_classes:
+            raise ContextError(
+                f"class_counts must hold one count for each of the {self.num_classes} classes, got {len(self.class_counts)}"
+            )
+        if self.class_names and len(self.class_names) != self.num_classes:
+            raise ContextError(
+                f"class_names must be empty or hold {self.num_classes} names, got {len(self.class_names)}"
+            )
+        if min(self.class_counts) < 0:
+            raise ContextError(f"class_counts must not be negative, got {min(self.class_counts)}")
+
+    def class_label(self, index: int) -> str:
+        """The name of a class for messages, or its number when there are no names."""
+        return repr(self.class_names[index]) if self.class_names else f"class {index}"
