@@ -82,7 +82,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     if close := difflib.get_close_matches(name, known, n=3, cutoff=0.6):
         return f"Did you mean {' or '.join(map(repr, close))}?"
-    return f"Known: {', '.join(known) or 'none'}."
+    shown = ", ".join(known[:20]) + (f", … ({len(known)} in all)" if len(known) > 20 else "")
+    return f"Known: {shown or 'none'}."
 
 
 def listed(items: Iterable[object], limit: int = 10) -> str:

@@ -1,0 +1,23 @@
+"""The command line. Each command parses, calls one library function, and renders; torch is imported inside."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point of `lossbench`: a user's mistake becomes one message and an exit code, never a traceback."""
+    from rich.console import Console
+
+    from ..errors import LossbenchError
+    from .app import app
+
+    try:
+        app()
+    except LossbenchError as error:
+        # Not parsed as markup: messages quote what users wrote.
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        sys.exit(130)

@@ -1,0 +1,36 @@
+"""The commands by name."""
+
+from __future__ import annotations
+
+import typer
+
+from . import doctor, info, predict, run
+
+app = typer.Typer(
+    name="lossbench",
+    help="Choose, check, time and compare training losses for imbalanced classification.\n\n"
+    "Start with: lossbench run --loss weighted-cluster",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("run")(run.run)
+app.command("list")(info.list_)
+app.command("info")(info.info)
+app.command("predict")(predict.predict)
+app.command("doctor")(doctor.doctor)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from .. import __version__
+
+        typer.echo(f"lossbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lossbench(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", callback=_version, is_eager=True),
+) -> None:
+    pass

@@ -1,0 +1,82 @@
+"""`lossbench list` and `lossbench info`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+
+def list_(
+    load: Annotated[bool, Option("--load", help="Import plugins and say which are usable.")] = False,
+    json_: Annotated[bool, Option("--json", help="An array of objects.")] = False,
+) -> None:
+    """List the losses: built-in and installed by other distributions."""
+    from ..registry import loss_entries
+
+    rows = loss_entries(load=load)
+    if json_:
+        typer.echo(json.dumps([asdict(row) for row in rows], indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "status", "origin", "summary"):
+        table.add_column(heading, no_wrap=heading == "name")
+    for row in rows:
+        said = row.summary or "(not loaded yet: lossbench list --load)"
+        if row.reason:
+            said = row.reason
+        table.add_row(Text(row.name), row.status, Text(f"{row.origin} {row.version}".strip()), Text(said))
+    Console().print(table)
+
+
+def info(
+    name: Annotated[str, Argument(help="A loss, as `lossbench list` names it.")],
+    json_: Annotated[bool, Option("--json", help="One object.")] = False,
+) -> None:
+    """Show a loss: formula, reference, needs, hyper-parameters, origin."""
+    from ..registry import loss_entries, loss_info
+
+    spec = loss_info(name)
+    entry = next((e for e in loss_entries() if e.name in (name, spec.name)), None)
+    defaults = spec.hyperparameters
+    module = inspect.getmodule(spec.factory)
+    content: dict[str, Any] = {
+        "name": name,
+        "summary": spec.summary,
+        "formula": inspect.cleandoc((module.__doc__ if module else None) or ""),
+        "reference": spec.reference,
+        "needs": sorted(spec.needs),
+        "traits": sorted(spec.traits),
+        "hyperparameters": {k: None if v is inspect.Parameter.empty else v for k, v in defaults.items()},
+        "required": [k for k, v in defaults.items() if v is inspect.Parameter.empty],
+        "auxiliary": spec.auxiliary,
+        "joint": spec.joint,
+        "origin": f"{entry.origin} {entry.version}".strip() if entry else None,
+        "status": entry.status if entry else None,
+    }
+    if json_:
+        typer.echo(json.dumps(content, indent=1))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    lines = Text.assemble((f"{name}\n", "bold"), f"{content['formula']}\n\n")
+    given = ", ".join(f"{k}={'(required)' if k in content['required'] else repr(v)}" for k, v in content["hyperparameters"].items())
+    for title, value in (
+        ("hyper-parameters", given or "none"),
+        ("needs", ", ".join(content["needs"])),
+        ("traits", ", ".join(content["traits"])),
+        ("trained as", spec.joint or name),
+        ("reference", spec.reference),
+        ("origin", content["origin"]),
+    ):
+        lines.append(f"{title:<18}", style="bold").append(f"{value}\n")
+    Console().print(lines)

@@ -1,0 +1,38 @@
+"""`lossbench predict`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+
+def predict(
+    run: Annotated[Path, Argument(help="Directory of a finished run.")],
+    images: Annotated[list[Path], Argument(help="Image files, like those the run was trained on.")],
+    json_: Annotated[bool, Option("--json", help="An array of objects.")] = False,
+) -> None:
+    """Class probabilities of images under a trained run."""
+    from ..harness.predict import predict_images
+
+    prediction = predict_images(run, images)
+    if json_:
+        typer.echo(json.dumps(prediction.rows(), indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    Console(stderr=True).print(Text(f"This run expects {prediction.subject}, {prediction.image_size} px or larger."))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("image")
+    table.add_column("class", style="bold")
+    for name in prediction.class_names:
+        table.add_column(Text(name), justify="right")
+    for row in prediction.rows():
+        probabilities = [f"{p:.3f}" for p in row["probabilities"].values()]
+        table.add_row(Text(row["image"]), Text(row["class"]), *probabilities)
+    Console().print(table)

@@ -1,0 +1,67 @@
+"""How a run is watched: a live bar on a terminal, a line an epoch elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+
+class RichReporter:
+    """Draws a run's progress. Of several processes only the first one speaks."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
+        self.progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self.epochs = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def message(self, text: str) -> None:
+        self.console.print(Text(text), soft_wrap=True)
+
+    def warning(self, text: str) -> None:
+        self.console.print(Text("warning: ", style="yellow") + Text(text), soft_wrap=True)
+
+    def begin(self, epochs: int, steps: int) -> None:
+        self.epochs = epochs
+        if self.console.is_terminal:
+            self.task = self.progress.add_task("training", total=steps)
+            self.progress.start()
+
+    def step(self, epoch: int) -> None:
+        if self.console.is_terminal:
+            self.progress.update(self.task, advance=1, description=f"epoch {epoch + 1}/{self.epochs}")
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        parts = [f"epoch {row['epoch'] + 1:>3}/{self.epochs}", f"loss {row['loss']:.4f}"]
+        for name, ratio in row["gradient_ratio"].items():
+            parts.append(f"{name}: value {_short(row['terms'][name])}, gradient ratio {_short(ratio)}")
+        if (score := row.get("selection_balanced_accuracy")) is not None:
+            parts.append(f"selection balanced accuracy {score:.3f}")
+        parts.append(f"{row['images_per_second']:.0f} images/s")
+        self.console.print(Text("  ".join(parts)), soft_wrap=True)
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"

@@ -1,0 +1,123 @@
+"""`lossbench run`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import Option
+
+from ..errors import ConfigError, did_you_mean
+
+_DATA, _MODEL, _TRAINING, _MACHINE = "Data", "Model", "Training", "Machine"
+
+
+def read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Makes the values of a TOML file the defaults of the options, so that a flag overrides them."""
+    if path is None:
+        return None
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"--config {path} can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config {path} is no valid TOML: {error}") from error
+    known = {str(p.name): p for p in context.command.params if p.name not in ("config", "out", "json_", "help")}
+    defaults = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise ConfigError(f"--config {path}: there is no option {key!r}. {did_you_mean(name, known)}")
+        if isinstance(value, dict | list):
+            raise ConfigError(f"--config {path}: {key} must be one value, got {value!r}")
+        defaults[name] = value
+    context.default_map = defaults
+    return path
+
+
+def run(
+    loss: Annotated[str, Option(help='A loss or formula: weighted-cluster, "softmax + 0.1*center(alpha=0.5)".')],
+    data: Annotated[
+        str, Option(help="synthetic, digits, csv:PATH or folder:PATH.", rich_help_panel=_DATA)
+    ] = "synthetic",
+    val: Annotated[str | None, Option(help="Evaluation manifest or folder.", rich_help_panel=_DATA)] = None,
+    label: Annotated[str, Option(help="Label column of a manifest.", rich_help_panel=_DATA)] = "label",
+    sampler: Annotated[str, Option(help="natural, balanced or sqrt.", rich_help_panel=_DATA)] = "natural",
+    image_size: Annotated[int | None, Option(help="Side of the images in pixels.", rich_help_panel=_DATA)] = None,
+    cache: Annotated[bool, Option("--cache", help="Keep decoded images in memory.", rich_help_panel=_DATA)] = False,
+    skip_unreadable: Annotated[
+        bool, Option("--skip-unreadable", help="Leave out unreadable images and list them.", rich_help_panel=_DATA)
+    ] = False,
+    allow_missing_classes: Annotated[
+        bool,
+        Option("--allow-missing-classes", help="Evaluate without some of the classes.", rich_help_panel=_DATA),
+    ] = False,
+    model: Annotated[str, Option(help="senet-tiny or any timm name.", rich_help_panel=_MODEL)] = "senet-tiny",
+    weights: Annotated[str, Option(help="none or imagenet.", rich_help_panel=_MODEL)] = "none",
+    epochs: Annotated[int | None, Option(help="Passes over the training images.", rich_help_panel=_TRAINING)] = None,
+    batch_size: Annotated[
+        int | None, Option(help="Images a step, over all processes.", rich_help_panel=_TRAINING)
+    ] = None,
+    micro_batches: Annotated[
+        int, Option(help="Parts a process cuts its share of a step into, to save memory.", rich_help_panel=_TRAINING)
+    ] = 1,
+    lr: Annotated[float | None, Option(help="Peak learning rate.", rich_help_panel=_TRAINING)] = None,
+    optimizer: Annotated[str, Option(help="adamw or sgd.", rich_help_panel=_TRAINING)] = "adamw",
+    weight_decay: Annotated[float, Option(help="Of the model's weights.", rich_help_panel=_TRAINING)] = 0.05,
+    warmup_epochs: Annotated[float, Option(help="Linear warm-up.", rich_help_panel=_TRAINING)] = 1.0,
+    select: Annotated[
+        bool,
+        Option("--select", help="Keep the epoch that a tenth of training likes best.", rich_help_panel=_TRAINING),
+    ] = False,
+    seed: Annotated[int, Option(help="Of order, augmentation, model and loss.", rich_help_panel=_TRAINING)] = 0,
+    device: Annotated[str, Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_MACHINE)] = "auto",
+    precision: Annotated[str, Option(help="fp32, bf16, fp16 or fp64.", rich_help_panel=_MACHINE)] = "fp32",
+    workers: Annotated[int, Option(help="Processes that decode images.", rich_help_panel=_MACHINE)] = 0,
+    compile_: Annotated[
+        bool, Option("--compile", help="Compile the training step.", rich_help_panel=_MACHINE)
+    ] = False,
+    sync_bn: Annotated[
+        bool, Option("--sync-bn", help="Batch statistics over all processes (CUDA).", rich_help_panel=_MACHINE)
+    ] = False,
+    config: Annotated[
+        Path | None, Option(help="TOML file with options; flags override it.", is_eager=True, callback=read_config)
+    ] = None,
+    out: Annotated[Path | None, Option(help="Directory of the record; default: a fresh one under runs/.")] = None,
+    json_: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Train a model under a loss, evaluate it once, and write the record.
+
+    lossbench run --loss weighted-cluster
+
+    lossbench run --loss "softmax + 0.1*center" --data csv:faces/train.csv --val faces/val.csv
+    """
+    from .progress import RichReporter
+
+    with RichReporter() as reporter:
+        options: dict[str, Any] = {
+            "loss": loss, "data": data, "val": val, "label": label, "sampler": sampler, "image_size": image_size,
+            "cache": cache, "skip_unreadable": skip_unreadable, "allow_missing_classes": allow_missing_classes,
+            "model": model, "weights": weights, "epochs": epochs, "batch_size": batch_size,
+            "micro_batches": micro_batches, "lr": lr, "optimizer": optimizer, "weight_decay": weight_decay,
+            "warmup_epochs": warmup_epochs, "select": select, "seed": seed, "device": device,
+            "precision": precision, "workers": workers, "compile": compile_, "sync_bn": sync_bn,
+        }  # fmt: skip
+        from ..harness.config import RunConfig
+
+        checked = RunConfig(**options)
+        from ..harness.run import run as run_task
+
+        content = run_task(checked, out, reporter)
+    if not content.get("metrics"):
+        return  # one of several processes: the first one speaks
+    if json_:
+        typer.echo(json.dumps(content))
+        return
+    from rich.console import Console
+
+    from ..report.summary import run_summary
+
+    Console().print(run_summary(content))

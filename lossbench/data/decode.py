@@ -1,0 +1,139 @@
+"""The one place where image files are opened: whatever Pillow reads becomes 8-bit RGB, upright, or one clear error."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import DataError
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+    | {".jp2", ".j2k"}
+)
+# A closed list: Pillow's EPS reader would start Ghostscript on whatever a file named .jpg contains.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
+# Pillow's own limit: a header of a few bytes can ask for any amount of memory.
+MAX_PIXELS = 89_478_485
+
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\x00", b"MM\x00*")
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode(source: str | os.PathLike[str] | bytes) -> Image.Image:
+    """An image file, or its bytes, as an RGB image (H, W, 3 uint8) with its EXIF rotation applied.
+
+    Grey is repeated over the channels and 16-bit grey is scaled by 255/65535. Transparency is composited on white:
+    the colours stored under transparent pixels are arbitrary, and white is what viewers and pages show there. Of an
+    animation, the first frame counts.
+
+    Raises:
+        DataError: naming the file and what is wrong: no such file, zero bytes, truncated, not an image, damaged, more
+            than `MAX_PIXELS` pixels, or pixel values of unknown scale.
+
+    Example:
+        >>> file = io.BytesIO()
+        >>> Image.new("LA", (3, 2), (0, 0)).save(file, "PNG")
+        >>> image = decode(file.getvalue())
+        >>> image.mode, image.size, image.getpixel((0, 0))
+        ('RGB', (3, 2), (255, 255, 255))
+    """
+    try:
+        if isinstance(source, bytes):
+            return _decode(io.BytesIO(source), len(source))
+        with _open(source) as file:
+            return _decode(file, os.fstat(file.fileno()).st_size)
+    except _Unreadable as error:
+        name = f"an image of {len(source)} bytes" if isinstance(source, bytes) else os.fspath(source)
+        raise DataError(f"{name}: {error}; replace or remove it, or pass --skip-unreadable") from error.__cause__
+
+
+def why_unreadable(path: Path) -> str | None:
+    """What is wrong with an image file, found by decoding all of it; None when nothing is."""
+    try:
+        with _open(path) as file:
+            _decode(file, os.fstat(file.fileno()).st_size)
+    except _Unreadable as error:
+        return str(error)
+    return None
+
+
+class _Unreadable(Exception):
+    """The reason alone; its callers know which file it is about."""
+
+
+def _open(path: str | os.PathLike[str]) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except FileNotFoundError as error:
+        raise _Unreadable("no such file") from error
+    except OSError as error:
+        raise _Unreadable((error.strerror or str(error)).lower()) from error
+    except ValueError as error:  # a NUL in the name
+        raise _Unreadable("not a file name") from error
+
+
+def _decode(file: BinaryIO, size: int) -> Image.Image:
+    if size == 0:
+        raise _Unreadable("zero bytes")
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise _Unreadable(_too_large(f"{width} x {height} pixels"))
+            image.load()
+            orientation = _orientation(image)  # read now: the TIFF reader turns the image while loading
+            upright = _UPRIGHT.get(orientation)
+            rgb = _rgb(image)
+            return rgb if upright is None else rgb.transpose(upright)
+    except (_Unreadable, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        file.seek(0)
+        known = file.read(8).startswith(_SIGNATURES)
+        raise _Unreadable("truncated or damaged in its header" if known else "not an image") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _Unreadable(_too_large("its header asks for too many pixels")) from error
+    except Exception as error:  # readers of damaged files fail in every way there is
+        cut = isinstance(error, EOFError | struct.error) or "truncat" in str(error).lower()
+        raise _Unreadable("truncated" if cut else f"damaged ({error})") from error
+
+
+def _too_large(what: str) -> str:
+    return f"{what}; at most {MAX_PIXELS} are decoded"
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a damaged tag is no reason to lose the image
+        return 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        levels = np.asarray(image).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise _Unreadable("32-bit pixels of unknown scale; save it with 8 or 16 bits")
+        return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise _Unreadable("floating-point pixels of unknown scale; save it with 8 or 16 bits")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,151 @@
+"""From a table to batches, as pure functions of (seed, epoch, row): the same whatever the workers or the processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from ..types import Batch
+from .sampling import Sampler, epoch_order
+from .table import ImageTable, Int64Array
+
+Key = tuple[int, int]  # epoch, row
+_SMALLEST_CROP = 0.8  # of the short side
+
+
+class ImageBatches(Dataset[Batch]):
+    """Batches of square images; asked for by lists of (epoch, row).
+
+    Args:
+        table: what to read.
+        image_size: side of the square images, in pixels.
+        augment_seed: None for the central square; else crops (and mirrors, where the table allows it).
+        cache: whether to keep decoded images in memory.
+    """
+
+    def __init__(self, table: ImageTable, image_size: int, *, augment_seed: int | None, cache: bool = False) -> None:
+        self.table, self.image_size, self.augment_seed = table, image_size, augment_seed
+        self.decoded = [table.read(row) for row in range(len(table))] if cache else None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitems__(self, keys: list[Key]) -> Batch:
+        images = np.stack([self.image(epoch, row) for epoch, row in keys])
+        rows = np.array([row for _, row in keys], dtype=np.int64)
+        return Batch(
+            torch.from_numpy(images).permute(0, 3, 1, 2),
+            torch.from_numpy(self.table.targets[rows]),
+            torch.from_numpy(rows),
+        )
+
+    def __getitem__(self, key: Key) -> Batch:
+        return self.__getitems__([key])
+
+    def image(self, epoch: int, row: int) -> npt.NDArray[np.uint8]:
+        """(S, S, 3) pixels of a row as it is seen in an epoch."""
+        image = self.table.read(row) if self.decoded is None else self.decoded[row]
+        if self.augment_seed is None:
+            return square(image, self.image_size)
+        draws = np.random.default_rng((self.augment_seed, epoch, row)).random(4)
+        pixels = square(
+            image,
+            self.image_size,
+            share=_SMALLEST_CROP + (1 - _SMALLEST_CROP) * float(draws[0]),
+            across=float(draws[1]),
+            down=float(draws[2]),
+        )
+        return pixels[:, ::-1].copy() if self.table.mirror and draws[3] < 0.5 else pixels
+
+
+def square(
+    image: Image.Image, size: int, *, share: float = 1.0, across: float = 0.5, down: float = 0.5
+) -> npt.NDArray[np.uint8]:
+    """A square window of an image, scaled to (size, size, 3).
+
+    Args:
+        image: RGB.
+        size: side of the result in pixels.
+        share: side of the window as a share of the image's short side.
+        across: position of the window from left (0) to right (1).
+        down: position of the window from top (0) to bottom (1).
+    """
+    width, height = image.size
+    side = share * min(width, height)
+    left, top = across * (width - side), down * (height - side)
+    box = (left, top, left + side, top + side)
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+
+
+class EpochBatches:
+    """The global batches of an epoch, and of each the part of one process.
+
+    Set `epoch` before iterating. Each batch is cut into as many nearly equal parts as there are processes; where a
+    part would be empty, it holds the batch's first row, to be given no weight.
+
+    Args:
+        table: the training split.
+        batch_size: rows of a whole step.
+        seed: of the order.
+        sampler: how rows are drawn.
+        rank: of this process.
+        processes: how many there are.
+    """
+
+    def __init__(
+        self, table: ImageTable, batch_size: int, *, seed: int, sampler: Sampler, rank: int = 0, processes: int = 1
+    ) -> None:
+        self.table, self.batch_size, self.seed, self.sampler = table, batch_size, seed, sampler
+        self.rank, self.processes, self.epoch = rank, processes, 0
+
+    def __len__(self) -> int:
+        return -(-len(self.table) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        for rows in self.global_batches():
+            part = np.array_split(rows, self.processes)[self.rank]
+            yield [(self.epoch, int(row)) for row in (part if len(part) else rows[:1])]
+
+    def global_batches(self) -> list[Int64Array]:
+        """The epoch's batches as rows, the last one possibly smaller."""
+        order = epoch_order(self.table, self.sampler, self.seed, self.epoch)
+        return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+
+    def sizes(self, global_rows: int) -> list[int]:
+        """How a batch of so many rows is shared among the processes."""
+        return [len(part) for part in np.array_split(np.empty(global_rows), self.processes)]
+
+
+def evaluation_batches(rows: int, batch_size: int, rank: int, processes: int) -> list[list[Key]]:
+    """The part of one process of an evaluation split: every row once, over all processes."""
+    own = np.array_split(np.arange(rows), processes)[rank]
+    return [[(0, int(row)) for row in own[start : start + batch_size]] for start in range(0, len(own), batch_size)]
+
+
+def loader(dataset: ImageBatches, batches: Any, *, workers: int, pin_memory: bool) -> DataLoader[Batch]:
+    """A loader over lists of keys; workers stay alive between epochs.
+
+    Args:
+        dataset: what to read from.
+        batches: an iterable of lists of keys, read anew each epoch.
+        workers: processes that decode; 0 decodes in this one.
+        pin_memory: for an accelerator.
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=_as_is,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+    )
+
+
+def _as_is(batch: Batch) -> Batch:
+    return batch

@@ -1,0 +1,209 @@
+"""Manifests: labelled files, listed and checked, none of them opened."""
+
+from __future__ import annotations
+
+import csv
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataError, did_you_mean, listed
+
+# How the two splits may be called, in a `split` column and as subfolders.
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SHOWN = 50  # offending rows in one message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """N labelled image files.
+
+    Attributes:
+        path: the csv file or the folder that was read.
+        ids: N paths as the manifest writes them, unique.
+        files: N files, as absolute paths.
+        labels: N label names, none empty.
+        splits: N of "train", "val", "test", where given.
+        persons: N persons, where given.
+        notes: what a user should be told, such as files that were ignored.
+    """
+
+    path: Path
+    ids: Sequence[str]
+    files: Sequence[Path]
+    labels: Sequence[str]
+    splits: Sequence[str] | None = None
+    persons: Sequence[str] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def of_split(self, split: str) -> Manifest:
+        """The rows of one split, in their order."""
+        rows = [row for row, name in enumerate(self.splits or ()) if name == split]
+        return Manifest(
+            path=self.path,
+            ids=[self.ids[row] for row in rows],
+            files=[self.files[row] for row in rows],
+            labels=[self.labels[row] for row in rows],
+            persons=None if self.persons is None else [self.persons[row] for row in rows],
+            notes=self.notes,
+        )
+
+
+def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label") -> Manifest:
+    """Reads a csv file with columns `path`, `label` and optionally `split` and `person` (or `group`).
+
+    Paths are relative to the manifest and stay within its folder. Files are looked up, not decoded.
+
+    Raises:
+        DataError: no such manifest, not csv, columns missing; or a list of all rows that can't be used: empty label or
+            person, a path that is missing, leaves the folder or occurs twice, a split of another name. Row 1 is the
+            header.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "a.png").write_bytes(b"not decoded here")
+        >>> _ = (folder / "my.csv").write_text("path,label\\na.png,cat\\n")
+        >>> read_csv_manifest(folder / "my.csv").labels
+        ['cat']
+    """
+    path = Path(path)
+    rows = _records(path)
+    header = [name.strip() for name in next(rows, [])]
+    columns = _columns(path, header, label_column)
+    place, label_at, split_at = columns["path"], columns[label_column], columns.get("split")
+    person_at = columns.get("person", columns.get("group"))
+
+    ids, files, labels, splits, persons = [], [], [], [], []
+    locate = _Files(path.parent).locate
+    problems: list[str] = []
+    first_row: dict[str, int] = {}
+    unknown_splits: Counter[str] = Counter()
+    for number, cells in enumerate(rows, start=2):
+        if not cells:  # a blank line
+            continue
+        if len(cells) != len(header):
+            problems.append(f"row {number}: {len(cells)} fields where the header has {len(header)}")
+            continue
+        name, label = cells[place], cells[label_at].strip()
+        try:
+            file = locate(name)
+        except ValueError as error:
+            problems.append(f"row {number}: {name!r}: {error}")
+            continue
+        if (earlier := first_row.setdefault(file, number)) != number:
+            problems.append(f"row {number}: {name!r}: the same file as in row {earlier}")
+        if not label:
+            problems.append(f"row {number}: {name!r}: empty {label_column!r}")
+        if split_at is not None:
+            written = cells[split_at].strip()
+            splits.append(SPLIT_NAMES.get(written.lower(), ""))
+            if not splits[-1]:
+                unknown_splits[written] += 1
+        if person_at is not None:
+            persons.append(cells[person_at].strip())
+            if not persons[-1]:
+                problems.append(f"row {number}: {name!r}: empty {header[person_at]!r}; every image needs one, or none")
+        ids.append(name)
+        files.append(Path(file))
+        labels.append(label)
+
+    if unknown_splits:
+        problems += [
+            f"split {name!r} in {count} row(s): not one of {', '.join(SPLIT_NAMES)}"
+            for name, count in unknown_splits.items()
+        ]
+    if problems:
+        raise DataError(
+            f"{path}: {len(problems)} problem(s) in its rows (paths are relative to {path.parent}):\n"
+            f"{listed(problems, limit=_SHOWN)}\nCorrect or remove these rows."
+        )
+    if not files:
+        raise DataError(f"{path}: no rows below the header; expected one row an image")
+    return Manifest(
+        path=path,
+        ids=ids,
+        files=files,
+        labels=labels,
+        splits=None if split_at is None else splits,
+        persons=None if person_at is None else persons,
+    )
+
+
+def _records(path: Path) -> Iterator[list[str]]:
+    if os.path.isdir(path):
+        inside = path / "train.csv"
+        form = f"csv:{inside}" if inside.is_file() else f"folder:{path}"
+        raise DataError(f"{path}: a folder, expected a csv file. Did you mean {form!r}?")
+    line = 0
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            for cells in reader:
+                line = reader.line_num
+                yield cells
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such manifest; expected a csv file with columns path,label") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    except csv.Error as error:
+        raise DataError(f"{path}: not csv after line {line}: {error}; correct its quotes") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise DataError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _columns(path: Path, header: list[str], label_column: str) -> dict[str, int]:
+    """Column name -> position; the wanted ones are there."""
+    if not any(header):
+        raise DataError(f"{path}: empty; expected a header with the columns path,{label_column}")
+    found = f"columns found: {', '.join(header)}, wanted: path, {label_column}"
+    if repeated := [name for name, count in Counter(header).items() if count > 1 and name]:
+        raise DataError(f"{path}: column {repeated[0]!r} occurs more than once; {found}")
+    for column in ("path", label_column):
+        if column not in header:
+            separator = next((mark for mark in (";", "\t") if len(header) == 1 and mark in header[0]), None)
+            hint = f"Fields are separated by commas, not {separator!r}." if separator else did_you_mean(column, header)
+            option = " --label COLUMN names another label column." if column == label_column else ""
+            raise DataError(f"{path}: no column {column!r}; {found}. {hint}{option}")
+    return {name: position for position, name in enumerate(header)}
+
+
+class _Files:
+    """Finds files below a folder. Resolving every path is slow, so that only folders are resolved, once each."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.path.realpath(root)
+        self._folders: dict[str, str] = {}
+
+    def locate(self, name: str) -> str:
+        """The resolved path of an existing file within the root; a ValueError says what is wrong."""
+        if not name:
+            raise ValueError("empty path")
+        head, tail = os.path.split(name)
+        try:
+            folder = self._folders.get(head)
+            if folder is None:
+                folder = self._folders[head] = self._within(os.path.join(self._root, head))
+            file = os.path.join(folder, tail)
+            mode = os.lstat(file).st_mode
+            if stat.S_ISLNK(mode):
+                file = self._within(file)
+                mode = os.stat(file).st_mode
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+            raise ValueError("no such file" if missing else (error.strerror or str(error)).lower()) from None
+        if not stat.S_ISREG(mode):
+            raise ValueError("not a file")
+        return file
+
+    def _within(self, path: str) -> str:
+        real = os.path.realpath(path)
+        if real != self._root and not real.startswith(os.path.join(self._root, "")):
+            raise ValueError(f"leaves the manifest's folder (it is {real}); put the images below the manifest")
+        return real

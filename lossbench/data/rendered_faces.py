@@ -1,0 +1,201 @@
+"""The embedded data set "synthetic": rendered faces of eight expressions, as imbalanced as AffectNet.
+
+Nothing is read from disk or network. An image is a pure function of (data seed, split, row) and the dials, so that a
+result on this data can be repeated anywhere. The data seed is not the seed of a run: runs with other seeds see the
+same images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from ..errors import DataError
+from .face_parameters import (
+    CLASS_NAMES,
+    TEST,
+    TEST_LABELS,
+    TRAIN,
+    TRAIN_LABELS,
+    Draws,
+    Int64Array,
+    captures,
+    expressions,
+    identities,
+    persons_of,
+)
+from .face_renderer import UInt8Array, render
+from .table import ImageTable
+
+# Training images of AffectNet (Mollahosseini et al. 2017), in the order of CLASS_NAMES.
+AFFECTNET_COUNTS = (74874, 134415, 25459, 14090, 6378, 3803, 24882, 3750)
+_CHUNK = 64  # images drawn at a time: what they need stays within a core's cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderedFaces:
+    """The dials of the rendered faces.
+
+    Attributes:
+        images: training images, at least one a class.
+        test_images_per_class: the test split is balanced.
+        imbalance: largest over smallest class in training; None for AffectNet's proportions (35.8). Other numbers
+            stretch or compress those proportions on the log scale; 1 is balanced.
+        overlap: 0 to 1, how far contempt is moved toward neutral and happiness, fear toward surprise, disgust toward
+            anger; it also widens the variation of every expression.
+        label_noise: the share of training images that show another expression than their label says, in [0, 1).
+            Class counts are those of the labels and don't change. The test split has none.
+        data_seed: chooses another data set of the same kind. Not the seed of a run.
+        size: height and width in pixels.
+
+    Raises:
+        DataError: for a dial outside its range.
+
+    Example:
+        >>> RenderedFaces(images=1000, imbalance=10).imbalance
+        10
+    """
+
+    images: int = 4000
+    test_images_per_class: int = 200
+    imbalance: float | None = None
+    overlap: float = 0.35
+    label_noise: float = 0.05
+    data_seed: int = 0
+    size: int = 48
+
+    def __post_init__(self) -> None:
+        classes = len(CLASS_NAMES)
+        _require(self.images >= classes, "images", f"at least {classes}, one a class", self.images)
+        _require(self.test_images_per_class >= 1, "test_images_per_class", "at least 1", self.test_images_per_class)
+        if self.imbalance is not None:
+            _require(1 <= self.imbalance < float("inf"), "imbalance", "at least 1 and finite", self.imbalance)
+        _require(0 <= self.overlap <= 1, "overlap", "between 0 and 1", self.overlap)
+        _require(0 <= self.label_noise < 1, "label_noise", "at least 0 and below 1", self.label_noise)
+        _require(0 <= self.data_seed < 2**63, "data_seed", "at least 0 and below 2**63", self.data_seed)
+        _require(16 <= self.size <= 512, "size", "between 16 and 512 pixels", self.size)
+
+    def class_counts(self) -> tuple[int, ...]:
+        """8 numbers of training images, which sum to `images`, each at least 1.
+
+        Example:
+            >>> RenderedFaces().class_counts()
+            (1041, 1869, 354, 196, 89, 53, 346, 52)
+        """
+        affectnet = np.array(AFFECTNET_COUNTS, dtype=np.float64)
+        if self.imbalance is None:
+            share = affectnet
+        else:
+            spread = np.log(affectnet / affectnet.min())
+            share = np.exp(spread * (np.log(self.imbalance) / spread.max()))
+        exact = share / share.sum() * self.images
+        counts = np.floor(exact).astype(np.int64)
+        largest_remainder = np.argsort(counts - exact, kind="stable")
+        counts[largest_remainder[: self.images - int(counts.sum())]] += 1
+        while counts.min() < 1:
+            counts[counts.argmax()] -= 1
+            counts[counts.argmin()] += 1
+        return tuple(counts.tolist())
+
+
+def open_rendered_faces(dials: RenderedFaces) -> tuple[ImageTable, ImageTable]:
+    """The training and the test table; nothing is drawn before `prepare` or `read`.
+
+    Both tables know targets and persons; no person is in both. `prepare` draws all rows of its table into one
+    (n, size, size, 3) uint8 array, once; `read` draws a single row when that was not done, with the same pixels.
+
+    Example:
+        >>> train, test = open_rendered_faces(RenderedFaces(images=100, test_images_per_class=2))
+        >>> len(train), len(test), train.sample_ids[0], test.read(3).size
+        (100, 16, 'train/0', (48, 48))
+    """
+    counts = dials.class_counts()
+    targets = _shuffled(np.repeat(np.arange(len(counts)), counts), dials.data_seed, TRAIN_LABELS)
+    balanced = np.repeat(np.arange(len(counts)), dials.test_images_per_class)
+    return (
+        _table(dials, "train", TRAIN, targets, _depicted(dials, targets)),
+        _table(dials, "test", TEST, *[_shuffled(balanced, dials.data_seed, TEST_LABELS)] * 2),
+    )
+
+
+def draw_faces(
+    dials: RenderedFaces, split: int, rows: Int64Array, depicted: Int64Array, intensity: float | None = None
+) -> UInt8Array:
+    """These rows of a split as (n, size, size, 3) uint8, each with its depicted class (n,)."""
+    persons = persons_of(dials.data_seed, split, rows)
+    return render(
+        expressions(dials.data_seed, split, rows, depicted, overlap=dials.overlap, intensity=intensity),
+        identities(dials.data_seed, persons),
+        captures(dials.data_seed, split, rows),
+        dials.size,
+    )
+
+
+class _Drawn:
+    """The images of one split, drawn one by one until `prepare` draws all."""
+
+    def __init__(self, dials: RenderedFaces, split: int, depicted: Int64Array) -> None:
+        self._dials, self._split, self._depicted = dials, split, depicted
+        self._pixels: UInt8Array | None = None
+
+    def prepare(self) -> None:
+        if self._pixels is None:
+            rows, size = len(self._depicted), self._dials.size
+            pixels = np.empty((rows, size, size, 3), dtype=np.uint8)
+            for start in range(0, rows, _CHUNK):
+                chunk = np.arange(start, min(start + _CHUNK, rows))
+                pixels[chunk] = draw_faces(self._dials, self._split, chunk, self._depicted[chunk])
+            self._pixels = pixels
+
+    def read(self, row: int) -> Image.Image:
+        if self._pixels is not None:
+            return Image.fromarray(self._pixels[row])
+        rows = np.arange(len(self._depicted))[[row]]
+        return Image.fromarray(draw_faces(self._dials, self._split, rows, self._depicted[rows])[0])
+
+
+def _table(dials: RenderedFaces, name: str, split: int, targets: Int64Array, depicted: Int64Array) -> ImageTable:
+    drawn = _Drawn(dials, split, depicted)
+    persons = persons_of(dials.data_seed, split, np.arange(len(targets)))
+    return ImageTable(
+        name="synthetic",
+        class_names=CLASS_NAMES,
+        targets=targets,
+        sample_ids=[f"{name}/{row}" for row in range(len(targets))],
+        read=drawn.read,
+        persons=np.array([f"identity-{person}" for person in persons.tolist()]),
+        mirror=True,
+        subject="a cropped face",
+        prepare=drawn.prepare,
+        details=dataclasses.asdict(dials),
+    )
+
+
+def _shuffled(labels: Int64Array, data_seed: int, space: int) -> Int64Array:
+    order = np.argsort(Draws(data_seed, space, np.arange(len(labels))).bits(), kind="stable")
+    return labels[order]
+
+
+def _depicted(dials: RenderedFaces, targets: Int64Array) -> Int64Array:
+    """(n,) the class each training image shows: its label, or for some another, the frequent ones more often.
+
+    It is the image that departs and not the label, so that class counts stay those of the dials and every label is
+    wrong with the same probability; flipped labels would bury the 52 images of contempt among hundreds of others.
+    """
+    draws = Draws(dials.data_seed, TRAIN_LABELS, np.arange(len(targets)))
+    draws.bits()  # the first stream ordered the labels
+    wrong = draws.uniform() < dials.label_noise
+    others = np.tile(np.bincount(targets, minlength=len(CLASS_NAMES)), (len(CLASS_NAMES), 1))
+    np.fill_diagonal(others, 0)
+    ends = np.cumsum(others, axis=1)[targets]
+    ball = (draws.uniform() * ends[:, -1]).astype(np.int64)
+    drawn = (ball[:, None] >= ends).sum(axis=1)
+    return np.where(wrong, drawn, targets)
+
+
+def _require(holds: bool, dial: str, rule: str, value: object) -> None:
+    if not holds:
+        raise DataError(f"synthetic: {dial} must be {rule}; it is {value!r}")

@@ -1,0 +1,179 @@
+"""Carving a split out of a table, and checking that two splits belong together."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError, listed
+from .table import ImageTable, Int64Array
+
+_SHOWN = 20  # files in one message
+
+
+def carve(table: ImageTable, fraction: float, seed: int, min_images: int = 10) -> tuple[Int64Array, Int64Array]:
+    """Divides the rows of a table into a larger part to train on and a smaller one held back.
+
+    Stratified: of every class about `fraction` of the images is held, at least one of them, and at least one stays. A
+    class with fewer than `min_images` images stays whole in training. Where persons are known, nobody is on both
+    sides, and the shares are met as closely as whole persons allow; training keeps every class, while a class whose
+    persons can't be divided is not held. `left_out` names the classes that are not held.
+
+    Args:
+        table: N images.
+        fraction: share to hold, between 0 and 1.
+        seed: the result is a function of it and of the arguments above.
+        min_images: of a class that is to be divided; at least 2.
+
+    Returns:
+        Training rows and held rows, both sorted; together they are 0 to N - 1.
+
+    Raises:
+        DataError: for a fraction that is not between 0 and 1, or `min_images` below 2.
+
+    Example:
+        >>> table = ImageTable(name="demo", class_names=("cat", "dog"), targets=np.repeat([0, 1], [40, 5]),
+        ...                    sample_ids=[str(row) for row in range(45)], read=lambda row: None)
+        >>> train_rows, held_rows = carve(table, 0.2, seed=0)
+        >>> table.subset(train_rows).class_counts, table.subset(held_rows).class_counts, left_out(table, held_rows)
+        ((32, 5), (8, 0), ('dog',))
+    """
+    if not 0 < fraction < 1:
+        raise DataError(f"{table.name}: the fraction to carve must be between 0 and 1; it is {fraction!r}")
+    if min_images < 2:
+        raise DataError(f"{table.name}: min_images must be at least 2, one for each side; it is {min_images!r}")
+    counts = np.bincount(table.targets, minlength=len(table.class_names))
+    wanted = np.where(counts >= min_images, np.clip(np.round(fraction * counts), 1, counts - 1), 0)
+    held = _by_image(table, wanted, seed) if table.persons is None else _by_person(table, wanted, seed)
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def left_out(table: ImageTable, held_rows: Int64Array) -> tuple[str, ...]:
+    """Names of the classes that have images in the table and none among these rows."""
+    held = np.bincount(table.targets[held_rows], minlength=len(table.class_names))
+    total = np.bincount(table.targets, minlength=len(table.class_names))
+    return tuple(name for name, few, all_ in zip(table.class_names, held, total, strict=True) if all_ and not few)
+
+
+def check_splits(train: ImageTable, test: ImageTable, allow_missing_classes: bool = False) -> tuple[str, ...]:
+    """Refuses splits that can't be trained on or whose result would mean nothing.
+
+    Returns:
+        Notes for the user: persons in both splits, classes that the evaluation lacks.
+
+    Raises:
+        DataError: no images, one class only, a class without training images, a label that training lacks, a file in
+            both splits, or a class absent from the evaluation split (unless `allow_missing_classes`).
+    """
+    train_counts = dict(zip(train.class_names, train.class_counts, strict=True))
+    test_counts = dict(zip(test.class_names, test.class_counts, strict=True))
+    for table, role in ((train, "training"), (test, "evaluation")):
+        if not len(table):
+            raise DataError(f"{table.name}: no images in the {role} split; add some")
+    if unknown := [name for name, count in test_counts.items() if count and name not in train_counts]:
+        rows = [f"{name!r} ({test_counts[name]} image(s))" for name in unknown]
+        raise DataError(
+            f"{test.name}: {len(rows)} label(s) that {train.name} lacks:\n{listed(rows, limit=_SHOWN)}\n"
+            f"Training has: {', '.join(train.class_names)}. Correct the labels, or add such images to training."
+        )
+    if train.class_names != test.class_names[: len(train.class_names)]:
+        raise DataError(f"{test.name}: classes are in another order than in {train.name}; number them alike")
+    if len(train.class_names) < 2:
+        raise DataError(f"{train.name}: one class only ({train.class_names[0]!r}); at least two are needed")
+    if empty := [name for name, count in train_counts.items() if not count]:
+        raise DataError(f"{train.name}: no training image of {', '.join(empty)}; add some, or remove the class(es)")
+    _refuse_shared_files(train, test)
+    notes = []
+    if missing := [name for name in train.class_names if not test_counts.get(name)]:
+        absent = f"{test.name}: no evaluation image of {', '.join(missing)}"
+        if not allow_missing_classes:
+            raise DataError(
+                f"{absent}; balanced accuracy is the mean over all {len(train.class_names)} classes. Add images of "
+                f"them, or pass --allow-missing-classes to leave them out of the mean"
+            )
+        notes.append(f"{absent}: left out of the mean over classes")
+    if train.persons is not None and test.persons is not None:
+        both = np.intersect1d(train.persons, test.persons)
+        if len(both):
+            notes.append(
+                f"{len(both)} person(s) are in training and in evaluation, such as {str(both[0])!r}: "
+                "results will look better than on new persons"
+            )
+    return tuple(notes)
+
+
+def _refuse_shared_files(train: ImageTable, test: ImageTable) -> None:
+    if train.paths is None or test.paths is None:
+        return
+    trained = dict(zip(map(_identity, train.paths), train.paths, strict=True))
+    trained.pop(None, None)  # files that don't exist are no evidence
+    shared = [path for path in test.paths if _identity(path) in trained]
+    if shared:
+        raise DataError(
+            f"{test.name}: {len(shared)} file(s) are also in {train.name}:\n{listed(shared, limit=_SHOWN)}\n"
+            "Remove them from one of the two: what was trained on can't be evaluated."
+        )
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Equal for two names of one file, through any links; much faster than resolving each path."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _by_image(table: ImageTable, wanted: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.bool_]:
+    """(N,) which images are held."""
+    held = np.zeros(len(table), dtype=np.bool_)
+    for number, count in enumerate(wanted.astype(np.int64).tolist()):
+        rows = np.flatnonzero(table.targets == number)
+        held[np.random.default_rng([seed, number]).permutation(rows)[:count]] = True
+    return held
+
+
+def _by_person(table: ImageTable, wanted: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.bool_]:
+    """(N,) which images are held, whole persons only.
+
+    Persons come in random order, those of rare classes first, and each is held that brings the class counts nearer to
+    the wanted ones (squared distance, relative to the wanted count). scikit-learn's StratifiedGroupKFold knows only
+    shares of 1/k, orders persons by size, and can empty a class on either side.
+    """
+    assert table.persons is not None
+    persons, person_of_row = np.unique(table.persons, return_inverse=True)
+    images = np.zeros((len(persons), len(wanted)), dtype=np.int64)  # (P, C)
+    np.add.at(images, (person_of_row, table.targets), 1)
+    left = images.sum(axis=0)  # (C,) images that stay in training
+    movable = (images[:, wanted == 0] == 0).all(axis=1)  # (P,) a class that stays whole keeps its persons
+    scale = np.divide(1, wanted, out=np.zeros_like(wanted), where=wanted > 0)
+    held_counts = np.zeros_like(left)
+    held = np.zeros(len(persons), dtype=np.bool_)
+    order = np.random.default_rng(seed).permutation(len(persons))
+
+    def change(person: int) -> float:
+        own = images[person]
+        return float((((held_counts - wanted) * 2 + own) * own * scale).sum())
+
+    def may_leave(person: int) -> bool:
+        return bool(movable[person] and not held[person] and ((left > images[person]) | (images[person] == 0)).all())
+
+    def hold(person: int) -> None:
+        held[person] = True
+        held_counts[:] += images[person]
+        left[:] -= images[person]
+
+    for number in np.argsort(images.sum(axis=0), kind="stable").tolist():
+        if not wanted[number]:
+            continue
+        candidates = order[np.flatnonzero(images[order, number])].tolist()
+        for person in candidates:
+            if held_counts[number] >= wanted[number]:
+                break
+            if may_leave(person) and change(person) < 0:
+                hold(person)
+        if not held_counts[number] and (free := [person for person in candidates if may_leave(person)]):
+            hold(min(free, key=change))
+    return np.isin(person_of_row, np.flatnonzero(held))

@@ -1,0 +1,87 @@
+"""Where the time of a training step goes."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections import defaultdict
+
+import torch
+
+PARTS = ("data", "forward", "loss", "backward", "step")
+_WARMUP_STEPS = 5
+
+
+class StepClock:
+    """Times the parts of sampled steps: by CUDA events on a GPU, where the host runs ahead, else by the host's clock.
+
+    `begin()`, then `mark(part)` when each part is over; `end_epoch()` reads the events.
+
+    Args:
+        device: where the step runs.
+        every: sample one step in so many, after the first five.
+    """
+
+    def __init__(self, device: torch.device, every: int | None = None) -> None:
+        self.on_gpu = device.type == "cuda"
+        self.every = every or (10 if self.on_gpu else 1)
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.steps = 0
+        self._sampling = False
+        self._step: dict[str, float] = defaultdict(float)
+        self._events: list[tuple[str, torch.cuda.Event]] = []
+        self._pending: list[tuple[dict[str, float], list[tuple[str, torch.cuda.Event]]]] = []
+        self._last = 0.0
+
+    def begin(self) -> None:
+        """A step begins; what comes first is the wait for data."""
+        self._sampling = self.steps >= _WARMUP_STEPS and self.steps % self.every == 0
+        self.steps += 1
+        self._step = defaultdict(float)
+        self._last = time.perf_counter()
+
+    def mark(self, part: str) -> None:
+        """The part that was running is over. A part may come several times a step, once a micro-batch."""
+        if not self._sampling:
+            return
+        if part == "data" or not self.on_gpu:  # waiting for data is the host's time on a GPU, too
+            now = time.perf_counter()
+            self._step[part] += now - self._last
+            self._last = now
+        if self.on_gpu:
+            event = torch.cuda.Event(enable_timing=True)
+            event.record()
+            self._events.append((part, event))
+        if part == PARTS[-1]:
+            self._pending.append((self._step, self._events))
+            self._events = []
+
+    def end_epoch(self) -> None:
+        """Waits for the GPU and reads the epoch's events."""
+        if self.on_gpu:
+            torch.cuda.synchronize()
+        for seconds, events in self._pending:
+            for (_, start), (part, stop) in zip(events, events[1:], strict=False):
+                seconds[part] += start.elapsed_time(stop) / 1000
+            for part, value in seconds.items():
+                self.seconds[part].append(value)
+        self._pending = []
+
+    def medians(self) -> dict[str, float | None]:
+        """Part -> median seconds a step; None where no step was sampled."""
+        return {part: statistics.median(self.seconds[part]) if self.seconds[part] else None for part in PARTS}
+
+    @property
+    def samples(self) -> int:
+        """How many steps the medians rest on."""
+        return len(self.seconds["step"])
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The allocator's peak on a GPU, else the process's peak resident memory."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux

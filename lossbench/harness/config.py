@@ -1,0 +1,93 @@
+"""What a run is asked to do: one value an option of `lossbench run`, checked as far as it can be without data."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from ..data.sampling import Sampler
+from ..errors import ConfigError, did_you_mean
+from ..models import SENET_TINY
+
+PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
+OPTIMIZERS = ("adamw", "sgd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The options of a run. None means: decided by the data or the model (see `resolved`).
+
+    Raises:
+        ConfigError: an option outside its range, naming option, value and rule.
+    """
+
+    loss: str
+    data: str = "synthetic"
+    val: str | None = None
+    label: str = "label"
+    model: str = SENET_TINY
+    weights: str = "none"
+    epochs: int | None = None
+    batch_size: int | None = None
+    micro_batches: int = 1
+    lr: float | None = None
+    optimizer: str = "adamw"
+    weight_decay: float = 0.05
+    warmup_epochs: float = 1.0
+    image_size: int | None = None
+    sampler: str = "natural"
+    select: bool = False
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "fp32"
+    workers: int = 0
+    cache: bool = False
+    compile: bool = False
+    sync_bn: bool = False
+    skip_unreadable: bool = False
+    allow_missing_classes: bool = False
+
+    def __post_init__(self) -> None:
+        for name, minimum in (("epochs", 1), ("batch_size", 1), ("image_size", 1), ("micro_batches", 1), ("workers", 0), ("seed", 0)):
+            self._check(name, lambda v, m=minimum: v >= m, f"at least {minimum}")
+        self._check("lr", lambda v: 0 < v < float("inf"), "a positive number")
+        self._check("weight_decay", lambda v: 0 <= v < float("inf"), "0 or a positive number")
+        self._check("warmup_epochs", lambda v: 0 <= v < float("inf"), "0 or a positive number")
+        self._check_choice("precision", PRECISIONS)
+        self._check_choice("optimizer", OPTIMIZERS)
+        self._check_choice("sampler", tuple(Sampler))
+        if self.weights not in ("none", "imagenet"):
+            raise ConfigError(f"--weights must be none or imagenet, got {self.weights!r}")
+        if self.weights == "imagenet" and self.model == SENET_TINY:
+            raise ConfigError(f"--weights imagenet: {SENET_TINY} has no ImageNet weights; choose a timm --model")
+
+    def resolved(self, image_size: int) -> RunConfig:
+        """The same with every None replaced by what fits the data and the model.
+
+        Args:
+            image_size: the model's own, in pixels.
+        """
+        source = self.data.partition("(")[0].partition(":")[0]
+        small = self.model == SENET_TINY
+        defaults: dict[str, Any] = {
+            "epochs": {"synthetic": 12, "digits": 40}.get(source, 15),
+            "batch_size": 64 if source == "digits" else 128,
+            "lr": (0.1 if self.optimizer == "sgd" else 3e-3) if small else (0.01 if self.optimizer == "sgd" else 3e-4),
+            "image_size": image_size,
+        }
+        return dataclasses.replace(self, **{k: v for k, v in defaults.items() if getattr(self, k) is None})
+
+    def as_options(self) -> dict[str, Any]:
+        """Option -> value without the Nones: what `config.toml` holds and `--config` reads back."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+
+    def _check(self, name: str, holds: Any, rule: str) -> None:
+        value = getattr(self, name)
+        if value is not None and not holds(value):
+            raise ConfigError(f"--{name.replace('_', '-')} must be {rule}, got {value}")
+
+    def _check_choice(self, name: str, options: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        if value not in options:
+            raise ConfigError(f"--{name.replace('_', '-')} must be one of {', '.join(options)}, got {value!r}. {did_you_mean(value, options)}")

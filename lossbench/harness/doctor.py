@@ -1,0 +1,88 @@
+"""What this machine offers a run, and what is missing for what."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import psutil
+
+from ..discovery import LOSSES, ORIGINS, plugins
+from ..errors import PluginError
+
+_MODULES = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "timm": "timm",
+    "accelerate": "accelerate",
+    "pytorch-metric-learning": "pytorch_metric_learning",
+    "scikit-learn": "sklearn",
+    "scipy": "scipy",
+    "krippendorff": "krippendorff",
+    "pillow": "PIL",
+    "safetensors": "safetensors",
+}
+_SLOW_IMPORT_SECONDS = 1.0
+
+
+def examine() -> dict[str, Any]:
+    """Imports what a run needs and asks for devices, compilers and plugins.
+
+    Returns:
+        "usable": whether a run can work; "findings": rows of state ("ok", "missing", "broken"), what, detail.
+    """
+    rows: list[dict[str, str]] = []
+
+    def add(state: str, what: str, detail: str) -> None:
+        rows.append({"state": state, "what": what, "detail": detail})
+
+    add("ok", "lossbench", f"{version('lossbench')}, Python {platform.python_version()}, {platform.platform()}")
+    for package, module in _MODULES.items():
+        try:
+            importlib.import_module(module)
+            add("ok", package, version(package))
+        except PackageNotFoundError:
+            add("broken", package, f"not installed: pip install {package}")
+        except Exception as error:  # a torchvision of another torch raises whatever it likes
+            add("broken", package, f"can't be imported: {error}. Reinstall it: pip install --force-reinstall {package}")
+    usable = all(row["state"] == "ok" for row in rows)
+    _add_devices(add) if usable else None
+    compiler = shutil.which("g++") or shutil.which("clang++") or os.environ.get("CXX")
+    add("ok" if compiler else "missing", "C++ compiler", compiler or "needed by --compile on the CPU")
+    _add_plugins(add)
+    return {"usable": usable, "findings": rows}
+
+
+def _add_devices(add: Any) -> None:
+    import torch
+
+    memory = psutil.virtual_memory()
+    add("ok", "cpu", f"{os.cpu_count()} cores, {memory.total / 2**30:.0f} GiB memory, {memory.available / 2**30:.0f} free")
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            gpu = torch.cuda.get_device_properties(number)
+            add("ok", f"cuda:{number}", f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}")
+    else:
+        built = f"torch was built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch was built without CUDA"
+        add("missing", "cuda", f"{built}, no device found: needed by --precision fp16 and large models")
+    if torch.backends.mps.is_available():
+        add("ok", "mps", "Apple GPU")
+
+
+def _add_plugins(add: Any) -> None:
+    """Loads every plugin, so that broken and slow ones are named."""
+    for plugin in (*plugins(LOSSES), *plugins(ORIGINS)):
+        began = time.perf_counter()
+        try:
+            plugin.load_spec() if plugin.entry_point.group == LOSSES else plugin.load_origin()
+        except PluginError as error:
+            add("broken", f"plugin {plugin.name}", str(error))
+            continue
+        seconds = time.perf_counter() - began
+        slow = f", slow to import: {seconds:.1f} s" if seconds > _SLOW_IMPORT_SECONDS else ""
+        add("ok", f"plugin {plugin.name}", f"{plugin.where}{slow}")

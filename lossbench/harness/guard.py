@@ -1,0 +1,102 @@
+"""The stop at a loss or gradient that is NaN or infinite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import NonFiniteError
+
+_READ_EVERY = {"cpu": 1}  # reading a flag stops an accelerator, so there it is read every tenth step
+_SKIPS_IN_A_ROW = 20
+
+
+class FiniteGuard:
+    """Watches losses and gradients. On the CPU it stops a run before the step that would take a non-finite number.
+
+    On an accelerator a flag is set without waiting for the device, and read every ten steps and before anything is
+    evaluated or written. While it is set, `found` keeps a fused optimizer from stepping, and buffers (running
+    statistics, centers) are put back.
+
+    Args:
+        module: whose parameters and buffers are watched.
+        device: where it lives.
+        read_every: read the flag every so many steps.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device, read_every: int | None = None) -> None:
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.buffers = [b for b in module.buffers() if b.is_floating_point()]
+        self.read_every = read_every or _READ_EVERY.get(device.type, 10)
+        self.found = torch.zeros((), device=device)
+        self.first_bad_step = torch.full((), -1, device=device, dtype=torch.int64)
+        self.last_value = torch.zeros((), device=device)
+        self.step = 0
+        self._kept: list[Tensor] = []
+        self.skipped_in_a_row = self.skipped = 0
+
+    def before_forward(self) -> None:
+        """Keeps the buffers that the forward pass and the loss are about to change."""
+        if self.read_every > 1:
+            self._kept = [b.clone() for b in self.buffers]
+
+    @torch.no_grad()
+    def after_backward(self, value: Tensor) -> None:
+        """Sets the flag, and reads it when it is time.
+
+        Raises:
+            NonFiniteError: naming the step.
+        """
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        finite = value.isfinite() & all_finite(gradients)
+        bad = self.found.bool() | ~finite
+        self.first_bad_step = torch.where(bad & (self.first_bad_step < 0), self.step, self.first_bad_step)
+        self.last_value = torch.where(self.found.bool(), self.last_value, value.detach())
+        self.found.copy_(bad)
+        if self.read_every == 1 or self.step % self.read_every == self.read_every - 1:
+            self.check()
+        self.step += 1
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        """Puts buffers back where the flag is set."""
+        for buffer, kept in zip(self.buffers, self._kept, strict=False):
+            buffer.copy_(torch.where(self.found.bool(), kept, buffer))
+
+    def check(self) -> None:
+        """Reads the flag.
+
+        Raises:
+            NonFiniteError: naming the step.
+        """
+        if bool(self.found):
+            value = float(self.last_value)
+            what = f"the loss is {value}" if not torch.isfinite(self.last_value) else f"a gradient is not finite (the loss is {value:.4g})"
+            raise NonFiniteError(
+                f"training stopped at step {int(self.first_bad_step)}: {what}. No weights were changed by that step. "
+                "Try a lower --lr, a smaller coefficient, or --precision fp32"
+            )
+
+    def count_skip(self, skipped: bool) -> None:
+        """Counts the steps that the gradient scaler of fp16 left out.
+
+        Raises:
+            NonFiniteError: twenty in a row.
+        """
+        self.skipped += skipped
+        self.skipped_in_a_row = self.skipped_in_a_row + 1 if skipped else 0
+        if self.skipped_in_a_row >= _SKIPS_IN_A_ROW:
+            raise NonFiniteError(
+                f"training stopped: {_SKIPS_IN_A_ROW} steps in a row had gradients that are not finite in fp16. "
+                "Try --precision bf16 or fp32, or a lower --lr"
+            )
+
+
+def all_finite(tensors: Sequence[Tensor]) -> Tensor:
+    """() bool: whether every entry is finite. By largest magnitudes, which, unlike norms, can't overflow."""
+    if not tensors:
+        return torch.ones((), dtype=torch.bool)
+    largest = torch._foreach_norm(list(tensors), float("inf"))
+    return torch.stack([peak.float() for peak in largest]).isfinite().all()

@@ -1,0 +1,163 @@
+"""Everything that can be found wrong with a run before it exists: all input is checked here, and nothing written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..data.preflight import drop, unreadable, unreadable_error
+from ..data.sampling import Sampler, sampled_counts
+from ..data.sources import open_data
+from ..data.splits import carve, left_out
+from ..data.table import ImageTable
+from ..errors import ConfigError, DataError
+from ..expression import Formula
+from ..models.build import check_model, own_image_size
+from ..registry import create_loss, expand_formula, formula_needs
+from ..spec import Need
+from ..types import LossContext
+from .config import RunConfig
+from .training import Reporter
+
+SELECTION_FRACTION = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A run whose input has passed its checks.
+
+    Attributes:
+        config: with nothing left open.
+        formula: the objective, expanded.
+        needs: what its terms read.
+        train: the training split, without the selection split.
+        selection: carved from training where the run selects, else None.
+        test: the evaluation split.
+        split_origin: where the evaluation split came from.
+        context: what the loss is told.
+        notes: what the user should know and the record keeps.
+        skipped: unreadable files that were left out.
+    """
+
+    config: RunConfig
+    formula: Formula
+    needs: frozenset[Need]
+    train: ImageTable
+    selection: ImageTable | None
+    test: ImageTable
+    split_origin: str
+    context: LossContext
+    notes: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+def prepare(config: RunConfig, reporter: Reporter) -> Task:
+    """Checks formula, model, device and data against each other.
+
+    Args:
+        config: as asked.
+        reporter: is told of long checks.
+
+    Raises:
+        UsageError: its subclasses say what is wrong.
+    """
+    formula = expand_formula(config.loss)
+    image_size = config.image_size or own_image_size(config.model)
+    embedding_dim = check_model(config.model, image_size)
+    config = config.resolved(image_size)
+    check_device(config)
+    splits = open_data(
+        config.data,
+        val=config.val,
+        label=config.label,
+        seed=config.seed,
+        allow_missing_classes=config.allow_missing_classes,
+    )
+    train, test, skipped = _readable(splits.train, splits.test, config, reporter)
+    notes = list(splits.notes)
+    selection = None
+    if config.select:
+        rows, held = carve(train, SELECTION_FRACTION, config.seed)
+        whole = left_out(train, held)
+        if not len(held):
+            raise DataError("--select: no class has the 10 training images that carving a selection split takes")
+        if whole:
+            notes.append(f"too small for the selection split, whole in training: {', '.join(whole)}")
+        train, selection = train.subset(rows), train.subset(held)
+    counts = sampled_counts(train.class_counts, Sampler(config.sampler))
+    context = LossContext(
+        num_classes=len(train.class_names),
+        embedding_dim=embedding_dim,
+        class_counts=counts,
+        class_names=train.class_names,
+        seed=derived_seed(config.seed, "loss"),
+    )
+    create_loss(str(formula), context)  # hyper-parameters and class counts are refused here, before anything is written
+    return Task(
+        config=config,
+        formula=formula,
+        needs=formula_needs(formula),
+        train=train,
+        selection=selection,
+        test=test,
+        split_origin=splits.origin,
+        context=context,
+        notes=tuple(notes),
+        skipped=skipped,
+    )
+
+
+def derived_seed(seed: int, purpose: str) -> int:
+    """One of the independent seeds of a run: order, augmentation, model and loss each have their own.
+
+    Example:
+        >>> derived_seed(0, "order") == derived_seed(0, "loss")
+        False
+    """
+    purposes = ("order", "augmentation", "model", "loss")
+    return int(np.random.SeedSequence((seed, purposes.index(purpose))).generate_state(1)[0])
+
+
+def check_device(config: RunConfig) -> None:
+    """Refuses a device that is not there and a precision that it can't do.
+
+    Raises:
+        ConfigError: saying what there is.
+    """
+    kind, _, number = config.device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+        raise ConfigError(f"--device must be auto, cpu, cuda, cuda:N or mps, got {config.device!r}")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and int(number or 0) >= gpus:
+        raise ConfigError(f"--device {config.device}: there are {gpus} CUDA devices here; use --device cpu or auto")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("--device mps: there is none here; use --device cpu or auto")
+    on_gpu = kind == "cuda" or (kind == "auto" and gpus > 0)
+    if config.precision == "fp16" and not on_gpu:
+        raise ConfigError("--precision fp16 needs a CUDA device; on the CPU use fp32 or bf16")
+    if config.sync_bn and not on_gpu:
+        raise ConfigError("--sync-bn needs a CUDA device")
+    if config.compile and not on_gpu and not (shutil.which("g++") or shutil.which("clang++") or os.environ.get("CXX")):
+        raise ConfigError("--compile on the CPU needs a C++ compiler (g++ or clang++), and none is on the path")
+
+
+def _readable(
+    train: ImageTable, test: ImageTable, config: RunConfig, reporter: Reporter
+) -> tuple[ImageTable, ImageTable, tuple[str, ...]]:
+    """Both splits without unreadable images, which are an error unless the run may skip them."""
+    found = unreadable([train, test])
+    if not found:
+        return train, test, ()
+    if not config.skip_unreadable:
+        raise unreadable_error(found)
+    bad = [path for path, _ in found]
+    train, dropped = drop(train, bad)
+    test, dropped_test = drop(test, bad)
+    reporter.warning(f"{len(found)} unreadable images are left out (--skip-unreadable); the record lists them")
+    if empty := [name for name, count in zip(train.class_names, train.class_counts, strict=True) if not count]:
+        raise DataError(f"without the unreadable images no training image is left of: {', '.join(empty)}")
+    return train, test, dropped + dropped_test

@@ -1,0 +1,210 @@
+"""The epochs of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import reduce
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from ..data.loading import EpochBatches
+from ..types import Batch, ModelOutput
+from .clock import StepClock
+from .diagnostics import scatter_to_radius, term_diagnostics, warnings_of
+from .guard import FiniteGuard
+from .step import TrainStep
+
+_REPLAYS = 20
+
+
+class Reporter(Protocol):
+    """Who is told how a run goes; the command line draws it."""
+
+    def message(self, text: str) -> None: ...
+
+    def warning(self, text: str) -> None: ...
+
+    def begin(self, epochs: int, steps: int) -> None: ...
+
+    def step(self, epoch: int) -> None: ...
+
+    def epoch(self, row: dict[str, Any]) -> None: ...
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def message(self, text: str) -> None:
+        pass
+
+    def warning(self, text: str) -> None:
+        pass
+
+    def begin(self, epochs: int, steps: int) -> None:
+        pass
+
+    def step(self, epoch: int) -> None:
+        pass
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        pass
+
+
+@dataclass
+class Trainer:
+    """Takes optimizer steps and keeps what a record wants to know of them.
+
+    Attributes:
+        accelerator: device, precision and processes.
+        wrapped: `step` as prepared by the accelerator: what is called.
+        step: the module itself: what is asked for its parts.
+        optimizer: prepared.
+        schedule: stepped once a step.
+        batches: the epoch's batches as rows.
+        images: a loader over them.
+        clock: of the step's parts.
+        guard: against numbers that are not finite.
+        micro_batches: parts into which a step's rows are cut.
+        marks_inside: whether `step` itself marks the end of forward and loss (not when compiled).
+    """
+
+    accelerator: Accelerator
+    wrapped: torch.nn.Module
+    step: TrainStep
+    optimizer: Optimizer
+    schedule: LambdaLR
+    batches: EpochBatches
+    images: Any
+    clock: StepClock
+    guard: FiniteGuard
+    micro_batches: int = 1
+    marks_inside: bool = True
+    train_seconds: float = 0.0
+    warned: set[str] = field(default_factory=set)
+    last: tuple[ModelOutput, Tensor] | None = None
+
+    def run_epoch(self, epoch: int, epochs: int, reporter: Reporter) -> dict[str, Any]:
+        """Trains one epoch and gives its row of the history."""
+        began = time.perf_counter()
+        self.batches.epoch = epoch
+        self.step.train()
+        self.step.loss.begin_epoch(epoch, epochs)
+        total = torch.zeros((), device=self.accelerator.device, dtype=torch.float64)
+        self.clock.begin()
+        for number, batch in enumerate(self.images):
+            total += self._take_step(batch, self._global_rows(number))
+            reporter.step(epoch)
+            self.clock.begin()
+        self.clock.steps -= 1  # the begin() after the last batch began no step
+        self.guard.check()
+        mean_loss = float(reduce(total, "sum")) / len(self.batches.table)
+        self.clock.end_epoch()
+        seconds = time.perf_counter() - began
+        self.train_seconds += seconds
+        row = {
+            "epoch": epoch,
+            "loss": mean_loss,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            **self._diagnostics(),
+            "seconds": seconds,
+            "images_per_second": len(self.batches.table) / seconds,
+        }
+        for text in warnings_of(row["gradient_ratio"], epoch):
+            if text.split(":")[0] not in self.warned:  # once a term and kind
+                self.warned.add(text.split(":")[0])
+                reporter.warning(text)
+        return row
+
+    def loss_seconds(self) -> float:
+        """Median seconds of the loss alone, forward and backward, on the outputs of the last step."""
+        assert self.last is not None
+        output, targets = self.last
+        seconds = []
+        for _ in range(_REPLAYS):
+            fresh = output._replace(
+                embeddings=output.embeddings.detach().requires_grad_(), logits=output.logits.detach().requires_grad_()
+            )
+            self._synchronize()
+            began = time.perf_counter()
+            self.step.loss(fresh, targets).backward()
+            self._synchronize()
+            seconds.append(time.perf_counter() - began)
+        for parameter in self.step.loss.parameters():
+            parameter.grad = None
+        return statistics.median(seconds)
+
+    def _take_step(self, batch: Batch, global_rows: int) -> Tensor:
+        """One optimizer step; returns the sum over this process's rows of the loss."""
+        own_rows = self.batches.sizes(global_rows)[self.batches.rank]  # 0 where the batch holds a mere stand-in
+        images = batch.images.to(self.accelerator.device, non_blocking=True)
+        targets = batch.targets.to(self.accelerator.device, non_blocking=True)
+        self.clock.mark("data")
+        self.guard.before_forward()
+        outputs, objective = [], torch.zeros((), device=targets.device, dtype=torch.float64)
+        parts = list(zip(images.chunk(self.micro_batches), targets.chunk(self.micro_batches), strict=True))
+        for number, (part, labels) in enumerate(parts):
+            last = number == len(parts) - 1
+            rows = len(labels) if own_rows else 0
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
+                value, output = self.wrapped(part, labels)
+                if not self.marks_inside:
+                    self.clock.mark("forward")
+                # Gradients are averaged over processes: each counts by its share of the whole step's rows.
+                self.accelerator.backward(value * (rows * self.accelerator.num_processes / global_rows))
+            self.clock.mark("backward")
+            objective += value.detach().double() * rows
+            outputs.append(ModelOutput(*(t.detach() for t in output[:2]), {k: v.detach() for k, v in output.extras.items()}))
+        self._update(_joined(outputs), targets, objective, own_rows)
+        self.clock.mark("step")
+        return objective if own_rows else objective * 0
+
+    def _update(self, output: ModelOutput, targets: Tensor, objective: Tensor, own_rows: int) -> None:
+        if self.accelerator.scaler is None:
+            self.guard.after_backward(objective)
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        skipped = self.accelerator.scaler is not None and self.accelerator.optimizer_step_was_skipped
+        if not skipped:
+            own = slice(0, own_rows)
+            extras = {name: value[own] for name, value in output.extras.items()}
+            self.step.loss.update_state(ModelOutput(output.embeddings[own], output.logits[own], extras), targets[own])
+        self.guard.after_update()
+        self.guard.count_skip(skipped)
+        self.last = output, targets
+
+    def _diagnostics(self) -> dict[str, Any]:
+        assert self.last is not None
+        output, targets = self.last
+        parameter = next(self.step.model.head.parameters())
+        embeddings = output.embeddings.to(parameter.dtype)
+        return {
+            **term_diagnostics(self.step.model.head, self.step.loss, embeddings, targets),
+            "scatter_to_radius": scatter_to_radius(embeddings, targets),
+        }
+
+    def _global_rows(self, number: int) -> int:
+        return min(self.batches.batch_size, len(self.batches.table) - number * self.batches.batch_size)
+
+    def _synchronize(self) -> None:
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def _joined(outputs: list[ModelOutput]) -> ModelOutput:
+    """The outputs of a step's micro-batches as one."""
+    if len(outputs) == 1:
+        return outputs[0]
+    return ModelOutput(
+        torch.cat([o.embeddings for o in outputs]),
+        torch.cat([o.logits for o in outputs]),
+        {name: torch.cat([o.extras[name] for o in outputs]) for name in outputs[0].extras},
+    )

@@ -1,0 +1,138 @@
+"""Models by name: `senet-tiny` or any timm backbone."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..errors import ConfigError, ModelError, did_you_mean
+from ..spec import Need
+from . import SENET_TINY, SENET_TINY_IMAGE_SIZE
+from .classifier import Classifier, CosineHead
+
+
+
+
+def build_model(
+    name: str,
+    *,
+    num_classes: int,
+    image_size: int,
+    seed: int,
+    needs: frozenset[Need] = frozenset(),
+    pretrained: bool = False,
+) -> Classifier:
+    """A classifier with fresh weights: the backbone's from `seed`, the head's from `seed` + 1.
+
+    Backbones of one seed are alike whatever the head, so that losses which need different heads start from the same
+    features. Dropout is off: it would add noise that differs between losses.
+
+    Args:
+        name: "senet-tiny" or a timm name.
+        num_classes: C.
+        image_size: side of the square images, in pixels.
+        seed: of the initial weights.
+        needs: of the loss; cosine logits get a cosine head.
+        pretrained: whether timm loads its ImageNet weights, from its cache or the hub.
+
+    Raises:
+        ModelError: an unknown name, or a model that can't take images of this size.
+    """
+    torch.manual_seed(seed)
+    backbone = _senet_tiny() if name == SENET_TINY else _timm_backbone(name, image_size, pretrained)
+    embedding_dim = _embedding_dim(name, backbone, image_size)
+    torch.manual_seed(seed + 1)
+    build_head = CosineHead if Need.COSINE_LOGITS in needs else nn.Linear
+    head = build_head(embedding_dim, num_classes)
+    settings = getattr(backbone, "pretrained_cfg", None) or {}
+    mean, std = settings.get("mean"), settings.get("std")
+    return Classifier(backbone, head, mean or (0.5, 0.5, 0.5), std or (0.25, 0.25, 0.25))
+
+
+def check_model(name: str, image_size: int) -> int:
+    """Runs one image through the model's shapes alone, before anything is written or rendered.
+
+    Returns:
+        D, the embedding size.
+
+    Raises:
+        ModelError: an unknown name, or a size that the model can't take.
+    """
+    import timm
+
+    if name != SENET_TINY and not timm.is_model(name.partition(".")[0]):
+        raise ModelError(
+            f"there is no model {name!r}. {did_you_mean(name, [SENET_TINY, *timm.list_models()])} "
+            "Any timm name works: python -c 'import timm; print(timm.list_models())'"
+        )
+    with torch.device("meta"):
+        backbone = _senet_tiny() if name == SENET_TINY else _timm_backbone(name, image_size, pretrained=False)
+    stride = max((stage["reduction"] for stage in getattr(backbone, "feature_info", None) or []), default=1)
+    if image_size < stride:
+        raise ModelError(
+            f"images of {image_size} px are too small for {name!r}, which halves them down to 1/{stride}; "
+            f"give --image-size {stride} or more"
+        )
+    return _embedding_dim(name, backbone, image_size)
+
+
+def _senet_tiny() -> nn.Module:
+    """SE-ResNet of basic blocks [1, 1, 1, 1], 16 to 128 channels, about 0.3 M parameters: made for 48 px on a laptop."""
+    from timm.models.resnet import BasicBlock, ResNet
+
+    return ResNet(
+        BasicBlock,
+        [1, 1, 1, 1],
+        num_classes=0,
+        stem_type="deep",
+        stem_width=8,
+        channels=(16, 32, 64, 128),
+        block_args={"attn_layer": "se"},
+    )
+
+
+def _timm_backbone(name: str, image_size: int, pretrained: bool) -> nn.Module:
+    import timm
+
+    settings = {"num_classes": 0, "drop_rate": 0.0, "pretrained": pretrained}
+    try:
+        try:
+            return timm.create_model(name, img_size=image_size, **settings)  # transformers want to know
+        except TypeError:
+            return timm.create_model(name, **settings)
+    except Exception as error:
+        if pretrained:
+            raise ModelError(
+                f"the ImageNet weights of {name!r} can't be loaded: {error}\n"
+                "They come from timm's hub or its cache; without a network use --weights none"
+            ) from error
+        raise ModelError(f"timm can't build {name!r} for images of {image_size} px: {error}") from error
+
+
+def _embedding_dim(name: str, backbone: nn.Module, image_size: int) -> int:
+    """Finds D by a dry run, which also shows whether the model can take images of this size."""
+    parameter = next(backbone.parameters())
+    training = backbone.training
+    try:
+        with torch.no_grad():
+            shape = backbone.eval()(parameter.new_zeros(1, 3, image_size, image_size)).shape
+    except Exception as error:
+        own = (getattr(backbone, "pretrained_cfg", None) or {}).get("input_size", (3, "unknown"))[-1]
+        raise ModelError(
+            f"{name!r} can't take images of {image_size} px (its own size is {own}): {error}\n"
+            "Give a size that fits with --image-size, or another --model"
+        ) from error
+    finally:
+        backbone.train(training)
+    if len(shape) != 2 or shape[1] == 0:
+        raise ConfigError(f"{name!r} gives features of shape {tuple(shape)}, not one vector an image")
+    return int(shape[1])
+
+
+def own_image_size(name: str) -> int:
+    """The size in pixels that a model was made for."""
+    import timm
+
+    if name == SENET_TINY or not timm.is_model(name.partition(".")[0]):
+        return SENET_TINY_IMAGE_SIZE
+    return int(timm.get_pretrained_cfg(name).input_size[-1])

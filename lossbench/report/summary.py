@@ -1,0 +1,99 @@
+"""What a run found, for a terminal. Reads a record; imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+_PARTS = ("data", "forward", "loss_forward", "backward", "step")
+_METRICS = {
+    "balanced_accuracy": "balanced accuracy",
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "cohen_kappa": "Cohen's kappa",
+    "krippendorff_alpha": "Krippendorff's alpha",
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "mean_average_precision_at_r": "MAP@R of embeddings",
+}
+
+
+def run_summary(record: dict[str, Any]) -> RenderableType:
+    """Formula, metrics, recall by class and time of a run, as rich renders it.
+
+    Args:
+        record: content of `record.json`, with "directory".
+    """
+    data, metrics = record["data"], record["metrics"]
+    head = Text.assemble(
+        ("objective  ", "bold"), record["formula"], "\n",
+        ("data       ", "bold"), f"{data['spec']}, {sum(data['class_counts'].values()):,} training images; evaluated on "
+        f"{sum(data['test_class_counts'].values()):,} ({data['split_origin']})\n",
+        ("model      ", "bold"), f"{record['model']['name']}, {record['model']['parameters']:,} parameters, "
+        f"{record['model']['image_size']} px, weights: {record['model']['weights']}\n",
+    )  # fmt: skip
+    if record["selected_epoch"] is not None:
+        head.append(f"epoch {record['selected_epoch'] + 1} was kept, by the selection split\n")
+    if metrics["absent_classes"]:
+        head.append(f"without evaluation images: {', '.join(metrics['absent_classes'])}\n", style="yellow")
+    tail = Text.assemble(
+        f"{record['timing']['total_seconds']:.0f} s in all, {record['timing']['train_seconds']:.0f} s of them training "
+        f"at {record['timing']['images_per_second']:.0f} images/s; "
+        f"peak memory {record['memory']['peak_bytes'] / 2**30:.2f} GiB on {record['environment']['device']}\n",
+        ("record     ", "bold"), f"{record['directory']}",
+    )  # fmt: skip
+    return Group(head, _metrics_table(metrics), _recall_table(record), _time_table(record["timing"]), tail)
+
+
+def _metrics_table(metrics: dict[str, Any]) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for key, name in _METRICS.items():
+        style = "bold green" if key == "balanced_accuracy" else ""
+        table.add_row(Text(name, style=style), Text(_number(metrics[key]), style=style))
+    return table
+
+
+def _recall_table(record: dict[str, Any]) -> Table:
+    """Classes from the most to the least frequent in training."""
+    data, metrics = record["data"], record["metrics"]
+    table = Table(title="recall by class", title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column("class")
+    for name in ("training images", "test images", "recall", "95 % interval"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for name in sorted(data["class_names"], key=lambda n: -data["class_counts"][n]):
+        recall, interval = metrics["per_class_recall"][name], metrics["per_class_recall_interval_95"][name]
+        table.add_row(
+            Text(name),
+            f"{data['class_counts'][name]:,}",
+            f"{data['test_class_counts'][name]:,}",
+            _number(recall),
+            "-" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}",
+            "█" * round(20 * (recall or 0)),
+        )
+    return table
+
+
+def _time_table(timing: dict[str, Any]) -> Table:
+    """Where a step's time goes; medians."""
+    table = Table(title="where a step's time goes", title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column("part")
+    table.add_column("ms", justify="right")
+    table.add_column("share", justify="right")
+    total = timing["seconds_per_step"]
+    for part in _PARTS:
+        seconds = timing[f"{part}_seconds_per_step"]
+        if seconds is not None:
+            table.add_row(part.replace("_", ", "), f"{1000 * seconds:.2f}", f"{seconds / total:.1%}")
+    table.add_row("whole step", f"{1000 * total:.2f}", "", style="bold")
+    estimated = ", estimated by replay" if timing["loss_share_estimated"] else ""
+    loss = timing["loss_seconds_per_step"]
+    table.add_row(f"the loss alone, forward and backward{estimated}", f"{1000 * loss:.2f}", f"{timing['loss_share']:.1%}")
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
