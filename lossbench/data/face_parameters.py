@@ -21,6 +21,7 @@ CLASS_NAMES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust",
 
 # Number spaces of the hash: no index of one may share its numbers with an index of another.
 TRAIN, TEST, IDENTITY, TRAIN_LABELS, TEST_LABELS = range(5)
+CAPTURES = 16  # added to a split: pose and light must not repeat the numbers of the expression
 TRAIN_IDENTITIES, TEST_IDENTITIES = 400, 200
 
 
@@ -251,8 +252,7 @@ def identities(data_seed: int, persons: Int64Array) -> Identity:
 
 def captures(data_seed: int, split: int, index: Int64Array) -> Capture:
     """How these rows were photographed."""
-    # A key of its own: these streams must not be those of the expression.
-    draws = Draws(data_seed, split + 16, index)
+    draws = Draws(data_seed, split + CAPTURES, index)
     backdrop = [draws.uniform(0.15, 0.85) for _ in range(3)]
     grey = draws.uniform(0.15, 0.85)
     return Capture(

@@ -58,17 +58,17 @@ def _frame(capture: Capture, size: int) -> _Frame:
     return _Frame(u, v, f, g, side, f * side, np.float32(2 / size) / capture.scale)
 
 
-def _inside(distance: FloatArray, softness: FloatArray) -> Float32Array:
+def _inside(distance: FloatArray, softness: FloatArray) -> FloatArray:
     """How much of a pixel is covered by a shape whose edge is this far off (negative inside)."""
-    cover: Float32Array = np.multiply(distance, -1 / softness)
+    cover: FloatArray = np.multiply(distance, -1 / softness)
     cover += 0.5
     np.clip(cover, 0, 1, out=cover)
     return cover
 
 
-def _bump(t: FloatArray) -> Float32Array:
+def _bump(t: FloatArray) -> FloatArray:
     """A smooth hill: 1 at 0, falling to 0 at -1 and 1."""
-    hill: Float32Array = 1 - t * t
+    hill = 1 - t * t
     np.maximum(hill, 0, out=hill)
     hill *= hill
     return hill

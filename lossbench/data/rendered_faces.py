@@ -62,6 +62,8 @@ class RenderedFaces:
     images: int = 4000
     test_images_per_class: int = 200
     imbalance: float | None = None
+    # Set with plain softmax alone, before any other loss was run: a small SENet reaches a balanced accuracy of 0.69 in
+    # 12 epochs and 0.89 in 36.
     overlap: float = 0.35
     label_noise: float = 0.05
     data_seed: int = 0

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import balanced_accuracy_score
 
-from lossbench.data.face_parameters import CLASS_NAMES, TEST, TRAIN, Draws, Expression, persons_of, prototypes
+from lossbench.data.face_parameters import (
+    CLASS_NAMES,
+    PROTOTYPES,
+    TEST,
+    TRAIN,
+    Expression,
+    identities,
+    persons_of,
+    prototypes,
+)
 from lossbench.data.rendered_faces import AFFECTNET_COUNTS, RenderedFaces, draw_faces, open_rendered_faces
 from lossbench.data.table import ImageTable
 from lossbench.errors import DataError
@@ -15,11 +25,11 @@ from lossbench.errors import DataError
 SMALL = RenderedFaces(images=100, test_images_per_class=4)
 
 
-def pixels(table: ImageTable) -> np.ndarray:
+def pixels(table: ImageTable) -> npt.NDArray[np.uint8]:
     return np.stack([np.asarray(table.read(row)) for row in range(len(table))])
 
 
-def test_an_image_is_the_same_alone_and_in_any_chunking_or_order():
+def test_an_image_is_the_same_alone_and_in_any_chunking_or_order() -> None:
     rows = np.arange(70)
     depicted = rows % len(CLASS_NAMES)
     together = draw_faces(SMALL, TRAIN, rows, depicted)
@@ -31,7 +41,7 @@ def test_an_image_is_the_same_alone_and_in_any_chunking_or_order():
     np.testing.assert_array_equal(draw_faces(SMALL, TRAIN, order, depicted[order]), together[order])
 
 
-def test_reading_gives_the_same_pixels_before_and_after_prepare():
+def test_reading_gives_the_same_pixels_before_and_after_prepare() -> None:
     for table in open_rendered_faces(SMALL):
         before = pixels(table)
         table.prepare()
@@ -41,7 +51,7 @@ def test_reading_gives_the_same_pixels_before_and_after_prepare():
         assert np.asarray(table.subset(np.array([5])).read(0)).tobytes() == before[5].tobytes()
 
 
-def test_another_data_seed_is_another_data_set_and_the_same_one_the_same():
+def test_another_data_seed_is_another_data_set_and_the_same_one_the_same() -> None:
     def first(data_seed: int) -> bytes:
         train, _ = open_rendered_faces(RenderedFaces(images=20, test_images_per_class=1, data_seed=data_seed))
         return train.targets.tobytes() + pixels(train).tobytes()
@@ -50,13 +60,13 @@ def test_another_data_seed_is_another_data_set_and_the_same_one_the_same():
     assert first(0) != first(1)
 
 
-def test_images_differ_between_rows_and_splits():
+def test_images_differ_between_rows_and_splits() -> None:
     train, test = open_rendered_faces(SMALL)
     images = [image.tobytes() for table in (train, test) for image in pixels(table)]
     assert len(set(images)) == len(images)
 
 
-def test_no_person_is_in_both_splits():
+def test_no_person_is_in_both_splits() -> None:
     train, test = open_rendered_faces(RenderedFaces())
     assert train.persons is not None and test.persons is not None
     assert not set(train.persons) & set(test.persons)
@@ -64,14 +74,15 @@ def test_no_person_is_in_both_splits():
     assert train.persons[0].startswith("identity-")
 
 
-def test_a_person_keeps_the_same_face():
+def test_a_person_keeps_the_same_face() -> None:
     persons = persons_of(0, TRAIN, np.arange(2000))
     first, second = np.flatnonzero(persons == persons[0])[:2]
-    same = Draws(0, 2, persons[[first, second]]).uniform()
-    assert same[0] == same[1]
+    other = np.flatnonzero(persons != persons[0])[0]
+    skin = identities(0, persons).skin[0, :, 0, 0]
+    assert skin[first] == skin[second] != skin[other]
 
 
-def test_the_tables_say_what_is_known_without_drawing():
+def test_the_tables_say_what_is_known_without_drawing() -> None:
     train, test = open_rendered_faces(RenderedFaces())
     assert (len(train), len(test)) == (4000, 1600)
     assert (train.sample_ids[17], test.sample_ids[3]) == ("train/17", "test/3")
@@ -81,14 +92,14 @@ def test_the_tables_say_what_is_known_without_drawing():
     assert test.class_counts == (200,) * 8
 
 
-def test_training_has_the_proportions_of_affectnet():
+def test_training_has_the_proportions_of_affectnet() -> None:
     train, _ = open_rendered_faces(RenderedFaces())
     exact = np.array(AFFECTNET_COUNTS) / sum(AFFECTNET_COUNTS) * 4000
     assert train.class_counts == RenderedFaces().class_counts()
     assert np.abs(np.array(train.class_counts) - exact).max() < 1
 
 
-def test_labels_come_in_no_order():
+def test_labels_come_in_no_order() -> None:
     train, test = open_rendered_faces(RenderedFaces())
     for table in (train, test):
         first, second = np.array_split(table.targets, 2)
@@ -97,14 +108,14 @@ def test_labels_come_in_no_order():
 
 
 @pytest.mark.parametrize("ratio", [1, 5, 100])
-def test_the_imbalance_ratio_is_honoured(ratio: float):
+def test_the_imbalance_ratio_is_honoured(ratio: float) -> None:
     counts = RenderedFaces(images=20_000, imbalance=ratio).class_counts()
     assert sum(counts) == 20_000
     assert max(counts) / min(counts) == pytest.approx(ratio, rel=0.03)
     assert np.argmax(AFFECTNET_COUNTS) == np.argmax(counts) or ratio == 1
 
 
-def test_every_class_has_an_image_however_few_there_are():
+def test_every_class_has_an_image_however_few_there_are() -> None:
     counts = RenderedFaces(images=8, imbalance=1000).class_counts()
     assert counts == (1,) * 8
 
@@ -122,65 +133,66 @@ def test_every_class_has_an_image_however_few_there_are():
         ("size", 8, "synthetic: size must be between 16 and 512 pixels; it is 8"),
     ],
 )
-def test_a_dial_outside_its_range_is_refused(dial: str, value: float, message: str):
+def test_a_dial_outside_its_range_is_refused(dial: str, value: float, message: str) -> None:
     with pytest.raises(DataError) as refusal:
-        RenderedFaces(**{dial: value})
+        RenderedFaces(**{dial: value})  # type: ignore[arg-type]
     assert str(refusal.value) == message
 
 
-def test_label_noise_changes_training_images_only_and_no_count():
+def test_label_noise_changes_training_images_only_and_no_count() -> None:
     def drawn(label_noise: float) -> tuple[ImageTable, ImageTable]:
-        return open_rendered_faces(RenderedFaces(images=1000, test_images_per_class=3, label_noise=label_noise))
+        return open_rendered_faces(RenderedFaces(images=600, test_images_per_class=3, label_noise=label_noise))
 
     (clean, clean_test), (noisy, noisy_test) = drawn(0), drawn(0.2)
     assert noisy.class_counts == clean.class_counts
     for table in (clean, noisy):
         table.prepare()
     changed = (pixels(clean) != pixels(noisy)).any(axis=(1, 2, 3))
-    assert changed.mean() == pytest.approx(0.2, abs=0.03)
+    assert changed.mean() == pytest.approx(0.2, abs=0.04)
     np.testing.assert_array_equal(pixels(clean_test), pixels(noisy_test))
 
 
-def test_full_overlap_makes_a_rare_class_its_neighbour():
+def test_overlap_moves_the_rare_classes_toward_their_neighbours() -> None:
     rows = dict(zip(CLASS_NAMES, prototypes(1.0), strict=True))
     np.testing.assert_array_equal(rows["fear"], rows["surprise"])
     np.testing.assert_array_equal(rows["disgust"], rows["anger"])
     assert rows["contempt"][Expression._fields.index("lip_corner_puller")] == 0.25
     apart = dict(zip(CLASS_NAMES, prototypes(0.0), strict=True))
-    assert apart["contempt"][Expression._fields.index("unilateral_dimpler")] == 1
+    assert apart["contempt"][Expression._fields.index("unilateral_dimpler")] == PROTOTYPES["contempt"]["unilateral_dimpler"]
 
 
 def linear_recall(overlap: float) -> float:
     """Balanced accuracy of a linear discriminant on 24 x 24 grey pixels."""
 
-    def features(table: ImageTable) -> np.ndarray:
+    def features(table: ImageTable) -> npt.NDArray[np.float32]:
         table.prepare()
         grey = pixels(table).astype(np.float32).mean(axis=3)
         grey -= grey.mean(axis=(1, 2), keepdims=True)
-        return grey.reshape(len(grey), 24, 2, 24, 2).mean(axis=(2, 4)).reshape(len(grey), -1)
+        halved: npt.NDArray[np.float32] = grey.reshape(len(grey), 24, 2, 24, 2).mean(axis=(2, 4))
+        return halved.reshape(len(grey), -1)
 
     train, test = open_rendered_faces(
-        RenderedFaces(images=1500, test_images_per_class=40, imbalance=1, overlap=overlap, label_noise=0)
+        RenderedFaces(images=1000, test_images_per_class=40, imbalance=1, overlap=overlap, label_noise=0)
     )
     judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(features(train), train.targets)
     return float(balanced_accuracy_score(test.targets, judge.predict(features(test))))
 
 
-def test_expressions_can_be_told_apart_and_overlap_makes_it_harder():
+def test_expressions_can_be_told_apart_and_overlap_makes_it_harder() -> None:
     apart, mixed = linear_recall(0.0), linear_recall(0.9)
     assert apart > 0.7
     assert mixed < apart - 0.15
 
 
 @pytest.mark.parametrize("size", [16, 33, 96])
-def test_other_sizes_are_drawn_too(size: int):
+def test_other_sizes_are_drawn_too(size: int) -> None:
     rows = np.arange(8)
     images = draw_faces(RenderedFaces(size=size), TEST, rows, rows)
     assert images.shape == (8, size, size, 3)
     assert images.std() > 20
 
 
-def test_the_default_data_set_is_prepared_whole():
+def test_the_default_data_set_is_prepared_whole() -> None:
     train, _ = open_rendered_faces(RenderedFaces())
     train.prepare()
     last = np.asarray(train.read(3999))
