@@ -19,7 +19,7 @@ from typing import Any
 
 from grid import Cell, run_cells
 
-CANDIDATES = {
+CANDIDATES: dict[str, tuple[float, ...]] = {
     "center": (0.0003, 0.001, 0.003, 0.01),
     "triplet": (0.1, 0.3, 1.0, 3.0),
     "weighted-cluster": (0.1, 0.3, 1.0, 3.0),
@@ -55,7 +55,7 @@ def selection_accuracy(record: dict[str, Any]) -> float:
 
 
 def parsed(text: str) -> dict[str, tuple[float, ...]]:
-    """"center=0.1,0.3; triplet=1" as a mapping."""
+    """ "center=0.1,0.3; triplet=1" as a mapping."""
     pairs = (part.split("=") for part in text.split(";"))
     return {name.strip(): tuple(float(v) for v in values.split(",")) for name, values in pairs}
 
@@ -70,7 +70,9 @@ def table(
     rows = {name: name for name in PARENTS}
     rows |= {f"{n}, {c:g}": f"{n}(coefficient={c:g})" for n, values in settings.items() for c in values}
     cells = {
-        (row, seed): Cell(f"{arguments.stage}-{row.replace(', ', '-')}-s{seed}", ("--loss", loss, "--seed", str(seed), *options))
+        (row, seed): Cell(
+            f"{arguments.stage}-{row.replace(', ', '-')}-s{seed}", ("--loss", loss, "--seed", str(seed), *options)
+        )
         for row, loss in rows.items()
         for seed in seeds
     }

@@ -1,10 +1,10 @@
 """Losses of other distributions, found by their entry points and imported only when asked for.
 
-    [project.entry-points."lossbench.losses"]
-    my-loss = "my_package.my_loss:SPEC"          # a LossSpec
+[project.entry-points."lossbench.losses"]
+my-loss = "my_package.my_loss:SPEC"          # a LossSpec
 
-    [project.entry-points."lossbench.origins"]
-    pml = "my_package.adapter:ORIGIN"            # names() -> list[str], spec(name) -> LossSpec
+[project.entry-points."lossbench.origins"]
+pml = "my_package.adapter:ORIGIN"            # names() -> list[str], spec(name) -> LossSpec
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class Plugin:
         if not isinstance(spec, LossSpec):
             raise PluginError(f"{self.name!r} of {self.where} must be a LossSpec, got {type(spec).__name__}")
         if spec.name != self.name:
-            raise PluginError(f"{self.name!r} of {self.where} is registered under that name, but calls itself {spec.name!r}")
+            raise PluginError(
+                f"{self.name!r} of {self.where} is registered under that name, but calls itself {spec.name!r}"
+            )
         return spec
 
     def load_origin(self) -> Origin:

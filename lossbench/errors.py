@@ -1,17 +1,17 @@
 """What can go wrong by a user's doing. Each message says what, where, what was expected and what to do.
 
-    LossbenchError
-    ├── UsageError            exit code 2
-    │   ├── FormulaError          a loss formula that can't be read or makes no objective
-    │   ├── UnknownLossError      no loss of that name, or several
-    │   ├── HyperparameterError   a value that a loss does not take
-    │   ├── ContextError          a task description that contradicts itself
-    │   ├── PluginError           a distribution whose loss can't be used
-    │   ├── ConfigError           an option that makes no sense here
-    │   ├── DataError             images, labels, manifests
-    │   └── ModelError            a backbone, weights or a run that can't be loaded
-    └── RunFailed             exit code 1: a run that started and could not end well
-        └── NonFiniteError        a loss or gradient that is NaN or infinite
+LossbenchError
+├── UsageError            exit code 2
+│   ├── FormulaError          a loss formula that can't be read or makes no objective
+│   ├── UnknownLossError      no loss of that name, or several
+│   ├── HyperparameterError   a value that a loss does not take
+│   ├── ContextError          a task description that contradicts itself
+│   ├── PluginError           a distribution whose loss can't be used
+│   ├── ConfigError           an option that makes no sense here
+│   ├── DataError             images, labels, manifests
+│   └── ModelError            a backbone, weights or a run that can't be loaded
+└── RunFailed             exit code 1: a run that started and could not end well
+    └── NonFiniteError        a loss or gradient that is NaN or infinite
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ModelError(UsageError):
     """A backbone, weights or an earlier run that can't be loaded."""
 
 
-class RunFailed(LossbenchError):
+class RunFailed(LossbenchError):  # noqa: N818  # says what happened
     """A run that started and could not end well."""
 
     exit_code = 1

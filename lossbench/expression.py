@@ -95,7 +95,7 @@ def parse_call(text: str) -> tuple[str, dict[str, Value]]:
 def _written(value: Value) -> str:
     if isinstance(value, str):
         return f'"{value}"' if '"' not in value else f"'{value}'"
-    return {True: "true", False: "false", None: "none"}[value] if value is None or isinstance(value, bool) else repr(value)
+    return repr(value).lower() if value is None or isinstance(value, bool) else repr(value)
 
 
 class _Reader:
@@ -105,6 +105,7 @@ class _Reader:
         if len(text) > MAX_LENGTH:
             raise FormulaError(f"a formula has at most {MAX_LENGTH} characters, got {len(text)}")
         self.text = text
+        self.kind, self.token, self.position = "", "", 0
         self.tokens = self._tokens()
         self._advance()
 

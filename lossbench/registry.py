@@ -138,7 +138,7 @@ def expand_formula(expression: str, **hyperparameters: Value) -> Formula:
     if hyperparameters:
         if len(terms) > 1:
             raise HyperparameterError(
-                f"hyper-parameters beside a formula belong to one named loss; write them into the formula {expression!r}"
+                f"hyper-parameters beside a formula belong to one named loss; write them into {expression!r} itself"
             )
         terms = (replace(terms[0], arguments={**terms[0].arguments, **hyperparameters}),)
     formula = Formula(_joint(terms[0])) if len(terms) == 1 and terms[0].coefficient is None else Formula(terms)

@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
     images: Tensor
     targets: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody looks for in a batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class LossContext:
             raise ContextError(f"embedding_dim must be at least 1, got {self.embedding_dim}")
         if len(self.class_counts) != self.num_classes:
             raise ContextError(
-                f"class_counts must hold one count for each of the {self.num_classes} classes, got {len(self.class_counts)}"
+                f"class_counts must hold a count for each of {self.num_classes} classes, got {len(self.class_counts)}"
             )
         if self.class_names and len(self.class_names) != self.num_classes:
             raise ContextError(

@@ -31,6 +31,8 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def lossbench(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit.", callback=_version, is_eager=True),
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", callback=_version, is_eager=True
+    ),
 ) -> None:
     pass

@@ -69,7 +69,9 @@ def info(
     from rich.text import Text
 
     lines = Text.assemble((f"{name}\n", "bold"), f"{content['formula']}\n\n")
-    given = ", ".join(f"{k}={'(required)' if k in content['required'] else repr(v)}" for k, v in content["hyperparameters"].items())
+    given = ", ".join(
+        f"{k}={'(required)' if k in content['required'] else repr(v)}" for k, v in content["hyperparameters"].items()
+    )
     for title, value in (
         ("hyper-parameters", given or "none"),
         ("needs", ", ".join(content["needs"])),

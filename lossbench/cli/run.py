@@ -76,9 +76,7 @@ def run(
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_MACHINE)] = "auto",
     precision: Annotated[str, Option(help="fp32, bf16, fp16 or fp64.", rich_help_panel=_MACHINE)] = "fp32",
     workers: Annotated[int, Option(help="Processes that decode images.", rich_help_panel=_MACHINE)] = 0,
-    compile_: Annotated[
-        bool, Option("--compile", help="Compile the training step.", rich_help_panel=_MACHINE)
-    ] = False,
+    compile_: Annotated[bool, Option("--compile", help="Compile the training step.", rich_help_panel=_MACHINE)] = False,
     sync_bn: Annotated[
         bool, Option("--sync-bn", help="Batch statistics over all processes (CUDA).", rich_help_panel=_MACHINE)
     ] = False,

@@ -58,7 +58,7 @@ def decode(source: str | os.PathLike[str] | bytes) -> Image.Image:
             return _decode(io.BytesIO(source), len(source))
         with _open(source) as file:
             return _decode(file, os.fstat(file.fileno()).st_size)
-    except _Unreadable as error:
+    except _UnreadableError as error:
         name = f"an image of {len(source)} bytes" if isinstance(source, bytes) else os.fspath(source)
         raise DataError(f"{name}: {error}; replace or remove it, or pass --skip-unreadable") from error.__cause__
 
@@ -68,12 +68,12 @@ def why_unreadable(path: Path) -> str | None:
     try:
         with _open(path) as file:
             _decode(file, os.fstat(file.fileno()).st_size)
-    except _Unreadable as error:
+    except _UnreadableError as error:
         return str(error)
     return None
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     """The reason alone; its callers know which file it is about."""
 
 
@@ -81,37 +81,37 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
     try:
         return open(path, "rb")
     except FileNotFoundError as error:
-        raise _Unreadable("no such file") from error
+        raise _UnreadableError("no such file") from error
     except OSError as error:
-        raise _Unreadable((error.strerror or str(error)).lower()) from error
+        raise _UnreadableError((error.strerror or str(error)).lower()) from error
     except ValueError as error:  # a NUL in the name
-        raise _Unreadable("not a file name") from error
+        raise _UnreadableError("not a file name") from error
 
 
 def _decode(file: BinaryIO, size: int) -> Image.Image:
     if size == 0:
-        raise _Unreadable("zero bytes")
+        raise _UnreadableError("zero bytes")
     try:
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise _Unreadable(_too_large(f"{width} x {height} pixels"))
+                raise _UnreadableError(_too_large(f"{width} x {height} pixels"))
             image.load()
             orientation = _orientation(image)  # read now: the TIFF reader turns the image while loading
             upright = _UPRIGHT.get(orientation)
             rgb = _rgb(image)
             return rgb if upright is None else rgb.transpose(upright)
-    except (_Unreadable, MemoryError):
+    except (_UnreadableError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         file.seek(0)
         known = file.read(8).startswith(_SIGNATURES)
-        raise _Unreadable("truncated or damaged in its header" if known else "not an image") from error
+        raise _UnreadableError("truncated or damaged in its header" if known else "not an image") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _Unreadable(_too_large("its header asks for too many pixels")) from error
+        raise _UnreadableError(_too_large("its header asks for too many pixels")) from error
     except Exception as error:  # readers of damaged files fail in every way there is
         cut = isinstance(error, EOFError | struct.error) or "truncat" in str(error).lower()
-        raise _Unreadable("truncated" if cut else f"damaged ({error})") from error
+        raise _UnreadableError("truncated" if cut else f"damaged ({error})") from error
 
 
 def _too_large(what: str) -> str:
@@ -129,10 +129,10 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
-            raise _Unreadable("32-bit pixels of unknown scale; save it with 8 or 16 bits")
+            raise _UnreadableError("32-bit pixels of unknown scale; save it with 8 or 16 bits")
         return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        raise _Unreadable("floating-point pixels of unknown scale; save it with 8 or 16 bits")
+        raise _UnreadableError("floating-point pixels of unknown scale; save it with 8 or 16 bits")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")

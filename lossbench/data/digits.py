@@ -56,7 +56,7 @@ def open_digits(dials: Digits, seed: int) -> tuple[ImageTable, ImageTable]:
         >>> len(test), test.read(0).size
         (535, (8, 8))
     """
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]  # slow to import
+    from sklearn.datasets import load_digits  # here, because it is slow to import
 
     bunch = load_digits()
     pixels = np.round(bunch.images * (255 / 16)).astype(np.uint8)

@@ -79,7 +79,7 @@ def _paint(canvas: Float32Array, cover: FloatArray, colour: FloatArray) -> None:
     for channel, tint in zip(canvas, colour, strict=True):
         step = tint - channel
         step *= cover
-        channel += step
+        np.add(channel, step, out=channel)
 
 
 def _head(frame: _Frame, expression: Expression, identity: Identity, capture: Capture) -> Float32Array:
@@ -150,9 +150,7 @@ def _relief(
     return shade
 
 
-def _eyes(
-    canvas: Float32Array, frame: _Frame, expression: Expression, identity: Identity, capture: Capture
-) -> None:
+def _eyes(canvas: Float32Array, frame: _Frame, expression: Expression, identity: Identity, capture: Capture) -> None:
     height = np.float32(-0.17)
     across = (frame.outward - identity.eye_distance) / identity.eye_width
     arch = np.maximum(1 - across * across, 0)

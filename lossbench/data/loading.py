@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,7 +106,7 @@ class EpochBatches:
         self.rank, self.processes, self.epoch = rank, processes, 0
 
     def __len__(self) -> int:
-        return -(-len(self.table) // self.batch_size)
+        return math.ceil(len(self.table) / self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
         for rows in self.global_batches():
@@ -141,11 +142,11 @@ def loader(dataset: ImageBatches, batches: Any, *, workers: int, pin_memory: boo
         dataset,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=_as_is,
+        collate_fn=_as_is,  # a list of keys gives a whole batch, which needs no collating
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
     )
 
 
-def _as_is(batch: Batch) -> Batch:
+def _as_is(batch: Any) -> Any:
     return batch

@@ -18,6 +18,21 @@ from ..errors import DataError
 Int64Array = npt.NDArray[np.int64]
 
 
+def _nothing() -> None:
+    """A function and no lambda: tables are pickled to loader processes."""
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Reads a row of a subset."""
+
+    read: Callable[[int], Image.Image]
+    rows: Int64Array
+
+    def __call__(self, row: int) -> Image.Image:
+        return self.read(int(self.rows[row]))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageTable:
     """N labelled images of C classes.
@@ -45,7 +60,7 @@ class ImageTable:
     paths: Sequence[Path] | None = None
     mirror: bool = True
     subject: str = "an image like those of the training folder"
-    prepare: Callable[[], None] = lambda: None
+    prepare: Callable[[], None] = _nothing
     details: dict[str, object] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,12 +80,11 @@ class ImageTable:
 
     def subset(self, rows: Int64Array) -> ImageTable:
         """The table of these rows, in their order."""
-        read = self.read
         return dataclasses.replace(
             self,
             targets=self.targets[rows],
             sample_ids=[self.sample_ids[row] for row in rows],
-            read=lambda row: read(int(rows[row])),
+            read=_Rows(self.read, rows),
             persons=None if self.persons is None else self.persons[rows],
             paths=None if self.paths is None else [self.paths[row] for row in rows],
         )

@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
+from itertools import pairwise
 
 import torch
 
@@ -63,7 +64,7 @@ class StepClock:
         if self.on_gpu:
             torch.cuda.synchronize()
         for seconds, events in self._pending:
-            for (_, start), (part, stop) in zip(events, events[1:], strict=False):
+            for (_, start), (part, stop) in pairwise(events):
                 seconds[part] += start.elapsed_time(stop) / 1000
             for part, value in seconds.items():
                 self.seconds[part].append(value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..data.sampling import Sampler
-from ..errors import ConfigError, did_you_mean
+from ..errors import ConfigError
 from ..models import SENET_TINY
 
 PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
@@ -49,7 +49,14 @@ class RunConfig:
     allow_missing_classes: bool = False
 
     def __post_init__(self) -> None:
-        for name, minimum in (("epochs", 1), ("batch_size", 1), ("image_size", 1), ("micro_batches", 1), ("workers", 0), ("seed", 0)):
+        for name, minimum in (
+            ("epochs", 1),
+            ("batch_size", 1),
+            ("image_size", 1),
+            ("micro_batches", 1),
+            ("workers", 0),
+            ("seed", 0),
+        ):
             self._check(name, lambda v, m=minimum: v >= m, f"at least {minimum}")
         self._check("lr", lambda v: 0 < v < float("inf"), "a positive number")
         self._check("weight_decay", lambda v: 0 <= v < float("inf"), "0 or a positive number")
@@ -62,7 +69,7 @@ class RunConfig:
         if self.weights == "imagenet" and self.model == SENET_TINY:
             raise ConfigError(f"--weights imagenet: {SENET_TINY} has no ImageNet weights; choose a timm --model")
 
-    def resolved(self, image_size: int) -> RunConfig:
+    def resolved(self, image_size: int) -> ResolvedConfig:
         """The same with every None replaced by what fits the data and the model.
 
         Args:
@@ -76,7 +83,7 @@ class RunConfig:
             "lr": (0.1 if self.optimizer == "sgd" else 3e-3) if small else (0.01 if self.optimizer == "sgd" else 3e-4),
             "image_size": image_size,
         }
-        return dataclasses.replace(self, **{k: v for k, v in defaults.items() if getattr(self, k) is None})
+        return ResolvedConfig(**{**defaults, **self.as_options()})
 
     def as_options(self) -> dict[str, Any]:
         """Option -> value without the Nones: what `config.toml` holds and `--config` reads back."""
@@ -90,4 +97,14 @@ class RunConfig:
     def _check_choice(self, name: str, options: tuple[str, ...]) -> None:
         value = getattr(self, name)
         if value not in options:
-            raise ConfigError(f"--{name.replace('_', '-')} must be one of {', '.join(options)}, got {value!r}. {did_you_mean(value, options)}")
+            raise ConfigError(f"--{name.replace('_', '-')} must be one of {', '.join(options)}, got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedConfig(RunConfig):
+    """The options of a run with nothing left open."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+    image_size: int

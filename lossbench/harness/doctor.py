@@ -62,13 +62,19 @@ def _add_devices(add: Any) -> None:
     import torch
 
     memory = psutil.virtual_memory()
-    add("ok", "cpu", f"{os.cpu_count()} cores, {memory.total / 2**30:.0f} GiB memory, {memory.available / 2**30:.0f} free")
+    add(
+        "ok",
+        "cpu",
+        f"{os.cpu_count()} cores, {memory.total / 2**30:.0f} GiB memory, {memory.available / 2**30:.0f} free",
+    )
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             gpu = torch.cuda.get_device_properties(number)
             add("ok", f"cuda:{number}", f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}")
     else:
-        built = f"torch was built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch was built without CUDA"
+        built = (
+            f"torch was built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch was built without CUDA"
+        )
         add("missing", "cuda", f"{built}, no device found: needed by --precision fp16 and large models")
     if torch.backends.mps.is_available():
         add("ok", "mps", "Apple GPU")

@@ -73,7 +73,11 @@ class FiniteGuard:
         """
         if bool(self.found):
             value = float(self.last_value)
-            what = f"the loss is {value}" if not torch.isfinite(self.last_value) else f"a gradient is not finite (the loss is {value:.4g})"
+            what = (
+                f"the loss is {value}"
+                if not torch.isfinite(self.last_value)
+                else f"a gradient is not finite (the loss is {value:.4g})"
+            )
             raise NonFiniteError(
                 f"training stopped at step {int(self.first_bad_step)}: {what}. No weights were changed by that step. "
                 "Try a lower --lr, a smaller coefficient, or --precision fp32"

@@ -20,7 +20,7 @@ from ..models.build import check_model, own_image_size
 from ..registry import create_loss, expand_formula, formula_needs
 from ..spec import Need
 from ..types import LossContext
-from .config import RunConfig
+from .config import ResolvedConfig, RunConfig
 from .training import Reporter
 
 SELECTION_FRACTION = 0.1
@@ -43,7 +43,7 @@ class Task:
         skipped: unreadable files that were left out.
     """
 
-    config: RunConfig
+    config: ResolvedConfig
     formula: Formula
     needs: frozenset[Need]
     train: ImageTable
@@ -68,7 +68,6 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
     formula = expand_formula(config.loss)
     image_size = config.image_size or own_image_size(config.model)
     embedding_dim = check_model(config.model, image_size)
-    config = config.resolved(image_size)
     check_device(config)
     splits = open_data(
         config.data,
@@ -98,7 +97,7 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
     )
     create_loss(str(formula), context)  # hyper-parameters and class counts are refused here, before anything is written
     return Task(
-        config=config,
+        config=config.resolved(image_size),
         formula=formula,
         needs=formula_needs(formula),
         train=train,

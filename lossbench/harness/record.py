@@ -86,13 +86,19 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise ConfigError(f"{path} can't be written: {error.strerror or error}; make room or give another --out") from error
+            raise ConfigError(
+                f"{path} can't be written: {error.strerror or error}; make room or give another --out"
+            ) from error
         raise
 
 
 def write_json(path: Path, content: object) -> None:
     """JSON with null for what is undefined; a NaN in it is a programming error and raises."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Text as UTF-8."""
     write_atomically(path, lambda file: file.write(text.encode()))
 
 

@@ -34,8 +34,9 @@ class TrainStep(nn.Module):
         self.mark("loss")
         if not isinstance(value, Tensor) or value.ndim or not (value.requires_grad or not torch.is_grad_enabled()):
             got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            detached = isinstance(value, Tensor) and not value.requires_grad
             raise PluginError(
-                f"{type(self.loss).__name__}.forward must return one number that depends on the model's output, got {got}"
-                + (" without a gradient" if isinstance(value, Tensor) and not value.requires_grad else "")
+                f"{type(self.loss).__name__}.forward must return one number that depends on the model's output, "
+                f"got {got}{' without a gradient' if detached else ''}"
             )
         return value, output

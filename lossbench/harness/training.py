@@ -161,7 +161,7 @@ class Trainer:
                 self.accelerator.backward(value * (rows * self.accelerator.num_processes / global_rows))
             self.clock.mark("backward")
             objective += value.detach().double() * rows
-            outputs.append(ModelOutput(*(t.detach() for t in output[:2]), {k: v.detach() for k, v in output.extras.items()}))
+            outputs.append(_detached(output))
         self._update(_joined(outputs), targets, objective, own_rows)
         self.clock.mark("step")
         return objective if own_rows else objective * 0
@@ -197,6 +197,11 @@ class Trainer:
     def _synchronize(self) -> None:
         if self.accelerator.device.type == "cuda":
             torch.cuda.synchronize()
+
+
+def _detached(output: ModelOutput) -> ModelOutput:
+    extras = {name: value.detach() for name, value in output.extras.items()}
+    return ModelOutput(output.embeddings.detach(), output.logits.detach(), extras)
 
 
 def _joined(outputs: list[ModelOutput]) -> ModelOutput:

@@ -81,7 +81,7 @@ class CenterLoss(Loss):
     @torch.no_grad()
     def update_state(self, output: ModelOutput, targets: Tensor) -> None:
         statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
-        share = (self.alpha * statistics.count / (1 + statistics.count)).unsqueeze(1)
+        share = (self.alpha * statistics.counts / (1 + statistics.counts)).unsqueeze(1)
         moved = self.centers - share * (self.centers - statistics.mean)
         self.centers.copy_(start_or_move(self.centers, moved, statistics))
 

@@ -54,7 +54,9 @@ def center_separation(centers: Tensor) -> Tensor:
     return torch.where(has_center, number_started * squared_radius + squared_radius.sum(), 0.0)
 
 
-def weighted_cluster(embeddings: Tensor, targets: Tensor, centers: Tensor, weight: Tensor, denominator: Tensor) -> Tensor:
+def weighted_cluster(
+    embeddings: Tensor, targets: Tensor, centers: Tensor, weight: Tensor, denominator: Tensor
+) -> Tensor:
     """Per-sample weighted distance to the own center over the class's denominator.
 
     Args:
@@ -135,16 +137,14 @@ class WeightedClusterLoss(Loss):
 
     @torch.no_grad()
     def update_state(self, output: ModelOutput, targets: Tensor) -> None:
-        count, mean, scatter = statistics = class_statistics(
-            output.embeddings.to(self.centers), targets, self.centers
-        )
+        counts, mean, scatter = statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
         number_started, mean_of_centers = mean_center(self.centers)
         separation = self._scaled_separation()
         scaled_scatter = scatter * self._separation_scale()
         push = torch.minimum(scaled_scatter / (separation + self.delta), 0.9 / number_started)
         pull = self.centers - mean
         step = pull - (push * number_started).unsqueeze(1) * (self.centers - mean_of_centers)
-        share = self.alpha * count / (1 + count) * (number_started > 1)
+        share = self.alpha * counts / (1 + counts) * (number_started > 1)
         moved = self.centers - share.unsqueeze(1) * step
         self.centers.copy_(start_or_move(self.centers, moved, statistics))
 

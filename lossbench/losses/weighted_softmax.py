@@ -72,7 +72,8 @@ class WeightedSoftmaxLoss(Loss):
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         logits = matrix("logits", output.logits, targets, self.num_classes, self.num_classes)
-        weight, targets = self.class_weights(logits.dtype), targets.long()
+        weight: Tensor = self.class_weights(logits.dtype)
+        targets = targets.long()
         try:
             total = weighted_softmax(logits, targets, weight).sum()
         except IndexError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..types import ModelOutput
@@ -31,10 +32,7 @@ class WeightedSum(Loss):
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         values = [c * term(output, targets) for c, term in zip(self.coefficients, self.terms, strict=True)]
-        total = values[0]
-        for value in values[1:]:
-            total = total + value
-        return total
+        return torch.stack(values).sum()
 
     def scores(self, output: ModelOutput) -> Tensor:
         return self._losses()[self.primary].scores(output)

@@ -11,8 +11,6 @@ from . import SENET_TINY, SENET_TINY_IMAGE_SIZE
 from .classifier import Classifier, CosineHead
 
 
-
-
 def build_model(
     name: str,
     *,
@@ -77,10 +75,10 @@ def check_model(name: str, image_size: int) -> int:
 
 
 def _senet_tiny() -> nn.Module:
-    """SE-ResNet of basic blocks [1, 1, 1, 1], 16 to 128 channels, about 0.3 M parameters: made for 48 px on a laptop."""
+    """SE-ResNet of basic blocks [1, 1, 1, 1], 16 to 128 channels, 0.3 M parameters: made for 48 px on a laptop."""
     from timm.models.resnet import BasicBlock, ResNet
 
-    return ResNet(
+    backbone: nn.Module = ResNet(
         BasicBlock,
         [1, 1, 1, 1],
         num_classes=0,
@@ -89,6 +87,7 @@ def _senet_tiny() -> nn.Module:
         channels=(16, 32, 64, 128),
         block_args={"attn_layer": "se"},
     )
+    return backbone
 
 
 def _timm_backbone(name: str, image_size: int, pretrained: bool) -> nn.Module:
@@ -97,9 +96,9 @@ def _timm_backbone(name: str, image_size: int, pretrained: bool) -> nn.Module:
     settings = {"num_classes": 0, "drop_rate": 0.0, "pretrained": pretrained}
     try:
         try:
-            return timm.create_model(name, img_size=image_size, **settings)  # transformers want to know
+            backbone: nn.Module = timm.create_model(name, img_size=image_size, **settings)  # transformers want to know
         except TypeError:
-            return timm.create_model(name, **settings)
+            backbone = timm.create_model(name, **settings)
     except Exception as error:
         if pretrained:
             raise ModelError(
@@ -107,6 +106,7 @@ def _timm_backbone(name: str, image_size: int, pretrained: bool) -> nn.Module:
                 "They come from timm's hub or its cache; without a network use --weights none"
             ) from error
         raise ModelError(f"timm can't build {name!r} for images of {image_size} px: {error}") from error
+    return backbone
 
 
 def _embedding_dim(name: str, backbone: nn.Module, image_size: int) -> int:

@@ -14,12 +14,12 @@ class ClassStatistics(NamedTuple):
     """What a step's samples say of each class, over all ranks.
 
     Attributes:
-        count: (C,) samples, in the dtype of the embeddings.
+        counts: (C,) samples, in the dtype of the embeddings.
         mean: (C, D) mean embedding; zero where the count is zero.
         scatter: (C,) mean squared distance to the class's center; NaN where it has none or the count is zero.
     """
 
-    count: Tensor
+    counts: Tensor
     mean: Tensor
     scatter: Tensor
 
@@ -37,13 +37,12 @@ def class_statistics(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Cl
         >>> class_statistics(x, torch.tensor([1, 1]), centers).scatter
         tensor([nan, 5.])
     """
-    count = centers.new_zeros(len(centers)).index_add_(0, targets, embeddings.new_ones(len(targets)))
+    counts = centers.new_zeros(len(centers)).index_add_(0, targets, embeddings.new_ones(len(targets)))
     total = torch.zeros_like(centers).index_add_(0, targets, embeddings)
     squares = (embeddings - centers.index_select(0, targets)).square().sum(dim=1)
     scatter = centers.new_zeros(len(centers)).index_add_(0, targets, squares)
-    sum_over_ranks(count, total, scatter)
-    present = count.clamp(min=1)
-    return ClassStatistics(count, total / present.unsqueeze(1), scatter / count)
+    sum_over_ranks(counts, total, scatter)
+    return ClassStatistics(counts, total / counts.clamp(min=1).unsqueeze(1), scatter / counts)
 
 
 def started(centers: Tensor) -> Tensor:
@@ -59,6 +58,6 @@ def start_or_move(centers: Tensor, moved: Tensor, statistics: ClassStatistics) -
         moved: (C, D) where started classes go.
         statistics: of the step.
     """
-    present = (statistics.count > 0).unsqueeze(1)
+    present = (statistics.counts > 0).unsqueeze(1)
     unstarted = ~started(centers).unsqueeze(1)
     return torch.where(present, torch.where(unstarted, statistics.mean, moved), centers)

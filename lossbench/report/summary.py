@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 _PARTS = ("data", "forward", "loss_forward", "backward", "step")
+_BAR = 10
 _METRICS = {
     "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy",
@@ -28,10 +30,11 @@ def run_summary(record: dict[str, Any]) -> RenderableType:
         record: content of `record.json`, with "directory".
     """
     data, metrics = record["data"], record["metrics"]
+    images, test_images = (sum(data[counts].values()) for counts in ("class_counts", "test_class_counts"))
     head = Text.assemble(
         ("objective  ", "bold"), record["formula"], "\n",
-        ("data       ", "bold"), f"{data['spec']}, {sum(data['class_counts'].values()):,} training images; evaluated on "
-        f"{sum(data['test_class_counts'].values()):,} ({data['split_origin']})\n",
+        ("data       ", "bold"), f"{data['spec']}, {images:,} training images; evaluated on {test_images:,} "
+        f"({data['split_origin']})\n",
         ("model      ", "bold"), f"{record['model']['name']}, {record['model']['parameters']:,} parameters, "
         f"{record['model']['image_size']} px, weights: {record['model']['weights']}\n",
     )  # fmt: skip
@@ -59,11 +62,11 @@ def _metrics_table(metrics: dict[str, Any]) -> Table:
 def _recall_table(record: dict[str, Any]) -> Table:
     """Classes from the most to the least frequent in training."""
     data, metrics = record["data"], record["metrics"]
-    table = Table(title="recall by class", title_justify="left", title_style="bold", pad_edge=False)
+    table = _table("recall by class")
     table.add_column("class")
     for name in ("training images", "test images", "recall", "95 % interval"):
         table.add_column(name, justify="right")
-    table.add_column("")
+    table.add_column("", no_wrap=True, min_width=_BAR)
     for name in sorted(data["class_names"], key=lambda n: -data["class_counts"][n]):
         recall, interval = metrics["per_class_recall"][name], metrics["per_class_recall_interval_95"][name]
         table.add_row(
@@ -72,14 +75,14 @@ def _recall_table(record: dict[str, Any]) -> Table:
             f"{data['test_class_counts'][name]:,}",
             _number(recall),
             "-" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}",
-            "█" * round(20 * (recall or 0)),
+            "█" * round(_BAR * (recall or 0)),
         )
     return table
 
 
 def _time_table(timing: dict[str, Any]) -> Table:
     """Where a step's time goes; medians."""
-    table = Table(title="where a step's time goes", title_justify="left", title_style="bold", pad_edge=False)
+    table = _table("where a step's time goes")
     table.add_column("part")
     table.add_column("ms", justify="right")
     table.add_column("share", justify="right")
@@ -91,8 +94,14 @@ def _time_table(timing: dict[str, Any]) -> Table:
     table.add_row("whole step", f"{1000 * total:.2f}", "", style="bold")
     estimated = ", estimated by replay" if timing["loss_share_estimated"] else ""
     loss = timing["loss_seconds_per_step"]
-    table.add_row(f"the loss alone, forward and backward{estimated}", f"{1000 * loss:.2f}", f"{timing['loss_share']:.1%}")
+    table.add_row(
+        f"the loss alone, forward and backward{estimated}", f"{1000 * loss:.2f}", f"{timing['loss_share']:.1%}"
+    )
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False)
 
 
 def _number(value: float | None) -> str:

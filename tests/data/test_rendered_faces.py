@@ -141,14 +141,14 @@ def test_a_dial_outside_its_range_is_refused(dial: str, value: float, message: s
 
 def test_label_noise_changes_training_images_only_and_no_count() -> None:
     def drawn(label_noise: float) -> tuple[ImageTable, ImageTable]:
-        return open_rendered_faces(RenderedFaces(images=600, test_images_per_class=3, label_noise=label_noise))
+        return open_rendered_faces(RenderedFaces(images=400, test_images_per_class=2, label_noise=label_noise))
 
     (clean, clean_test), (noisy, noisy_test) = drawn(0), drawn(0.2)
     assert noisy.class_counts == clean.class_counts
     for table in (clean, noisy):
         table.prepare()
     changed = (pixels(clean) != pixels(noisy)).any(axis=(1, 2, 3))
-    assert changed.mean() == pytest.approx(0.2, abs=0.04)
+    assert changed.mean() == pytest.approx(0.2, abs=0.05)
     np.testing.assert_array_equal(pixels(clean_test), pixels(noisy_test))
 
 
@@ -158,7 +158,8 @@ def test_overlap_moves_the_rare_classes_toward_their_neighbours() -> None:
     np.testing.assert_array_equal(rows["disgust"], rows["anger"])
     assert rows["contempt"][Expression._fields.index("lip_corner_puller")] == 0.25
     apart = dict(zip(CLASS_NAMES, prototypes(0.0), strict=True))
-    assert apart["contempt"][Expression._fields.index("unilateral_dimpler")] == PROTOTYPES["contempt"]["unilateral_dimpler"]
+    dimpler = apart["contempt"][Expression._fields.index("unilateral_dimpler")]
+    assert dimpler == PROTOTYPES["contempt"]["unilateral_dimpler"]
 
 
 def linear_recall(overlap: float) -> float:
@@ -172,7 +173,7 @@ def linear_recall(overlap: float) -> float:
         return halved.reshape(len(grey), -1)
 
     train, test = open_rendered_faces(
-        RenderedFaces(images=1000, test_images_per_class=40, imbalance=1, overlap=overlap, label_noise=0)
+        RenderedFaces(images=800, test_images_per_class=30, imbalance=1, overlap=overlap, label_noise=0)
     )
     judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(features(train), train.targets)
     return float(balanced_accuracy_score(test.targets, judge.predict(features(test))))
@@ -197,5 +198,3 @@ def test_the_default_data_set_is_prepared_whole() -> None:
     train.prepare()
     last = np.asarray(train.read(3999))
     assert last.shape == (48, 48, 3) and last.std() > 10
-
-

@@ -1,0 +1,94 @@
+"""From a task to what trains it."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+
+from ..data.loading import EpochBatches, ImageBatches, loader
+from ..data.sampling import Sampler
+from ..models.build import build_model
+from ..registry import create_loss
+from .clock import StepClock
+from .config import RunConfig
+from .guard import FiniteGuard
+from .optimize import build_optimizer, build_schedule, mask_steps
+from .prepare import Task, derived_seed
+from .step import TrainStep
+from .training import Trainer
+
+
+def build_accelerator(config: RunConfig) -> Accelerator:
+    """Device, precision and processes of a run."""
+    if config.device.startswith("cuda:"):
+        os.environ["ACCELERATE_TORCH_DEVICE"] = config.device
+    # Buffers differ between processes only by running batch statistics, which are shared before they are used.
+    kwargs = DistributedDataParallelKwargs(broadcast_buffers=False)
+    return Accelerator(
+        mixed_precision=config.precision if config.precision in ("bf16", "fp16") else "no",
+        cpu=config.device == "cpu",
+        kwargs_handlers=[kwargs],
+    )
+
+
+def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
+    """Model, loss, optimizer, order and loader of a task, each from its own seed, on the accelerator.
+
+    Args:
+        task: checked.
+        accelerator: of `build_accelerator`.
+    """
+    config = task.config
+    model = build_model(
+        config.model,
+        num_classes=task.context.num_classes,
+        image_size=config.image_size,
+        seed=derived_seed(config.seed, "model"),
+        needs=task.needs,
+        pretrained=config.weights == "imagenet",
+    )
+    torch.manual_seed(task.context.seed)
+    loss = create_loss(str(task.formula), task.context)
+    clock = StepClock(accelerator.device)
+    step = TrainStep(model, loss, mark=clock.mark)
+    if config.sync_bn:
+        step = torch.nn.SyncBatchNorm.convert_sync_batchnorm(step)
+    step.to(accelerator.device, dtype=torch.float64 if config.precision == "fp64" else torch.float32)
+    step.model.to(memory_format=torch.channels_last)
+    guard = FiniteGuard(step, accelerator.device)
+    optimizer = build_optimizer(config.optimizer, model, loss, lr=config.lr, weight_decay=config.weight_decay)
+    if guard.read_every > 1 and accelerator.scaler is None:
+        mask_steps(optimizer, guard.found)
+    batches = EpochBatches(
+        task.train,
+        config.batch_size,
+        seed=derived_seed(config.seed, "order"),
+        sampler=Sampler(config.sampler),
+        rank=accelerator.process_index,
+        processes=accelerator.num_processes,
+    )
+    images = ImageBatches(
+        task.train, config.image_size, augment_seed=derived_seed(config.seed, "augmentation"), cache=config.cache
+    )
+    schedule = build_schedule(
+        optimizer, steps=config.epochs * len(batches), warmup_steps=round(config.warmup_epochs * len(batches))
+    )
+    if config.compile:
+        step.mark = lambda part: None  # a clock inside would break the graph
+        step.compile()
+    wrapped, prepared = accelerator.prepare(step, optimizer)
+    return Trainer(
+        accelerator=accelerator,
+        wrapped=wrapped,
+        step=step,
+        optimizer=prepared,
+        schedule=schedule,
+        batches=batches,
+        images=loader(images, batches, workers=config.workers, pin_memory=accelerator.device.type == "cuda"),
+        clock=clock,
+        guard=guard,
+        micro_batches=config.micro_batches,
+        marks_inside=not config.compile,
+    )

@@ -1,0 +1,99 @@
+"""The golden cases: 24 a loss, made by naive float64 loops that share no code with lossbench."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lossbench import Loss, LossContext, ModelOutput, loss_info
+from lossbench.losses.center import center
+from lossbench.losses.class_weights import class_weights
+from lossbench.losses.weighted_cluster import center_separation, weighted_cluster
+
+Case = dict[str, Any]
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 2e-4}
+NUMBER_OF_CASES = 120
+
+
+@pytest.fixture(scope="module")
+def cases(oracles: Path) -> list[Case]:
+    found: list[Case] = json.loads((oracles / "cases.json").read_text())["cases"]
+    return found
+
+
+@pytest.fixture(params=range(NUMBER_OF_CASES))
+def case(cases: list[Case], request: pytest.FixtureRequest) -> Case:
+    return cases[request.param]
+
+
+def test_every_case_is_judged(cases: list[Case]) -> None:
+    assert len(cases) == NUMBER_OF_CASES
+    assert {c["loss"] for c in cases} == {"softmax", "weighted-softmax", "center", "triplet", "weighted-cluster"}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_value_gradients_and_moved_centers(case: Case, dtype: torch.dtype) -> None:
+    loss = _loss(case, dtype)
+    output = ModelOutput(_tensor(case["embeddings"], dtype), _tensor(case["logits"], dtype))
+    for tensor in (output.embeddings, output.logits):
+        tensor.requires_grad_()
+    targets = torch.tensor(case["targets"])
+    value = loss(output, targets)
+    value.backward()
+    _close(value, case["value"], dtype)
+    _close_gradient(output.logits.grad, case["grad_logits"], dtype)
+    _close_gradient(output.embeddings.grad, case["grad_embeddings"], dtype)
+    if case.get("centers_after_update") is not None:
+        loss.update_state(ModelOutput(output.embeddings.detach(), output.logits.detach()), targets)
+        _close(loss.centers, case["centers_after_update"], dtype)
+
+
+def test_gradient_in_the_centers(case: Case) -> None:
+    if case["grad_centers"] is None:
+        pytest.skip("a loss without centers")
+    centers = _tensor(case["centers"], torch.float64).requires_grad_()
+    embeddings, targets = _tensor(case["embeddings"], torch.float64), torch.tensor(case["targets"])
+    if case["loss"] == "center":
+        terms = center(embeddings, targets, centers)
+    else:
+        given = case["hyperparameters"]
+        weight = class_weights(tuple(case["class_counts"]), given["power"] if given["term_weight"] == "class" else 0.0)
+        scale = 1 if given["separation"] == "sum" else 1 / (case["num_classes"] - 1)
+        denominator = scale * center_separation(centers) + given["delta"]
+        terms = weighted_cluster(embeddings, targets, centers, weight, denominator)
+    terms.mean().backward()
+    _close_gradient(centers.grad, case["grad_centers"], torch.float64)
+
+
+def _loss(case: Case, dtype: torch.dtype) -> Loss:
+    context = LossContext(
+        num_classes=case["num_classes"],
+        embedding_dim=case["embedding_dim"],
+        class_counts=tuple(case["class_counts"]),
+    )
+    loss = loss_info(case["loss"]).factory(context, **case["hyperparameters"]).to(dtype)
+    if case["centers"] is not None and hasattr(loss, "centers"):
+        with torch.no_grad():
+            loss.centers.copy_(_tensor(case["centers"], dtype))
+    return loss
+
+
+def _tensor(rows: object, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(rows, dtype=dtype)
+
+
+def _close(actual: Tensor, expected: object, dtype: torch.dtype) -> None:
+    torch.testing.assert_close(actual, _tensor(expected, dtype), rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+def _close_gradient(actual: Tensor | None, expected: object, dtype: torch.dtype) -> None:
+    if expected is None:  # does not depend on it
+        assert actual is None or not actual.any()
+    else:
+        assert actual is not None
+        _close(actual, expected, dtype)
