@@ -92,11 +92,16 @@ class Plugin:
         return origin  # type: ignore[return-value]  # just checked by hand
 
     def _check_compatibility(self) -> None:
-        from packaging.requirements import Requirement
+        from packaging.requirements import InvalidRequirement, Requirement
 
         here = version("lossbench")
         for text in self.requires:
-            requirement = Requirement(text)
+            try:
+                requirement = Requirement(text)
+            except InvalidRequirement as error:
+                raise PluginError(
+                    f"{self.name!r} of {self.where} has a requirement that can't be read: {text!r}"
+                ) from error
             if requirement.name.lower() != "lossbench" or (requirement.marker and not requirement.marker.evaluate()):
                 continue
             if not requirement.specifier.contains(here, prereleases=True):
@@ -158,6 +163,7 @@ def remember(plugin: Plugin, result: Learned) -> None:
             rows = json.loads(file.read_text())
         except (OSError, ValueError):
             rows = {}
+        rows = rows if isinstance(rows, dict) else {}
         rows[_memory_key(plugin)] = asdict(result)
         with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as beside:
             json.dump(rows, beside, indent=1)

@@ -24,9 +24,10 @@ from .errors import FormulaError
 Value = bool | int | float | str | None
 
 MAX_LENGTH = 10_000
+_SPACE = " \t\n\r\f\v"  # what \s means below: a no-break space is pointed at, not skipped
 _TOKEN = re.compile(
     r"""\s*(?:
-        (?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
+        (?P<number>[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?+(?![\w.]))
       | (?P<name>[A-Za-z_][\w.]*(?:-\w+)*(?:/[A-Za-z_]\w*(?:-\w+)*)?)
       | (?P<text>"[^"\\\n]*"|'[^'\\\n]*')
       | (?P<symbol>[-+*(),=])
@@ -113,7 +114,7 @@ class _Reader:
         terms = [self._term()]
         while self.kind != "end":
             if self.token.startswith("+") and self.kind == "number":  # "a +0.1*b": the sign belongs to the sum
-                self.token = self.token[1:]
+                self.token, self.position = self.token[1:], self.position + 1
             elif not self._take("+"):
                 self._fail("expected '+' or the end")
             terms.append(self._term())
@@ -183,11 +184,11 @@ class _Reader:
         self.kind, self.token, self.position = next(self.tokens)
 
     def _tokens(self) -> Iterator[tuple[str, str, int]]:
-        position, end = 0, len(self.text.rstrip())
+        position, end = 0, len(self.text.rstrip(_SPACE))
         while position < end:
             match = _TOKEN.match(self.text, position)
             if match is None or match.lastgroup is None:
-                start = position + len(self.text[position:]) - len(self.text[position:].lstrip())
+                start = end - len(self.text[position:end].lstrip(_SPACE))
                 self.kind, self.token, self.position = "unreadable", self.text[start], start
                 self._fail("can't be read here")
             yield match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -226,7 +227,7 @@ def _joint(term: Term) -> tuple[Term, ...]:
         return (term,)
     arguments = dict(term.arguments)
     coefficient = arguments.pop("coefficient", None)
-    if coefficient is not None and (isinstance(coefficient, bool | str) or coefficient <= 0):
+    if coefficient is not None and (isinstance(coefficient, bool | str) or not 0 < coefficient < math.inf):
         raise HyperparameterError(f"{term.name}: coefficient must be a positive number, got {coefficient!r}")
     return tuple(
         replace(
@@ -290,7 +291,7 @@ def _origin_rows(adapter: Plugin, load: bool) -> list[LossEntry]:
     if not load:
         return [row]
     try:
-        names = list(adapter.load_origin().names())
+        names = _adapted_names(adapter)
     except PluginError as error:
         return [replace(row, status="broken", reason=str(error))]
     rows = []
@@ -298,19 +299,29 @@ def _origin_rows(adapter: Plugin, load: bool) -> list[LossEntry]:
         full = f"{adapter.name}/{name}"
         try:
             rows.append(replace(row, name=full, summary=_adapted_spec(adapter, name).summary, status="usable"))
-        except PluginError as error:
+        except UsageError as error:
             rows.append(replace(row, name=full, status="broken", reason=str(error)))
     return rows
 
 
-def _adapted_spec(adapter: Plugin, name: str) -> LossSpec:
+def _adapted_names(adapter: Plugin) -> list[str]:
     origin = adapter.load_origin()
     try:
-        names = origin.names()
-        if name not in names:
-            raise UnknownLossError(f"{adapter.where} has no loss {name!r}. {did_you_mean(name, names)}")
-        return origin.spec(name)
+        return list(origin.names())
+    except Exception as error:  # an adapter's own failure, of whatever type
+        raise PluginError(f"{adapter.where} can't name its losses: {type(error).__name__}: {error}") from error
+
+
+def _adapted_spec(adapter: Plugin, name: str) -> LossSpec:
+    if name not in (names := _adapted_names(adapter)):
+        raise UnknownLossError(f"{adapter.where} has no loss {name!r}. {did_you_mean(name, names)}")
+    full = f"{adapter.name}/{name} of {adapter.where}"
+    try:
+        spec = adapter.load_origin().spec(name)
     except UsageError:
         raise
-    except Exception as error:  # an adapter's own failure, of whatever type
-        raise PluginError(f"{adapter.name}/{name} of {adapter.where} can't be adapted: {error}") from error
+    except Exception as error:  # as above
+        raise PluginError(f"{full} can't be adapted: {type(error).__name__}: {error}") from error
+    if not isinstance(spec, LossSpec):
+        raise PluginError(f"{full} must be a LossSpec, got {type(spec).__name__}")
+    return spec

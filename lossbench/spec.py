@@ -85,7 +85,7 @@ class LossSpec:
     def hyperparameters(self) -> dict[str, Any]:
         """Name -> default, read from the factory's signature (`inspect.Parameter.empty`: must be given)."""
         parameters = list(inspect.signature(self.factory).parameters.values())[1:]  # the first is the context
-        return {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
+        return {p.name: p.default for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
     def check_hyperparameters(self, given: Mapping[str, Any]) -> None:
         """Refuses names that the factory does not take, and names that it must be given.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 
 from ..data.loading import EpochBatches, ImageBatches, loader
 from ..data.sampling import Sampler
@@ -24,12 +24,8 @@ def build_accelerator(config: RunConfig) -> Accelerator:
     """Device, precision and processes of a run."""
     if config.device.startswith("cuda:"):
         os.environ["ACCELERATE_TORCH_DEVICE"] = config.device
-    # Buffers differ between processes only by running batch statistics, which are shared before they are used.
-    kwargs = DistributedDataParallelKwargs(broadcast_buffers=False)
     return Accelerator(
-        mixed_precision=config.precision if config.precision in ("bf16", "fp16") else "no",
-        cpu=config.device == "cpu",
-        kwargs_handlers=[kwargs],
+        mixed_precision=config.precision if config.precision in ("bf16", "fp16") else "no", cpu=config.device == "cpu"
     )
 
 

@@ -16,7 +16,7 @@ from ..data.splits import carve, left_out
 from ..data.table import ImageTable
 from ..errors import ConfigError, DataError
 from ..expression import Formula
-from ..models.build import check_model, own_image_size
+from ..models.build import check_model, own_image_size, takes_single_images
 from ..registry import create_loss, expand_formula, formula_needs
 from ..spec import Need
 from ..types import LossContext
@@ -142,6 +142,27 @@ def check_device(config: RunConfig) -> None:
         raise ConfigError("--sync-bn needs a CUDA device")
     if config.compile and not on_gpu and not (shutil.which("g++") or shutil.which("clang++") or os.environ.get("CXX")):
         raise ConfigError("--compile on the CPU needs a C++ compiler (g++ or clang++), and none is on the path")
+
+
+def check_shares(task: Task, processes: int) -> None:
+    """Refuses batches whose smallest part is one image, for a model that can't train on one.
+
+    Args:
+        task: checked.
+        processes: that share each batch.
+
+    Raises:
+        ConfigError: with the sizes.
+    """
+    config, rows = task.config, len(task.train)
+    smallest = min(config.batch_size, rows, rows % config.batch_size or config.batch_size)
+    if smallest // (processes * config.micro_batches) < 2 and not takes_single_images(config.model, config.image_size):
+        parts = processes * config.micro_batches
+        raise ConfigError(
+            f"--batch-size {config.batch_size}: the smallest batch of {rows} training images has {smallest}"
+            f"{f', cut into {parts} parts' if parts > 1 else ''}, which leaves single images, and at "
+            f"{config.image_size} px {config.model} can't normalise over one. Change --batch-size or --image-size"
+        )
 
 
 def _readable(

@@ -22,7 +22,7 @@ from .config import RunConfig
 from .content import record_content, timing_content
 from .evaluate import Predictions, predict, share_running_statistics
 from .metrics import classification_metrics
-from .prepare import Task, prepare
+from .prepare import Task, check_shares, prepare
 from .step import TrainStep
 from .training import Reporter, Silent, Trainer
 
@@ -56,6 +56,7 @@ def run(config: RunConfig, out: Path | None = None, reporter: Reporter | None = 
     reporter = reporter or Silent()
     task = prepare(config, reporter)
     accelerator = build_accelerator(task.config)
+    check_shares(task, accelerator.num_processes)
     directory = _claim(task, out, accelerator)
     task.train.prepare()
     trainer = build_trainer(task, accelerator)

@@ -7,6 +7,7 @@ accelerator that would stop the device, and under `torch.compile` it would break
 from __future__ import annotations
 
 import math
+import sys
 
 import torch
 from torch import Tensor
@@ -70,7 +71,7 @@ def number(
     name: str, value: object, *, minimum: float = -math.inf, above: float = -math.inf, maximum: float = math.inf
 ) -> float:
     """A finite hyper-parameter in its range, or a `HyperparameterError` that names it, the rule and the value."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise HyperparameterError(f"{name} must be a finite number, got {value!r}")
     if not (value >= minimum and value > above and value <= maximum):
         rules = [

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..errors import ContextError
+from ..errors import ContextError, HyperparameterError
 from ..types import LossContext
 from .arguments import number
 
@@ -45,6 +45,7 @@ class ClassWeights(nn.Module):
 
     Raises:
         ContextError: naming the classes without a training image.
+        HyperparameterError: a power that is negative, or so large that float64 can't hold n_c^-power.
     """
 
     weight: Tensor
@@ -58,6 +59,8 @@ class ClassWeights(nn.Module):
                 "drop the class, add images, or use a loss without class weights"
             )
         self.class_counts, self.power = context.class_counts, number("power", power, minimum=0)
+        if min(self.class_counts) ** -self.power < 1e-250:  # weights would be 0/0
+            raise HyperparameterError(f"power must be smaller for these class counts, got {power!r}")
         # Derived from the context, therefore no part of the saved state.
         self.register_buffer("weight", class_weights(self.class_counts, self.power).float(), persistent=False)
 

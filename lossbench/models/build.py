@@ -74,6 +74,22 @@ def check_model(name: str, image_size: int) -> int:
     return _embedding_dim(name, backbone, image_size)
 
 
+def takes_single_images(name: str, image_size: int) -> bool:
+    """Whether the model can train on a batch of one: batch normalisation of a single value can't.
+
+    Args:
+        name: "senet-tiny" or a timm name.
+        image_size: side of the square images, in pixels.
+    """
+    with torch.device("meta"):
+        backbone = _senet_tiny() if name == SENET_TINY else _timm_backbone(name, image_size, pretrained=False)
+        try:
+            backbone.train()(torch.zeros(1, 3, image_size, image_size))
+        except ValueError:
+            return False
+    return True
+
+
 def _senet_tiny() -> nn.Module:
     """SE-ResNet of basic blocks [1, 1, 1, 1], 16 to 128 channels, 0.3 M parameters: made for 48 px on a laptop."""
     from timm.models.resnet import BasicBlock, ResNet

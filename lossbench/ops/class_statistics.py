@@ -29,7 +29,7 @@ def class_statistics(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Cl
 
     Args:
         embeddings: (B, D) of this rank; B may be 0.
-        targets: (B,) int64.
+        targets: (B,) class numbers.
         centers: (C, D); a row of NaN marks a class that has not started.
 
     Example:
@@ -37,6 +37,7 @@ def class_statistics(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Cl
         >>> class_statistics(x, torch.tensor([1, 1]), centers).scatter
         tensor([nan, 5.])
     """
+    targets = targets.long()
     counts = centers.new_zeros(len(centers)).index_add_(0, targets, embeddings.new_ones(len(targets)))
     total = torch.zeros_like(centers).index_add_(0, targets, embeddings)
     squares = (embeddings - centers.index_select(0, targets)).square().sum(dim=1)

@@ -75,6 +75,8 @@ def every_triplet(distance: Tensor, targets: Tensor, margin: float, *, semihard:
     with torch.no_grad():
         sorted_negatives = torch.where(negative, distance, torch.inf).sort(dim=1).values
         reach = distance + margin
+        if semihard:  # no negative lies in an empty band: margin 0, or lost in the rounding of a large distance
+            positive = positive & (reach > distance)
         sorted_reaches = torch.where(positive, reach, torch.inf).sort(dim=1).values
         of_positive = torch.searchsorted(sorted_negatives, reach)
         of_negative = positive.sum(dim=1, keepdim=True) - torch.searchsorted(sorted_reaches, distance, right=True)

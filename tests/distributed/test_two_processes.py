@@ -1,0 +1,132 @@
+"""Two real processes on the CPU: they agree with each other, and with one process where that is promised."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.slow
+
+LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
+# Ten steps of nine rows, an uneven share each; the last step has three rows.
+ROWS, BATCH = 84, 9
+
+TRAIN = """
+import sys
+from pathlib import Path
+from safetensors.torch import save_file
+from lossbench.harness.assembly import build_accelerator, build_trainer
+from lossbench.harness.config import RunConfig
+from lossbench.harness.evaluate import predict, share_running_statistics
+from lossbench.harness.prepare import prepare
+from lossbench.harness.training import Silent
+
+manifest, out = sys.argv[1:3]
+for loss in sys.argv[3].split(","):
+    for model, image_size in (("test_vit", 32), ("test_resnet", 64)):
+        config = RunConfig(
+            loss=loss, data=f"csv:{manifest}", model=model, image_size=image_size, batch_size=9, epochs=1,
+            precision="fp64", device="cpu",
+        )
+        task = prepare(config, Silent())
+        accelerator = build_accelerator(task.config)
+        trainer = build_trainer(task, accelerator)
+        trainer.run_epoch(0, 1, Silent())
+        share_running_statistics(trainer.step)
+        state = {k: v.contiguous() for k, v in trainer.step.state_dict().items()}
+        test = predict(accelerator, trainer.step, task.test, image_size=image_size, batch_size=9, workers=0)
+        assert list(test.sample_ids) == list(task.test.sample_ids) and len(test.scores) == len(task.test)
+        import torch
+        state["scores"] = torch.from_numpy(test.scores)
+        rank, of = accelerator.process_index, accelerator.num_processes
+        save_file(state, Path(out) / f"{loss}-{model}-{rank}-of-{of}.safetensors")
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """States of every loss and model, by one process and by two."""
+    folder = tmp_path_factory.mktemp("two")
+    manifest = make_manifest(folder)
+    script = folder / "train.py"
+    script.write_text(TRAIN)
+    for launcher in ([sys.executable], [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]):
+        command = [*launcher, str(script), str(manifest), str(folder), ",".join(LOSSES)]
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def make_manifest(folder: Path) -> Path:
+    """Small pictures of three classes, told apart by color, in a manifest with splits."""
+    draw = np.random.default_rng(0)
+    lines = ["path,label,split"]
+    for split, count in (("train", ROWS), ("val", 25)):
+        for i in range(count):
+            label = i % 3 if i % 2 else 0
+            pixels = draw.integers(0, 120, (32, 32, 3), dtype=np.uint8)
+            pixels[:, :, label] += 100
+            Image.fromarray(pixels).save(folder / f"{split}{i}.png")
+            lines.append(f"{split}{i}.png,{'abc'[label]},{split}")
+    manifest = folder / "manifest.csv"
+    manifest.write_text("\n".join(lines))
+    return manifest
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def states(trained: Path, loss: str, model: str, processes: int) -> list[dict[str, torch.Tensor]]:
+    return [load_file(trained / f"{loss}-{model}-{rank}-of-{processes}.safetensors") for rank in range(processes)]
+
+
+@pytest.mark.parametrize("model", ["test_vit", "test_resnet"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_ranks_agree_bit_for_bit(trained: Path, loss: str, model: str) -> None:
+    first, second = states(trained, loss, model, 2)
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "triplet"])
+def test_a_shardable_loss_without_batch_statistics_equals_one_process(trained: Path, loss: str) -> None:
+    (alone,) = states(trained, loss, "test_vit", 1)
+    together = states(trained, loss, "test_vit", 2)[0]
+    for name in alone:
+        torch.testing.assert_close(together[name], alone[name], rtol=0, atol=1e-6)
+    if "center" in loss or "cluster" in loss:
+        assert any(name.endswith("centers") for name in alone)
+
+
+def test_triplets_within_a_rank_are_another_objective(trained: Path) -> None:
+    """The counterpart of the promise above: what the run prints as not promised does differ."""
+    (alone,) = states(trained, "triplet", "test_vit", 1)
+    together = states(trained, "triplet", "test_vit", 2)[0]
+    assert (together["model.head.weight"] - alone["model.head.weight"]).abs().max() > 1e-6
+
+
+def test_accelerate_launches_the_command_line(tmp_path: Path) -> None:
+    manifest = make_manifest(tmp_path)
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    command += ["-m", "lossbench", "run", "--device", "cpu", "--loss", "triplet", "--data", f"csv:{manifest}"]
+    command += ["--image-size", "32", "--batch-size", "10", "--epochs", "1", "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("balanced accuracy") == 1
+    assert "2 processes share each batch of 10" in done.stderr
+    assert "batch normalisation sees each process's own rows" in done.stderr
+    assert "triplet is formed by each process within its own rows" in done.stderr
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert record["environment"]["processes"] == 2
+    assert sum(map(sum, record["confusion_matrix"])) == 25
