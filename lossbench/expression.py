@@ -144,9 +144,9 @@ class _Reader:
             while not self._take(")"):
                 if arguments and not self._take(","):
                     self._fail("expected ',' or ')'")
+                if self.token in arguments:
+                    self._fail(f"{self.token!r} is given twice")
                 argument = self._name("the name of a hyper-parameter")
-                if argument in arguments:
-                    self._fail(f"{argument!r} is given twice")
                 if not self._take("="):
                     self._fail(f"expected '=' and a value after {argument!r}")
                 arguments[argument] = self._value()

@@ -25,7 +25,9 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         raise ConfigError(f"--config {path} can't be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"--config {path} is no valid TOML: {error}") from error
-    known = {str(p.name): p for p in context.command.params if p.name not in ("config", "out", "json_", "help")}
+    # `compile` is spelled compile_ in Python, where it is a builtin; a file has the option's name.
+    known = {str(p.name).rstrip("_"): p.name for p in context.command.params}
+    known = {name: p for name, p in known.items() if name not in ("config", "out", "json", "help")}
     defaults = {}
     for key, value in values.items():
         name = key.replace("-", "_")
@@ -33,7 +35,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
             raise ConfigError(f"--config {path}: there is no option {key!r}. {did_you_mean(name, known)}")
         if isinstance(value, dict | list):
             raise ConfigError(f"--config {path}: {key} must be one value, got {value!r}")
-        defaults[name] = value
+        defaults[known[name]] = value
     context.default_map = defaults
     return path
 

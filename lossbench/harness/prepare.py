@@ -12,7 +12,7 @@ import torch
 from ..data.preflight import drop, unreadable, unreadable_error
 from ..data.sampling import Sampler, sampled_counts
 from ..data.sources import open_data
-from ..data.splits import carve, left_out
+from ..data.splits import carve, check_splits, left_out
 from ..data.table import ImageTable
 from ..errors import ConfigError, DataError
 from ..expression import Formula
@@ -24,6 +24,7 @@ from .config import ResolvedConfig, RunConfig
 from .training import Reporter
 
 SELECTION_FRACTION = 0.1
+_MANY_FILES = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +128,8 @@ def check_device(config: RunConfig) -> None:
     Raises:
         ConfigError: saying what there is.
     """
-    kind, _, number = config.device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+    kind, colon, number = config.device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (colon and not (kind == "cuda" and number.isdecimal())):
         raise ConfigError(f"--device must be auto, cpu, cuda, cuda:N or mps, got {config.device!r}")
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cuda" and int(number or 0) >= gpus:
@@ -169,6 +170,9 @@ def _readable(
     train: ImageTable, test: ImageTable, config: RunConfig, reporter: Reporter
 ) -> tuple[ImageTable, ImageTable, tuple[str, ...]]:
     """Both splits without unreadable images, which are an error unless the run may skip them."""
+    files = sum(len(table.paths or ()) for table in (train, test))
+    if files > _MANY_FILES:
+        reporter.message(f"checking that {files:,} images can be read")
     found = unreadable([train, test])
     if not found:
         return train, test, ()
@@ -180,4 +184,5 @@ def _readable(
     reporter.warning(f"{len(found)} unreadable images are left out (--skip-unreadable); the record lists them")
     if empty := [name for name, count in zip(train.class_names, train.class_counts, strict=True) if not count]:
         raise DataError(f"without the unreadable images no training image is left of: {', '.join(empty)}")
+    check_splits(train, test, config.allow_missing_classes)  # evaluation may have lost a class, too
     return train, test, dropped + dropped_test

@@ -45,18 +45,23 @@ def claim_directory(out: Path) -> Path:
 
 
 def fresh_directory(loss: str, data: str, seed: int, root: Path = Path("runs")) -> Path:
-    """`runs/<loss>-<data>-s<seed>-<n>` with the first n that is free.
+    """Makes `runs/<loss>-<data>-s<seed>-<n>` with the first n that is free, also when several runs start at once.
 
-    Example:
-        >>> fresh_directory("softmax + 0.1*center", "csv:faces/train.csv", 3, Path("nowhere")).as_posix()
-        'nowhere/softmax-0.1-center-train-s3-1'
+    Raises:
+        ConfigError: it can't be made.
     """
     kind, _, path = data.partition("(")[0].partition(":")
     stem = "-".join(filter(None, (_plain(loss), _plain(Path(path).stem if path else kind), f"s{seed}")))
-    n = 1
-    while (root / f"{stem}-{n}").exists():
-        n += 1
-    return root / f"{stem}-{n}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        n = 1
+        while True:
+            with contextlib.suppress(FileExistsError):
+                (root / f"{stem}-{n}").mkdir()
+                return root / f"{stem}-{n}"
+            n += 1
+    except OSError as error:
+        raise ConfigError(f"{root} can't be written: {error.strerror or error}; give a directory by --out") from error
 
 
 def _plain(text: str) -> str:

@@ -88,15 +88,15 @@ def run(config: RunConfig, out: Path | None = None, reporter: Reporter | None = 
 
 def _claim(task: Task, out: Path | None, accelerator: Accelerator) -> Path:
     """The run's directory with its `config.toml`, made by the first process."""
-    chosen = [str(out or files.fresh_directory(task.config.loss, task.config.data, task.config.seed))]
+    chosen = [""]
+    if accelerator.is_main_process:
+        config = task.config
+        directory = files.claim_directory(out) if out else files.fresh_directory(config.loss, config.data, config.seed)
+        files.write_config(directory / files.CONFIG, config.as_options())
+        chosen = [str(directory)]
     if accelerator.num_processes > 1:
         broadcast_object_list(chosen)
-    directory = Path(chosen[0])
-    if accelerator.is_main_process:
-        files.claim_directory(directory)
-        files.write_config(directory / files.CONFIG, task.config.as_options())
-    accelerator.wait_for_everyone()
-    return directory
+    return Path(chosen[0])
 
 
 def _train(task: Task, trainer: Trainer, directory: Path, reporter: Reporter) -> Best | None:

@@ -98,12 +98,11 @@ class Trainer:
         self.step.train()
         self.step.loss.begin_epoch(epoch, epochs)
         total = torch.zeros((), device=self.accelerator.device, dtype=torch.float64)
-        self.clock.begin()
-        for number, batch in enumerate(self.images):
-            total += self._take_step(batch, self._global_rows(number))
-            reporter.step(epoch)
+        images = iter(self.images)
+        for number in range(len(self.batches)):
             self.clock.begin()
-        self.clock.steps -= 1  # the begin() after the last batch began no step
+            total += self._take_step(next(images), self._global_rows(number))
+            reporter.step(epoch)
         self.guard.check()
         mean_loss = float(reduce(total, "sum")) / len(self.batches.table)
         self.clock.end_epoch()
@@ -168,7 +167,7 @@ class Trainer:
 
     def _update(self, output: ModelOutput, targets: Tensor, objective: Tensor, own_rows: int) -> None:
         if self.accelerator.scaler is None:
-            self.guard.after_backward(objective)
+            self.guard.after_backward(objective / max(own_rows, 1))
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)

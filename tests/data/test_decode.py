@@ -25,7 +25,8 @@ def test_rgb_survives_unchanged(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     path = saved(Image.fromarray(pixels), tmp_path / "a.png")
     image = decode(path)
-    assert type(image) is Image.Image and image.mode == "RGB"
+    assert type(image) is Image.Image
+    assert image.mode == "RGB"
     np.testing.assert_array_equal(np.asarray(image), pixels)
     np.testing.assert_array_equal(np.asarray(decode(str(path))), pixels)
     np.testing.assert_array_equal(np.asarray(decode(path.read_bytes())), pixels)

@@ -28,7 +28,8 @@ def test_the_test_split_is_fixed_and_balanced_and_apart_from_training() -> None:
 def test_same_seed_same_data_other_seed_other_images() -> None:
     one, again, other = (open_digits(Digits(), seed)[0] for seed in (3, 3, 13))
     assert one.digest() == again.digest()
-    assert one.class_counts == other.class_counts and one.digest() != other.digest()
+    assert one.class_counts == other.class_counts
+    assert one.digest() != other.digest()
 
 
 def test_images_are_the_real_ones() -> None:
@@ -40,15 +41,19 @@ def test_images_are_the_real_ones() -> None:
     source = int(train.sample_ids[row].removeprefix("digits/"))
     assert train.targets[row] == bunch.target[source]
     image = train.read(row)
-    assert image.mode == "RGB" and image.size == (8, 8)
+    assert image.mode == "RGB"
+    assert image.size == (8, 8)
     np.testing.assert_allclose(np.asarray(image)[:, :, 1], bunch.images[source] * 255 / 16, atol=0.5)
 
 
 def test_what_the_table_says() -> None:
     train, test = open_digits(Digits(), 0)
     assert train.class_names == tuple("0123456789") == test.class_names
-    assert train.mirror is False and train.subject == "a grey handwritten digit, light on dark"
-    assert train.targets.dtype == np.int64 and train.paths is None and train.persons is None
+    assert train.mirror is False
+    assert train.subject == "a grey handwritten digit, light on dark"
+    assert train.targets.dtype == np.int64
+    assert train.paths is None
+    assert train.persons is None
     assert train.details == {"imbalance": 25, "test_fraction": 0.3}
 
 

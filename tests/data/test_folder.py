@@ -28,7 +28,8 @@ def test_class_folders_come_sorted(tmp_path: Path) -> None:
     assert manifest.ids == ["cat/z.webp", "dog/a.png", "dog/b.JPG"]
     assert manifest.files[0] == tmp_path.resolve() / "cat/z.webp"
     assert manifest.labels == ["cat", "dog", "dog"]
-    assert manifest.splits is None and manifest.notes == ()
+    assert manifest.splits is None
+    assert manifest.notes == ()
 
 
 @pytest.mark.parametrize(("name", "split"), [("val", "val"), ("valid", "val"), ("validation", "val"), ("test", "test")])
@@ -41,12 +42,14 @@ def test_subfolders_are_splits(tmp_path: Path, name: str, split: str) -> None:
 
 def test_splits_may_be_capitalised(tmp_path: Path) -> None:
     manifest = read_folder(make(tmp_path, "Train/cat/a.png", "Val/cat/b.png"))
-    assert sorted(manifest.splits or ()) == ["train", "val"] and manifest.labels == ["cat", "cat"]
+    assert sorted(manifest.splits or ()) == ["train", "val"]
+    assert manifest.labels == ["cat", "cat"]
 
 
 def test_training_alone_has_no_splits(tmp_path: Path) -> None:
     manifest = read_folder(make(tmp_path, "train/cat/a.png", "train/dog/a.png"))
-    assert manifest.splits is None and manifest.labels == ["cat", "dog"]
+    assert manifest.splits is None
+    assert manifest.labels == ["cat", "dog"]
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ def test_reads_paths_relative_to_the_manifest(tmp_path: Path) -> None:
     assert manifest.ids == ["images/a.png", "b.png"]
     assert manifest.files == [tmp_path.resolve() / "images/a.png", tmp_path.resolve() / "b.png"]
     assert manifest.labels == ["cat", "dog"]
-    assert manifest.splits is None and manifest.persons is None and len(manifest) == 2
+    assert manifest.splits is None
+    assert manifest.persons is None
+    assert len(manifest) == 2
 
 
 def test_excel_writes_bom_crlf_quotes_and_blank_lines(tmp_path: Path) -> None:
@@ -95,7 +97,9 @@ def test_all_offending_rows_are_listed_at_once(tmp_path: Path) -> None:
 
 def test_a_long_list_is_cut_with_a_count(tmp_path: Path) -> None:
     said = message(write(tmp_path, "path,label\n" + "".join(f"{n}.png,cat\n" for n in range(60))))
-    assert "row 51: '49.png'" in said and "'50.png'" not in said and "… and 10 more" in said
+    assert "row 51: '49.png'" in said
+    assert "'50.png'" not in said
+    assert "… and 10 more" in said
 
 
 def test_paths_that_leave_the_folder(tmp_path: Path) -> None:
@@ -132,7 +136,8 @@ def test_a_link_that_leads_nowhere_and_a_nul(tmp_path: Path) -> None:
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     said = message(write(tmp_path, "path,label\ndead.png,x\nloop.png,x\na\0b.png,x\n" + "n" * 300 + ",x\n"))
     assert "row 2: 'dead.png': no such file" in said
-    assert "row 3: 'loop.png': " in said and "row 4: 'a\\x00b.png': " in said
+    assert "row 3: 'loop.png': " in said
+    assert "row 4: 'a\\x00b.png': " in said
     assert "file name too long" in said
 
 
@@ -153,7 +158,8 @@ def test_a_link_that_leads_nowhere_and_a_nul(tmp_path: Path) -> None:
 def test_files_that_are_no_manifest(tmp_path: Path, text: str, expected: str) -> None:
     path = write(tmp_path, text)
     said = message(path)
-    assert said.startswith(f"{path}: ") and expected in said
+    assert said.startswith(f"{path}: ")
+    assert expected in said
 
 
 def test_a_missing_label_column_names_the_option(tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def test_dropping(photos: ImageTable) -> None:
     found = unreadable([photos])
     kept, dropped = drop(photos, [path for path, _ in found])
     assert dropped == ("7.jpg", "80.jpg", "199.jpg")
-    assert len(kept) == 197 and kept.class_counts == (99, 98)
+    assert len(kept) == 197
+    assert kept.class_counts == (99, 98)
     assert unreadable([kept]) == []
     assert kept.read(7).getpixel((0, 0)) == (8, 8, 8)  # rows move up
     assert drop(kept, [Path("elsewhere.jpg")]) == (kept, ())

@@ -68,7 +68,8 @@ def test_images_differ_between_rows_and_splits() -> None:
 
 def test_no_person_is_in_both_splits() -> None:
     train, test = open_rendered_faces(RenderedFaces())
-    assert train.persons is not None and test.persons is not None
+    assert train.persons is not None
+    assert test.persons is not None
     assert not set(train.persons) & set(test.persons)
     assert len(set(train.persons)) > 300
     assert train.persons[0].startswith("identity-")
@@ -87,7 +88,8 @@ def test_the_tables_say_what_is_known_without_drawing() -> None:
     assert (len(train), len(test)) == (4000, 1600)
     assert (train.sample_ids[17], test.sample_ids[3]) == ("train/17", "test/3")
     assert train.class_names == test.class_names == CLASS_NAMES
-    assert train.mirror and train.subject == "a cropped face"
+    assert train.mirror
+    assert train.subject == "a cropped face"
     assert train.details["overlap"] == RenderedFaces().overlap
     assert test.class_counts == (200,) * 8
 
@@ -197,4 +199,5 @@ def test_the_default_data_set_is_prepared_whole() -> None:
     train, _ = open_rendered_faces(RenderedFaces())
     train.prepare()
     last = np.asarray(train.read(3999))
-    assert last.shape == (48, 48, 3) and last.std() > 10
+    assert last.shape == (48, 48, 3)
+    assert last.std() > 10

@@ -45,10 +45,13 @@ def refused(spec: str, **options: object) -> str:
 def test_twenty_percent_are_carved_where_nothing_else_is_said(tmp_path: Path) -> None:
     path = manifest(tmp_path / "my.csv", pets("p"))
     splits = open_data(f"csv:{path}", seed=5)
-    assert splits.origin == "20% carved from training, stratified" and splits.notes == ()
+    assert splits.origin == "20% carved from training, stratified"
+    assert splits.notes == ()
     assert splits.train.class_names == ("cat", "dog")
-    assert splits.train.class_counts == (8, 8) and splits.test.class_counts == (2, 2)
-    assert splits.train.name == f"csv:{path}" and splits.test.name == f"csv:{path} [carved]"
+    assert splits.train.class_counts == (8, 8)
+    assert splits.test.class_counts == (2, 2)
+    assert splits.train.name == f"csv:{path}"
+    assert splits.test.name == f"csv:{path} [carved]"
     assert splits.train.read(0).getpixel((0, 0)) == (255, 0, 0)
     assert splits.test.digest() == open_data(f"csv:{path}", seed=6).test.digest()  # not the run's seed
 
@@ -57,7 +60,8 @@ def test_carving_is_by_person_where_given(tmp_path: Path) -> None:
     rows = [(*row, f"p{n % 10}") for n, row in enumerate(pets("p", 20))]
     splits = open_data(f"csv:{manifest(tmp_path / 'my.csv', rows, 'path,label,person')}")
     assert splits.origin == "20% carved from training, stratified, by person"
-    assert splits.train.persons is not None and splits.test.persons is not None
+    assert splits.train.persons is not None
+    assert splits.test.persons is not None
     assert not set(splits.train.persons) & set(splits.test.persons)
     assert splits.test.class_counts == (4, 4)
 
@@ -67,7 +71,8 @@ def test_val_csv_beside_train_csv(tmp_path: Path) -> None:
     beside = manifest(tmp_path / "val.csv", pets("v", 3))
     splits = open_data(f"csv:{path}")
     assert splits.origin == f"{beside}, beside train.csv"
-    assert splits.train.class_counts == (10, 10) and splits.test.class_counts == (3, 3)
+    assert splits.train.class_counts == (10, 10)
+    assert splits.test.class_counts == (3, 3)
     path.rename(tmp_path / "other.csv")
     assert open_data(f"csv:{tmp_path / 'other.csv'}").origin.startswith("20% carved")
 
@@ -79,10 +84,12 @@ def test_the_split_column_goes_before_val_csv_and_the_option_before_both(tmp_pat
     given = manifest(tmp_path / "given.csv", pets("g", 4))
     splits = open_data(f"csv:{path}")
     assert splits.origin == "the manifest's split column (val)"
-    assert splits.train.class_counts == (10, 10) and splits.test.class_counts == (2, 2)
+    assert splits.train.class_counts == (10, 10)
+    assert splits.test.class_counts == (2, 2)
     splits = open_data(f"csv:{path}", val=str(given))
     assert splits.origin == f"--val {given}"
-    assert splits.train.class_counts == (10, 10) and splits.test.class_counts == (4, 4)
+    assert splits.train.class_counts == (10, 10)
+    assert splits.test.class_counts == (4, 4)
     assert splits.notes == (
         f"csv:{path}: 4 image(s) of other splits than train are not used, because of --val {given}",
     )
@@ -126,7 +133,8 @@ def test_a_class_absent_from_evaluation(tmp_path: Path) -> None:
     manifest(tmp_path / "val.csv", [row for row in pets("v") if row[1] == "cat"])
     assert "no evaluation image of dog" in refused(f"csv:{path}")
     splits = open_data(f"csv:{path}", allow_missing_classes=True)
-    assert splits.test.class_counts == (10, 0) and splits.test.class_names == ("cat", "dog")
+    assert splits.test.class_counts == (10, 0)
+    assert splits.test.class_names == ("cat", "dog")
     assert len(splits.notes) == 1
 
 
@@ -152,7 +160,8 @@ def test_class_folders_are_carved(tmp_path: Path) -> None:
             image(tmp_path / label / f"{n}.png")
     (tmp_path / "cat/notes.txt").touch()
     splits = open_data(f"folder:{tmp_path}")
-    assert splits.train.class_counts == (8, 8) and splits.train.class_names == ("cat", "dog")
+    assert splits.train.class_counts == (8, 8)
+    assert splits.train.class_names == ("cat", "dog")
     assert splits.notes == (f"{tmp_path}: ignored 1 x .txt",)
 
 
@@ -163,10 +172,12 @@ def test_the_val_subfolder_and_the_val_option(tmp_path: Path) -> None:
                 image(tmp_path / split / label / f"{n}.png")
     splits = open_data(f"folder:{tmp_path / 'data'}")
     assert splits.origin == "the folder's subfolder (val)"
-    assert splits.train.class_counts == (5, 5) and splits.test.class_counts == (2, 2)
+    assert splits.train.class_counts == (5, 5)
+    assert splits.test.class_counts == (2, 2)
     splits = open_data(f"folder:{tmp_path / 'data'}", val=str(tmp_path / "given"))
     assert splits.origin == f"--val {tmp_path / 'given'}"
-    assert splits.train.class_counts == (5, 5) and splits.test.class_counts == (3, 3)
+    assert splits.train.class_counts == (5, 5)
+    assert splits.test.class_counts == (3, 3)
     assert "--label has no meaning" in refused(f"folder:{tmp_path / 'data'}", label="mood")
 
 
@@ -182,7 +193,8 @@ def test_digits_with_dials() -> None:
 
 def test_synthetic_with_dials() -> None:
     splits = open_data("synthetic(images=100, test_images_per_class=2, overlap=0)")
-    assert len(splits.train) == 100 and len(splits.test) == 16
+    assert len(splits.train) == 100
+    assert len(splits.test) == 16
 
 
 @pytest.mark.parametrize(
@@ -242,8 +254,10 @@ def test_no_torch_is_imported() -> None:
 @pytest.mark.skipif(not FACES8.is_dir(), reason=f"{FACES8} is not on this machine")
 def test_faces8() -> None:
     splits: Splits = open_data(f"csv:{FACES8}/train.csv")
-    assert len(splits.train) == 9538 and len(splits.test) == 1363
+    assert len(splits.train) == 9538
+    assert len(splits.test) == 1363
     names = ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
     assert splits.train.class_names == names
     assert splits.train.class_counts == (177, 6, 134, 15, 3972, 4794, 184, 256)
-    assert splits.train.read(0).size == (112, 112) and splits.notes == ()
+    assert splits.train.read(0).size == (112, 112)
+    assert splits.notes == ()

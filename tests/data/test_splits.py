@@ -47,14 +47,17 @@ def test_carving_by_image(sizes: list[int], fraction: float, seed: int, min_imag
     train, held = carve(whole, fraction, seed, min_images)
 
     assert sorted([*train, *held]) == list(range(len(targets)))  # a partition
-    assert (np.diff(train) > 0).all() and (np.diff(held) > 0).all()
+    assert (np.diff(train) > 0).all()
+    assert (np.diff(held) > 0).all()
     again = carve(whole, fraction, seed, min_images)
-    assert np.array_equal(again[0], train) and np.array_equal(again[1], held)
+    assert np.array_equal(again[0], train)
+    assert np.array_equal(again[1], held)
     for size, stays, goes in zip(sizes, whole.subset(train).class_counts, whole.subset(held).class_counts, strict=True):
         if size < min_images:
             assert goes == 0
         else:
-            assert stays >= 1 and goes >= 1
+            assert stays >= 1
+            assert goes >= 1
             assert abs(goes - fraction * size) <= 1
     assert left_out(whole, held) == tuple(
         name for name, size in zip(whole.class_names, sizes, strict=True) if size < min_images
@@ -98,7 +101,8 @@ def test_by_person_every_class_of_enough_images_is_on_both_sides(
             owners += [f"{number}/{person}"] * size
     whole = table(targets, persons=owners)
     train, held = carve(whole, fraction, seed, min_images=5)
-    assert min(whole.subset(train).class_counts) >= 1 and min(whole.subset(held).class_counts) >= 1
+    assert min(whole.subset(train).class_counts) >= 1
+    assert min(whole.subset(held).class_counts) >= 1
     for size, goes in zip(whole.class_counts, whole.subset(held).class_counts, strict=True):
         assert abs(goes - fraction * size) <= 6  # as close as the largest person allows
     assert left_out(whole, held) == ()

@@ -67,14 +67,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_manifest(folder: Path) -> Path:
-    """Small pictures of three classes, told apart by color, in a manifest with splits."""
+    """Small pictures of three classes, not quite told apart by color (else no triplet is active), with splits."""
     draw = np.random.default_rng(0)
     lines = ["path,label,split"]
     for split, count in (("train", ROWS), ("val", 25)):
         for i in range(count):
             label = i % 3 if i % 2 else 0
-            pixels = draw.integers(0, 120, (32, 32, 3), dtype=np.uint8)
-            pixels[:, :, label] += 100
+            tint = draw.integers(0, 100, 3, dtype=np.uint8)
+            pixels = draw.integers(0, 100, (32, 32, 3), dtype=np.uint8) + tint
+            pixels[:, :, label] += 40
             Image.fromarray(pixels).save(folder / f"{split}{i}.png")
             lines.append(f"{split}{i}.png,{'abc'[label]},{split}")
     manifest = folder / "manifest.csv"

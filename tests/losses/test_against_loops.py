@@ -178,15 +178,15 @@ def triplet_oracle(
     d = [[between(a, b, distance) for b in rows] for a in rows]
     size, tied = range(len(rows)), False
 
-    def near(one: Tensor, other: Tensor | float) -> bool:
-        return abs(float(one - other)) <= TIE * max(1.0, float(one))
+    def near(one: Tensor, other: Tensor) -> bool:
+        return abs((one - other).item()) <= TIE * max(1.0, one.item())
 
     kept: list[Tensor] = []
     for a in size:
         positives = [d[a][p] for p in size if p != a and y[p] == y[a]]
         negatives = [d[a][n] for n in size if y[n] != y[a]]
         if mining == "hard" and positives and negatives:
-            farthest, nearest = max(positives, key=float), min(negatives, key=float)
+            farthest, nearest = max(positives, key=Tensor.item), min(negatives, key=Tensor.item)
             tied |= sum(near(v, farthest) for v in positives) > 1 or sum(near(v, nearest) for v in negatives) > 1
             kept.append(farthest - nearest + margin)
         elif mining != "hard":
@@ -195,7 +195,7 @@ def triplet_oracle(
                 if mining == "all" or p < n < p + margin:
                     kept.append(p - n + margin)
                 tied |= near(p + margin, n)
-    tied |= any(near(hinge - margin, -margin) for hinge in kept)
+    tied |= mining == "hard" and any(abs(hinge.item()) <= TIE for hinge in kept)
     active = [hinge for hinge in kept if hinge > 0]
     divisor = len(active) if average == "active" else len(kept)
     return (sum(active) / divisor if active else x.sum() * 0), bool(tied)

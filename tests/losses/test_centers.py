@@ -23,7 +23,7 @@ def build(name: str, num_classes: int = 3, dim: int = 2, counts: tuple[int, ...]
 
 
 def step(loss: Loss, embeddings: Rows | Tensor, targets: list[int]) -> Tensor:
-    x = torch.as_tensor(embeddings, dtype=torch.float64).reshape(len(targets), -1)
+    x = torch.as_tensor(embeddings, dtype=torch.float64).reshape(-1, loss.embedding_dim)
     loss.update_state(ModelOutput(x, x), torch.tensor(targets, dtype=torch.int64))
     return loss.centers.clone()
 
@@ -180,7 +180,7 @@ def check_step(name: str, drawn: tuple[Rows, list[int], Rows], expected: Rows, *
     x, y, centers = drawn
     loss = build(name, len(centers), len(centers[0]), **given_values)
     put(loss, centers)
-    actual = step(loss, torch.tensor(x, dtype=torch.float64).reshape(len(x), len(centers[0])), y)
+    actual = step(loss, x, y)
     assert actual.dtype is torch.float64  # .double() keeps 1e-9
     reference = torch.tensor(expected, dtype=torch.float64)
     torch.testing.assert_close(actual, reference, rtol=1e-9, atol=1e-9, equal_nan=True)
@@ -196,7 +196,7 @@ def test_the_order_of_a_step_is_irrelevant(drawn: tuple[Rows, list[int], Rows], 
 def moved(x: Rows, y: list[int], centers: Rows) -> Rows:
     loss = build("weighted-cluster", len(centers), len(centers[0]))
     put(loss, centers)
-    return step(loss, torch.tensor(x, dtype=torch.float64).reshape(len(x), len(centers[0])), y).tolist()
+    return step(loss, x, y).tolist()
 
 
 def test_the_class_weight_cancels_in_the_update() -> None:

@@ -1,0 +1,100 @@
+"""The five losses with their defaults on three data sets, several seeds each.
+
+    python benchmarks/five_losses.py OUT RESULT.md [FACES8/train.csv] [--jobs 2] [--seeds 3]
+
+Prints, and writes to RESULT.md, mean balanced accuracy and its standard deviation over seeds, seconds of the whole
+run, and the loss's share of a training step. Runs that are finished in OUT are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from pathlib import Path
+from typing import Any
+
+from grid import Cell, run_cells
+
+LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
+FEWEST_TEST_IMAGES = 19
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("result", type=Path)
+    parser.add_argument("faces8", nargs="?")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    data = {"rendered faces": "synthetic", "digits": "digits"}
+    if arguments.faces8:
+        data["faces8"] = f"csv:{arguments.faces8}"
+    cells = {
+        (name, loss, seed): Cell(
+            f"{name.replace(' ', '-')}-{loss}-s{seed}", ("--loss", loss, "--data", spec, "--seed", str(seed))
+        )
+        for seed in range(arguments.seeds)
+        for name, spec in data.items()
+        for loss in LOSSES
+    }
+    records = run_cells(list(cells.values()), arguments.out, arguments.jobs)
+    parts = []
+    for name in data:
+        rows = {loss: [records[cells[name, loss, s].name] for s in range(arguments.seeds)] for loss in LOSSES}
+        parts.append(f"## {name}\n\n{described(rows['softmax'][0])}\n\n{table(rows)}\n")
+    text = "\n".join(parts)
+    arguments.result.write_text(text)
+    print(text)
+
+
+def described(record: dict[str, Any]) -> str:
+    data, environment, config = record["data"], record["environment"], record["config"]
+    counts = sorted(data["class_counts"].values(), reverse=True)
+    return (
+        f"{sum(counts):,} training images in {len(counts)} classes ({counts[0]:,} to {counts[-1]}), "
+        f"{sum(data['test_class_counts'].values()):,} for evaluation; {record['model']['name']}, "
+        f"{config['epochs']} epochs, batch {config['batch_size']}, {config['image_size']} px; "
+        f"torch {environment['packages']['torch']}, {environment['device']}, {environment['cpu_threads']} thread a run."
+    )
+
+
+def table(rows: dict[str, list[dict[str, Any]]]) -> str:
+    counts = next(iter(rows.values()))[0]["data"]["test_class_counts"]
+    enough = [c for c, name in enumerate(counts) if counts[name] >= FEWEST_TEST_IMAGES]
+    some = (
+        f" | {len(enough)} classes with {FEWEST_TEST_IMAGES} or more test images" if len(enough) < len(counts) else ""
+    )
+    lines = [
+        f"| loss | objective | balanced accuracy{some} | macro F1 | seconds a run | ms a step | the loss's share |",
+        "|-|-|-|-|-|-|-|" + ("-|" if some else ""),
+    ]
+    for loss, records in rows.items():
+        balanced = spread([recall(r["confusion_matrix"], range(len(counts))) for r in records])
+        frequent = f" | {spread([recall(r['confusion_matrix'], enough) for r in records])}" if some else ""
+        timing = [r["timing"] for r in records]
+        lines.append(
+            f"| {loss} | `{records[0]['formula']}` | {balanced}{frequent} "
+            f"| {spread([r['metrics']['macro_f1'] for r in records])} "
+            f"| {statistics.mean(t['total_seconds'] for t in timing):.0f} "
+            f"| {1000 * statistics.mean(t['seconds_per_step'] for t in timing):.1f} "
+            f"| {100 * statistics.mean(t['loss_share'] for t in timing):.2f} % |"
+        )
+    return "\n".join(lines)
+
+
+def recall(confusion: list[list[int]], classes: Any) -> float:
+    """Mean recall over some classes."""
+    return float(statistics.mean(confusion[c][c] / sum(confusion[c]) for c in classes))
+
+
+def spread(values: list[float]) -> str:
+    return (
+        f"{100 * statistics.mean(values):.1f} ± {100 * statistics.stdev(values):.1f}"
+        if len(values) > 1
+        else f"{100 * values[0]:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Draws what `lossbench run` prints as an SVG: python benchmarks/terminal_picture.py RUN OUT.svg"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from lossbench.report.summary import run_summary
+
+
+def main() -> None:
+    run, out = map(Path, sys.argv[1:])
+    record = json.loads((run / "record.json").read_text()) | {"directory": str(run)}
+    console = Console(record=True, width=100, file=io.StringIO())
+    console.print(run_summary(record))
+    console.save_svg(str(out), title=f'lossbench run --loss "{record["loss"]}"')
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""A loss or gradient that is not finite stops a run before it has changed anything."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lossbench import LossContext, ModelOutput
+from lossbench.errors import NonFiniteError
+from lossbench.harness.guard import FiniteGuard, all_finite
+from lossbench.harness.optimize import mask_steps
+from lossbench.losses.center import CenterLoss
+
+CPU = torch.device("cpu")
+
+
+class Small(nn.Module):
+    """Batch statistics, weights and a loss whose centers move."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.features = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+        self.head = nn.Linear(4, 2)
+        self.loss = CenterLoss(LossContext(num_classes=2, embedding_dim=4, class_counts=(4, 4)))
+
+    def forward(self, images: Tensor, targets: Tensor) -> tuple[Tensor, ModelOutput]:
+        embeddings = self.features(images)
+        output = ModelOutput(embeddings, self.head(embeddings))
+        value = nn.functional.cross_entropy(output.logits, targets) + 0.1 * self.loss(output, targets)
+        return value, ModelOutput(embeddings.detach(), output.logits.detach())
+
+
+def nan_image(images: Tensor) -> Tensor:
+    images[0, 0] = torch.nan
+    return images
+
+
+def step(module: Small, guard: FiniteGuard, optimizer: torch.optim.Optimizer, images: Tensor, spoil: bool) -> None:
+    """As the trainer does it."""
+    targets = torch.tensor([0, 1] * 4)
+    guard.before_forward()
+    value, output = module(images, targets)
+    value.backward()
+    if spoil:
+        next(module.parameters()).grad[0, 0] = torch.inf
+    guard.after_backward(value.detach().double())
+    optimizer.step()
+    optimizer.zero_grad()
+    module.loss.update_state(output, targets)
+    guard.after_update()
+
+
+def state_of(module: nn.Module, optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Copies of weights, buffers and the optimizer's state."""
+    moments = [v for state in optimizer.state.values() for v in state.values()]
+    return [tensor.detach().clone() for tensor in (*module.state_dict().values(), *moments)]
+
+
+def assert_same(first: list[Tensor], second: list[Tensor]) -> None:
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+
+
+def images_of(number: int) -> Tensor:
+    return torch.randn(8, 3, generator=torch.Generator().manual_seed(number))
+
+
+@pytest.mark.parametrize("kind", ["loss", "gradient"])
+def test_on_the_cpu_a_run_stops_before_the_step_that_would_take_it(kind: str) -> None:
+    module = Small()
+    guard = FiniteGuard(module, CPU)
+    optimizer = torch.optim.AdamW(module.parameters())
+    for number in range(3):
+        step(module, guard, optimizer, images_of(number), spoil=False)
+    weights = copy.deepcopy([p.detach() for p in module.parameters()])
+    bad = nan_image(images_of(3)) if kind == "loss" else images_of(3)
+    said = "the loss is nan" if kind == "loss" else r"a gradient is not finite \(the loss is \d"
+    with pytest.raises(NonFiniteError, match=rf"^training stopped at step 3: {said}"):
+        step(module, guard, optimizer, bad, spoil=kind == "gradient")
+    assert_same(weights, [p.detach() for p in module.parameters()])
+
+
+@pytest.mark.parametrize("kind", ["loss", "gradient"])
+def test_until_the_flag_is_read_nothing_changes_any_more(kind: str) -> None:
+    """What an accelerator does, where reading the flag each step would stop the device."""
+    module = Small()
+    guard = FiniteGuard(module, CPU, read_every=10)
+    optimizer = torch.optim.AdamW(module.parameters(), fused=True)
+    mask_steps(optimizer, guard.found)
+    for number in range(3):
+        step(module, guard, optimizer, images_of(number), spoil=False)
+    before = state_of(module, optimizer)
+    step(module, guard, optimizer, images_of(2), spoil=False)
+    assert not torch.equal(before[0], state_of(module, optimizer)[0])  # a good step does change them
+    before = state_of(module, optimizer)
+    bad = nan_image(images_of(4)) if kind == "loss" else images_of(4)
+    step(module, guard, optimizer, bad, spoil=kind == "gradient")
+    for number in range(5, 9):  # good batches again: still nothing moves
+        step(module, guard, optimizer, images_of(number), spoil=False)
+    kept = state_of(module, optimizer)
+    whole = {name for name, b in module.named_buffers() if not b.is_floating_point()}
+    assert whole == {"features.1.num_batches_tracked"}  # a count, which nothing depends on
+    names = [*module.state_dict(), *["optimizer"] * (len(kept) - len(module.state_dict()))]
+    for name, one, other in zip(names, before, kept, strict=True):
+        if name not in whole:
+            torch.testing.assert_close(one, other, rtol=0, atol=0, msg=name)
+    with pytest.raises(NonFiniteError, match="stopped at step 4"):
+        step(module, guard, optimizer, images_of(9), spoil=False)
+
+
+def test_the_flag_can_be_read_at_any_time() -> None:
+    module = Small()
+    guard = FiniteGuard(module, CPU, read_every=10)
+    guard.check()
+    optimizer = torch.optim.AdamW(module.parameters(), fused=True)
+    mask_steps(optimizer, guard.found)
+    step(module, guard, optimizer, nan_image(images_of(0)), spoil=False)
+    assert not optimizer.state or all(not v.any() for s in optimizer.state.values() for v in s.values())
+    with pytest.raises(NonFiniteError, match="stopped at step 0: the loss is nan"):
+        guard.check()
+
+
+def test_twenty_skipped_steps_in_a_row_stop_and_others_are_counted() -> None:
+    guard = FiniteGuard(Small(), CPU)
+    for skipped in [True] * 19 + [False] + [True] * 19:
+        guard.count_skip(skipped)
+    assert guard.skipped == 38
+    with pytest.raises(NonFiniteError, match="20 steps in a row had gradients that are not finite in fp16"):
+        guard.count_skip(True)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "finite"),
+    [(lambda t: t, True), (lambda t: t.fill_(1e38), True), (lambda t: t[0].fill_(torch.nan), False),
+     (lambda t: t[-1].fill_(-torch.inf), False)],
+    ids=["fine", "large", "nan", "inf"],
+)  # fmt: skip
+def test_all_finite_sees_each_entry_and_does_not_overflow(spoil: Callable[[Tensor], Any], finite: bool) -> None:
+    tensors = [torch.zeros(3), torch.zeros(50)]
+    spoil(tensors[1])
+    assert bool(all_finite(tensors)) is finite
+    assert bool(all_finite([]))

@@ -1,0 +1,116 @@
+"""Metrics against hand-computed values, and what is undefined becoming None."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from lossbench.harness.metrics import classification_metrics, retrieval_quality, wilson_interval
+
+NAMES = ("a", "b", "c")
+# True classes and what is predicted: a is right 3 of 4 times, b 1 of 2, c 2 of 2.
+TARGETS = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+PREDICTED = np.array([0, 0, 0, 1, 1, 2, 2, 2])
+
+
+def one_hot(predicted: npt.NDArray[np.int64], classes: int = 3) -> npt.NDArray[np.float64]:
+    scores: npt.NDArray[np.float64] = np.eye(classes)[predicted]
+    return scores
+
+
+def test_metrics_equal_those_computed_by_hand() -> None:
+    metrics = classification_metrics(one_hot(PREDICTED), TARGETS, NAMES)
+    assert metrics["confusion_matrix"] == [[3, 1, 0], [0, 1, 1], [0, 0, 2]]  # rows true, columns predicted
+    assert metrics["per_class_recall"] == {"a": 0.75, "b": 0.5, "c": 1.0}
+    assert metrics["balanced_accuracy"] == pytest.approx((0.75 + 0.5 + 1) / 3)
+    assert metrics["accuracy"] == 6 / 8
+    # F1 = 2 tp / (2 tp + fp + fn): a 6/7, b 2/4, c 4/5.
+    assert metrics["macro_f1"] == pytest.approx((6 / 7 + 1 / 2 + 4 / 5) / 3)
+    # Chance agreement: (4*3 + 2*2 + 2*3) / 64.
+    assert metrics["cohen_kappa"] == pytest.approx((6 / 8 - 22 / 64) / (1 - 22 / 64))
+    # Nominal alpha: 2 of 8 pairs differ; of the 16 values 7, 4 and 5 are of each kind.
+    expected_difference = 2 * (7 * 4 + 7 * 5 + 4 * 5) / (16 * 15)
+    assert metrics["krippendorff_alpha"] == pytest.approx(1 - (2 / 8) / expected_difference)
+    assert metrics["absent_classes"] == []
+
+
+def test_ranking_metrics_are_means_over_one_against_the_rest() -> None:
+    # Probability of class 1 rises with the score: of the four pairs (one of each class) three are in order.
+    scores = np.array([[0.0, 0.1], [0.0, 0.4], [0.0, 0.3], [0.0, 0.8]])
+    metrics = classification_metrics(scores, np.array([0, 0, 1, 1]), ("no", "yes"))
+    assert metrics["auroc"] == pytest.approx(3 / 4)
+    # Precision at each hit: "yes" at ranks 1 and 3, "no" (from the other end) likewise.
+    assert metrics["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_a_class_without_images_is_left_out_and_named() -> None:
+    metrics = classification_metrics(one_hot(np.array([0, 0, 1, 2])), np.array([0, 0, 1, 1]), NAMES)
+    assert metrics["absent_classes"] == ["c"]
+    assert metrics["per_class_recall"] == {"a": 1.0, "b": 0.5, "c": None}
+    assert metrics["per_class_recall_interval_95"]["c"] is None
+    assert metrics["balanced_accuracy"] == 0.75
+    assert metrics["macro_f1"] == pytest.approx((1 + 2 / 3) / 2)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "targets"),
+    [([1, 1, 1], [0, 1, 2]), ([1, 1, 1], [1, 1, 1]), ([0], [0])],
+    ids=["one class predicted", "one class alone", "one image"],
+)
+def test_what_is_undefined_is_null_and_never_nan(predicted: list[int], targets: list[int]) -> None:
+    metrics = classification_metrics(one_hot(np.array(predicted)), np.array(targets), NAMES)
+    text = json.dumps(metrics, allow_nan=False)
+    assert json.loads(text)["confusion_matrix"] == metrics["confusion_matrix"]
+    if len(set(targets)) == 1:
+        assert metrics["auroc"] is metrics["average_precision"] is metrics["krippendorff_alpha"] is None
+        assert metrics["cohen_kappa"] is None
+    else:
+        assert metrics["balanced_accuracy"] == pytest.approx(1 / 3)
+        assert metrics["auroc"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    # By z = 1.959964: (p + z^2/2n ± z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n); the first is Newcombe's (1998) example.
+    [(81, 263, 0.2553, 0.3662), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (1, 2, 0.0945, 0.9055)],
+)
+def test_wilson_intervals_equal_published_ones(successes: int, trials: int, low: float, high: float) -> None:
+    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_there_is_no_interval_without_a_trial() -> None:
+    assert wilson_interval(0, 0) is None
+
+
+def naive_map_at_r(embeddings: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> float:
+    """Musgrave et al. 2020: mean over queries of 1/R sum_{i <= R} precision at i where the i-th neighbour is right."""
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    values = []
+    for query in range(len(targets)):
+        relevant = int((targets == targets[query]).sum()) - 1
+        if not relevant:
+            continue
+        order = [row for row in np.argsort(-unit @ unit[query], kind="stable") if row != query][:relevant]
+        right = [targets[row] == targets[query] for row in order]
+        values.append(sum(np.mean(right[: i + 1]) for i in range(relevant) if right[i]) / relevant)
+    return float(np.mean(values))
+
+
+def test_map_at_r_equals_a_naive_loop() -> None:
+    draw = np.random.default_rng(0)
+    targets = draw.integers(0, 4, 60)
+    targets[7] = 4  # alone in its class: no neighbour to find
+    embeddings = draw.normal(size=(60, 5)) + np.eye(5)[targets] * 1.5
+    quality = retrieval_quality(embeddings, targets)
+    assert quality["retrieval_images"] == 60
+    assert quality["mean_average_precision_at_r"] == pytest.approx(naive_map_at_r(embeddings, targets), abs=1e-6)
+    assert 0.2 < quality["mean_average_precision_at_r"] < 0.9
+
+
+def test_map_at_r_is_one_for_separated_classes_and_undefined_without_pairs() -> None:
+    targets = np.repeat([0, 1], 5)
+    assert retrieval_quality(np.eye(2)[targets], targets)["mean_average_precision_at_r"] == 1
+    assert retrieval_quality(np.eye(3), np.arange(3))["mean_average_precision_at_r"] is None

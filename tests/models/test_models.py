@@ -1,0 +1,137 @@
+"""Models by name: shapes, heads, seeds, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lossbench.errors import ConfigError, ModelError
+from lossbench.models.build import build_model, check_model, own_image_size
+from lossbench.models.classifier import Classifier, CosineHead
+from lossbench.spec import Need
+
+COSINE = frozenset({Need.COSINE_LOGITS})
+
+
+def images(count: int, size: int) -> Tensor:
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 3, size, size), dtype=np.uint8)
+    return torch.from_numpy(pixels)
+
+
+def tiny(**options: object) -> Classifier:
+    return build_model("senet-tiny", **{"num_classes": 8, "image_size": 48, "seed": 0, **options})  # type: ignore[arg-type]
+
+
+def test_senet_tiny_is_small_and_has_squeeze_and_excitation() -> None:
+    model = tiny()
+    assert 250_000 < sum(p.numel() for p in model.parameters()) < 350_000
+    assert sum(type(m).__name__ == "SEModule" for m in model.modules()) == 4
+    assert check_model("senet-tiny", 48) == 128
+    assert own_image_size("senet-tiny") == 48
+
+
+@pytest.mark.parametrize(("name", "size"), [("senet-tiny", 48), ("test_resnet", 40), ("test_vit", 32)])
+def test_any_model_gives_embeddings_and_the_head_s_logits_of_them(name: str, size: int) -> None:
+    model = build_model(name, num_classes=5, image_size=size, seed=0).eval()
+    dim = check_model(name, size)
+    output = model(images(3, size))
+    assert output.embeddings.shape == (3, dim)
+    assert output.logits.shape == (3, 5)
+    torch.testing.assert_close(output.logits, output.embeddings @ model.head.weight.T + model.head.bias)
+
+
+def test_the_head_is_applied_once_a_batch() -> None:
+    model = tiny()
+    calls: list[tuple[int, ...]] = []
+    model.head.register_forward_hook(lambda module, inputs, result: calls.append(tuple(inputs[0].shape)))
+    model(images(4, 48))
+    assert calls == [(4, 128)]
+
+
+def test_nothing_is_drawn_at_random_in_a_forward_pass() -> None:
+    for name in ("test_vit", "test_resnet"):
+        model = build_model(name, num_classes=3, image_size=32, seed=0).train()
+        drop = [m.p for m in model.modules() if isinstance(m, nn.Dropout)]
+        assert not any(drop)
+        assert torch.equal(model(images(4, 32)).logits, model(images(4, 32)).logits)
+
+
+def test_a_seed_means_the_same_backbone_whatever_the_head() -> None:
+    first, again = tiny(), tiny()
+    cosine, more, other = tiny(needs=COSINE), tiny(num_classes=3), tiny(seed=1)
+    weights = first.backbone.state_dict()
+    for model in (again, cosine, more):
+        assert all(torch.equal(weights[name], value) for name, value in model.backbone.state_dict().items())
+    assert torch.equal(first.head.weight, again.head.weight)
+    assert any(not torch.equal(weights[name], value) for name, value in other.backbone.state_dict().items())
+    assert isinstance(cosine.head, CosineHead)
+    assert isinstance(first.head, nn.Linear)
+
+
+def test_cosine_logits_are_cosines() -> None:
+    head = CosineHead(6, 4)
+    embeddings = 1000 * torch.randn(50, 6)
+    logits = head(embeddings)
+    expected = nn.functional.cosine_similarity(embeddings.unsqueeze(1), head.weight.unsqueeze(0), dim=2)
+    torch.testing.assert_close(logits, expected)
+    assert logits.abs().max() <= 1 + 1e-6
+    assert head(head.weight.detach() * 7).diagonal() == pytest.approx([1.0] * 4)
+    assert [name for name, _ in head.named_parameters()] == ["weight"]  # no bias
+    torch.testing.assert_close(head(torch.zeros(1, 6)), torch.zeros(1, 4))
+
+
+def test_normalisation_is_part_of_the_model() -> None:
+    seen: list[Tensor] = []
+
+    class Looking(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x)
+            return x.mean(dim=(2, 3))
+
+    model = Classifier(Looking(), nn.Linear(3, 2), mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.5))
+    pixels = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2).expand(1, 3, 1, 2)
+    model(pixels)
+    expected = torch.tensor([[[-2.0, 8.0]], [[-2.0, 3.0]], [[-1.2, 0.8]]])
+    torch.testing.assert_close(seen[0][0], expected)
+    model.double()(pixels)
+    assert seen[1].dtype is torch.float64
+    assert {"mean", "std"} <= model.state_dict().keys()  # weights carry it
+
+
+def test_a_timm_model_is_fed_as_its_weights_want_it() -> None:
+    import timm
+
+    settings = timm.get_pretrained_cfg("test_vit")
+    model = build_model("test_vit", num_classes=2, image_size=32, seed=0)
+    assert (model.mean / 255).flatten().tolist() == pytest.approx(settings.mean)
+    assert (model.std / 255).flatten().tolist() == pytest.approx(settings.std)
+    assert own_image_size("test_vit") == settings.input_size[-1]
+
+
+@pytest.mark.parametrize(("name", "meant"), [("resnet81", "resnet18"), ("senet_tiny", "senet-tiny")])
+def test_an_unknown_model_offers_the_nearest(name: str, meant: str) -> None:
+    with pytest.raises(ModelError, match=rf"^there is no model '{name}'. Did you mean .*'{meant}'"):
+        check_model(name, 48)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("senet-tiny", 16, "images of 16 px are too small for 'senet-tiny', .* give --image-size 32 or more"),
+        ("legacy_seresnet50", 20, "images of 20 px are too small for 'legacy_seresnet50'"),
+        ("test_vit", 33, "'test_vit'"),  # no multiple of its patch
+    ],
+)
+def test_a_size_that_the_model_can_t_take_is_refused(name: str, size: int, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        check_model(name, size)
+
+
+def test_a_model_without_one_vector_an_image_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lossbench.models import build
+
+    monkeypatch.setattr(build, "_timm_backbone", lambda name, size, pretrained: nn.Conv2d(3, 4, 3))
+    with pytest.raises(ConfigError, match=r"'test_resnet' gives features of shape \(1, 4, 46, 46\)"):
+        check_model("test_resnet", 48)

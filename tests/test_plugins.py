@@ -1,0 +1,318 @@
+"""Losses of other distributions: real wheels, made here by hand, installed by pip, and used from another process."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+import lossbench
+
+REPOSITORY = Path(lossbench.__file__).parents[1]
+pytestmark = pytest.mark.slow
+
+# What each plugin module starts with: it leaves a file behind when it is imported.
+MARKED = """
+import os, pathlib
+pathlib.Path(os.environ["MARKERS"], __name__).touch()
+"""
+LOSS = (
+    MARKED
+    + """
+from lossbench import Loss, LossSpec, Need
+
+class Mine(Loss):
+    def __init__(self, context, *, slope: float = 1.0):
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, output, targets):
+        true = output.logits.gather(1, targets.unsqueeze(1)).squeeze(1)
+        return self.slope * (output.logits.logsumexp(1) - true).mean()
+
+def spec(name):
+    return LossSpec(
+        name=name, factory=Mine, summary=f"{name} of {__name__}.", reference="-", needs=frozenset({Need.LOGITS})
+    )
+
+SPEC = spec(NAME)
+"""
+)
+ORIGIN = (
+    LOSS
+    + """
+class Origin:
+    def names(self):
+        return ["RoundLoss", "SquareLoss", "FlatLoss", "LostLoss"]
+
+    def spec(self, name):
+        if name == "SquareLoss":
+            raise RuntimeError("no square")
+        return "no spec" if name == "FlatLoss" else spec(f"shapes/{name}") if name == "RoundLoss" else {}[name]
+
+ORIGIN = Origin()
+"""
+)
+
+
+def loss_module(name: str) -> str:
+    return LOSS.replace("NAME", repr(name))
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A distribution of one module."""
+
+    distribution: str
+    code: str
+    entry_points: str
+    requires: tuple[str, ...] = ("lossbench",)
+    version: str = "1.2"
+
+    @property
+    def module(self) -> str:
+        return self.distribution.replace("-", "_")
+
+    def write(self, folder: Path) -> Path:
+        info = f"{self.module}-{self.version}.dist-info"
+        requires = "".join(f"Requires-Dist: {text}\n" for text in self.requires)
+        files = {
+            f"{self.module}.py": self.code,
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {self.distribution}\nVersion: {self.version}\n{requires}",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/entry_points.txt": dedent(self.entry_points),
+        }
+        record = "".join(f"{name},sha256={digest(text)},{len(text.encode())}\n" for name, text in files.items())
+        path = folder / f"{self.module}-{self.version}-py3-none-any.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, text in (files | {f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}).items():
+                archive.writestr(name, text)
+        return path
+
+
+def digest(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+
+
+def entry(name: str, module: str, thing: str = "SPEC") -> str:
+    return f"[lossbench.losses]\n{name} = {module}:{thing}\n"
+
+
+WHEELS = (
+    Wheel("my-dist", loss_module("my-plugin"), entry("my-plugin", "my_dist")),
+    # two distributions of one name
+    Wheel("twin-a", loss_module("twin"), entry("twin", "twin_a")),
+    Wheel("twin-b", loss_module("twin"), entry("twin", "twin_b")),
+    Wheel("pretender", loss_module("softmax"), entry("softmax", "pretender")),
+    Wheel(
+        "shapes-adapter", ORIGIN.replace("NAME", "'unused'"), "[lossbench.origins]\nshapes = shapes_adapter:ORIGIN\n"
+    ),
+    # broken, each in its own way
+    Wheel("bad-import", MARKED + "import no_such_module", entry("bad-import", "bad_import")),
+    Wheel("bad-exit", MARKED + "import sys; sys.exit(3)", entry("bad-exit", "bad_exit")),
+    Wheel("bad-object", loss_module("bad-object"), entry("bad-object", "bad_object", "SPECK")),
+    Wheel("bad-type", MARKED + "SPEC = 'softmax'", entry("bad-type", "bad_type")),
+    Wheel("bad-name", loss_module("other-name"), entry("bad-name", "bad_name")),
+    Wheel("bad-version", loss_module("bad-version"), entry("bad-version", "bad_version"), ("lossbench>=99",)),
+    Wheel(
+        "bad-requirement",
+        loss_module("bad-requirement"),
+        entry("bad-requirement", "bad_requirement"),
+        ("lossbench ?? 1",),
+    ),
+    Wheel("bad-origin", MARKED + "ORIGIN = 3", "[lossbench.origins]\nbad = bad_origin:ORIGIN\n"),
+    Wheel(
+        "bad-names",
+        MARKED + "class ORIGIN:\n    names = staticmethod(lambda: 1 / 0)\n    spec = None.__class__\n",
+        "[lossbench.origins]\nnameless = bad_names:ORIGIN\n",
+    ),
+    # not about lossbench's needs: an extra that is not asked for
+    Wheel(
+        "with-extra", loss_module("with-extra"), entry("with-extra", "with_extra"), ('lossbench>=99; extra == "new"',)
+    ),
+)
+REASONS = {
+    "bad-import": "'bad-import' of bad-import 1.2 (bad_import:SPEC) can't be imported: ModuleNotFoundError: "
+    "No module named 'no_such_module'",
+    "bad-exit": "'bad-exit' of bad-exit 1.2 (bad_exit:SPEC) can't be imported: SystemExit: 3",
+    "bad-object": "can't be imported: AttributeError: module 'bad_object' has no attribute 'SPECK'",
+    "bad-type": "'bad-type' of bad-type 1.2 (bad_type:SPEC) must be a LossSpec, got str",
+    "bad-name": "is registered under that name, but calls itself 'other-name'",
+    "bad-version": f"needs lossbench>=99, this is {lossbench.__version__}. Install a version that fits",
+    "bad-requirement": "has a requirement that can't be read: 'lossbench ?? 1'",
+    "bad/*": "'bad' of bad-origin 1.2 (bad_origin:ORIGIN) must have names() and spec(name)",
+    "nameless/*": "can't name its losses: ZeroDivisionError: division by zero",
+    "shapes/SquareLoss": "can't be adapted: RuntimeError: no square",
+    "shapes/FlatLoss": "must be a LossSpec, got str",
+    "shapes/LostLoss": "can't be adapted: KeyError: 'LostLoss'",
+}
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all plugins, installed as pip installs."""
+    folder = tmp_path_factory.mktemp("plugins")
+    wheels = [wheel.write(folder) for wheel in WHEELS]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--no-deps", "--no-index", "--quiet"]
+    # One that pip itself would refuse for its requirement is laid out as an older pip did.
+    refused = next(path for path in wheels if path.name.startswith("bad_requirement"))
+    subprocess.run([*pip, "--target", folder / "site", *(w for w in wheels if w != refused)], check=True)
+    zipfile.ZipFile(refused).extractall(folder / "site")
+    return folder / "site"
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs Python beside the plugins, with a cache of its own."""
+
+    site: Path
+    home: Path
+
+    def __call__(self, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+        (self.home / "markers").mkdir(exist_ok=True)
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(self.site), str(REPOSITORY)]),
+            "XDG_CACHE_HOME": str(self.home / "cache"),
+            "MARKERS": str(self.home / "markers"),
+            "OMP_NUM_THREADS": "1",
+        }
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, cwd=self.home, env=environment, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def rows(self, *arguments: str) -> dict[tuple[str, str], Row]:
+        rows = json.loads(self("-m", "lossbench", "list", "--json", *arguments).stdout)
+        return {(row["name"], row["origin"]): row for row in rows}
+
+    @property
+    def imported(self) -> set[str]:
+        return {path.name for path in (self.home / "markers").iterdir()}
+
+
+@pytest.fixture
+def shell(site: Path, tmp_path: Path) -> Shell:
+    return Shell(site, tmp_path)
+
+
+def test_list_imports_no_plugin(shell: Shell) -> None:
+    rows = shell.rows()
+    row = rows["my-plugin", "my-dist"]
+    assert (row["status"], row["summary"], row["version"]) == ("installed", None, "1.2")
+    assert {rows[name, name]["status"] for name in REASONS if (name, name) in rows} == {"installed"}
+    assert rows["shapes/*", "shapes-adapter"]["status"] == "installed"
+    assert {rows["twin", "twin-a"]["status"], rows["twin", "twin-b"]["status"]} == {"ambiguous"}
+    assert rows["softmax", "lossbench"]["status"] == "built-in"
+    assert rows["softmax", "pretender"]["status"] == "ambiguous"
+    assert not shell.imported
+
+
+def test_load_judges_each_and_a_later_list_knows(shell: Shell) -> None:
+    rows = shell.rows("--load")
+    assert rows["my-plugin", "my-dist"]["status"] == "usable"
+    assert rows["my-plugin", "my-dist"]["summary"] == "my-plugin of my_dist."
+    assert rows["with-extra", "with-extra"]["status"] == "usable"
+    assert rows["shapes/RoundLoss", "shapes-adapter"]["status"] == "usable"
+    assert rows["twin", "twin-a"]["status"] == rows["softmax", "pretender"]["status"] == "ambiguous"
+    broken = {row["name"]: row["reason"] for row in rows.values() if row["status"] == "broken"}
+    assert broken.keys() == REASONS.keys()
+    for name, reason in REASONS.items():
+        assert reason in broken[name]
+    assert "bad_version" not in shell.imported  # refused before its import
+    imported = shell.imported
+
+    for marker in (shell.home / "markers").iterdir():
+        marker.unlink()
+    later = shell.rows()
+    assert later["my-plugin", "my-dist"]["summary"] == "my-plugin of my_dist."
+    assert later["bad-exit", "bad-exit"]["status"] == "installed"
+    assert REASONS["bad-exit"] in later["bad-exit", "bad-exit"]["reason"]
+    assert imported and not shell.imported
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"my-dist==1.2:my-plugin": 3}', '{"my-dist==1.2:my-plugin": {}}'])
+def test_a_spoiled_memory_is_forgotten(shell: Shell, content: str) -> None:
+    memory = shell.home / "cache/lossbench/plugins.json"
+    memory.parent.mkdir(parents=True)
+    memory.write_text(content)
+    assert shell.rows()["my-plugin", "my-dist"]["summary"] is None
+
+
+def test_plugins_in_use(shell: Shell) -> None:
+    """One process: asking loads what is asked for and nothing else, and errors name what to do."""
+    shell("-c", dedent("""
+        import os, pathlib
+        import lossbench
+        from lossbench.errors import PluginError, UnknownLossError
+
+        context = lossbench.LossContext(num_classes=2, embedding_dim=2, class_counts=(3, 1))
+        imported = lambda: {path.name for path in pathlib.Path(os.environ["MARKERS"]).iterdir()}
+
+        def refused(error, name):
+            try:
+                lossbench.create_loss(name, context)
+            except error as caught:
+                return str(caught)
+            raise AssertionError(f"{name} was accepted")
+
+        assert "my-plugin" in lossbench.list_losses() and "twin" not in lossbench.list_losses()
+        loss = lossbench.create_loss("my-plugin(slope=2) + 0.1*center", context)
+        assert loss.terms[0].slope == 2 and type(loss.terms[0]).__module__ == "my_dist"
+        assert lossbench.loss_info("my-dist/my-plugin") is lossbench.loss_info("my-plugin")
+        assert imported() == {"my_dist"}, imported()
+
+        said = refused(UnknownLossError, "twin")
+        assert "'twin' is offered by 2 distributions; name one: twin-a/twin, twin-b/twin" in said, said
+        assert type(lossbench.create_loss("twin-b/twin", context)).__module__ == "twin_b"
+        assert imported() == {"my_dist", "twin_b"}, imported()
+
+        assert type(lossbench.create_loss("softmax", context)).__module__ == "lossbench.losses.softmax"
+        assert type(lossbench.create_loss("pretender/softmax", context)).__module__ == "pretender"
+
+        assert type(lossbench.create_loss("shapes/RoundLoss(slope=3)", context)).__module__ == "shapes_adapter"
+        assert "Did you mean 'RoundLoss'" in refused(UnknownLossError, "shapes/RoundLos")
+        assert "no square" in refused(PluginError, "shapes/SquareLoss")
+
+        for name in ("bad-import", "bad-exit", "bad-object", "bad-type", "bad-version", "bad-requirement"):
+            assert name in refused(PluginError, name)
+        assert "pip uninstall bad-exit" in refused(PluginError, "bad-exit")
+        assert "Did you mean 'my-plugin'" in refused(UnknownLossError, "my-plugn")
+
+        errors = lossbench.plugin_errors()
+        assert "bad-exit/bad-exit" in errors and "my-dist/my-plugin" not in errors
+    """))  # fmt: skip
+
+
+def test_a_distribution_twice_on_the_path_counts_once(shell: Shell, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    zipfile.ZipFile(WHEELS[0].write(tmp_path)).extractall(again)
+    code = f"import sys; sys.path.append({str(again)!r}); import lossbench; lossbench.loss_info('my-plugin')"
+    shell("-c", code)
+
+
+def test_the_command_line_refuses_a_broken_plugin_without_a_traceback(shell: Shell) -> None:
+    done = shell("-m", "lossbench", "info", "bad-exit", code=2)
+    assert done.stderr.startswith("error: 'bad-exit' of bad-exit 1.2") and "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_plugin_trains(shell: Shell) -> None:
+    shell(
+        "-m", "lossbench", "run", "--loss", "my-plugin(slope=0.5)", "--data", "digits", "--epochs", "1",
+        "--image-size", "32", "--device", "cpu", "--out", "out",
+    )  # fmt: skip
+    record = json.loads((shell.home / "out/record.json").read_text())
+    assert record["formula"] == "my-plugin(slope=0.5)"
+    assert record["metrics"]["balanced_accuracy"] > 0
