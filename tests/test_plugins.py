@@ -19,7 +19,6 @@ import pytest
 import lossbench
 
 REPOSITORY = Path(lossbench.__file__).parents[1]
-pytestmark = pytest.mark.slow
 
 # What each plugin module starts with: it leaves a file behind when it is imported.
 MARKED = """
@@ -88,7 +87,8 @@ class Wheel:
         requires = "".join(f"Requires-Dist: {text}\n" for text in self.requires)
         files = {
             f"{self.module}.py": self.code,
-            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {self.distribution}\nVersion: {self.version}\n{requires}",
+            f"{info}/METADATA": "Metadata-Version: 2.1\n"
+            f"Name: {self.distribution}\nVersion: {self.version}\n{requires}",
             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
             f"{info}/entry_points.txt": dedent(self.entry_points),
         }
@@ -250,6 +250,15 @@ def test_a_spoiled_memory_is_forgotten(shell: Shell, content: str) -> None:
     assert shell.rows()["my-plugin", "my-dist"]["summary"] is None
 
 
+def test_a_spoiled_memory_is_written_anew(shell: Shell) -> None:
+    memory = shell.home / "cache/lossbench/plugins.json"
+    memory.parent.mkdir(parents=True)
+    memory.write_text("[]")
+    shell("-c", "import lossbench; lossbench.loss_info('my-plugin')")
+    assert shell.rows()["my-plugin", "my-dist"]["summary"] == "my-plugin of my_dist."
+    assert [path.name for path in memory.parent.iterdir()] == ["plugins.json"]
+
+
 def test_plugins_in_use(shell: Shell) -> None:
     """One process: asking loads what is asked for and nothing else, and errors name what to do."""
     shell("-c", dedent("""
@@ -308,6 +317,7 @@ def test_the_command_line_refuses_a_broken_plugin_without_a_traceback(shell: She
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_plugin_trains(shell: Shell) -> None:
     shell(
         "-m", "lossbench", "run", "--loss", "my-plugin(slope=0.5)", "--data", "digits", "--epochs", "1",

@@ -35,7 +35,8 @@ class RichReporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.progress.stop()
+        if self.console.is_terminal:  # elsewhere it would print an empty line
+            self.progress.stop()
 
     def message(self, text: str) -> None:
         self.console.print(Text(text), soft_wrap=True)

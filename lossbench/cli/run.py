@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+import typing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from typer import Option
 
 from ..errors import ConfigError, did_you_mean
 
+_WRITTEN = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 _DATA, _MODEL, _TRAINING, _MACHINE = "Data", "Model", "Training", "Machine"
 
 
@@ -25,17 +27,19 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         raise ConfigError(f"--config {path} can't be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"--config {path} is no valid TOML: {error}") from error
-    # `compile` is spelled compile_ in Python, where it is a builtin; a file has the option's name.
-    known = {str(p.name).rstrip("_"): p.name for p in context.command.params}
-    known = {name: p for name, p in known.items() if name not in ("config", "out", "json", "help")}
+    from ..harness.config import RunConfig
+
+    known = typing.get_type_hints(RunConfig)
     defaults = {}
     for key, value in values.items():
         name = key.replace("-", "_")
         if name not in known:
             raise ConfigError(f"--config {path}: there is no option {key!r}. {did_you_mean(name, known)}")
-        if isinstance(value, dict | list):
-            raise ConfigError(f"--config {path}: {key} must be one value, got {value!r}")
-        defaults[known[name]] = value
+        kinds = typing.get_args(known[name]) or (known[name],)
+        if type(value) not in kinds and not (float in kinds and type(value) is int):
+            wanted = next(_WRITTEN[kind] for kind in kinds if kind in _WRITTEN)
+            raise ConfigError(f"--config {path}: {key} must be {wanted}, got {value!r}")
+        defaults["compile_" if name == "compile" else name] = value  # the parameter below is not to hide the builtin
     context.default_map = defaults
     return path
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ops.class_statistics import class_statistics, start_or_move, started
+from ..ops.centers import class_statistics, squared_distance_to_own_center, start_or_move
 from ..spec import LossSpec, Need, Trait
 from ..types import LossContext, ModelOutput
 from .arguments import check_target_range, matrix, number
@@ -37,10 +37,7 @@ def center(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Tensor:
         >>> center(torch.tensor([[3.0, 4.0]]), torch.tensor([0]), torch.zeros(1, 2))
         tensor([12.5000])
     """
-    has_center = started(centers).index_select(0, targets).unsqueeze(1)
-    # 0 * x and not 0: a NaN in a row must surface even before its class has a center.
-    difference = torch.where(has_center, embeddings - centers.index_select(0, targets), 0 * embeddings)
-    return difference.square().sum(dim=1) / 2
+    return squared_distance_to_own_center(embeddings, targets, centers) / 2
 
 
 class CenterLoss(Loss):

@@ -24,34 +24,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ops.class_statistics import class_statistics, start_or_move, started
+from ..ops.centers import (
+    center_separation,
+    class_statistics,
+    mean_center,
+    squared_distance_to_own_center,
+    start_or_move,
+    started,
+)
 from ..spec import LossSpec, Need, Trait
 from ..types import LossContext, ModelOutput
 from .arguments import check_target_range, choice, matrix, number
 from .base import Loss
 from .class_weights import ClassWeights
-
-
-def mean_center(centers: Tensor) -> tuple[Tensor, Tensor]:
-    """The number of started classes, (), and the mean of their centers, (D,)."""
-    number_started = started(centers).sum().to(centers.dtype)
-    return number_started, centers.nan_to_num(nan=0.0).sum(dim=0) / number_started.clamp(min=1)
-
-
-def center_separation(centers: Tensor) -> Tensor:
-    """(C,) sum of squared distances from each center to every other; zero for a class that has not started.
-
-    Args:
-        centers: (C, D); a row of NaN marks a class that has not started.
-
-    Example:
-        >>> center_separation(torch.tensor([[0.0], [1.0], [3.0]]))
-        tensor([10.,  5., 13.])
-    """
-    number_started, mean = mean_center(centers)
-    has_center = started(centers)
-    squared_radius = torch.where(has_center.unsqueeze(1), centers - mean, 0.0).square().sum(dim=1)
-    return torch.where(has_center, number_started * squared_radius + squared_radius.sum(), 0.0)
 
 
 def weighted_cluster(
@@ -74,10 +59,8 @@ def weighted_cluster(
         >>> weighted_cluster(torch.tensor([[3.0, 4.0]]), torch.tensor([0]), torch.zeros(1, 2), 2 * one, 5 * one)
         tensor([5.])
     """
-    has_center = started(centers).index_select(0, targets).unsqueeze(1)
-    # 0 * x and not 0: a NaN in a row must surface even before its class has a center.
-    difference = torch.where(has_center, embeddings - centers.index_select(0, targets), 0 * embeddings)
-    return difference.square().sum(dim=1) / 2 * (weight / denominator).index_select(0, targets)
+    squares = squared_distance_to_own_center(embeddings, targets, centers)
+    return squares / 2 * (weight / denominator).index_select(0, targets)
 
 
 class WeightedClusterLoss(Loss):

@@ -13,7 +13,8 @@ from torch import Tensor
 from lossbench import Loss, LossContext, ModelOutput, loss_info
 from lossbench.losses.center import center
 from lossbench.losses.class_weights import class_weights
-from lossbench.losses.weighted_cluster import center_separation, weighted_cluster
+from lossbench.losses.weighted_cluster import weighted_cluster
+from lossbench.ops.centers import center_separation
 
 Case = dict[str, Any]
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 2e-4}

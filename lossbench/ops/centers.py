@@ -1,4 +1,7 @@
-"""Sums over the samples of each class, and the state that is built on them: moving class centers."""
+"""Class centers, (C, D), that start and move with the samples of each step.
+
+A row of NaN marks a class that has not started: it takes part in nothing.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def class_statistics(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Cl
     targets = targets.long()
     counts = centers.new_zeros(len(centers)).index_add_(0, targets, embeddings.new_ones(len(targets)))
     total = torch.zeros_like(centers).index_add_(0, targets, embeddings)
-    squares = (embeddings - centers.index_select(0, targets)).square().sum(dim=1)
+    squares = (embeddings - centers.index_select(0, targets)).square().sum(dim=1)  # NaN without a center
     scatter = centers.new_zeros(len(centers)).index_add_(0, targets, squares)
     sum_over_ranks(counts, total, scatter)
     return ClassStatistics(counts, total / counts.clamp(min=1).unsqueeze(1), scatter / counts)
@@ -62,3 +65,45 @@ def start_or_move(centers: Tensor, moved: Tensor, statistics: ClassStatistics) -
     present = (statistics.counts > 0).unsqueeze(1)
     unstarted = ~started(centers).unsqueeze(1)
     return torch.where(present, torch.where(unstarted, statistics.mean, moved), centers)
+
+
+def squared_distance_to_own_center(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Tensor:
+    """(B,) squared distance of each sample to its class's center; zero for a class that has not started.
+
+    Args:
+        embeddings: (B, D).
+        targets: (B,) class numbers in [0, C).
+        centers: (C, D); a row of NaN marks a class that has not started.
+
+    Example:
+        >>> squared_distance_to_own_center(torch.tensor([[3.0, 4.0]]), torch.tensor([0]), torch.zeros(1, 2))
+        tensor([25.])
+    """
+    has_center = started(centers).index_select(0, targets).unsqueeze(1)
+    # 0 * x and not 0: a NaN in a row must surface even before its class has a center.
+    difference = torch.where(has_center, embeddings - centers.index_select(0, targets), 0 * embeddings)
+    return difference.square().sum(dim=1)
+
+
+def mean_center(centers: Tensor) -> tuple[Tensor, Tensor]:
+    """The number of started classes, (), and the mean of their centers, (D,)."""
+    has_center = started(centers)
+    number_started = has_center.sum().to(centers.dtype)
+    total = torch.where(has_center.unsqueeze(1), centers, 0.0).sum(dim=0)
+    return number_started, total / number_started.clamp(min=1)
+
+
+def center_separation(centers: Tensor) -> Tensor:
+    """(C,) sum of squared distances from each center to every other; zero for a class that has not started.
+
+    Args:
+        centers: (C, D); a row of NaN marks a class that has not started.
+
+    Example:
+        >>> center_separation(torch.tensor([[0.0], [1.0], [3.0]]))
+        tensor([10.,  5., 13.])
+    """
+    number_started, mean = mean_center(centers)
+    has_center = started(centers)
+    squared_radius = torch.where(has_center.unsqueeze(1), centers - mean, 0.0).square().sum(dim=1)
+    return torch.where(has_center, number_started * squared_radius + squared_radius.sum(), 0.0)
