@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .losses.arguments import debug as debug
     from .losses.base import Loss as Loss
     from .losses.weighted_sum import WeightedSum as WeightedSum
-    from .registry import create_loss as create_loss
+    from .objective import create_loss as create_loss
     from .registry import list_losses as list_losses
     from .registry import loss_info as loss_info
     from .registry import plugin_errors as plugin_errors
@@ -32,7 +32,7 @@ _HOMES = {
     "debug": "losses.arguments",
     "Loss": "losses.base",
     "WeightedSum": "losses.weighted_sum",
-    "create_loss": "registry",
+    "create_loss": "objective",
     "list_losses": "registry",
     "loss_info": "registry",
     "plugin_errors": "registry",

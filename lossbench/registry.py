@@ -1,9 +1,8 @@
-"""Names and formulas to losses: built-in, registered in this process, or installed by other distributions."""
+"""Losses by name: built-in, registered in this process, or installed by other distributions."""
 
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,14 +10,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
 from .discovery import LOSSES, ORIGINS, Learned, Plugin, learned, plugins, remember
-from .errors import FormulaError, HyperparameterError, PluginError, UnknownLossError, UsageError, did_you_mean
-from .expression import Formula, Term, Value, parse_formula
+from .errors import PluginError, UnknownLossError, UsageError, did_you_mean
 from .losses import BUILT_INS
-from .spec import LossSpec, Need
-from .types import LossContext
+from .spec import LossSpec
 
 if TYPE_CHECKING:
-    from .losses.base import Loss
+    pass
 
 Status = Literal["built-in", "installed", "ambiguous", "usable", "broken"]
 BUILT_IN_ORIGIN = "lossbench"
@@ -118,128 +115,6 @@ def loss_entries(*, load: bool = False) -> list[LossEntry]:
 def plugin_errors() -> dict[str, str]:
     """Distribution and name -> what is wrong, for every plugin that can't be used; imports them all."""
     return {f"{e.origin}/{e.name}": e.reason or "" for e in loss_entries(load=True) if e.status == "broken"}
-
-
-def expand_formula(expression: str, **hyperparameters: Value) -> Formula:
-    """The objective that is trained: the joint objective of a single auxiliary loss, else the formula as written.
-
-    Args:
-        expression: a formula.
-        hyperparameters: of the one loss that the formula names.
-
-    Raises:
-        FormulaError: it can't be read, or no term reads the classifier's logits.
-        UnknownLossError, PluginError, HyperparameterError: of its terms.
-
-    Example:
-        >>> str(expand_formula("center(alpha=0.1)"))
-        'softmax + 0.003*center(alpha=0.1)'
-    """
-    terms = parse_formula(expression).terms
-    if hyperparameters:
-        if len(terms) > 1:
-            raise HyperparameterError(
-                f"hyper-parameters beside a formula belong to one named loss; write them into {expression!r} itself"
-            )
-        terms = (replace(terms[0], arguments={**terms[0].arguments, **hyperparameters}),)
-    formula = Formula(_joint(terms[0])) if len(terms) == 1 and terms[0].coefficient is None else Formula(terms)
-    specs = [loss_info(term.name) for term in formula.terms]
-    for spec, term in zip(specs, formula.terms, strict=True):
-        spec.check_hyperparameters(term.arguments)
-    if all(spec.auxiliary for spec in specs):
-        raise FormulaError(
-            f"no term of {expression!r} reads the classifier's logits, which would stay untrained. "
-            f"Add one that does, as the joint objective of {specs[0].name} does: {specs[0].joint}"
-        )
-    formula_needs(formula)
-    return formula
-
-
-def formula_needs(formula: Formula) -> frozenset[Need]:
-    """What the terms of a formula need together.
-
-    Raises:
-        FormulaError: one term needs cosine logits and another plain ones.
-    """
-    needs = frozenset[Need]().union(*(loss_info(term.name).needs for term in formula.terms))
-    if {Need.LOGITS, Need.COSINE_LOGITS} <= needs:
-        by = {need: [t.name for t in formula.terms if need in loss_info(t.name).needs] for need in needs}
-        raise FormulaError(
-            f"{', '.join(by[Need.COSINE_LOGITS])} needs cosine logits and {', '.join(by[Need.LOGITS])} plain ones: "
-            "a model has one head, so they can't be terms of one formula"
-        )
-    return needs
-
-
-def create_loss(expression: str, context: LossContext, **hyperparameters: Value) -> Loss:
-    """The loss of a formula, ready for an ordinary training loop.
-
-    Args:
-        expression: a formula; a single auxiliary loss means its published joint objective.
-        context: what the loss may know of the task.
-        hyperparameters: of the one loss that the formula names.
-
-    Returns:
-        A `Loss`: call it with a `ModelOutput` and targets.
-
-    Raises:
-        UsageError: its subclasses say what is wrong with the formula, a name, a value, or a plugin.
-
-    Example:
-        >>> context = LossContext(num_classes=2, embedding_dim=4, class_counts=(90, 10))
-        >>> create_loss("weighted-softmax", context, power=0.5)
-        WeightedSoftmaxLoss(
-          (class_weights): ClassWeights()
-        )
-    """
-    from .losses.weighted_sum import WeightedSum
-
-    formula = expand_formula(expression, **hyperparameters)
-    losses = [_create_term(term, context) for term in formula.terms]
-    if len(losses) == 1 and formula.terms[0].coefficient in (None, 1.0):
-        return losses[0]
-    primary = [loss_info(term.name).auxiliary for term in formula.terms].index(False)
-    coefficients = [1.0 if term.coefficient is None else term.coefficient for term in formula.terms]
-    return WeightedSum(losses, coefficients, [term.name for term in formula.terms], primary)
-
-
-def _create_term(term: Term, context: LossContext) -> Loss:
-    from .losses.base import Loss
-
-    spec = loss_info(term.name)
-    try:
-        loss = spec.factory(context, **term.arguments)
-    except HyperparameterError as error:
-        raise HyperparameterError(f"{term.name}: {error}") from error
-    except UsageError:
-        raise
-    except Exception as error:  # a plugin's own complaint, of whatever type
-        raise HyperparameterError(f"{term} can't be built: {type(error).__name__}: {error}") from error
-    if not isinstance(loss, Loss):
-        raise PluginError(f"{term.name} must build a lossbench.Loss, got {type(loss).__name__}")
-    return loss
-
-
-def _joint(term: Term) -> tuple[Term, ...]:
-    """A lone term, or its joint objective with the arguments written into it."""
-    spec = loss_info(term.name)
-    if spec.joint is None:
-        return (term,)
-    arguments = dict(term.arguments)
-    coefficient = arguments.pop("coefficient", None)
-    if coefficient is not None and (isinstance(coefficient, bool | str) or not 0 < coefficient < math.inf):
-        raise HyperparameterError(f"{term.name}: coefficient must be a positive number, got {coefficient!r}")
-    return tuple(
-        replace(
-            part,
-            name=term.name,
-            arguments={**part.arguments, **arguments},
-            coefficient=part.coefficient if coefficient is None else float(coefficient),
-        )
-        if part.name == spec.name
-        else part
-        for part in parse_formula(spec.joint).terms
-    )
 
 
 @cache

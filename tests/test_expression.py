@@ -144,7 +144,8 @@ def test_the_caret_stands_right_in_a_long_formula_too() -> None:
     with pytest.raises(FormulaError) as caught:
         parse_formula(text)
     _, shown, caret, _ = str(caught.value).split("\n")
-    assert shown[caret.index("^")] == "&" and len(shown) < 70
+    assert shown[caret.index("^")] == "&"
+    assert len(shown) < 70
 
 
 @pytest.mark.parametrize(

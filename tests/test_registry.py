@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, WeightedSu
 from lossbench import registry as registry_module
 from lossbench.errors import FormulaError, HyperparameterError, PluginError, UnknownLossError, UsageError
 from lossbench.losses import BUILT_INS
-from lossbench.registry import expand_formula, formula_needs, loss_entries, register_loss
+from lossbench.objective import expand_formula, formula_needs
+from lossbench.registry import loss_entries, register_loss
 
 CONTEXT = LossContext(num_classes=3, embedding_dim=2, class_counts=(6, 3, 1))
 REPOSITORY = Path(lossbench.__file__).parents[1]
@@ -40,10 +41,10 @@ def spec(name: str = "flat", factory: Callable[..., Any] = Flat, **given: Any) -
 
 
 @pytest.fixture
-def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[LossSpec], LossSpec]]:
+def register(monkeypatch: pytest.MonkeyPatch) -> Callable[[LossSpec], LossSpec]:
     """`register_loss` for the length of one test."""
     monkeypatch.setattr(registry_module, "_registered", {})
-    yield register_loss
+    return register_loss
 
 
 # The built-ins
@@ -72,7 +73,8 @@ def test_the_names_are_listed_and_their_rows_say_built_in() -> None:
     names = {built_in.name for built_in in BUILT_INS}
     assert names <= set(list_losses())
     rows = [row for row in loss_entries() if row.name in names]
-    assert len(rows) == len(names) and {(row.origin, row.status) for row in rows} == {("lossbench", "built-in")}
+    assert len(rows) == len(names)
+    assert {(row.origin, row.status) for row in rows} == {("lossbench", "built-in")}
 
 
 def test_a_built_in_may_be_asked_for_with_its_origin() -> None:
@@ -85,7 +87,9 @@ def test_names_and_specs_cost_no_torch() -> None:
         "import sys, lossbench, lossbench.expression; lossbench.list_losses(); dir(lossbench); lossbench.LossSpec;"
         "lossbench.expression.parse_formula('a + b'); print('torch' in sys.modules, 'numpy' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
     assert (done.stdout, done.stderr) == ("False False\n", "")
 
 
@@ -140,7 +144,8 @@ def test_keyword_arguments_are_arguments_of_the_one_loss() -> None:
 def test_arguments_and_coefficients_reach_the_losses() -> None:
     loss = create_loss("weighted-cluster(delta=0.5, coefficient=0.25)", CONTEXT)
     assert isinstance(loss, WeightedSum)
-    assert loss.names == ("weighted-softmax", "weighted-cluster") and loss.coefficients == (1.0, 0.25)
+    assert loss.names == ("weighted-softmax", "weighted-cluster")
+    assert loss.coefficients == (1.0, 0.25)
     term = loss.terms[1]
     assert (term.delta, term.separation) == (0.5, "mean")
     assert create_loss("softmax + weighted-cluster", CONTEXT).terms[1].separation == "sum"  # bare: its own defaults
@@ -210,7 +215,8 @@ def test_terms_that_need_different_heads_are_refused(register: Callable[[LossSpe
 
 def test_a_registered_loss_is_a_loss_like_any_other(register: Callable[[LossSpec], LossSpec]) -> None:
     mine = register(spec())
-    assert loss_info("flat") is mine and "flat" in list_losses()
+    assert loss_info("flat") is mine
+    assert "flat" in list_losses()
     assert mine.hyperparameters["bias"] == 1.0
     loss = create_loss("flat(slope=3, bias=2)", CONTEXT)
     assert (loss.slope, loss.bias) == (3, 2)

@@ -11,7 +11,7 @@ from accelerate.state import AcceleratorState
 from ..data.loading import EpochBatches, ImageBatches, loader
 from ..data.sampling import Sampler
 from ..models.build import build_model
-from ..registry import create_loss
+from ..objective import create_loss
 from .clock import StepClock
 from .config import RunConfig
 from .guard import FiniteGuard

@@ -17,7 +17,7 @@ from ..data.decode import decode
 from ..data.loading import square
 from ..errors import DataError, ModelError
 from ..models.build import build_model
-from ..registry import create_loss, expand_formula, formula_needs
+from ..objective import create_loss, expand_formula, formula_needs
 from ..types import LossContext
 from . import record as files
 from .step import TrainStep

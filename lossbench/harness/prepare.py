@@ -17,7 +17,7 @@ from ..data.table import ImageTable
 from ..errors import ConfigError, DataError
 from ..expression import Formula
 from ..models.build import check_model, own_image_size, takes_single_images
-from ..registry import create_loss, expand_formula, formula_needs
+from ..objective import create_loss, expand_formula, formula_needs
 from ..spec import Need
 from ..types import LossContext
 from .config import ResolvedConfig, RunConfig

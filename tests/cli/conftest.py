@@ -1,4 +1,4 @@
-"""The command line, called in this process (importing torch takes seconds a process), and small pictures to train on."""
+"""The command line, called in this process (a new one takes seconds to import torch), and small pictures."""
 
 from __future__ import annotations
 

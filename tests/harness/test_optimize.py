@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -84,7 +85,7 @@ def test_the_rate_rises_linearly_and_falls_as_half_a_cosine() -> None:
     assert share[60] == pytest.approx(0.5)
     assert share[20] == 1
     assert share[100] == pytest.approx(0)
-    assert all(later < earlier for earlier, later in zip(share[20:], share[21:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(share[20:]))
     assert all(a + b == pytest.approx(1) for a, b in zip(share[20:], share[:19:-1], strict=False))  # symmetric
 
 

@@ -95,9 +95,9 @@ def test_a_fresh_directory_is_the_first_free_number(tmp_path: Path) -> None:
     names = []
     for _ in range(3):
         directory = record.fresh_directory("softmax + 0.1*center", "csv:/data/Faces 8/train.csv", 7, tmp_path)
-        directory.mkdir()
         names.append(directory.name)
     assert names == [f"softmax-0.1-center-train-s7-{n}" for n in (1, 2, 3)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,12 @@ def test_a_fresh_directory_lies_below_runs_whatever_the_formula(
     assert directory.parent == tmp_path
     assert len(directory.name) < 100
     assert name is None or directory.name == name
+
+
+def test_a_fresh_directory_that_can_t_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "runs").touch()
+    with pytest.raises(ConfigError, match="runs can't be written: File exists; give a directory by --out"):
+        record.fresh_directory("softmax", "digits", 0, tmp_path / "runs")
 
 
 def test_git_state_is_none_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

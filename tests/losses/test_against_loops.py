@@ -214,7 +214,9 @@ def test_triplet(mining: str, distance: str, normalize: bool, average: str, draw
     if triplet_oracle(x, draw.targets, **mode)[1]:
         event("tie")
         value, gradient = value_and_gradient(build("triplet", draw, **mode), x, draw.targets)
-        assert value.isfinite() and value >= 0 and gradient.isfinite().all()
+        assert value.isfinite()
+        assert value >= 0
+        assert gradient.isfinite().all()
         return
     judge(build("triplet", draw, **mode), draw, lambda x, z: triplet_oracle(x, draw.targets, **mode)[0])
 
@@ -233,7 +235,8 @@ def test_a_semihard_band_that_rounding_closes_is_empty() -> None:
     draw = Draw((1, 1), [], [], [], [[0.0], [0.0]])
     loss = build("triplet", draw, mining="semihard", normalize=False)
     value, gradient = value_and_gradient(loss, x, [0, 0, 1])
-    assert value == 0 and not gradient.any()
+    assert value == 0
+    assert not gradient.any()
 
 
 @given(draws(max_batch=8), st.sampled_from([0.05, 0.2, 1.0]))

@@ -44,7 +44,8 @@ def test_a_class_starts_at_the_mean_of_the_first_batch_that_holds_it(name: str) 
     loss = build(name)
     assert loss.centers.isnan().all()
     first = step(loss, [[1, 2], [3, 4], [10, 0]], [0, 0, 2])
-    assert first[[0, 2]].tolist() == [[2, 3], [10, 0]] and first[1].isnan().all()
+    assert first[[0, 2]].tolist() == [[2, 3], [10, 0]]
+    assert first[1].isnan().all()
     second = step(loss, [[5, 5], [7, 7]], [1, 1])
     assert second[1].tolist() == [6, 6]
     assert second[[0, 2]].equal(first[[0, 2]])  # not in the batch
@@ -66,7 +67,8 @@ def test_copying_centers_starts_every_class(name: str) -> None:
     loss = build(name)
     put(loss, [[0, 0], [4, 0], [0, 4]])
     value, gradient = value_and_gradient(loss, [[1, 0]], [0])
-    assert value > 0 and gradient.any()
+    assert value > 0
+    assert gradient.any()
     assert step(loss, [[1, 0]], [0])[0].tolist() != [1, 0]  # moved, not started
 
 
@@ -77,7 +79,8 @@ def test_a_class_without_center_gives_zero_and_no_gradient(name: str) -> None:
     alone = value_and_gradient(loss, [[1, 1]], [0])[0]
     value, gradient = value_and_gradient(loss, [[1, 1], [9, 9]], [0, 2])
     assert value == pytest.approx(alone / 2)  # the mean still counts its sample
-    assert gradient[0].any() and not gradient[1].any()
+    assert gradient[0].any()
+    assert not gradient[1].any()
 
 
 @pytest.mark.parametrize("separation", ["sum", "mean"])
@@ -99,7 +102,8 @@ def test_a_cluster_needs_two_started_classes(begun: int) -> None:
     loss = build("weighted-cluster")
     put(loss, [[1.0, 2.0]] * begun + [[math.nan] * 2] * (3 - begun))
     value, gradient = value_and_gradient(loss, [[5, 5], [6, 6]], [0, 0])
-    assert value == 0 and not gradient.any()
+    assert value == 0
+    assert not gradient.any()
     if begun:
         assert step(loss, [[5, 5], [6, 6]], [0, 0])[0].tolist() == [1, 2]
 
@@ -207,7 +211,8 @@ def test_the_class_weight_cancels_in_the_update() -> None:
         loss = build("weighted-cluster", counts=counts, power=power)
         put(loss, centers)
         results.append(step(loss, x, y))
-    assert results[0].equal(results[1]) and results[0].equal(results[2])
+    assert results[0].equal(results[1])
+    assert results[0].equal(results[2])
 
 
 @pytest.mark.parametrize("separation", ["sum", "mean"])
@@ -233,7 +238,8 @@ def test_the_push_is_capped_so_that_centers_never_run_away() -> None:
     loss = build("weighted-cluster", 3, 2, delta=1e-3)
     for _ in range(300):  # hopeless overlap: scatter far beyond the distance of the class means
         centers = step(loss, 10 * torch.randn(30, 2), [0, 1, 2] * 10)
-    assert centers.isfinite().all() and centers.norm(dim=1).max() < 200
+    assert centers.isfinite().all()
+    assert centers.norm(dim=1).max() < 200
 
 
 @MOVING
@@ -253,7 +259,8 @@ def test_centers_keep_the_dtype_of_the_module(name: str, dtype: torch.dtype) -> 
     for half in (torch.bfloat16, torch.float16, torch.float32, torch.float64):
         x = torch.ones(2, 2, dtype=half)
         loss.update_state(ModelOutput(x, x), torch.tensor([0, 1]))
-        assert loss.centers.dtype is dtype and loss.centers[:2].isfinite().all()
+        assert loss.centers.dtype is dtype
+        assert loss.centers[:2].isfinite().all()
 
 
 @MOVING

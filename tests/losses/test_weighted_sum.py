@@ -72,7 +72,8 @@ def test_epochs_and_updates_reach_every_term(terms: list[Recorder], output: Mode
     total.update_state(output, TARGETS)
     for term in terms:
         assert term.calls[0] == (3, 9)
-        assert term.calls[1][0] is output and term.calls[1][1] is TARGETS
+        assert term.calls[1][0] is output
+        assert term.calls[1][1] is TARGETS
 
 
 def test_parameter_groups_are_those_of_all_terms(terms: list[Recorder]) -> None:
@@ -94,7 +95,8 @@ def test_a_formula_becomes_the_sum_of_its_bare_terms() -> None:
     output = ModelOutput(torch.randn(6, 2), torch.randn(6, 3))
     targets = torch.tensor([0, 1, 2, 0, 1, 0])
     total = create_loss("2*softmax + 0.25*triplet(margin=0.7) + center(alpha=1)", CONTEXT)
-    assert isinstance(total, WeightedSum) and total.names == ("softmax", "triplet", "center")
+    assert isinstance(total, WeightedSum)
+    assert total.names == ("softmax", "triplet", "center")
     total.update_state(output, targets)
     bare = [
         loss_info(name).factory(CONTEXT, **given)
@@ -117,4 +119,15 @@ def test_saved_state_of_a_sum_holds_the_state_of_its_terms() -> None:
     one, other = (create_loss("weighted-cluster", CONTEXT) for _ in range(2))
     one.update_state(output, torch.tensor([0, 1, 2, 0, 1, 0]))
     other.load_state_dict(one.state_dict(), strict=True)
-    assert other.terms[1].centers.equal(one.terms[1].centers) and len(one.state_dict()) == 1
+    assert other.terms[1].centers.equal(one.terms[1].centers)
+    assert len(one.state_dict()) == 1
+
+
+def test_a_sum_compiles_in_one_graph() -> None:
+    output = ModelOutput(torch.randn(6, 2), torch.randn(6, 3))
+    loss = create_loss("weighted-softmax + 0.5*weighted-cluster + 0.1*triplet", CONTEXT)
+    targets = torch.tensor([0, 1, 2, 0, 1, 0])
+    loss.update_state(output, targets)
+    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(output, targets), loss(output, targets))
+    torch._dynamo.reset()
