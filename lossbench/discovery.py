@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions, version
@@ -116,7 +117,7 @@ def plugins(group: str) -> tuple[Plugin, ...]:
     """The entry points of a group over all distributions, each distribution once however often it is on the path."""
     found: dict[tuple[str, str], Plugin] = {}
     for distribution in distributions():
-        for entry_point in distribution.entry_points:
+        for entry_point in _entry_points(distribution):
             if entry_point.group == group:
                 name = _distribution_name(distribution)
                 found.setdefault(
@@ -130,6 +131,13 @@ def plugins(group: str) -> tuple[Plugin, ...]:
                     ),
                 )
     return tuple(sorted(found.values(), key=lambda plugin: (plugin.name, plugin.distribution)))
+
+
+def _entry_points(distribution: Distribution) -> Iterable[EntryPoint]:
+    try:
+        return distribution.entry_points
+    except Exception:  # anyone's metadata may be damaged; what can't be read offers no loss
+        return ()
 
 
 def _distribution_name(distribution: Distribution) -> str:

@@ -162,7 +162,7 @@ class _Reader:
     def _value(self) -> Value:
         token, kind = self.token, self.kind
         if kind == "number":
-            value: Value = int(token) if re.fullmatch(r"[+-]?\d+", token) and len(token) < 20 else float(token)
+            value: Value = int(token) if re.fullmatch(r"[+-]?\d{1,19}", token) else float(token)
             if not math.isfinite(float(token)):
                 self._fail("a value is finite")
         elif kind == "text":

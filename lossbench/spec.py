@@ -84,8 +84,7 @@ class LossSpec:
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """Name -> default, read from the factory's signature (`inspect.Parameter.empty`: must be given)."""
-        parameters = list(inspect.signature(self.factory).parameters.values())[1:]  # the first is the context
-        return {p.name: p.default for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        return {p.name: p.default for p in self._parameters() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
     def check_hyperparameters(self, given: Mapping[str, Any]) -> None:
         """Refuses names that the factory does not take, and names that it must be given.
@@ -94,10 +93,14 @@ class LossSpec:
             HyperparameterError: naming the loss, the name, and what it takes.
         """
         known = self.hyperparameters
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in self._parameters())
         for name in given:
-            if name not in known:
+            if name not in known and not takes_any:
                 takes = did_you_mean(name, known) if known else "It takes none."
                 raise HyperparameterError(f"{self.name} has no hyper-parameter {name!r}. {takes}")
         for name, default in known.items():
             if default is inspect.Parameter.empty and name not in given:
                 raise HyperparameterError(f"{self.name} needs a value for {name!r}, as in {self.name}({name}=…)")
+
+    def _parameters(self) -> list[inspect.Parameter]:
+        return list(inspect.signature(self.factory).parameters.values())[1:]  # the first is the context

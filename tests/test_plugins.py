@@ -319,6 +319,15 @@ def test_the_command_line_refuses_a_broken_plugin_without_a_traceback(shell: She
     assert done.stdout == ""
 
 
+def test_damaged_metadata_of_another_distribution_hides_no_loss(shell: Shell, tmp_path: Path) -> None:
+    info = tmp_path / "damaged-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: damaged\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[lossbench.losses]\nno equals sign\n")
+    code = f"import sys; sys.path.append({str(tmp_path)!r}); import lossbench; print(*lossbench.list_losses())"
+    assert "my-plugin" in shell("-c", code).stdout.split()
+
+
 @pytest.mark.slow
 def test_a_plugin_trains(shell: Shell) -> None:
     shell(

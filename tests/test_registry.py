@@ -273,3 +273,12 @@ def test_starred_arguments_are_no_hyperparameters() -> None:
         return Flat(context, gamma)
 
     assert spec(factory=factory).hyperparameters == {"gamma": 2.0}
+
+
+def test_a_factory_with_open_keywords_judges_them_itself() -> None:
+    def build(context: LossContext, margin: float = 1.0, **others: object) -> Loss:
+        raise ValueError(f"unknown {sorted(others)}")
+
+    spec = LossSpec(name="open", factory=build, summary="-", reference="-", needs=frozenset({Need.LOGITS}))
+    spec.check_hyperparameters({"margin": 2.0, "anything": 1})
+    assert spec.hyperparameters == {"margin": 1.0}

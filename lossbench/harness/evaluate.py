@@ -12,6 +12,7 @@ from accelerate.utils import broadcast, gather_object
 
 from ..data.loading import ImageBatches, evaluation_batches, loader
 from ..data.table import ImageTable
+from ..errors import NonFiniteError
 from .step import TrainStep
 
 
@@ -44,6 +45,9 @@ def predict(
         image_size: side of the square images, in pixels.
         batch_size: rows at a time in each process.
         workers: loader processes.
+
+    Raises:
+        NonFiniteError: a score is NaN or infinite.
     """
     own = evaluation_batches(len(table), batch_size, accelerator.process_index, accelerator.num_processes)
     images = loader(
@@ -65,11 +69,17 @@ def predict(
     parts = [(scores, embeddings)]
     if accelerator.num_processes > 1:
         parts = gather_object(parts)
+    judged = np.concatenate([rows for lists, _ in parts for rows in lists])
+    if bad := int((~np.isfinite(judged)).any(axis=1).sum()):
+        raise NonFiniteError(
+            f"the scores of {bad} of {len(judged)} images of {table.name} are not finite, though training was. "
+            "Look at the loss's scores; try a lower --lr or --precision fp32"
+        )
     vectors = np.concatenate([rows for _, lists in parts for rows in lists])
     with np.errstate(over="ignore"):
         half = vectors.astype(np.float16)
     return Predictions(
-        np.concatenate([rows for lists, _ in parts for rows in lists]),
+        judged,
         half if np.isfinite(half).all() or not np.isfinite(vectors).all() else vectors,
         table.targets,
         np.array(list(table.sample_ids), dtype=np.str_),

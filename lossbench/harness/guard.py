@@ -60,10 +60,10 @@ class FiniteGuard:
         self.step += 1
 
     @torch.no_grad()
-    def after_update(self) -> None:
-        """Puts buffers back where the flag is set."""
+    def after_update(self, skipped: bool = False) -> None:
+        """Puts buffers back where the flag is set, or where the gradient scaler left the step out."""
         for buffer, kept in zip(self.buffers, self._kept, strict=False):
-            buffer.copy_(torch.where(self.found.bool(), kept, buffer))
+            buffer.copy_(torch.where(self.found.bool() | skipped, kept, buffer))
 
     def check(self) -> None:
         """Reads the flag.

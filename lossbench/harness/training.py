@@ -176,7 +176,7 @@ class Trainer:
             own = slice(0, own_rows)
             extras = {name: value[own] for name, value in output.extras.items()}
             self.step.loss.update_state(ModelOutput(output.embeddings[own], output.logits[own], extras), targets[own])
-        self.guard.after_update()
+        self.guard.after_update(skipped)
         self.guard.count_skip(skipped)
         self.last = output, targets
 

@@ -231,7 +231,7 @@ def test_losses_of_one_seed_see_the_same_batches(train: Any) -> None:
 
 def test_micro_batches_change_nothing_without_batch_statistics(train: Any) -> None:
     options = ("--model", "test_vit", "--image-size", 32, "--precision", "fp64", "--epochs", 2)
-    whole, parts = (train("weighted-cluster", *options, "--micro-batches", n)[0] for n in (1, 2))
+    whole, parts = (train("weighted-cluster", *options, "--micro-batches", n)[0] for n in (1, 3))  # of unequal sizes
     expected, found = weights_of(whole), weights_of(parts)
     assert expected.keys() == found.keys()
     for name, value in expected.items():
@@ -260,6 +260,11 @@ def test_select_keeps_the_epoch_that_the_selection_split_likes_best(train: Any) 
     assert sum(record["data"]["class_counts"].values()) == 42
     assert not set(arrays["selection_sample_ids"]) & set(arrays["test_sample_ids"])
     assert f"epoch {kept + 1} was kept" in done.out
+
+
+def test_of_equal_epochs_the_first_is_kept(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lossbench.harness.run.classification_metrics", lambda *_: {"balanced_accuracy": 0.5})
+    assert train("softmax", "--select", "--epochs", 2)[1]["selected_epoch"] == 0
 
 
 @pytest.mark.parametrize(
@@ -371,6 +376,11 @@ class TurnsNaN(Watched):
         return super().forward(output, targets) * (torch.nan if updates == 2 else 1)
 
 
+class ScoresNaN(Watched):
+    def scores(self, output: ModelOutput) -> Tensor:
+        return output.logits.log() - torch.inf
+
+
 class NoScalar(Watched):
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         return nn.functional.cross_entropy(output.logits, targets, reduction="none")
@@ -427,6 +437,16 @@ def test_a_nan_loss_stops_the_run_without_a_record(lossbench: Any, own: Any, fac
     predicted = lossbench("predict", tmp_path / "out", faces / "images/val/amber/0.png")
     assert predicted.code == 2
     assert "holds no finished run (a run that did not finish?)" in predicted.err
+
+
+def test_scores_that_are_not_finite_are_no_result(lossbench: Any, own: Any, faces: Path, tmp_path: Path) -> None:
+    done = lossbench(
+        "run", "--loss", own(ScoresNaN), "--data", f"csv:{faces}/train.csv", "--model", "test_resnet",
+        "--image-size", 32, "--epochs", 1, "--batch-size", 8, "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert (done.code, done.out) == (1, "")
+    assert "error: the scores of 12 of 12 images of " in done.err
+    assert not (tmp_path / "out" / "record.json").exists()
 
 
 def test_a_loss_that_gives_no_number_is_named(lossbench: Any, own: Any, faces: Path, tmp_path: Path) -> None:

@@ -127,6 +127,17 @@ def test_the_flag_can_be_read_at_any_time() -> None:
         guard.check()
 
 
+def test_a_step_that_the_scaler_left_out_moves_no_running_statistics() -> None:
+    module = Small()
+    guard = FiniteGuard(module, CPU, read_every=10)
+    before = [b.clone() for b in guard.buffers]
+    guard.before_forward()
+    module(nan_image(images_of(0)), torch.tensor([0, 1] * 4))
+    assert not torch.isfinite(guard.buffers[0]).all()
+    guard.after_update(skipped=True)
+    assert_same(before, guard.buffers)
+
+
 def test_twenty_skipped_steps_in_a_row_stop_and_others_are_counted() -> None:
     guard = FiniteGuard(Small(), CPU)
     for skipped in [True] * 19 + [False] + [True] * 19:

@@ -64,6 +64,8 @@ def test_a_seed_means_the_same_backbone_whatever_the_head() -> None:
     weights = first.backbone.state_dict()
     for model in (again, cosine, more):
         assert all(torch.equal(weights[name], value) for name, value in model.backbone.state_dict().items())
+    torch.manual_seed(1)  # the head has a seed of its own, whatever the backbone drew
+    assert torch.equal(first.head.weight, nn.Linear(128, 8).weight)
     assert torch.equal(first.head.weight, again.head.weight)
     assert any(not torch.equal(weights[name], value) for name, value in other.backbone.state_dict().items())
     assert isinstance(cosine.head, CosineHead)
