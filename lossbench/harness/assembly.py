@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import patch_environment
 
 from ..data.loading import EpochBatches, ImageBatches, loader
 from ..data.sampling import Sampler
@@ -23,13 +22,14 @@ from .training import Trainer
 
 def build_accelerator(config: RunConfig) -> Accelerator:
     """Device, precision and processes of a run."""
-    if config.device.startswith("cuda:"):
-        os.environ["ACCELERATE_TORCH_DEVICE"] = config.device
     # Accelerate keeps its state for the life of a process, and then refuses a second run's other precision.
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
-    return Accelerator(
-        mixed_precision=config.precision if config.precision in ("bf16", "fp16") else "no", cpu=config.device == "cpu"
-    )
+    named = {"ACCELERATE_TORCH_DEVICE": config.device} if config.device.startswith("cuda:") else {}
+    with patch_environment(**named):
+        return Accelerator(
+            mixed_precision=config.precision if config.precision in ("bf16", "fp16") else "no",
+            cpu=config.device == "cpu",
+        )
 
 
 def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:

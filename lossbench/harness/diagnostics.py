@@ -15,13 +15,13 @@ from ..types import ModelOutput
 INERT, DOMINANT = 0.001, 2.0
 
 
-def term_diagnostics(head: torch.nn.Module, loss: Loss, embeddings: Tensor, targets: Tensor) -> dict[str, Any]:
+def term_diagnostics(head: torch.nn.Module, loss: Loss, output: ModelOutput, targets: Tensor) -> dict[str, Any]:
     """Each term's value, and each auxiliary term's gradient on the embeddings relative to the primary's.
 
     Args:
         head: embeddings -> logits.
         loss: the objective.
-        embeddings: (B, D) of a batch.
+        output: of a batch; its logits are computed anew from its embeddings, so that gradients reach these.
         targets: (B,).
 
     Returns:
@@ -29,9 +29,9 @@ def term_diagnostics(head: torch.nn.Module, loss: Loss, embeddings: Tensor, targ
     """
     if not isinstance(loss, WeightedSum):
         return {"terms": {}, "gradient_ratio": {}}
-    leaf = embeddings.detach().requires_grad_()
+    leaf = output.embeddings.detach().requires_grad_()
     with torch.enable_grad():
-        output = ModelOutput(leaf, head(leaf))
+        output = output._replace(embeddings=leaf, logits=head(leaf))
         values, norms = [], []
         for coefficient, term in zip(loss.coefficients, loss.terms, strict=True):
             value = coefficient * term(output, targets)

@@ -107,7 +107,7 @@ def load_run(run: Path) -> tuple[dict[str, Any], TrainStep]:
     except OSError as error:
         unfinished = " (a run that did not finish?)" if (run / files.CONFIG).exists() else ""
         raise ModelError(f"{run} holds no finished run{unfinished}: {error.filename}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"{file} is no record of a run: {type(error).__name__}: {error}") from error

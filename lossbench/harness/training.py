@@ -88,6 +88,7 @@ class Trainer:
     micro_batches: int = 1
     marks_inside: bool = True
     train_seconds: float = 0.0
+    last_lr: float = 0.0
     warned: set[str] = field(default_factory=set)
     last: tuple[ModelOutput, Tensor] | None = None
 
@@ -111,7 +112,7 @@ class Trainer:
         row = {
             "epoch": epoch,
             "loss": mean_loss,
-            "lr": self.optimizer.param_groups[0]["lr"],
+            "lr": self.last_lr,
             **self._diagnostics(),
             "seconds": seconds,
             "images_per_second": len(self.batches.table) / seconds,
@@ -169,6 +170,7 @@ class Trainer:
         if self.accelerator.scaler is None:
             self.guard.after_backward(objective / max(own_rows, 1))
         self.optimizer.step()
+        self.last_lr = self.optimizer.param_groups[0]["lr"]
         self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)
         skipped = self.accelerator.scaler is not None and self.accelerator.optimizer_step_was_skipped
@@ -186,7 +188,7 @@ class Trainer:
         parameter = next(self.step.model.head.parameters())
         embeddings = output.embeddings.to(parameter.dtype)
         return {
-            **term_diagnostics(self.step.model.head, self.step.loss, embeddings, targets),
+            **term_diagnostics(self.step.model.head, self.step.loss, output._replace(embeddings=embeddings), targets),
             "scatter_to_radius": scatter_to_radius(embeddings, targets),
         }
 

@@ -348,6 +348,7 @@ class Watched(Loss):
         super().__init__()
         self.context = context
         self.slow, self.fast = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
+        self.register_buffer("drawn", torch.rand(3))
         type(self).calls = [("made", context)]
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
@@ -415,6 +416,8 @@ def test_the_harness_uses_all_of_a_loss(train: Any, own: Any) -> None:
 
     # Both gradients are 1 throughout, so that the weights have gone as far as their rates.
     weights = weights_of(out)
+    torch.manual_seed(context.seed)
+    assert torch.equal(weights["loss.drawn"], torch.rand(3))
     assert weights["loss.fast"].item() == pytest.approx(10 * weights["loss.slow"].item(), rel=1e-5)
 
     arrays = arrays_of(out)

@@ -26,7 +26,7 @@ def embeddings(head: nn.Linear) -> torch.Tensor:
 
 def test_the_ratio_is_that_of_the_gradients_through_the_head(head: nn.Linear, embeddings: torch.Tensor) -> None:
     loss = create_loss("0.5*softmax + 0.2*weighted-softmax", CONTEXT)
-    found = term_diagnostics(head, loss, embeddings, TARGETS)
+    found = term_diagnostics(head, loss, ModelOutput(embeddings, head(embeddings)), TARGETS)
 
     leaf = embeddings.clone().requires_grad_()
     cross_entropy = nn.functional.cross_entropy(head(leaf), TARGETS, reduction="none")
@@ -39,38 +39,43 @@ def test_the_ratio_is_that_of_the_gradients_through_the_head(head: nn.Linear, em
 
 def test_a_center_term_pulls_by_coefficient_times_distance(head: nn.Linear, embeddings: torch.Tensor) -> None:
     loss = create_loss("softmax + 0.3*center", CONTEXT)
-    idle = term_diagnostics(head, loss, embeddings, TARGETS)
+    idle = term_diagnostics(head, loss, ModelOutput(embeddings, head(embeddings)), TARGETS)
     assert idle["gradient_ratio"] == {"center": 0.0}  # no class has a center yet
     loss.update_state(ModelOutput(embeddings, head(embeddings)), TARGETS)
     moved = embeddings + 1.0
-    found = term_diagnostics(head, loss, moved, TARGETS)
+    found = term_diagnostics(head, loss, ModelOutput(moved, head(moved)), TARGETS)
     leaf = moved.clone().requires_grad_()
     nn.functional.cross_entropy(head(leaf), TARGETS).backward()
     pull = 0.3 * (moved - torch.stack([embeddings[c == TARGETS].mean(0) for c in range(3)])[TARGETS]) / 6
     assert found["gradient_ratio"]["center"] == pytest.approx((pull.norm() / leaf.grad.norm()).item(), rel=1e-4)
     assert head.weight.grad is not None  # of the line above alone: the diagnostics leave none
     head.zero_grad()
-    term_diagnostics(head, loss, moved, TARGETS)
+    term_diagnostics(head, loss, ModelOutput(moved, head(moved)), TARGETS)
     assert head.weight.grad is None
 
 
 def test_the_primary_term_is_the_one_that_reads_the_logits(head: nn.Linear, embeddings: torch.Tensor) -> None:
     loss = create_loss("0.5*triplet + softmax + 2*triplet(margin=1)", CONTEXT)
-    found = term_diagnostics(head, loss, embeddings, TARGETS)
+    found = term_diagnostics(head, loss, ModelOutput(embeddings, head(embeddings)), TARGETS)
     assert set(found["gradient_ratio"]) == {"triplet#1", "triplet#2"}
     assert set(found["terms"]) == {"triplet#1", "softmax", "triplet#2"}
 
 
 def test_an_objective_of_one_term_has_no_ratios(head: nn.Linear, embeddings: torch.Tensor) -> None:
     loss = create_loss("softmax", CONTEXT)
-    assert term_diagnostics(head, loss, embeddings, TARGETS) == {"terms": {}, "gradient_ratio": {}}
+    assert term_diagnostics(head, loss, ModelOutput(embeddings, head(embeddings)), TARGETS) == {
+        "terms": {},
+        "gradient_ratio": {},
+    }
 
 
 def test_a_ratio_to_nothing_is_null(embeddings: torch.Tensor) -> None:
     loss = create_loss("softmax + triplet", CONTEXT)
     flat = nn.Linear(4, 3)
     nn.init.zeros_(flat.weight)  # logits don't depend on embeddings
-    assert term_diagnostics(flat, loss, embeddings, TARGETS)["gradient_ratio"] == {"triplet": None}
+    assert term_diagnostics(flat, loss, ModelOutput(embeddings, flat(embeddings)), TARGETS)["gradient_ratio"] == {
+        "triplet": None
+    }
 
 
 @pytest.mark.parametrize(
