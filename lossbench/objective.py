@@ -29,7 +29,7 @@ def expand_formula(expression: str, **hyperparameters: Value) -> Formula:
 
     Example:
         >>> str(expand_formula("center(alpha=0.1)"))
-        'softmax + 0.003*center(alpha=0.1)'
+        'softmax + 0.001*center(alpha=0.1)'
     """
     terms = parse_formula(expression).terms
     if hyperparameters:

@@ -57,7 +57,7 @@ def loss_info(name: str) -> LossSpec:
 
     Example:
         >>> loss_info("center").joint
-        'softmax + 0.003*center'
+        'softmax + 0.001*center'
     """
     if name in _built_ins():
         return _built_in_spec(name)

@@ -58,7 +58,7 @@ class LossSpec:
         needs: what the loss reads.
         traits: what holds for every configuration; an instance may have more.
         auxiliary: whether it is only a term beside a loss on the logits.
-        joint: the published objective of an auxiliary loss, such as "softmax + 0.003*center".
+        joint: the published objective of an auxiliary loss, such as "softmax + 0.001*center".
         state_axes: names of the axes of its state, such as {"centers": ("class", "embedding")}.
         variants: hyper-parameters, beside the defaults, that the laws also judge.
     """

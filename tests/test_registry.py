@@ -102,7 +102,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
 
 # What a formula means
 
-CLUSTER = 'weighted-softmax + 1*weighted-cluster(separation="mean", delta=0.001'
+CLUSTER = 'weighted-softmax + 0.3*weighted-cluster(separation="mean", delta=0.001'
 
 
 @pytest.mark.parametrize(
@@ -112,17 +112,17 @@ CLUSTER = 'weighted-softmax + 1*weighted-cluster(separation="mean", delta=0.001'
         ("2*softmax", "2*softmax"),
         ("weighted-softmax(power=0.5)", "weighted-softmax(power=0.5)"),
         # one auxiliary name: its joint objective
-        ("center", "softmax + 0.003*center"),
-        ("center()", "softmax + 0.003*center"),
-        ("lossbench/center", "softmax + 0.003*lossbench/center"),
-        ("triplet", "softmax + 1*triplet"),
+        ("center", "softmax + 0.001*center"),
+        ("center()", "softmax + 0.001*center"),
+        ("lossbench/center", "softmax + 0.001*lossbench/center"),
+        ("triplet", "softmax + 0.1*triplet"),
         ("weighted-cluster", f"{CLUSTER})"),
         # its arguments replace those of the joint formula one by one; the primary keeps its own
-        ("center(alpha=0.1)", "softmax + 0.003*center(alpha=0.1)"),
+        ("center(alpha=0.1)", "softmax + 0.001*center(alpha=0.1)"),
         ("center(coefficient=0.01)", "softmax + 0.01*center"),
         ("center(alpha=0.1, coefficient=2)", "softmax + 2*center(alpha=0.1)"),
         ("weighted-cluster(power=0.5)", f"{CLUSTER}, power=0.5)"),
-        ("weighted-cluster(delta=1)", 'weighted-softmax + 1*weighted-cluster(separation="mean", delta=1)'),
+        ("weighted-cluster(delta=1)", 'weighted-softmax + 0.3*weighted-cluster(separation="mean", delta=1)'),
         # any longer formula: bare terms
         ("softmax + center", "softmax + center"),
         ("softmax + 0.1*center(alpha=0.5)", "softmax + 0.1*center(alpha=0.5)"),
@@ -137,7 +137,7 @@ def test_expansion(formula: str, expanded: str) -> None:
 
 def test_keyword_arguments_are_arguments_of_the_one_loss() -> None:
     assert str(expand_formula("center", alpha=0.1, coefficient=0.5)) == "softmax + 0.5*center(alpha=0.1)"
-    assert str(expand_formula("center(alpha=0.2)", alpha=0.1)) == "softmax + 0.003*center(alpha=0.1)"
+    assert str(expand_formula("center(alpha=0.2)", alpha=0.1)) == "softmax + 0.001*center(alpha=0.1)"
     assert str(expand_formula("2*weighted-softmax", power=0.5)) == "2*weighted-softmax(power=0.5)"
 
 
@@ -167,10 +167,10 @@ def test_one_term_of_coefficient_one_is_the_loss_itself() -> None:
         (
             "0.1*center",
             FormulaError,
-            r"^no term of '0.1\*center' .* stay untrained.* of center does: softmax \+ 0.003\*center$",
+            r"^no term of '0.1\*center' .* stay untrained.* of center does: softmax \+ 0.001\*center$",
         ),
-        ("1*triplet", FormulaError, r"joint objective of triplet does: softmax \+ 1\*triplet$"),
-        ("center + triplet", FormulaError, r"joint objective of center does: softmax \+ 0.003\*center$"),
+        ("1*triplet", FormulaError, r"joint objective of triplet does: softmax \+ 0.1\*triplet$"),
+        ("center + triplet", FormulaError, r"joint objective of center does: softmax \+ 0.001\*center$"),
         ("centre", UnknownLossError, "^there is no loss 'centre'. Did you mean 'center'"),
         ("softmax + 0.1*weighted-clutser", UnknownLossError, "Did you mean 'weighted-cluster'"),
         ("nowhere/center", UnknownLossError, "there is no loss 'nowhere/center'"),

@@ -91,7 +91,7 @@ SPEC = LossSpec(
     needs=frozenset({Need.EMBEDDINGS}),
     traits=CenterLoss.traits,
     auxiliary=True,
-    joint="softmax + 0.003*center",
+    joint="softmax + 0.001*center",
     state_axes={"centers": ("class", "embedding")},
     variants=({"alpha": 0.1},),
 )

@@ -126,7 +126,7 @@ SPEC = LossSpec(
     needs=frozenset({Need.EMBEDDINGS}),
     traits=TripletLoss.traits,
     auxiliary=True,
-    joint="softmax + 1*triplet",
+    joint="softmax + 0.1*triplet",
     variants=(
         {"mining": "semihard"},
         {"mining": "hard"},

@@ -148,7 +148,7 @@ SPEC = LossSpec(
     needs=frozenset({Need.EMBEDDINGS, Need.CLASS_COUNTS}),
     traits=WeightedClusterLoss.traits,
     auxiliary=True,
-    joint='weighted-softmax + 1*weighted-cluster(separation="mean", delta=0.001)',
+    joint='weighted-softmax + 0.3*weighted-cluster(separation="mean", delta=0.001)',
     state_axes={"centers": ("class", "embedding")},
     variants=({"separation": "mean", "delta": 0.001}, {"term_weight": "none"}, {"power": 0.5}),
 )

@@ -100,8 +100,8 @@ def center_separation(centers: Tensor) -> Tensor:
         centers: (C, D); a row of NaN marks a class that has not started.
 
     Example:
-        >>> center_separation(torch.tensor([[0.0], [1.0], [3.0]]))
-        tensor([10.,  5., 13.])
+        >>> center_separation(torch.tensor([[0.0], [1.0], [5.0]]))
+        tensor([26., 17., 41.])
     """
     number_started, mean = mean_center(centers)
     has_center = started(centers)

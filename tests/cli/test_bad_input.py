@@ -124,7 +124,7 @@ CASES: list[Case] = [
     ("empty formula", loss(""), "expected the name of a loss, found the end"),
     ("minus", loss("softmax - 0.1*center"), r"expected '\+' or the end"),
     ("zero coefficient", loss("softmax + 0*center"), "a coefficient is finite and positive"),
-    ("auxiliary terms only", loss("center + triplet"), r"no term of 'center \+ triplet' reads .* softmax \+ 0.003"),
+    ("auxiliary terms only", loss("center + triplet"), r"no term of 'center \+ triplet' reads .* softmax \+ 0.001"),
     ("unknown hyper-parameter", loss("center(alhpa=1)"), "no hyper-parameter 'alhpa'. Did you mean 'alpha'"),
     ("hyper-parameter outside its range", loss("center(alpha=2)"), "center: alpha must be above 0 and at most 1"),
     ("hyper-parameter of another type", loss("center(alpha=big)"), "center: alpha must be a finite number, got 'big'"),

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 LOSSES = {
     "softmax": "softmax",
     "weighted-softmax": "weighted-softmax",
-    "center": "softmax + 0.003*center",
+    "center": "softmax + 0.001*center",
     "triplet": "softmax + ",
     "weighted-cluster": "weighted-softmax + ",
 }
