@@ -79,8 +79,8 @@ def warnings_of(ratios: dict[str, float | None], epoch: int) -> list[str]:
     """What a user should be told of an epoch's gradient ratios; the first epoch is left to settle.
 
     Example:
-        >>> warnings_of({"center": 4.0, "triplet": 0.5}, epoch=3)[0][:58]
-        'center dominates: its gradient on the embeddings is 4 time'
+        >>> [text.partition(":")[0] for text in warnings_of({"center": 4.0, "triplet": 0.5}, epoch=3)]
+        ['center dominates']
     """
     messages = []
     for name, ratio in ratios.items():
