@@ -1,0 +1,26 @@
+"""Images a second of the face renderer on one core: python benchmarks/render_speed.py"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from lossbench.data.rendered_faces import RenderedFaces, open_rendered_faces
+
+REPEATS = 3
+
+
+def main() -> None:
+    speeds = []
+    for _ in range(REPEATS):
+        train, _ = open_rendered_faces(RenderedFaces())
+        began = time.perf_counter()
+        train.prepare()
+        speeds.append(len(train) / (time.perf_counter() - began))
+    print(
+        f"{statistics.median(speeds):.0f} images/s at 48 px (median of {REPEATS}: {', '.join(f'{s:.0f}' for s in speeds)})"
+    )
+
+
+if __name__ == "__main__":
+    main()
