@@ -98,7 +98,7 @@ class Trainer:
         self.batches.epoch = epoch
         self.step.train()
         self.step.loss.begin_epoch(epoch, epochs)
-        total = torch.zeros((), device=self.accelerator.device, dtype=torch.float64)
+        total = self._zero()
         images = iter(self.images)
         for number in range(len(self.batches)):
             self.clock.begin()
@@ -148,7 +148,7 @@ class Trainer:
         targets = batch.targets.to(self.accelerator.device, non_blocking=True)
         self.clock.mark("data")
         self.guard.before_forward()
-        outputs, objective = [], torch.zeros((), device=targets.device, dtype=torch.float64)
+        outputs, objective = [], self._zero()
         parts = list(zip(images.chunk(self.micro_batches), targets.chunk(self.micro_batches), strict=True))
         for number, (part, labels) in enumerate(parts):
             last = number == len(parts) - 1
@@ -160,7 +160,7 @@ class Trainer:
                 # Gradients are averaged over processes: each counts by its share of the whole step's rows.
                 self.accelerator.backward(value * (rows * self.accelerator.num_processes / global_rows))
             self.clock.mark("backward")
-            objective += value.detach().double() * rows
+            objective += value.detach() * rows
             outputs.append(_detached(output))
         self._update(_joined(outputs), targets, objective, own_rows)
         self.clock.mark("step")
@@ -194,6 +194,11 @@ class Trainer:
 
     def _global_rows(self, number: int) -> int:
         return min(self.batches.batch_size, len(self.batches.table) - number * self.batches.batch_size)
+
+    def _zero(self) -> Tensor:
+        """A sum to add to, in float64 where the device has it: Apple's has not."""
+        device = self.accelerator.device
+        return torch.zeros((), device=device, dtype=torch.float32 if device.type == "mps" else torch.float64)
 
     def _synchronize(self) -> None:
         if self.accelerator.device.type == "cuda":
