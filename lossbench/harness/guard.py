@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from ..errors import NonFiniteError
 
-_READ_EVERY = {"cpu": 1}  # reading a flag stops an accelerator, so there it is read every tenth step
+_READ_EVERY = {"cuda": 10}  # reading a flag stops the device; elsewhere it is read each step
 _SKIPS_IN_A_ROW = 20
 
 
 class FiniteGuard:
     """Watches losses and gradients. On the CPU it stops a run before the step that would take a non-finite number.
 
-    On an accelerator a flag is set without waiting for the device, and read every ten steps and before anything is
+    On a CUDA device a flag is set without waiting for it, and read every ten steps and before anything is
     evaluated or written. While it is set, `found` keeps a fused optimizer from stepping, and buffers (running
     statistics, centers) are put back.
 
@@ -29,7 +29,7 @@ class FiniteGuard:
     def __init__(self, module: nn.Module, device: torch.device, read_every: int | None = None) -> None:
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.buffers = [b for b in module.buffers() if b.is_floating_point()]
-        self.read_every = read_every or _READ_EVERY.get(device.type, 10)
+        self.read_every = read_every or _READ_EVERY.get(device.type, 1)
         self.found = torch.zeros((), device=device)
         self.first_bad_step = torch.full((), -1, device=device, dtype=torch.int64)
         self.last_value = torch.zeros((), device=device)
