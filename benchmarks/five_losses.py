@@ -21,7 +21,7 @@ HEAD = """# The five losses with their defaults
 
     python benchmarks/five_losses.py OUT benchmarks/results/five-losses.md faces8/train.csv
 
-{seeds} seeds, {jobs} runs at a time. Balanced accuracy and macro F1 in per cent, mean ± standard deviation over the seeds;
+{seeds} seeds, {jobs} runs at a time. Balanced accuracy and macro F1 in per cent, mean ± standard deviation over seeds,
 evaluated once, after the last epoch. Seconds are of whole runs, milliseconds of a training step; the loss's share of
 it is the loss alone, forward and backward. {seeds} seeds are too few to rank losses that lie close together, and
 rendered faces are no photographs.
