@@ -1,0 +1,58 @@
+"""On a CUDA device: the losses equal themselves on the CPU, and runs work in each precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lossbench import LossContext, ModelOutput, list_losses, loss_info
+from lossbench.harness.config import RunConfig
+from lossbench.harness.run import run
+
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+CONTEXT = LossContext(num_classes=5, embedding_dim=16, class_counts=(50, 20, 10, 5, 2))
+CASES = [
+    pytest.param(name, dict(variant), id=f"{name}-{variant}")
+    for name in list_losses()
+    for variant in ({}, *loss_info(name).variants)
+]
+
+
+@pytest.mark.parametrize(("name", "hyperparameters"), CASES)
+def test_a_loss_equals_itself_on_the_cpu(name: str, hyperparameters: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    embeddings, logits = torch.randn(64, 16, dtype=torch.float64), torch.randn(64, 5, dtype=torch.float64)
+    targets = torch.arange(64) % 5
+    results = []
+    for device in ("cpu", "cuda"):
+        loss = loss_info(name).factory(CONTEXT, **hyperparameters).to(device, torch.float64)
+        output = ModelOutput(embeddings.to(device).requires_grad_(), logits.to(device).requires_grad_())
+        for _ in range(2):  # fresh, and with centers that have started and moved
+            value = loss(output, targets.to(device))
+            loss.update_state(ModelOutput(output.embeddings.detach(), output.logits.detach()), targets.to(device))
+        gradients = torch.autograd.grad(value, output[:2], allow_unused=True)
+        found = [value, *(g for g in gradients if g is not None), *loss.state_dict().values()]
+        results.append([tensor.detach().cpu() for tensor in found])
+    for on_cpu, on_gpu in zip(*results, strict=True):
+        torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("name", list_losses())
+def test_a_run_works_in_each_precision(name: str, precision: str, tmp_path: Path) -> None:
+    config = RunConfig(
+        loss=name, data="synthetic(images=400, test_images_per_class=10)", epochs=3, device="cuda", precision=precision
+    )
+    record = run(config, tmp_path / "run")
+    assert record["environment"]["device_name"] == torch.cuda.get_device_name()
+    assert record["memory"]["peak_bytes"] > 0
+    assert record["timing"]["sampled_steps"] > 0
+    assert 0 < record["metrics"]["balanced_accuracy"] <= 1
