@@ -19,14 +19,14 @@ def predict(
     from ..harness.predict import predict_images
 
     prediction = predict_images(run, images)
-    if json_:
-        typer.echo(json.dumps(prediction.rows(), indent=1))
-        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     Console(stderr=True).print(Text(f"This run expects {prediction.subject}, {prediction.image_size} px or larger."))
+    if json_:
+        typer.echo(json.dumps(prediction.rows(), indent=1))
+        return
     table = Table(box=None, pad_edge=False)
     table.add_column("image")
     table.add_column("class", style="bold")
