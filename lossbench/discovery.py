@@ -20,6 +20,8 @@ from importlib.metadata import Distribution, EntryPoint, distributions, version
 from pathlib import Path
 from typing import Protocol
 
+from packaging.utils import canonicalize_name
+
 from .errors import PluginError
 from .spec import LossSpec
 
@@ -141,7 +143,7 @@ def _entry_points(distribution: Distribution) -> Iterable[EntryPoint]:
 
 
 def _distribution_name(distribution: Distribution) -> str:
-    return str(distribution.metadata["Name"]).replace("_", "-").lower()
+    return str(canonicalize_name(distribution.metadata["Name"]))
 
 
 @dataclass(frozen=True)
