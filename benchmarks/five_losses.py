@@ -14,8 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from grid import Cell, run_cells
+from scipy.stats import t
 
 LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
+PAIRS = (
+    ("weighted-softmax", "softmax"),
+    ("center", "softmax"),
+    ("triplet", "softmax"),
+    ("weighted-cluster", "weighted-softmax"),
+)
 FEWEST_TEST_IMAGES = 19
 HEAD = """# The five losses with their defaults
 
@@ -52,7 +59,7 @@ def main() -> None:
     parts = []
     for name in data:
         rows = {loss: [records[cells[name, loss, s].name] for s in range(arguments.seeds)] for loss in LOSSES}
-        parts.append(f"## {name}\n\n{described(rows['softmax'][0])}\n\n{table(rows)}\n")
+        parts.append(f"## {name}\n\n{described(rows['softmax'][0])}\n\n{table(rows)}\n\n{paired(rows)}\n")
     text = HEAD.format(jobs=arguments.jobs, seeds=arguments.seeds) + "\n".join(parts)
     arguments.result.write_text(text)
     print(text)
@@ -82,14 +89,30 @@ def table(rows: dict[str, list[dict[str, Any]]]) -> str:
     for loss, records in rows.items():
         balanced = spread([recall(r["confusion_matrix"], range(len(counts))) for r in records])
         frequent = f" | {spread([recall(r['confusion_matrix'], enough) for r in records])}" if some else ""
-        timing = [r["timing"] for r in records]
+        timing = [record["timing"] for record in records]
         lines.append(
             f"| {loss} | `{records[0]['formula']}` | {balanced}{frequent} "
             f"| {spread([r['metrics']['macro_f1'] for r in records])} "
-            f"| {statistics.mean(t['total_seconds'] for t in timing):.0f} "
-            f"| {1000 * statistics.mean(t['seconds_per_step'] for t in timing):.1f} "
-            f"| {100 * statistics.mean(t['loss_share'] for t in timing):.2f} % |"
+            f"| {statistics.mean(part['total_seconds'] for part in timing):.0f} "
+            f"| {1000 * statistics.mean(part['seconds_per_step'] for part in timing):.1f} "
+            f"| {100 * statistics.mean(part['loss_share'] for part in timing):.2f} % |"
         )
+    return "\n".join(lines)
+
+
+def paired(rows: dict[str, list[dict[str, Any]]]) -> str:
+    """Differences by seed between losses that differ in one thing, with Student's 95 % interval of their mean."""
+    if len(next(iter(rows.values()))) < 2:
+        return ""
+    lines = ["| difference in balanced accuracy, by seed | seeds | mean, 95 % interval |", "|-|-|-|"]
+    for loss, parent in PAIRS:
+        values = [
+            100 * (a["metrics"]["balanced_accuracy"] - b["metrics"]["balanced_accuracy"])
+            for a, b in zip(rows[loss], rows[parent], strict=True)
+        ]
+        half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+        shown = ", ".join(f"{value:+.1f}" for value in values)
+        lines.append(f"| {loss} - {parent} | {shown} | {statistics.mean(values):+.1f} ± {half:.1f} |")
     return "\n".join(lines)
 
 
