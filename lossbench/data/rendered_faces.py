@@ -14,14 +14,13 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError
+from .counter_random import Draws, Int64Array
 from .face_parameters import (
     CLASS_NAMES,
     TEST,
     TEST_LABELS,
     TRAIN,
     TRAIN_LABELS,
-    Draws,
-    Int64Array,
     captures,
     expressions,
     identities,
