@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .errors import HyperparameterError, did_you_mean
@@ -34,6 +33,7 @@ class Trait(StrEnum):
     BATCH_COUPLED = "batch-coupled"  # the value of a row depends on the other rows
     SHARDABLE = "shardable"  # the mean over equal shards is the value of the whole, so DDP changes nothing
     TWICE_DIFFERENTIABLE = "twice-differentiable"
+    PIECEWISE = "piecewise"  # hinges, mining or counts give it kinks, on which equalities are not judged
     VMAP = "vmap"  # torch.func.vmap over batches works
     SHIFT_INVARIANT = "shift-invariant"  # adding a number to all logits of a row changes nothing
     TRANSLATION_INVARIANT = "translation-invariant"  # moving embeddings and state together changes nothing
@@ -44,6 +44,22 @@ class Trait(StrEnum):
     CONVEX = "convex"  # in the logits
     ZERO_AT_SEPARATION = "zero-at-separation"  # perfect separation drives the value to zero
     ABSENT_CLASS_STATE_FIXED = "absent-class-state-fixed"  # state of classes not in the batch has no influence
+    WEIGHTED_LIKELIHOOD = "weighted-likelihood"  # softmax cross-entropy, each row times a weight of its class
+    SCALE_SAFE = "scale-safe"  # finite for rows of length 1e20 and 1e-20
+    FULLGRAPH = "fullgraph"  # torch.compile takes it in one graph
+
+
+@dataclass(frozen=True)
+class Homogeneity:
+    """How a loss answers to a change of unit: with embeddings and state times a, its value is times a**degree.
+
+    Attributes:
+        degree: of the value.
+        hyperparameters: name -> power of a that it is multiplied by, such as {"margin": 1}.
+    """
+
+    degree: float
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +77,8 @@ class LossSpec:
         joint: the published objective of an auxiliary loss, such as "softmax + 0.001*center".
         state_axes: names of the axes of its state, such as {"centers": ("class", "embedding")}.
         variants: hyper-parameters, beside the defaults, that the laws also judge.
+        limits: (hyper-parameters, parent) pairs: with these it is exactly the parent, a formula of one bare term.
+        loop: the definition as naive scalar code, `loop(batch) -> value`; see `lossbench.testing.loops.LoopBatch`.
     """
 
     name: str
@@ -71,12 +89,14 @@ class LossSpec:
     traits: frozenset[Trait] = frozenset()
     auxiliary: bool = False
     joint: str | None = None
-    state_axes: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    state_axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variants: tuple[Mapping[str, Any], ...] = ()
+    limits: tuple[tuple[Mapping[str, Any], str], ...] = ()
+    loop: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
-        # An adapted loss, "pml/CircleLoss", keeps the spelling of its library.
-        if "/" not in self.name and not _KEBAB_CASE.fullmatch(self.name):
+        # An adapted loss, "pml/CircleLoss" or "torch.nn:CrossEntropyLoss", keeps the spelling of its library.
+        if not {"/", ":"} & set(self.name) and not _KEBAB_CASE.fullmatch(self.name):
             raise ValueError(f"a loss name is kebab-case, such as 'my-loss', got {self.name!r}")
         if self.auxiliary and self.joint is None:
             raise ValueError(f"{self.name}: an auxiliary loss states its joint objective, as 'softmax + 1*{self.name}'")

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..spec import Trait
+from ..spec import Homogeneity, Trait
 from ..types import ModelOutput
 
 
@@ -16,9 +16,16 @@ class Loss(nn.Module, ABC):
 
     A subclass with `__init__(self, context, ...)` and `forward` alone is complete. State that gradient descent
     learns is an `nn.Parameter`; state that moves by a rule of its own is a buffer, changed in `update_state` only.
+
+    Attributes:
+        traits: what holds for this instance; the laws judge it by them.
+        homogeneity: how its value answers to a change of the embeddings' unit, where that is known.
+        upper_bound: what its value never exceeds, where there is such a number.
     """
 
     traits: frozenset[Trait] = frozenset()
+    homogeneity: Homogeneity | None = None
+    upper_bound: float | None = None
 
     def __init__(self) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..ops.centers import class_statistics, squared_distance_to_own_center, start_or_move
-from ..spec import LossSpec, Need, Trait
+from ..spec import Homogeneity, LossSpec, Need, Trait
 from ..types import LossContext, ModelOutput
 from .arguments import check_target_range, matrix, number
 from .base import Loss
@@ -56,9 +56,12 @@ class CenterLoss(Loss):
             Trait.VMAP,
             Trait.TRANSLATION_INVARIANT,
             Trait.ROTATION_INVARIANT,
+            Trait.ZERO_AT_SEPARATION,
             Trait.ABSENT_CLASS_STATE_FIXED,
+            Trait.FULLGRAPH,
         }
     )
+    homogeneity = Homogeneity(2)
     centers: Tensor
 
     def __init__(self, context: LossContext, *, alpha: float = 0.5) -> None:

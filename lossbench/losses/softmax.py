@@ -58,6 +58,9 @@ class SoftmaxLoss(Loss):
             Trait.MONOTONE,
             Trait.CONVEX,
             Trait.ZERO_AT_SEPARATION,
+            Trait.WEIGHTED_LIKELIHOOD,
+            Trait.SCALE_SAFE,
+            Trait.FULLGRAPH,
         }
     )
 

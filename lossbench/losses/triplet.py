@@ -22,7 +22,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..ops.triplets import distances, every_triplet, hardest_triplets, unit_vectors
-from ..spec import LossSpec, Need, Trait
+from ..spec import Homogeneity, LossSpec, Need, Trait
 from ..types import LossContext, ModelOutput
 from .arguments import check_target_range, choice, flag, matrix, number, values_are_readable
 from .base import Loss
@@ -81,7 +81,16 @@ class TripletLoss(Loss):
         average: "active" divides by the hinges above zero, "all" by the triplets kept.
     """
 
-    traits = frozenset({Trait.BATCH_COUPLED, Trait.ROTATION_INVARIANT, Trait.LABEL_EQUALITY})
+    traits = frozenset(
+        {
+            Trait.BATCH_COUPLED,
+            Trait.PIECEWISE,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.ROTATION_INVARIANT,
+            Trait.LABEL_EQUALITY,
+            Trait.FULLGRAPH,
+        }
+    )
 
     def __init__(
         self,
@@ -100,8 +109,17 @@ class TripletLoss(Loss):
         self.distance = choice("distance", distance, ("squared", "euclidean"))
         self.normalize = flag("normalize", normalize)
         self.average = choice("average", average, ("active", "all"))
-        symmetry = Trait.SCALE_INVARIANT if self.normalize else Trait.TRANSLATION_INVARIANT
-        self.traits = TripletLoss.traits | {symmetry}
+        power = 2 if self.distance == "squared" else 1
+        if self.normalize:
+            diameter = 2.0**power
+            self.traits = TripletLoss.traits | {Trait.SCALE_INVARIANT, Trait.SCALE_SAFE}
+            self.homogeneity, self.upper_bound = Homogeneity(0), self.margin + diameter
+            orthogonal = 2.0 ** (power / 2)
+            if self.margin < orthogonal:
+                self.traits |= {Trait.ZERO_AT_SEPARATION}
+        else:
+            self.traits = TripletLoss.traits | {Trait.TRANSLATION_INVARIANT, Trait.ZERO_AT_SEPARATION}
+            self.homogeneity = Homogeneity(power, {"margin": power})
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)

@@ -32,7 +32,7 @@ from ..ops.centers import (
     start_or_move,
     started,
 )
-from ..spec import LossSpec, Need, Trait
+from ..spec import Homogeneity, LossSpec, Need, Trait
 from ..types import LossContext, ModelOutput
 from .arguments import check_target_range, choice, matrix, number
 from .base import Loss
@@ -83,8 +83,11 @@ class WeightedClusterLoss(Loss):
             Trait.VMAP,
             Trait.TRANSLATION_INVARIANT,
             Trait.ROTATION_INVARIANT,
+            Trait.ZERO_AT_SEPARATION,
+            Trait.FULLGRAPH,
         }
     )
+    homogeneity = Homogeneity(0, {"delta": 2})
     centers: Tensor
 
     def __init__(
@@ -103,6 +106,7 @@ class WeightedClusterLoss(Loss):
         self.alpha = number("alpha", alpha, above=0, maximum=1)
         self.separation = choice("separation", separation, ("sum", "mean"))
         self.term_weight = choice("term_weight", term_weight, ("class", "none"))
+        power = number("power", power, minimum=0)
         self.class_weights = ClassWeights(context, power if self.term_weight == "class" else 0.0)
         self.register_buffer("centers", torch.full((context.num_classes, context.embedding_dim), torch.nan))
 
@@ -151,4 +155,5 @@ SPEC = LossSpec(
     joint='weighted-softmax + 0.3*weighted-cluster(separation="mean", delta=0.001)',
     state_axes={"centers": ("class", "embedding")},
     variants=({"separation": "mean", "delta": 0.001}, {"term_weight": "none"}, {"power": 0.5}),
+    limits=(({"power": 0.0}, 'weighted-cluster(term_weight="none")'),),
 )

@@ -59,6 +59,9 @@ class WeightedSoftmaxLoss(Loss):
             Trait.MONOTONE,
             Trait.CONVEX,
             Trait.ZERO_AT_SEPARATION,
+            Trait.WEIGHTED_LIKELIHOOD,
+            Trait.SCALE_SAFE,
+            Trait.FULLGRAPH,
         }
     )
 
@@ -92,4 +95,5 @@ SPEC = LossSpec(
     needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
     traits=WeightedSoftmaxLoss.traits,
     variants=({"power": 0.5}, {"average": "batch"}),
+    limits=(({"power": 0.0}, "softmax"),),
 )

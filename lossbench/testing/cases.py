@@ -1,0 +1,120 @@
+"""The batches that laws are judged on: small, made of numbers that float32 holds exactly, and shrinkable.
+
+Values are quarters from -2 to 2, so that zero rows, coincident rows and ties are common, or quarters moved by some
+1024ths, so that a batch lies on no kink. Hypothesis shrinks a failing batch to the fewest rows, smallest labels and
+plainest numbers.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ..types import LossContext, ModelOutput
+
+Rows = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One batch with its task, as Python numbers.
+
+    Attributes:
+        class_counts: C training images per class.
+        targets: B labels.
+        logits: B rows of C.
+        embeddings: B rows of D.
+    """
+
+    class_counts: tuple[int, ...]
+    targets: tuple[int, ...]
+    logits: Rows
+    embeddings: Rows
+    embedding_dim: int
+
+    @property
+    def context(self) -> LossContext:
+        """The task that the loss is built for."""
+        return LossContext(
+            num_classes=len(self.class_counts), embedding_dim=self.embedding_dim, class_counts=self.class_counts
+        )
+
+    def output(self, dtype: torch.dtype = torch.float64) -> ModelOutput:
+        """What a model would have given."""
+        return ModelOutput(
+            _tensor(self.embeddings, self.embedding_dim, dtype), _tensor(self.logits, len(self.class_counts), dtype)
+        )
+
+    def labels(self) -> Tensor:
+        """(B,) int64."""
+        return torch.tensor(self.targets, dtype=torch.int64)
+
+    def with_targets(self, targets: tuple[int, ...]) -> Case:
+        """The same rows with other labels."""
+        return replace(self, targets=targets)
+
+    def first_rows(self, size: int) -> Case:
+        """The first `size` rows."""
+        return replace(self, targets=self.targets[:size], logits=self.logits[:size], embeddings=self.embeddings[:size])
+
+    def describe(self, reads: tuple[str, ...]) -> str:
+        """What to type to see the batch again: labels, counts, and the inputs that the loss reads."""
+        parts = [f"targets={list(self.targets)}", f"class_counts={self.class_counts}"]
+        parts += [f"{name}={[list(row) for row in getattr(self, name)]}" for name in reads]
+        return ", ".join(parts)
+
+
+def _tensor(rows: Rows, columns: int, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), columns).to(dtype)
+
+
+_QUARTERS = st.integers(-8, 8)
+
+
+@st.composite
+def cases(draw: st.DrawFn, *, max_batch: int = 6, max_classes: int = 4, max_dim: int = 3) -> Case:
+    """Batches of 1 to `max_batch` rows.
+
+    Args:
+        max_batch: B at most.
+        max_classes: C at most, at least 2.
+        max_dim: D at most.
+    """
+    classes, dim = draw(st.integers(2, max_classes)), draw(st.integers(1, max_dim))
+    targets = draw(st.lists(st.integers(0, classes - 1), min_size=1, max_size=max_batch))
+    size = len(targets)
+    counts = draw(st.lists(st.integers(1, 500), min_size=classes, max_size=classes))
+    numbers = draw(st.lists(_QUARTERS, min_size=size * (classes + dim), max_size=size * (classes + dim)))
+    jitter = draw(st.integers(0, 5))
+    values = _jittered([n / 4 for n in numbers], jitter)
+    logits, embeddings = values[: size * classes], values[size * classes :]
+    return Case(tuple(counts), tuple(targets), _rows(logits, classes), _rows(embeddings, dim), dim)
+
+
+def _jittered(values: list[float], seed: int) -> list[float]:
+    if not seed:
+        return values
+    generator = random.Random(seed)
+    return [value + generator.randint(-200, 200) / 1024 for value in values]
+
+
+def _rows(values: list[float], columns: int) -> Rows:
+    return tuple(tuple(values[i : i + columns]) for i in range(0, len(values), columns))
+
+
+def fixed_case(*, size: int = 12, classes: int = 4, dim: int = 6, seed: int = 1) -> Case:
+    """One ordinary batch on no kink, with every class in it when `size` allows.
+
+    Example:
+        >>> fixed_case(size=3, classes=3, dim=1).targets
+        (0, 1, 2)
+    """
+    generator = random.Random(seed)
+    values = [generator.randint(-2048, 2048) / 1024 for _ in range(size * (classes + dim))]
+    counts = tuple(600 // 3**c + 1 for c in range(classes))
+    targets = tuple(i % classes for i in range(size))
+    return Case(counts, targets, _rows(values[: size * classes], classes), _rows(values[size * classes :], dim), dim)

@@ -1,0 +1,243 @@
+"""Judging a loss by the laws."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import hypothesis
+import torch
+from hypothesis import HealthCheck, Phase
+from hypothesis.errors import HypothesisException, Unsatisfiable
+
+from ..spec import Trait
+from . import laws as _laws  # noqa: F401  # importing them fills LAWS
+from .cases import Case, cases, fixed_case
+from .law import LAWS, Law, NotApplicableError, Violation
+from .subject import Subject, is_stateful
+from .trial import Trial
+
+Status = Literal["passed", "failed", "skipped", "xfailed"]
+
+NORMAL_EXAMPLES, DEEP_EXAMPLES = 25, 10_000
+_SHRINKING_SECONDS = 3.0
+_COMPILED = 43
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How hard to look for a violation.
+
+    Attributes:
+        examples: batches a law; a law that takes long gets a share of them.
+        seed: of the search.
+        deep: look for counterexamples of traits that are not declared, and generate code when compiling.
+        compile: whether to judge the law that compiles.
+    """
+
+    examples: int = NORMAL_EXAMPLES
+    seed: int = 0
+    deep: bool = False
+    compile: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One law on one configuration of a loss.
+
+    Attributes:
+        loss: the configuration.
+        number, law: of the law.
+        status: passed, failed, skipped or xfailed.
+        message: why it failed or was skipped.
+        counterexample: the smallest batch found that breaks the law, as text.
+        silent: of a failure, whether the loss went on with a wrong result.
+        examples: batches that were judged.
+        seconds: the law took.
+    """
+
+    loss: str
+    number: int
+    law: str
+    status: Status
+    message: str = ""
+    counterexample: str | None = None
+    silent: bool = False
+    examples: int = 0
+    seconds: float = 0.0
+
+
+def judge_all(
+    subjects: Iterable[Subject], effort: Effort | None = None, laws: Iterable[Law] | None = None
+) -> Iterator[Result]:
+    """Results of every law on every subject, as they come.
+
+    Args:
+        subjects: configurations of losses.
+        effort: how hard to look.
+        laws: these only.
+    """
+    chosen = list(LAWS if laws is None else laws)
+    for subject in subjects:
+        for each in chosen:
+            yield judge(subject, each, effort)
+
+
+def judge(subject: Subject, law: Law, effort: Effort | None = None) -> Result:
+    """One law on one subject. A loss's own failures become results, whatever they are.
+
+    Example:
+        >>> from lossbench import loss_info
+        >>> from lossbench.testing import find_law, judge
+        >>> judge(Subject(spec=loss_info("softmax")), find_law("not-negative")).status
+        'passed'
+    """
+    effort = effort or Effort()
+    began = time.perf_counter()
+    generator = torch.get_rng_state()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a loss's warnings are not the kit's
+        found = _outcome(subject, law, effort)
+    torch.set_rng_state(generator)
+    return Result(
+        loss=str(subject), number=law.number, law=law.name, seconds=time.perf_counter() - began, **vars(found)
+    )
+
+
+@dataclass
+class _Outcome:
+    status: Status
+    message: str = ""
+    counterexample: str | None = None
+    silent: bool = False
+    examples: int = 0
+
+
+def _outcome(subject: Subject, law: Law, effort: Effort) -> _Outcome:
+    declared = law.trait is not None and subject.declares(law.trait)
+    if reason := _excluded(subject, law, effort, declared):
+        return _Outcome("skipped", reason)
+    if law.trait is None or declared:
+        return _judged(subject, law, effort, must_accept=law.owed or declared)
+    return _stale(subject, law, effort)
+
+
+def _excluded(subject: Subject, law: Law, effort: Effort, declared: bool) -> str | None:
+    """Why a law is not to be judged, if so."""
+    if law.reads is not None and law.reads not in subject.reads:
+        return f"it reads no {law.reads}"
+    if law.number == _COMPILED and not effort.compile:
+        return "compiling was left out"
+    if law.fresh_only and subject.started:
+        return "judged on the fresh loss"
+    if law.trait is not None and not declared:
+        return _excluded_by_trait(subject, law.trait, effort)
+    return None
+
+
+def _excluded_by_trait(subject: Subject, trait: Trait, effort: Effort) -> str | None:
+    if subject.undeclared_is_unknown:
+        return f"not known to be {trait}: declare it to have it judged"
+    if not effort.deep or (is_stateful(subject.specimen) and not subject.started):
+        return f"not declared {trait}"
+    return None
+
+
+def _stale(subject: Subject, law: Law, effort: Effort) -> _Outcome:
+    """A trait that is not declared must have a counterexample."""
+    found = _judged(subject, law, effort, must_accept=True)
+    if found.status == "passed":
+        message = f"stale: no counterexample in {found.examples} batches; declare the trait {law.trait}"
+        return _Outcome("failed", message, examples=found.examples)
+    reason = f"not declared {law.trait}, rightly: {found.message}" if found.status == "failed" else found.message
+    return _Outcome("skipped", reason, examples=found.examples)
+
+
+def _judged(subject: Subject, law: Law, effort: Effort, *, must_accept: bool) -> _Outcome:
+    search = _Search(subject, law, effort)
+    try:
+        search.run()
+    except NotApplicableError as reason:
+        return _Outcome("skipped", str(reason), examples=search.judged)
+    except Unsatisfiable:
+        search.judged = 0
+    if search.error is not None:
+        return _broken(subject, law, search, must_accept)
+    if not search.judged:
+        return _Outcome("skipped", "every batch that was tried lies on a kink of the loss")
+    return _Outcome("passed", examples=search.judged)
+
+
+def _broken(subject: Subject, law: Law, search: _Search, must_accept: bool) -> _Outcome:
+    counterexample = search.case.describe(subject.reads) if search.case and law.searched else None
+    if isinstance(search.error, Violation):
+        return _Outcome("failed", str(search.error), counterexample, search.error.silent, search.judged)
+    lines = str(search.error).strip().splitlines() or [""]
+    message = f"it refuses the law's input with {type(search.error).__name__}: {lines[0][:200]}"
+    if must_accept:
+        return _Outcome("failed", message, counterexample, False, search.judged)
+    return _Outcome("skipped", message, examples=search.judged)
+
+
+class _Search:
+    """Looks for a batch that breaks a law, and keeps the smallest."""
+
+    def __init__(self, subject: Subject, law: Law, effort: Effort) -> None:
+        self.subject, self.law, self.effort = subject, law, effort
+        self.case: Case | None = None
+        self.error: Exception | None = None
+        self.judged = 0
+        self.give_up = float("inf")
+
+    def run(self) -> None:
+        if not self.law.searched:
+            self._try(fixed_case())
+            return
+        examples = max(3, round(self.effort.examples * self.law.share))
+        settings = hypothesis.settings(
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            phases=(Phase.generate, Phase.shrink),
+            verbosity=hypothesis.Verbosity.quiet,
+            print_blob=False,
+        )
+        search: Callable[[], None] = hypothesis.seed(self.effort.seed)(
+            settings(hypothesis.given(cases())(self._raising))
+        )
+        try:
+            search()
+        except (Unsatisfiable, NotApplicableError):
+            raise
+        except Exception:
+            if self.error is None:
+                raise
+
+    def _raising(self, case: Case) -> None:
+        # After some seconds only the smallest batch yet still fails, so that shrinking ends.
+        if time.monotonic() > self.give_up and case != self.case:
+            return
+        self._try(case)
+        if self.error is not None and self.case == case:
+            raise self.error
+
+    def _try(self, case: Case) -> None:
+        trial = Trial(self.subject, case, deep=self.effort.deep)
+        try:
+            if self.law.off_kinks is not None and trial.lies_on_kink(self.law.off_kinks):
+                if not self.law.searched:
+                    raise NotApplicableError("the batch lies on a kink of the loss")
+                hypothesis.reject()
+            self.law.judge(trial)
+        except (NotApplicableError, HypothesisException, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            if self.error is None:
+                self.give_up = time.monotonic() + _SHRINKING_SECONDS
+            self.case, self.error = case, error
+        self.judged += 1

@@ -1,0 +1,108 @@
+"""What a law is: one function whose docstring is its statement, and when it applies.
+
+The first paragraph of the docstring states the law; a paragraph that begins with "Remedy:" says what to do about a
+violation. A law raises `Violation`; it returns when the loss obeys.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ..spec import Trait
+
+if TYPE_CHECKING:
+    from .trial import Trial
+
+Reads = Literal["logits", "embeddings"]
+
+
+class Violation(AssertionError):  # noqa: N818  # says what happened
+    """A loss breaks a law.
+
+    Args:
+        message: what was found and what was expected.
+        silent: whether the loss went on with a wrong result, instead of refusing with an unclear error.
+    """
+
+    def __init__(self, message: str, *, silent: bool = True) -> None:
+        super().__init__(message)
+        self.silent = silent
+
+
+class NotApplicableError(Exception):
+    """A law has nothing to judge in a loss; the message says why."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """One law.
+
+    Attributes:
+        number: its place in the list of laws.
+        name: kebab-case.
+        group: the heading under which it stands.
+        judge: raises `Violation` where the loss of a trial breaks it.
+        trait: what a loss must declare for the law to apply; None for laws of every loss.
+        reads: which input a loss must read for the law to apply.
+        owed: whether refusing the law's input with an exception breaks it too.
+        searched: whether hypothesis looks for a violation; else one fixed batch is judged.
+        share: of the examples of a search, for laws that take long.
+        off_kinks: how far, relative, a batch must lie from any kink of a piecewise loss; None judges kinks too.
+        fresh_only: whether a started state would add nothing.
+    """
+
+    number: int
+    name: str
+    group: str
+    judge: Callable[[Trial], None]
+    trait: Trait | None = None
+    reads: Reads | None = None
+    owed: bool = False
+    searched: bool = True
+    share: float = 1.0
+    off_kinks: float | None = None
+    fresh_only: bool = False
+
+    @property
+    def statement(self) -> str:
+        """What the law says."""
+        return self._paragraphs()[0]
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a violation."""
+        return next((p.removeprefix("Remedy: ") for p in self._paragraphs() if p.startswith("Remedy: ")), "")
+
+    def _paragraphs(self) -> list[str]:
+        text = inspect.cleandoc(self.judge.__doc__ or "")
+        return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+
+
+LAWS: list[Law] = []
+"""All laws, in the order of their numbers."""
+
+
+def law(
+    number: int,
+    group: str,
+    *,
+    trait: Trait | None = None,
+    reads: Reads | None = None,
+    owed: bool = False,
+    searched: bool = True,
+    share: float = 1.0,
+    off_kinks: float | None = None,
+    fresh_only: bool = False,
+) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
+    """Adds a function to the laws, named after it."""
+
+    def add(judge: Callable[[Trial], None]) -> Callable[[Trial], None]:
+        name = judge.__name__.replace("_", "-")
+        LAWS.append(Law(number, name, group, judge, trait, reads, owed, searched, share, off_kinks, fresh_only))
+        LAWS.sort(key=lambda each: each.number)
+        return judge
+
+    return add

@@ -1,0 +1,197 @@
+"""Laws 53 to 60: what makes no sense is refused, in words that help, before anything changes.
+
+Clear words are a ValueError or TypeError that names the argument, what it was and what was expected. Judged on the
+CPU, for the arguments that the loss reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...types import ModelOutput
+from ..law import NotApplicableError, Violation, law
+from ..trial import Trial
+
+GROUP = "Arguments"
+_CLEAR = (ValueError, TypeError)
+
+
+def _refused(trial: Trial, what: str, output: ModelOutput, targets: Tensor, words: Sequence[str]) -> None:
+    """A call must raise a clear error with one of `words` in it, and leave the state as it was."""
+    loss = trial.build(torch.float32)
+    before = {name: tensor.detach().clone() for name, tensor in trial.states(loss).items()}
+    try:
+        value = loss(output, targets)
+    except _CLEAR as error:
+        if not any(word in str(error).lower() for word in words):
+            raise Violation(
+                f"{what} is refused as {type(error).__name__}: {_first_line(error)}, which names none of "
+                f"{', '.join(words)}",
+                silent=False,
+            ) from error
+    except Exception as error:
+        raise Violation(
+            f"{what} is refused as {type(error).__name__}: {_first_line(error)}; expected a ValueError or TypeError",
+            silent=False,
+        ) from error
+    else:
+        shown = f"{float(value):.6g}" if isinstance(value, Tensor) and value.numel() == 1 else type(value).__name__
+        raise Violation(f"{what} is accepted and gives {shown}, expected a ValueError")
+    for name, tensor in trial.states(loss).items():
+        if not torch.allclose(tensor, before[name], rtol=0, atol=0, equal_nan=True):
+            raise Violation(f"{what} is refused after {name} was changed")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:160]
+
+
+_LABEL_WORDS = ("target", "label")
+
+
+@law(53, GROUP, owed=True)
+def label_out_of_range(trial: Trial) -> None:
+    """A label outside [0, C) is refused, -100 too: there is no ignored label.
+
+    Remedy: where an operator does not raise by itself, compare minimum and maximum, on the CPU only.
+    """
+    output, targets = trial.output(torch.float32), trial.targets
+    classes = len(trial.case.class_counts)
+    for label in (classes, -1, -100):
+        wrong = targets.clone()
+        wrong[-1] = label
+        _refused(trial, f"label {label} of {classes} classes", output, wrong, _LABEL_WORDS)
+
+
+@law(54, GROUP, owed=True)
+def float_labels(trial: Trial) -> None:
+    """Labels that are floating-point numbers are refused.
+
+    Remedy: check `targets.is_floating_point()`.
+    """
+    output = trial.output(torch.float32)
+    _refused(trial, "labels in float32", output, trial.targets.float(), (*_LABEL_WORDS, "dtype", "int", "float"))
+
+
+@law(55, GROUP, owed=True)
+def unequal_lengths(trial: Trial) -> None:
+    """A number of labels other than the number of rows is refused.
+
+    Remedy: check `len(targets) == len(inputs)`: gather and broadcasting accept less.
+    """
+    output, targets = trial.output(torch.float32), trial.targets
+    words = (*_LABEL_WORDS, "size", "shape", "length")
+    extra = torch.cat([targets, targets[:1]])
+    _refused(trial, f"{len(extra)} labels for {len(targets)} rows", output, extra, words)
+    if len(targets) > 1:
+        _refused(trial, f"{len(targets) - 1} labels for {len(targets)} rows", output, targets[:-1], words)
+
+
+@law(56, GROUP, owed=True)
+def wrong_rank(trial: Trial) -> None:
+    """Inputs that are no matrix, and labels that are no vector, are refused.
+
+    Remedy: check `ndim`.
+    """
+    output, targets = trial.output(torch.float32), trial.targets
+    words = (*trial.reads, *_LABEL_WORDS, "shape", "dim", "input")
+    _refused(trial, "labels of shape (B, 1)", output, targets.unsqueeze(1), words)
+    for name in trial.reads:
+        flat = trial.changed(output, lambda t: t[0], name)
+        _refused(trial, f"{name} without a batch axis", flat, targets, words)
+        deep = trial.changed(output, lambda t: t.unsqueeze(2), name)
+        _refused(trial, f"{name} of three axes", deep, targets, words)
+
+
+@law(57, GROUP, owed=True)
+def wrong_number_of_columns(trial: Trial) -> None:
+    """Logits of another number of classes, or embeddings of another size, than the task's are refused, naming the
+    argument, and before any state changes.
+
+    Remedy: keep `num_classes` or `embedding_dim` of the context and compare.
+    """
+    output, targets = trial.output(torch.float32), trial.targets
+    for name in trial.reads:
+        wide = trial.changed(output, lambda t: torch.cat([t, t[:, :1]], dim=1), name)
+        columns = getattr(output, name).shape[1]
+        words = (name, "shape", "size", "dim", "class")
+        _refused(trial, f"{name} of {columns + 1} columns instead of {columns}", wide, targets, words)
+
+
+@law(58, GROUP, searched=False, fresh_only=True)
+def bad_hyperparameters(trial: Trial) -> None:
+    """A hyper-parameter that is NaN or of the wrong kind is refused at construction, naming it.
+
+    Remedy: `lossbench.losses.arguments` has `number`, `choice` and `flag`.
+    """
+    judged = False
+    for name, default in trial.subject.spec.hyperparameters.items():
+        if isinstance(default, bool):
+            wrong: tuple[Any, ...] = ("yes",)
+        elif isinstance(default, int | float):
+            wrong = (float("nan"), "nonsense")
+        else:
+            continue
+        judged = True
+        for value in wrong:
+            _construction(trial, name, value)
+    if not judged:
+        raise NotApplicableError("it has no hyper-parameters that are numbers or flags")
+
+
+@law(59, GROUP, owed=False)
+def narrow_integer_labels(trial: Trial) -> None:
+    """int32 labels give the value of int64 labels, or are refused clearly.
+
+    Remedy: `targets.long()`.
+    """
+    output, targets = trial.output(torch.float32), trial.targets
+    loss = trial.build(torch.float32)
+    expected = loss(output, targets)
+    try:
+        found = loss(output, targets.int())
+    except _CLEAR:
+        return
+    except Exception as error:
+        raise Violation(
+            f"int32 labels are refused as {type(error).__name__}: {_first_line(error)}; expected the value of int64 "
+            "labels, or a ValueError or TypeError",
+            silent=False,
+        ) from error
+    trial.same("int32 labels against int64", found, expected, tolerance=1e-6)
+
+
+@law(60, GROUP, searched=False, fresh_only=True)
+def unknown_option(trial: Trial) -> None:
+    """A hyper-parameter that does not exist, and an unknown word where a word is expected, are refused at
+    construction.
+
+    Remedy: no `**kwargs` that nobody reads; `choice(name, value, options)` for words.
+    """
+    _construction(trial, "no_such_option", 1)
+    for name, default in trial.subject.spec.hyperparameters.items():
+        if isinstance(default, str):
+            _construction(trial, name, "no-such-word")
+
+
+def _construction(trial: Trial, name: str, value: Any) -> None:
+    try:
+        trial.build(torch.float32, **{name: value})
+    except _CLEAR as error:
+        if name not in str(error):
+            raise Violation(
+                f"{name}={value!r} is refused as {type(error).__name__}: {_first_line(error)}, which does not name it",
+                silent=False,
+            ) from error
+    except Exception as error:
+        raise Violation(
+            f"{name}={value!r} is refused as {type(error).__name__}: {_first_line(error)}; expected a ValueError or "
+            "TypeError",
+            silent=False,
+        ) from error
+    else:
+        raise Violation(f"{name}={value!r} is accepted at construction, expected a ValueError")

@@ -1,0 +1,218 @@
+"""Laws 6 to 16: no NaN or infinity where none was given, and none hidden where one was.
+
+Judged in float32, and for bfloat16 and float16 inputs where the loss takes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ...spec import Trait
+from ...types import ModelOutput
+from ..cases import Case
+from ..law import Violation, law
+from ..trial import HALF_PRECISIONS, Trial
+
+GROUP = "Finiteness"
+
+
+def _judge(trial: Trial, case: Case, change: Callable[[Tensor], Tensor], what: str) -> None:
+    """The value and gradients of a changed batch are finite, in float32 and in half precision."""
+    for dtype in (torch.float32, *HALF_PRECISIONS):
+        output = trial.changed(trial.output(dtype, case), change)
+        loss = trial.build(torch.float32, case)
+        try:
+            value, gradients = trial.gradients(loss, output, case.labels())
+        except Violation:
+            raise
+        except Exception:
+            if dtype is torch.float32:
+                raise
+            continue  # that a loss refuses half precision is the matter of law 40
+        trial.finite(f"the value of {what} in {_short(dtype)}", value)
+        for name, gradient in gradients.items():
+            trial.finite(f"the gradient in {name} of {what} in {_short(dtype)}", gradient)
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _unchanged(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+@law(6, GROUP, owed=True)
+def large_logits(trial: Trial) -> None:
+    """Logits of ±1e4 give a finite value within 1e-3 of float64's, and a row that is wrong still has a gradient.
+
+    Remedy: use `log_softmax` or `logsumexp`, not `log(softmax(z))`: a saturated log is finite and teaches nothing.
+    """
+    sizes = {"logits": 1e4, "embeddings": 1e4} if "logits" not in trial.reads else {"logits": 1e4}
+    if trial.subject.spec.needs and "cosine-logits" in trial.subject.spec.needs:
+        sizes = {}  # a cosine has no large values
+
+    def enlarged(output: ModelOutput) -> ModelOutput:
+        for name in set(sizes) & set(trial.reads):
+            output = trial.changed(output, lambda t, size=sizes[name]: torch.sign(t) * size, name)  # type: ignore[misc]
+        return output
+
+    output, targets = enlarged(trial.output(torch.float32)), trial.targets
+    value, gradients = trial.gradients(trial.build(torch.float32), output, targets)
+    trial.finite("the value", value)
+    for name, gradient in gradients.items():
+        trial.finite(f"the gradient in {name}", gradient)
+    if "logits" not in trial.reads or not sizes:
+        return
+    expected = trial.loss(enlarged(trial.output()), targets)
+    trial.same("float32 against float64", value, expected, tolerance=1e-3)
+    largest = output.logits.max(dim=1).values
+    wrong = output.logits.gather(1, targets.unsqueeze(1)).squeeze(1) < largest
+    silent = wrong & (gradients["logits"].abs().sum(dim=1) == 0)
+    if bool(silent.any()):
+        raise Violation(f"row {int(silent.nonzero()[0])} is labelled wrong by 1e4 and its gradient is 0")
+
+
+@law(7, GROUP, owed=True)
+def all_zero(trial: Trial) -> None:
+    """All inputs zero: value and gradients are finite.
+
+    Remedy: guard divisions, norms and square roots at zero, on the inside of the `where`.
+    """
+    _judge(trial, trial.case, torch.zeros_like, "a batch of zeros")
+
+
+@law(8, GROUP, owed=True)
+def one_zero_row(trial: Trial) -> None:
+    """One row exactly zero: value and gradients are finite; a loss that normalises gives that row the gradient 0.
+
+    Its direction is undefined, and 1/eps of `F.normalize` sends the next optimizer step to 1e12. No bound can be
+    asked for at small norms that are not zero: scale invariance forbids one.
+
+    Remedy: give a zero row a zero unit vector: `torch.where(norm > 0, x / norm, 0 * x)`, with a safe norm inside.
+    """
+
+    def zero_first(tensor: Tensor) -> Tensor:
+        return torch.cat([torch.zeros_like(tensor[:1]), tensor[1:]])
+
+    _judge(trial, trial.case, zero_first, "a batch with a zero row")
+    if "embeddings" in trial.reads and trial.subject.declares(Trait.SCALE_INVARIANT):
+        output = trial.changed(trial.output(torch.float32), zero_first, "embeddings")
+        _, gradients = trial.gradients(trial.build(torch.float32), output, trial.targets)
+        largest = float(gradients["embeddings"][0].abs().max())
+        if largest > 0:
+            raise Violation(f"the gradient of a zero row is {largest:.3g} under normalisation, expected 0")
+
+
+@law(9, GROUP, owed=True)
+def equal_rows(trial: Trial) -> None:
+    """All rows equal: value and gradients are finite.
+
+    Remedy: the gradient of a distance is 0 at distance 0; guard the square root.
+    """
+    _judge(trial, trial.case, lambda t: t[:1].expand_as(t).clone(), "equal rows")
+
+
+@law(10, GROUP, owed=True)
+def one_class(trial: Trial) -> None:
+    """Only one class in the batch: value and gradients are finite.
+
+    Remedy: where a loss has nothing to compare, give a zero connected to the graph, such as `0 * inputs.sum()`.
+    """
+    case = trial.case
+    _judge(trial, case.with_targets((case.targets[0],) * len(case.targets)), _unchanged, "a single class")
+
+
+@law(11, GROUP, owed=True)
+def all_classes_distinct(trial: Trial) -> None:
+    """No two rows of one class: value and gradients are finite.
+
+    Remedy: as for one class.
+    """
+    classes = len(trial.case.class_counts)
+    case = trial.case.first_rows(classes)
+    _judge(trial, case.with_targets(tuple(range(len(case.targets)))), _unchanged, "rows of distinct classes")
+
+
+@law(12, GROUP, owed=True)
+def batch_of_one(trial: Trial) -> None:
+    """A batch of one row: value and gradients are finite.
+
+    Remedy: statistics over a batch need a guard for one row.
+    """
+    _judge(trial, trial.case.first_rows(1), _unchanged, "a batch of one")
+
+
+@law(13, GROUP, owed=True, searched=False)
+def empty_batch(trial: Trial) -> None:
+    """An empty batch gives a zero connected to the graph, or a ValueError; never NaN.
+
+    Remedy: `total / max(len(targets), 1)` instead of `.mean()`.
+    """
+    case = trial.case.first_rows(0)
+    try:
+        value, _ = trial.gradients(trial.build(torch.float32, case), trial.output(torch.float32, case), case.labels())
+    except ValueError:
+        return
+    if value.numel() != 1 or float(value) != 0:
+        raise Violation(f"an empty batch gives {value.tolist()}, expected 0 or a ValueError")
+
+
+@law(14, GROUP, owed=True)
+def absent_class(trial: Trial) -> None:
+    """A class without a row in the batch: value and gradients are finite.
+
+    Remedy: means over a class need a guard for no row.
+    """
+    last = len(trial.case.class_counts) - 1
+    targets = tuple(min(target, last - 1) for target in trial.case.targets)
+    _judge(trial, trial.case.with_targets(targets), _unchanged, "a batch without the last class")
+
+
+@law(15, GROUP, trait=Trait.SCALE_SAFE, reads=None)
+def extreme_norms(trial: Trial) -> None:
+    """Rows of length 1e20 or 1e-20 give finite values and gradients in float32 (trait scale-safe).
+
+    Squares of such numbers do not fit into float32.
+
+    Remedy: divide by the largest entry before squaring, or do not declare the trait.
+    """
+    for size in (1e20, 1e-20):
+        output = trial.changed(trial.output(torch.float32), lambda t, a=size: t * a)  # type: ignore[misc]
+        value, gradients = trial.gradients(trial.build(torch.float32), output, trial.targets)
+        trial.finite(f"the value at {size:g}", value)
+        for name, gradient in gradients.items():
+            trial.finite(f"the gradient in {name} at {size:g}", gradient)
+
+
+@law(16, GROUP, owed=True)
+def nan_surfaces(trial: Trial) -> None:
+    """A NaN in a row gives NaN or an error: never a finite loss with NaN gradients, never a batch silently zeroed.
+
+    A guard that looks at the loss alone misses the first; nobody notices the second.
+
+    Remedy: do not select rows by comparisons such as `loss > 0`, which are false for NaN; multiply instead.
+    """
+    for row in range(len(trial.case.targets)):
+        output = trial.changed(trial.output(torch.float32), lambda t, i=row: _poisoned(t, i))  # type: ignore[misc]
+        try:
+            value, gradients = trial.gradients(trial.build(torch.float32), output, trial.targets)
+        except Violation:
+            raise
+        except Exception:
+            continue
+        if bool(value.isfinite().all()):
+            bad = any(bool(gradient.isnan().any()) for gradient in gradients.values())
+            raise Violation(
+                f"NaN in row {row} gives the value {float(value):.6g}, with "
+                f"{'NaN' if bad else 'finite'} gradients; expected NaN or an error"
+            )
+
+
+def _poisoned(tensor: Tensor, row: int) -> Tensor:
+    tensor = tensor.clone()
+    tensor[row, -1] = torch.nan
+    return tensor

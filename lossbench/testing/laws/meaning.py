@@ -1,0 +1,310 @@
+"""Laws 27 to 39: the value means what the loss says it means. Judged in float64."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...expression import parse_formula
+from ...registry import loss_info
+from ...spec import Need, Trait
+from ...types import ModelOutput
+from .. import loops
+from ..cases import Case
+from ..law import NotApplicableError, Violation, law
+from ..subject import is_stateful
+from ..trial import Trial
+
+GROUP = "Meaning"
+
+
+@law(27, GROUP, trait=Trait.MONOTONE, reads="logits")
+def larger_true_logit(trial: Trial) -> None:
+    """A larger logit of the true class never costs more (trait monotone).
+
+    Remedy: look at the sign, and at terms that punish confidence; or do not declare the trait.
+    """
+    output, targets = trial.output(), trial.targets
+    value, gradients = trial.gradients(trial.loss, output, targets)
+    slopes = gradients["logits"].gather(1, targets.unsqueeze(1))
+    if float(slopes.max()) > 1e-12:
+        raise Violation(f"the derivative in a true logit is {float(slopes.max()):.6g}, expected at most 0")
+    higher = output._replace(logits=output.logits + F.one_hot(targets, output.logits.shape[1]))
+    found = trial.loss(higher, targets)
+    if float(found - value) > 1e-12 * max(1.0, float(value)):
+        raise Violation(f"true logits plus 1 cost {float(found):.10g} against {float(value):.10g}")
+
+
+@law(28, GROUP, trait=Trait.CONVEX, reads="logits")
+def convex_in_logits(trial: Trial) -> None:
+    """Between two batches of logits the value lies below the straight line (trait convex).
+
+    Remedy: do not declare the trait; focal and bounded losses are not convex.
+    """
+    output, targets = trial.output(), trial.targets
+    ends = [output.logits, 3 - 2 * output.logits.roll(1, dims=1)]
+    costs = [trial.loss(output._replace(logits=end), targets) for end in ends]
+    middle = trial.loss(output._replace(logits=(ends[0] + ends[1]) / 2), targets)
+    chord = (costs[0] + costs[1]) / 2
+    if float(middle - chord) > 1e-12 * max(1.0, float(chord.abs())):
+        raise Violation(f"half-way it is {float(middle):.10g}, the mean of the ends {float(chord):.10g}")
+
+
+@law(29, GROUP, trait=Trait.WEIGHTED_LIKELIHOOD, reads="logits")
+def bounded_pull(trial: Trial) -> None:
+    """One row pulls at its logits with an L1 norm of at most twice its weight, the weight being its value at equal
+    logits over log C (trait weighted-likelihood).
+
+    Remedy: do not multiply the loss of a row by what grows with its logits.
+    """
+    case = trial.case.first_rows(1)
+    loss, output = trial.build(case=case), trial.output(case=case)
+    classes = output.logits.shape[1]
+    flat = loss(output._replace(logits=torch.zeros_like(output.logits)), case.labels())
+    _, gradients = trial.gradients(loss, output, case.labels())
+    bound = 2 * float(flat) / float(torch.tensor(float(classes)).log())
+    pull = float(gradients["logits"].abs().sum())
+    if pull > bound * (1 + 1e-6):
+        raise Violation(f"the gradient has an L1 norm of {pull:.6g}, expected at most {bound:.6g}")
+
+
+@law(30, GROUP, owed=True)
+def not_negative(trial: Trial) -> None:
+    """The value is never negative.
+
+    Remedy: look for a sign, or for a constant that was left out.
+    """
+    value = trial.loss(trial.output(), trial.targets)
+    if not float(value) >= -1e-12:
+        raise Violation(f"the value is {float(value):.10g}")
+
+
+@law(31, GROUP)
+def upper_bound(trial: Trial) -> None:
+    """The value never exceeds the bound that the loss declares (`Loss.upper_bound`): margin plus the diameter of the
+    sphere for a hinge on normalised embeddings.
+
+    Remedy: look for a missing normalisation, a sum for a mean, or correct `upper_bound`.
+    """
+    bound = trial.loss.upper_bound
+    if bound is None:
+        raise NotApplicableError("it declares no upper bound")
+    value = float(trial.loss(trial.output(), trial.targets))
+    if value > bound * (1 + 1e-12):
+        raise Violation(f"the value is {value:.10g}, above the bound of {bound:g}")
+
+
+@law(32, GROUP, trait=Trait.ZERO_AT_SEPARATION, searched=False)
+def zero_at_separation(trial: Trial) -> None:
+    """Perfect separation costs nothing (trait zero-at-separation): each true logit 60 above the others, each
+    embedding at its class's own point, the points orthogonal and far apart, a moving state come to rest there.
+
+    Remedy: look for a constant that stays; or do not declare the trait.
+    """
+    case = _square(trial.case)
+    targets = case.labels()
+    corners = torch.eye(len(case.class_counts), dtype=torch.float64)[targets]
+    logits = corners if Need.COSINE_LOGITS in trial.subject.spec.needs else 60 * corners
+    output = ModelOutput(20 * corners, logits)
+    loss = trial.build(case=case)
+    if is_stateful(loss):
+        for _ in range(500):
+            loss.update_state(output, targets)
+    value = float(loss(output, targets))
+    if not 0 <= value < 1e-12:
+        raise Violation(f"the value at perfect separation is {value:.6g}, expected 0")
+
+
+def _square(case: Case) -> Case:
+    """The same batch with as many embedding dimensions as classes."""
+    return replace(case, embedding_dim=len(case.class_counts))
+
+
+@law(33, GROUP, trait=Trait.WEIGHTED_LIKELIHOOD, reads="logits")
+def constant_logits_learn_the_weighted_prior(trial: Trial) -> None:
+    """Over a set with n_c rows of class c, the best constant logits b have softmax(b)_c = w_c n_c / sum w n, with the
+    weights that the gradient at equal logits shows (trait weighted-likelihood).
+
+    Remedy: the weight multiplies the whole loss of a row, not the logits, a part of them, or the mean.
+    """
+    case = trial.case
+    classes = len(case.class_counts)
+    counts = [2 + (7 * c + len(case.targets)) % 5 for c in range(classes)]
+    labels = torch.tensor([c for c in range(classes) for _ in range(counts[c])])
+    loss = trial.loss
+    weights = torch.stack([_pull(trial, torch.tensor([0, c])) for c in range(classes)])
+    shares = weights * torch.tensor(counts, dtype=torch.float64)
+    best = (shares / shares.sum()).log()
+    constant = best.expand(len(labels), classes)
+    embeddings = torch.zeros(len(labels), case.embedding_dim, dtype=torch.float64)
+    _, gradients = trial.gradients(loss, ModelOutput(embeddings, constant), labels)
+    slope = gradients["logits"].sum(dim=0)
+    trial.same("the slope at the predicted optimum", slope, torch.zeros_like(slope), scale=1.0, tolerance=1e-9)
+
+
+def _pull(trial: Trial, labels: Tensor) -> Tensor:
+    """How hard the last row pulls at equal logits, in units of the first row's pull."""
+    classes = len(trial.case.class_counts)
+    flat = torch.zeros(len(labels), classes, dtype=torch.float64)
+    embeddings = torch.zeros(len(labels), trial.case.embedding_dim, dtype=torch.float64)
+    _, gradients = trial.gradients(trial.loss, ModelOutput(embeddings, flat), labels)
+    pulls = gradients["logits"].abs().sum(dim=1)
+    return pulls[-1] / pulls[0]
+
+
+@law(34, GROUP, off_kinks=1e-6)
+def equal_counts_are_no_counts(trial: Trial) -> None:
+    """With equally many training images of every class their number does not matter, and a weighted likelihood is
+    plain softmax cross-entropy.
+
+    Remedy: use proportions of the counts; scale class weights to a mean of 1.
+    """
+    if Need.CLASS_COUNTS not in trial.subject.spec.needs:
+        raise NotApplicableError("it does not read class counts")
+    classes = len(trial.case.class_counts)
+    output, targets = trial.output(), trial.targets
+    values = [
+        trial.build(case=replace(trial.case, class_counts=(n,) * classes))(output, targets) for n in (1, 40, 1000)
+    ]
+    trial.same("40 images a class against 1", values[1], values[0])
+    trial.same("1000 images a class against 1", values[2], values[0])
+    if trial.subject.declares(Trait.WEIGHTED_LIKELIHOOD):
+        trial.same("equal counts against softmax", values[0], F.cross_entropy(output.logits, targets))
+
+
+@law(35, GROUP)
+def weight_zero(trial: Trial) -> None:
+    """Rows of a class whose explicit weight is 0 have the gradient 0.
+
+    Remedy: apply the weight to the whole loss of a row.
+    """
+    if "weight" not in trial.subject.spec.hyperparameters:
+        raise NotApplicableError("it takes no explicit class weights")
+    classes = len(trial.case.class_counts)
+    weight = torch.ones(classes, dtype=torch.float64)
+    weight[0] = 0
+    targets = torch.cat([trial.targets, torch.tensor([classes - 1])])  # some weight is left to divide by
+    output = trial.output()
+    output = ModelOutput(
+        torch.cat([output.embeddings, output.embeddings[:1]]), torch.cat([output.logits, output.logits[:1]])
+    )
+    _, gradients = trial.gradients(trial.build(weight=weight), output, targets)
+    for name, gradient in gradients.items():
+        none = gradient[targets == 0]
+        trial.same(f"gradient in {name} of rows without weight", none, torch.zeros_like(none), scale=1.0)
+
+
+@law(36, GROUP, off_kinks=1e-6)
+def repeated_batch(trial: Trial) -> None:
+    """Repeating the whole batch three times changes nothing: the loss is a mean, never a sum.
+
+    Losses that couple the rows of a batch see new pairs in the repetition and are left out.
+
+    Remedy: divide by the number of rows.
+    """
+    if trial.subject.declares(Trait.BATCH_COUPLED):
+        raise NotApplicableError("it is declared batch-coupled: a repeated row is a new pair")
+    output, targets = trial.output(), trial.targets
+    repeated = trial.changed(output, lambda t: t.repeat(3, 1), "logits", "embeddings")
+    found = trial.loss(repeated, targets.repeat(3))
+    trial.same("three times the batch against once", found, trial.loss(output, targets))
+
+
+@law(37, GROUP, trait=Trait.ABSENT_CLASS_STATE_FIXED)
+def state_of_absent_class(trial: Trial) -> None:
+    """The state of a class that is not in the batch has no influence: its gradient is 0, and a step does not move it
+    (trait absent-class-state-fixed).
+
+    Remedy: index the state by the labels of the batch, or do not declare the trait.
+    """
+    axes = {n: a.index("class") for n, a in trial.subject.spec.state_axes.items() if "class" in a}
+    if not axes:
+        raise NotApplicableError("it has no state by class")
+    last = len(trial.case.class_counts) - 1
+    targets = trial.targets.clamp(max=last - 1)
+    loss, output = trial.build(), trial.output()
+    held = trial.states(loss)
+    leaves = {name: held[name].detach().clone().requires_grad_() for name in axes}
+    value = torch.func.functional_call(loss, leaves, (output, targets))
+    if value.requires_grad:
+        found = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+        for (name, axis), gradient in zip(axes.items(), found, strict=True):
+            if gradient is not None:
+                part = gradient.select(axis, last)
+                trial.same(f"gradient in {name} of an absent class", part, torch.zeros_like(part), scale=1.0)
+    before = {name: held[name].select(axis, last).clone().nan_to_num() for name, axis in axes.items()}
+    loss.update_state(output, targets)
+    for name, axis in axes.items():
+        after = trial.states(loss)[name].select(axis, last).nan_to_num()
+        trial.same(f"{name} of an absent class after a step", after, before[name])
+
+
+@law(38, GROUP, off_kinks=1e-6)
+def limits(trial: Trial) -> None:
+    """With the hyper-parameters of a declared limit the loss is exactly its parent (`LossSpec.limits`): power 0,
+    gamma 0, tau 0.
+
+    Remedy: look for a factor that does not become 1; correct `limits`.
+    """
+    spec = trial.subject.spec
+    if not spec.limits or trial.subject.hyperparameters:
+        raise NotApplicableError("it declares no limits" if not spec.limits else "limits are judged at the defaults")
+    output, targets = trial.output(), trial.targets
+    for given, formula in spec.limits:
+        (term,) = parse_formula(formula).terms
+        parent = loss_info(term.name).factory(trial.case.context, **term.arguments).double()
+        loss = trial.build(**given)
+        with torch.no_grad():
+            for name, tensor in trial.states(loss).items():
+                if name in parent.state_dict():
+                    trial.states(parent)[name].copy_(tensor)
+        what = ", ".join(f"{name}={value}" for name, value in given.items())
+        expected, its_gradients = trial.gradients(loss, output, targets)
+        reads = [name for name in trial.reads if loss_info(term.name).needs & {Need(name)}]
+        leaf = {name: getattr(output, name).clone().requires_grad_() for name in reads}
+        value = parent(output._replace(**leaf), targets)
+        trial.same(f"{what} against {formula}", expected, value.detach(), tolerance=1e-12)
+        for name, gradient in zip(reads, torch.autograd.grad(value, list(leaf.values())), strict=True):
+            trial.same(f"{what} against {formula}, gradient", its_gradients[name], gradient, tolerance=1e-11)
+
+
+@law(39, GROUP, off_kinks=1e-6)
+def naive_loop(trial: Trial) -> None:
+    """Value, gradient and the state after a step agree with a loop over scalars, written independently from the
+    definition, to 1e-11.
+
+    Built-in losses have theirs in `lossbench.testing.loops`; a plugin gives one in `LossSpec.loop`.
+
+    Remedy: compare the two line by line, on the batch shown.
+    """
+    spec = trial.subject.spec
+    loop = spec.loop or loops.VALUES.get(spec.name)
+    if loop is None:
+        raise NotApplicableError("it gives no loop to compare with (LossSpec.loop)")
+    output, loss = trial.output(), trial.build()
+    settings = {**spec.hyperparameters, **trial.subject.hyperparameters}
+    leaves = {name: getattr(output, name).clone().requires_grad_() for name in trial.reads}
+    batch = loops.LoopBatch(
+        leaves.get("embeddings", output.embeddings),
+        leaves.get("logits", output.logits),
+        list(trial.case.targets),
+        trial.case.class_counts,
+        settings,
+        {name: tensor.detach().clone() for name, tensor in trial.states(loss).items() if name in loss.state_dict()},
+    )
+    expected = torch.as_tensor(loop(batch))
+    value, gradients = trial.gradients(loss, output, trial.targets)
+    trial.same("the loss against the loop", value, expected.detach(), tolerance=1e-11)
+    connected = expected + 0 * sum(leaf.sum() for leaf in leaves.values())
+    found = torch.autograd.grad(connected, list(leaves.values()))
+    trial.same_gradients("the loss against the loop", gradients, dict(zip(leaves, found, strict=True)), tolerance=1e-10)
+    if spec.name in loops.STATES and spec.loop is None:
+        name, after = loops.STATES[spec.name]
+        rows = torch.tensor(after(batch), dtype=torch.float64)
+        loss.update_state(output, trial.targets)
+        moved = trial.states(loss)[name]
+        trial.same(f"{name} not started", moved.isnan().double(), rows.isnan().double())
+        trial.same(f"{name} after a step", moved.nan_to_num(), rows.nan_to_num(), tolerance=1e-11)

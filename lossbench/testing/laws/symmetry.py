@@ -1,0 +1,256 @@
+"""Laws 17 to 26: what must not matter does not. Judged in float64; after the value and the gradient, the state that a
+step leaves behind must answer to the same symmetry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ...losses.base import Loss
+from ...spec import Trait
+from ...types import ModelOutput
+from ..law import NotApplicableError, law
+from ..subject import is_stateful
+from ..trial import Trial
+
+GROUP = "Symmetry"
+
+
+def _same_step(trial: Trial, found: Loss, expected: Loss, *batches: tuple[ModelOutput, Tensor]) -> None:
+    """After a step on its own batch each, `found` has the state of `expected`, up to rounding."""
+    if not is_stateful(found):
+        return
+    for loss, batch in zip((found, expected), batches, strict=True):
+        loss.update_state(*batch)
+    _same_state(trial, found, expected)
+
+
+def _same_state(trial: Trial, found: Loss, expected: Loss) -> None:
+    held = trial.states(expected)
+    for name, tensor in trial.states(found).items():
+        if name in expected.state_dict() and tensor.is_floating_point():
+            # NaN marks what has not started, and has to mark the same.
+            marks = (tensor.isnan().double(), held[name].isnan().double())
+            trial.same(f"{name} after a step, where it has started", 1 - marks[0], 1 - marks[1])
+            trial.same(f"{name} after a step", tensor.nan_to_num(), held[name].nan_to_num(), tolerance=1e-8)
+
+
+@law(17, GROUP, owed=True, off_kinks=1e-6)
+def order_of_rows(trial: Trial) -> None:
+    """Permuting the batch changes nothing: same value, permuted gradient, same state after a step.
+
+    Remedy: look for running sums, shifts or pairings by position.
+    """
+    output, targets = trial.output(), trial.targets
+    order = torch.arange(len(targets)).flip(0).roll(1)
+    permuted = trial.changed(output, lambda t: t[order], "logits", "embeddings")
+    value, gradients = trial.gradients(trial.loss, output, targets)
+    moved, its_gradients = trial.gradients(trial.loss, permuted, targets[order])
+    trial.same("the permuted batch against the batch", moved, value)
+    trial.same_gradients("permuted", its_gradients, {name: g[order] for name, g in gradients.items()})
+    _same_step(trial, trial.build(), trial.build(), (permuted, targets[order]), (output, targets))
+
+
+@law(18, GROUP, trait=Trait.SAMPLEWISE)
+def mean_of_rows(trial: Trial) -> None:
+    """The value of a batch is the mean of the values of its rows (trait samplewise).
+
+    Remedy: divide by the number of rows, not by a sum of weights or by the classes present; or declare what couples
+    rows: batch-coupled.
+    """
+    output, targets = trial.output(), trial.targets
+    rows = [
+        trial.loss(trial.changed(output, lambda t, i=i: t[i : i + 1], "logits", "embeddings"), targets[i : i + 1])  # type: ignore[misc]
+        for i in range(len(targets))
+    ]
+    trial.same("the batch against the mean of its rows", trial.loss(output, targets), torch.stack(rows).mean())
+
+
+@law(19, GROUP, off_kinks=1e-6)
+def renamed_classes(trial: Trial) -> None:
+    """Renumbering the classes, together with class counts, logits and state by class, changes nothing.
+
+    Remedy: state what the axes of a state are in `state_axes`; look for a class that is treated apart.
+    """
+    if not trial.require_state_axes():
+        raise NotApplicableError("it has a state whose axes are not stated in state_axes")
+    counts = trial.case.class_counts
+    order = [*range(1, len(counts)), 0]  # new class k was class order[k]
+    place = torch.tensor([order.index(c) for c in range(len(counts))])
+    renamed = Trial(trial.subject, replace(trial.case, class_counts=tuple(counts[c] for c in order)))
+    loss, other = trial.build(), renamed.build()
+    with torch.no_grad():
+        states, others = trial.states(loss), trial.states(other)
+        for name, axes in trial.subject.spec.state_axes.items():
+            moved = states[name]
+            for dimension, axis in enumerate(axes):
+                moved = moved.index_select(dimension, torch.tensor(order)) if axis == "class" else moved
+            others[name].copy_(moved)
+    output, targets = trial.output(), trial.targets
+    relabelled = output._replace(logits=output.logits[:, order])
+    value, gradients = trial.gradients(loss, output, targets)
+    found, its_gradients = trial.gradients(other, relabelled, place[targets])
+    trial.same("renumbered against original", found, value)
+    if "logits" in gradients:
+        gradients["logits"] = gradients["logits"][:, order]
+    trial.same_gradients("renumbered", its_gradients, gradients)
+    if is_stateful(loss):
+        loss.update_state(output, targets)
+        other.update_state(relabelled, place[targets])
+        trial.move_state(loss, "class", lambda t, dimension: t.index_select(dimension, torch.tensor(order)))
+        _same_state(trial, other, loss)
+
+
+@law(20, GROUP, trait=Trait.LABEL_EQUALITY, reads="embeddings", off_kinks=1e-6)
+def only_equality_of_labels(trial: Trial) -> None:
+    """Only which labels are equal matters: permuting the label numbers alone changes nothing (trait label-equality).
+
+    Remedy: compare labels with each other only, or do not declare the trait.
+    """
+    classes = len(trial.case.class_counts)
+    output = trial.output()
+    found = trial.loss(output, (trial.targets + 1) % classes)
+    trial.same("labels plus 1, modulo C, against labels", found, trial.loss(output, trial.targets))
+
+
+@law(21, GROUP, trait=Trait.SHIFT_INVARIANT, reads="logits")
+def shift_of_logits(trial: Trial) -> None:
+    """Adding a number to all logits of a row changes nothing, so each row of the gradient sums to 0
+    (trait shift-invariant).
+
+    Remedy: normalise logits by `log_softmax`, or do not declare the trait.
+    """
+    output, targets = trial.output(), trial.targets
+    shift = 1 + torch.arange(len(targets), dtype=torch.float64).unsqueeze(1)
+    value, gradients = trial.gradients(trial.loss, output, targets)
+    found = trial.loss(output._replace(logits=output.logits + shift), targets)
+    trial.same("shifted against unshifted", found, value)
+    sums = gradients["logits"].sum(dim=1)
+    trial.same("sums of the rows of the gradient", sums, torch.zeros_like(sums), scale=1.0)
+
+
+def _with_moved_state(trial: Trial, change: Callable[[Tensor], Tensor]) -> Loss:
+    """The loss with `change` applied to its state along embedding axes: rows of length D in, rows out."""
+
+    def along(tensor: Tensor, dimension: int) -> Tensor:
+        return change(tensor.movedim(dimension, -1)).movedim(-1, dimension)
+
+    loss = trial.build()
+    trial.move_state(loss, "embedding", along)
+    return loss
+
+
+def _moves_nothing(trial: Trial, change: Callable[[Tensor], Tensor], turn: Callable[[Tensor], Tensor]) -> None:
+    """`change` of embeddings and state keeps the value, turns the gradient by `turn`, and commutes with a step."""
+    if not trial.require_state_axes():
+        raise NotApplicableError("it has a state whose axes are not stated in state_axes")
+    output, targets = trial.output(), trial.targets
+    moved = trial.changed(output, change, "embeddings")
+    loss = _with_moved_state(trial, change)
+    value, gradients = trial.gradients(trial.loss, output, targets)
+    found, its_gradients = trial.gradients(loss, moved, targets)
+    trial.same("moved against unmoved", found, value, tolerance=1e-8)
+    gradients["embeddings"] = turn(gradients["embeddings"])
+    trial.same_gradients("moved", its_gradients, gradients)
+    if is_stateful(loss):
+        expected = trial.build()
+        expected.update_state(output, targets)
+        trial.move_state(expected, "embedding", lambda t, d: change(t.movedim(d, -1)).movedim(-1, d))
+        loss.update_state(moved, targets)
+        _same_state(trial, loss, expected)
+
+
+def _offset(dim: int) -> Tensor:
+    return torch.linspace(-1, 2, dim, dtype=torch.float64) + 0.5
+
+
+@law(22, GROUP, trait=Trait.TRANSLATION_INVARIANT, reads="embeddings", off_kinks=1e-6)
+def translation(trial: Trial) -> None:
+    """Moving embeddings and state together by one vector changes nothing (trait translation-invariant).
+
+    Remedy: use differences of embeddings only, and start a state from data; or do not declare the trait.
+    """
+    offset = _offset(trial.case.embedding_dim)
+    _moves_nothing(trial, lambda rows: rows + offset, lambda gradient: gradient)
+
+
+@law(23, GROUP, trait=Trait.ROTATION_INVARIANT, reads="embeddings", off_kinks=1e-6)
+def rotation(trial: Trial) -> None:
+    """Rotating embeddings and state together changes nothing (trait rotation-invariant).
+
+    Remedy: use distances and inner products only, not single coordinates; or do not declare the trait.
+    """
+    dim = trial.case.embedding_dim
+    generator = torch.Generator().manual_seed(dim)
+    turn = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64))[0]
+    _moves_nothing(trial, lambda rows: rows @ turn, lambda gradient: gradient @ turn)
+
+
+@law(24, GROUP, trait=Trait.SCALE_INVARIANT, reads="embeddings", off_kinks=1e-6)
+def scale(trial: Trial) -> None:
+    """Multiplying the embeddings by a positive number changes nothing (trait scale-invariant).
+
+    Remedy: normalise every use of the embeddings, or do not declare the trait.
+    """
+    output, targets = trial.output(), trial.targets
+    expected, gradients = trial.gradients(trial.loss, output, targets)
+    for factor in (3.0, 0.125):
+        scaled = trial.changed(output, lambda t, a=factor: a * t, "embeddings")  # type: ignore[misc]
+        found, its_gradients = trial.gradients(trial.loss, scaled, targets)
+        trial.same(f"times {factor:g} against unscaled", found, expected)
+        gradient = factor * its_gradients["embeddings"]
+        trial.same(f"times {factor:g}, gradient", gradient, gradients["embeddings"], tolerance=1e-8)
+
+
+@law(25, GROUP, reads="embeddings", off_kinks=1e-6)
+def change_of_unit(trial: Trial) -> None:
+    """With embeddings and state times a, and hyper-parameters as the loss declares, the value is a**degree times as
+    large (`Loss.homogeneity`).
+
+    Remedy: look for a constant that has a unit and is hidden in the formula; correct `homogeneity`.
+    """
+    homogeneity = trial.loss.homogeneity
+    if homogeneity is None:
+        raise NotApplicableError("it declares no homogeneity")
+    factor = 2.5
+    spec = trial.subject.spec
+    held = {**spec.hyperparameters, **trial.subject.hyperparameters}
+    changes = {name: held[name] * factor**power for name, power in homogeneity.hyperparameters.items()}
+    loss = trial.build(**changes)
+    with torch.no_grad():  # a state that was started with other hyper-parameters lies elsewhere
+        for name, tensor in trial.states(trial.loss).items():
+            scaled = tensor * factor if "embedding" in spec.state_axes.get(name, ()) else tensor
+            trial.states(loss)[name].copy_(scaled)
+    output, targets = trial.output(), trial.targets
+    scaled_output = trial.changed(output, lambda t: factor * t, "embeddings")
+    expected = factor**homogeneity.degree * trial.loss(output, targets)
+    trial.same(f"embeddings times {factor:g}", loss(scaled_output, targets), expected, tolerance=1e-8)
+    if is_stateful(loss):
+        expected_loss = trial.build()
+        expected_loss.update_state(output, targets)
+        trial.move_state(expected_loss, "embedding", lambda t, dimension: t * factor)
+        loss.update_state(scaled_output, targets)
+        _same_state(trial, loss, expected_loss)
+
+
+@law(26, GROUP, trait=Trait.TRANSLATION_INVARIANT, reads="embeddings", off_kinks=1e-3)
+def float32_far_from_the_origin(trial: Trial) -> None:
+    """In float32, embeddings and state moved by 1e3 give the unmoved value within 1e-3 (trait
+    translation-invariant). All numbers of the batch are exact at both places.
+
+    Remedy: |x - c|² as a sum of squared differences, not as x² + c² - 2xc, which cancels.
+    """
+    if not trial.require_state_axes():
+        raise NotApplicableError("it has a state whose axes are not stated in state_axes")
+    output, targets = trial.output(torch.float32), trial.targets
+    values = []
+    for offset in (0.0, 1000.0):
+        loss = trial.build(torch.float32)
+        trial.move_state(loss, "embedding", lambda t, dimension, o=offset: (t * 1024).round() / 1024 + o)  # type: ignore[misc]
+        moved = trial.changed(output, lambda t, o=offset: t + o, "embeddings")  # type: ignore[misc]
+        values.append(loss(moved, targets))
+    trial.same("moved by 1000 against unmoved", values[1], values[0], tolerance=1e-3)

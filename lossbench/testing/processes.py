@@ -1,0 +1,135 @@
+"""Two real processes joined by gloo, in which a law judges what a loss does on the shards of a batch.
+
+They are started once, at the first law that needs them, and end with the program.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from .cases import Case
+from .law import NotApplicableError
+from .subject import Subject
+
+RANKS = 2
+_PATIENCE_SECONDS = 120
+
+Found = dict[str, Tensor]
+
+
+def on_two_ranks(subject: Subject, case: Case, split: int, state: Mapping[str, Tensor]) -> list[Found]:
+    """What each of two processes finds for its part of a batch, in float64.
+
+    Args:
+        subject: the loss.
+        case: the whole batch.
+        split: how many rows the first process gets.
+        state: that both begin with.
+
+    Returns:
+        For each rank: "value" and "gradient:NAME" on its own rows before a step, and "state:NAME" after a step.
+
+    Raises:
+        NotApplicableError: the loss can't be sent to another process.
+        RuntimeError: what went wrong in a process.
+    """
+    plain = replace(subject, started=False)
+    return _pair().ask((plain, case, split, {name: tensor.tolist() for name, tensor in state.items()}))
+
+
+class _Pair:
+    """The two processes and the pipes to and from them; they end when their input ends.
+
+    They are programs of their own, not forks, so that a script without an `if __name__ == "__main__"` works too.
+    """
+
+    def __init__(self) -> None:
+        self.meeting = tempfile.TemporaryDirectory()
+        address = f"file://{Path(self.meeting.name) / 'rendezvous'}"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self.processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", f"from {__name__} import serve; serve({rank}, {address!r})"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+            )
+            for rank in range(RANKS)
+        ]
+
+    def ask(self, task: object) -> list[Found]:
+        answers = []
+        for process in self.processes:
+            assert process.stdin is not None
+            try:
+                Connection(os.dup(process.stdin.fileno()), readable=False).send(task)
+            except OSError:
+                raise
+            except Exception as error:  # pickling it failed, in whatever way, before anything was sent
+                raise NotApplicableError(f"it can't be sent to another process ({error}); {_IN_A_MODULE}") from error
+        for process in self.processes:
+            assert process.stdout is not None
+            pipe = Connection(os.dup(process.stdout.fileno()), writable=False)
+            if not pipe.poll(_PATIENCE_SECONDS):
+                self.stop()
+                raise RuntimeError(f"no answer from two processes in {_PATIENCE_SECONDS} s")
+            answers.append(pipe.recv())
+        for answer in answers:
+            if isinstance(answer, str):
+                raise RuntimeError(answer)
+        return [{name: torch.tensor(v, dtype=torch.float64) for name, v in answer.items()} for answer in answers]
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.kill()
+        _pair.cache_clear()
+
+
+_IN_A_MODULE = "define it at the top of a module"
+
+
+@cache
+def _pair() -> _Pair:
+    return _Pair()
+
+
+def serve(rank: int, address: str) -> None:
+    """Answers the parent's tasks until its pipe closes."""
+    tasks, answers = Connection(os.dup(0), writable=False), Connection(os.dup(1), readable=False)
+    os.dup2(2, 1)  # what a loss prints must not come between the answers
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=RANKS)
+    while True:
+        try:
+            answers.send(_shard(rank, *tasks.recv()))
+        except EOFError:
+            return
+        except Exception as error:
+            answers.send(f"{type(error).__name__}: {error}")
+
+
+def _shard(rank: int, subject: Subject, case: Case, split: int, state: dict[str, Any]) -> dict[str, Any]:
+    from .trial import Trial
+
+    rows = slice(0, split) if rank == 0 else slice(split, None)
+    mine = replace(case, targets=case.targets[rows], logits=case.logits[rows], embeddings=case.embeddings[rows])
+    trial = Trial(subject, mine)
+    loss, output = trial.build(), trial.output()
+    loss.load_state_dict({name: torch.tensor(rows, dtype=torch.float64) for name, rows in state.items()})
+    value, gradients = trial.gradients(loss, output, trial.targets)
+    loss.update_state(output, trial.targets)
+    found = {"value": value.tolist(), **{f"gradient:{name}": g.tolist() for name, g in gradients.items()}}
+    return found | {f"state:{name}": tensor.tolist() for name, tensor in loss.state_dict().items()}

@@ -1,0 +1,165 @@
+"""One loss on one batch: what a law asks of it, and the comparisons that decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..losses.base import Loss
+from ..spec import Need, Trait
+from ..types import ModelOutput
+from .cases import Case
+from .law import Violation
+from .subject import Subject
+
+HALF_PRECISIONS = (torch.bfloat16, torch.float16)
+
+
+def with_tensors(output: ModelOutput, tensors: Mapping[str, Tensor]) -> ModelOutput:
+    """`output` with the named tensors in place of its own."""
+    return ModelOutput(
+        tensors.get("embeddings", output.embeddings), tensors.get("logits", output.logits), output.extras
+    )
+
+
+class Trial:
+    """A subject on a case. Everything is built anew from both, so a law may change what it gets.
+
+    Args:
+        subject: the loss.
+        case: the batch.
+        deep: whether time matters less than finding more.
+    """
+
+    def __init__(self, subject: Subject, case: Case, *, deep: bool = False) -> None:
+        self.subject, self.case, self.deep = subject, case, deep
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Which of "logits" and "embeddings" the loss reads."""
+        return self.subject.reads
+
+    @property
+    def targets(self) -> Tensor:
+        """(B,) labels."""
+        return self.case.labels()
+
+    @cached_property
+    def loss(self) -> Loss:
+        """The loss in float64, for laws that leave it as it is."""
+        return self.build()
+
+    def build(self, dtype: torch.dtype = torch.float64, case: Case | None = None, **changes: Any) -> Loss:
+        """A new instance for the trial's task, or that of `case`."""
+        return self.subject.build((case or self.case).context, dtype, **changes)
+
+    def output(self, dtype: torch.dtype = torch.float64, case: Case | None = None) -> ModelOutput:
+        """What a model would have given. Cosine logits lie between -1 and 1."""
+        output = (case or self.case).output(dtype)
+        if Need.COSINE_LOGITS in self.subject.spec.needs:
+            output = output._replace(logits=output.logits * 0.375)
+        return output
+
+    def changed(self, output: ModelOutput, change: Callable[[Tensor], Tensor], *names: str) -> ModelOutput:
+        """`output` with `change` applied to the named tensors, or to all that the loss reads."""
+        return with_tensors(output, {name: change(getattr(output, name)) for name in names or self.reads})
+
+    def gradients(
+        self, loss: Loss, output: ModelOutput, targets: Tensor, *, create_graph: bool = False
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The value and its gradient in each tensor that the loss reads."""
+        leaves = {name: getattr(output, name).detach().clone().requires_grad_() for name in self.reads}
+        value = loss(with_tensors(output, leaves), targets)
+        if not value.requires_grad:
+            raise Violation(f"the value is not connected to {' or '.join(self.reads)}: it has no gradient")
+        found = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, create_graph=create_graph)
+        zeros = {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
+        return value.detach(), {
+            name: zeros[name] if gradient is None else gradient for name, gradient in zip(leaves, found, strict=True)
+        }
+
+    def states(self, loss: Loss) -> dict[str, Tensor]:
+        """Parameters and buffers by name."""
+        return {**dict(loss.named_parameters()), **dict(loss.named_buffers())}
+
+    def move_state(self, loss: Loss, axis: str, change: Callable[[Tensor, int], Tensor]) -> None:
+        """Applies `change(tensor, dimension)` to each state that has an axis of that name."""
+        states = self.states(loss)
+        with torch.no_grad():
+            for name, axes in self.subject.spec.state_axes.items():
+                if axis in axes:
+                    states[name].copy_(change(states[name], axes.index(axis)))
+
+    def require_state_axes(self) -> bool:
+        """Whether every state of the loss that is saved says what its axes are."""
+        return set(self.loss.state_dict()) <= set(self.subject.spec.state_axes)
+
+    def lies_on_kink(self, radius: float) -> bool:
+        """Whether the batch lies within `radius`, relative, of a kink or a jump of a piecewise loss.
+
+        A piecewise loss has no one gradient there, and rounding decides on which side a batch lies. A kink is found
+        by what it is: value or gradient differ between the two sides of the batch along some direction.
+        """
+        piecewise = self.subject.declares(Trait.PIECEWISE) or self.subject.undeclared_is_unknown
+        if not piecewise:
+            return False
+        output, targets = self.output(), self.targets
+        generator = torch.Generator().manual_seed(len(targets))
+        for _ in range(3):
+            sides = []
+            size = {name: max(float(getattr(output, name).abs().max()), 1e-3) for name in self.reads}
+            steps = {
+                name: radius * size[name] * torch.randn(getattr(output, name).shape, generator=generator).double()
+                for name in self.reads
+            }
+            for sign in (-1, 1):
+                moved = with_tensors(output, {k: getattr(output, k) + sign * steps[k] for k in self.reads})
+                sides.append(self.gradients(self.loss, moved, targets))
+            if _jumps(*sides):
+                return True
+        return False
+
+    def same(self, what: str, found: Tensor, expected: Tensor, tolerance: float = 1e-9, scale: float = 0.0) -> None:
+        """Requires equality up to `tolerance` relative to the largest entry of either, or to `scale`.
+
+        Raises:
+            Violation: with both values.
+        """
+        if found.shape != expected.shape:
+            raise Violation(f"{what}: shape {tuple(found.shape)} against {tuple(expected.shape)}")
+        if not found.numel():
+            return
+        size = max(float(found.abs().max()), float(expected.abs().max()), scale, 1e-3)
+        difference = float((found.double() - expected.double()).abs().max())
+        if not difference <= tolerance * size:
+            raise Violation(f"{what}: {_shown(found)} against {_shown(expected)}")
+
+    def same_gradients(
+        self, what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], tolerance: float = 1e-8
+    ) -> None:
+        """`same` for the gradient in each tensor that the loss reads."""
+        for name in self.reads:
+            self.same(f"{what}, gradient in {name}", found[name], expected[name], tolerance)
+
+    def finite(self, what: str, value: Tensor) -> None:
+        """Requires numbers that are neither NaN nor infinite."""
+        if not bool(value.isfinite().all()):
+            raise Violation(f"{what} is {_shown(value)}, expected finite numbers")
+
+
+def _jumps(one: tuple[Tensor, dict[str, Tensor]], other: tuple[Tensor, dict[str, Tensor]]) -> bool:
+    largest = max(float(g.abs().max()) for g in (*one[1].values(), *other[1].values()))
+    if float((one[0] - other[0]).abs()) > 1e-4 * max(float(one[0].abs()), largest, 1e-6):
+        return True
+    return any(float((one[1][k] - other[1][k]).abs().max()) > 1e-3 * max(largest, 1e-9) for k in one[1])
+
+
+def _shown(value: Tensor) -> str:
+    """Numbers with as many digits as tell them apart; the first few of many."""
+    flat = value.detach().flatten().double().tolist()
+    shown = ", ".join(f"{number:.10g}" for number in flat[:12]) + (", …" if len(flat) > 12 else "")
+    return f"[{shown}]" if value.ndim else shown
