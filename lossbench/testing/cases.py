@@ -1,7 +1,8 @@
 """The batches that laws are judged on: small, made of numbers that float32 holds exactly, and shrinkable.
 
 Values are quarters from -2 to 2, so that zero rows, coincident rows and ties are common, or quarters moved by some
-1024ths, so that a batch lies on no kink. Hypothesis shrinks a failing batch to the fewest rows, smallest labels and
+1024ths, so that a batch lies on no kink. Some batches are half learned: rows lie towards a place of their class, so that
+some margins are met and others not. Hypothesis shrinks a failing batch to the fewest rows, smallest labels and
 plainest numbers.
 """
 
@@ -90,9 +91,13 @@ def cases(draw: st.DrawFn, *, max_batch: int = 6, max_classes: int = 4, max_dim:
     counts = draw(st.lists(st.integers(1, 500), min_size=classes, max_size=classes))
     numbers = draw(st.lists(_QUARTERS, min_size=size * (classes + dim), max_size=size * (classes + dim)))
     jitter = draw(st.integers(0, 5))
+    learned = draw(st.sampled_from((0, 0, 1, 3)))
     values = _jittered([n / 4 for n in numbers], jitter)
-    logits, embeddings = values[: size * classes], values[size * classes :]
-    return Case(tuple(counts), tuple(targets), _rows(logits, classes), _rows(embeddings, dim), dim)
+    logits, embeddings = _rows(values[: size * classes], classes), _rows(values[size * classes :], dim)
+    if learned:
+        logits = tuple(_towards(row, y, learned) for row, y in zip(logits, targets, strict=True))
+        embeddings = tuple(_towards(row, y, learned) for row, y in zip(embeddings, targets, strict=True))
+    return Case(tuple(counts), tuple(targets), logits, embeddings, dim)
 
 
 def _jittered(values: list[float], seed: int) -> list[float]:
@@ -100,6 +105,12 @@ def _jittered(values: list[float], seed: int) -> list[float]:
         return values
     generator = random.Random(seed)
     return [value + generator.randint(-200, 200) / 1024 for value in values]
+
+
+def _towards(row: tuple[float, ...], target: int, step: int) -> tuple[float, ...]:
+    """A row moved by `step` along the axis of its class; classes beyond the axes take the opposite ends."""
+    place, sign = target % len(row), (-1) ** (target // len(row))
+    return tuple(value + sign * step if i == place else value for i, value in enumerate(row))
 
 
 def _rows(values: list[float], columns: int) -> Rows:

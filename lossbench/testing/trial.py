@@ -101,11 +101,12 @@ class Trial:
     def lies_on_kink(self, radius: float) -> bool:
         """Whether the batch lies within `radius`, relative, of a kink or a jump of a piecewise loss.
 
-        A piecewise loss has no one gradient there, and rounding decides on which side a batch lies. A kink is found
-        by what it is: value or gradient differ between the two sides of the batch along some direction.
+        A piecewise loss has no one gradient there, and rounding decides on which side a batch lies. A scale-invariant
+        loss has one such place too, a row of zeros, which has no direction. A kink is found by what it is: value or
+        gradient differ between the two sides of the batch along some direction.
         """
-        piecewise = self.subject.declares(Trait.PIECEWISE) or self.subject.undeclared_is_unknown
-        if not piecewise:
+        kinked = self.subject.declares(Trait.PIECEWISE) or self.subject.declares(Trait.SCALE_INVARIANT)
+        if not (kinked or self.subject.undeclared_is_unknown):
             return False
         output, targets = self.output(), self.targets
         generator = torch.Generator().manual_seed(len(targets))
@@ -137,6 +138,12 @@ class Trial:
         difference = float((found.double() - expected.double()).abs().max())
         if not difference <= tolerance * size:
             raise Violation(f"{what}: {_shown(found)} against {_shown(expected)}")
+
+    def same_state(self, what: str, found: Tensor, expected: Tensor, tolerance: float = 1e-9) -> None:
+        """`same` for a state, in which NaN marks what has not started: the marks have to be the same."""
+        started = [1 - tensor.isnan().double() for tensor in (found, expected)]
+        self.same(f"{what}, where it has started", *started)
+        self.same(what, found.nan_to_num(), expected.nan_to_num(), tolerance)
 
     def same_gradients(
         self, what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], tolerance: float = 1e-8

@@ -6,11 +6,12 @@ Judged in float32, and for bfloat16 and float16 inputs where the loss takes them
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ...spec import Trait
+from ...spec import Need, Trait
 from ...types import ModelOutput
 from ..cases import Case
 from ..law import Violation, law
@@ -52,7 +53,7 @@ def large_logits(trial: Trial) -> None:
     Remedy: use `log_softmax` or `logsumexp`, not `log(softmax(z))`: a saturated log is finite and teaches nothing.
     """
     sizes = {"logits": 1e4, "embeddings": 1e4} if "logits" not in trial.reads else {"logits": 1e4}
-    if trial.subject.spec.needs and "cosine-logits" in trial.subject.spec.needs:
+    if trial.subject.spec.needs and Need.COSINE_LOGITS in trial.subject.spec.needs:
         sizes = {}  # a cosine has no large values
 
     def enlarged(output: ModelOutput) -> ModelOutput:
@@ -163,26 +164,40 @@ def empty_batch(trial: Trial) -> None:
 
 @law(14, GROUP, owed=True)
 def absent_class(trial: Trial) -> None:
-    """A class without a row in the batch: value and gradients are finite.
+    """A class without a row in the batch: value and gradients are finite. Nor do they suffer from a class without a
+    training image, unless that is refused with a ValueError.
 
-    Remedy: means over a class need a guard for no row.
+    Remedy: means over a class need a guard for no row, and class weights one for no image.
     """
     last = len(trial.case.class_counts) - 1
     targets = tuple(min(target, last - 1) for target in trial.case.targets)
-    _judge(trial, trial.case.with_targets(targets), _unchanged, "a batch without the last class")
+    case = trial.case.with_targets(targets)
+    _judge(trial, case, _unchanged, "a batch without the last class")
+    if Need.CLASS_COUNTS in trial.subject.spec.needs:
+        case = replace(case, class_counts=(*case.class_counts[:-1], 0))
+        try:
+            trial.build(torch.float32, case)
+        except ValueError:
+            return
+        _judge(trial, case, _unchanged, "a batch without the last class, which has no training image either")
 
 
 @law(15, GROUP, trait=Trait.SCALE_SAFE, reads=None)
 def extreme_norms(trial: Trial) -> None:
-    """Rows of length 1e20 or 1e-20 give finite values and gradients in float32 (trait scale-safe).
+    """Rows of length 1e20 or 1e-20 give finite values and gradients in float32, of a scale-invariant loss the value
+    of rows of length 1 (trait scale-safe).
 
     Squares of such numbers do not fit into float32.
 
-    Remedy: divide by the largest entry before squaring, or do not declare the trait.
+    Remedy: divide by the largest entry before squaring, not by max(norm, epsilon), or do not declare the trait.
     """
+    expected = trial.loss(trial.output(), trial.targets).detach()
+    same = trial.subject.declares(Trait.SCALE_INVARIANT) and not trial.lies_on_kink(1e-3)
     for size in (1e20, 1e-20):
         output = trial.changed(trial.output(torch.float32), lambda t, a=size: t * a)  # type: ignore[misc]
         value, gradients = trial.gradients(trial.build(torch.float32), output, trial.targets)
+        if same:
+            trial.same(f"rows times {size:g} against rows as they are", value, expected, tolerance=1e-3)
         trial.finite(f"the value at {size:g}", value)
         for name, gradient in gradients.items():
             trial.finite(f"the gradient in {name} at {size:g}", gradient)
