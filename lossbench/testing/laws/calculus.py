@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 
 from ...spec import Trait
 from ...types import ModelOutput
@@ -32,7 +32,7 @@ def _of_inputs(trial: Trial) -> tuple[Callable[..., Tensor], tuple[Tensor, ...]]
 def _differs(check: Callable[..., Any], function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
     try:
         check(function, inputs, eps=1e-6, atol=1e-6, rtol=1e-4, nondet_tol=1e-12)
-    except torch.autograd.gradcheck.GradcheckError as error:  # type: ignore[attr-defined]  # a function hides the module
+    except GradcheckError as error:
         raise Violation(" ".join(str(error).split())[:600]) from error
 
 

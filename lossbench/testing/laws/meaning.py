@@ -78,7 +78,7 @@ def not_negative(trial: Trial) -> None:
     Remedy: look for a sign, or for a constant that was left out.
     """
     value = trial.loss(trial.output(), trial.targets)
-    if not float(value) >= -1e-12:
+    if float(value) < -1e-12:
         raise Violation(f"the value is {float(value):.10g}")
 
 

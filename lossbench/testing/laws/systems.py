@@ -50,7 +50,7 @@ def half_precision(trial: Trial) -> None:
             value = loss(half, trial.targets)
             _near(what, value, expected, tolerance)
             if value.dtype is not torch.float32:
-                raise Violation(f"the value for {what} is in {value.dtype}, expected torch.float32")
+                raise Violation(f"the value for {what} is in {value.dtype}, expected torch.float32", silent=False)
 
 
 def _near(what: str, found: Tensor, expected: Tensor, tolerance: float) -> None:
