@@ -109,17 +109,22 @@ class Trial:
             return False
         output, targets = self.output(), self.targets
         generator = torch.Generator().manual_seed(len(targets))
+        middle = self.gradients(self.loss, output, targets)
+        size = {name: max(float(getattr(output, name).abs().max()), 1e-3) for name in self.reads}
         for _ in range(3):
-            sides = []
-            size = {name: max(float(getattr(output, name).abs().max()), 1e-3) for name in self.reads}
             steps = {
                 name: radius * size[name] * torch.randn(getattr(output, name).shape, generator=generator).double()
                 for name in self.reads
             }
-            for sign in (-1, 1):
-                moved = with_tensors(output, {k: getattr(output, k) + sign * steps[k] for k in self.reads})
-                sides.append(self.gradients(self.loss, moved, targets))
-            if _jumps(*sides):
+            sides = [
+                self.gradients(
+                    self.loss,
+                    with_tensors(output, {k: getattr(output, k) + sign * steps[k] for k in self.reads}),
+                    targets,
+                )
+                for sign in (-1, 1)
+            ]
+            if _jumps(*sides) or _jumps(middle, sides[0]):
                 return True
         return False
 
