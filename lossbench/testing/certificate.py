@@ -118,16 +118,18 @@ def verify(content: Mapping[str, Any], progress: Callable[[Result], None] = lamb
     try:
         asked = Asked(str(content["target"]), content["takes"], tuple(map(str, content["traits"])))
         effort = Effort(**content["effort"])
-        before = {(str(row["loss"]), str(row["law"])): row for row in content["results"]}
-        claimed = {key: (str(row["status"]), str(row["message"])) for key, row in before.items()}
-    except (TypeError, KeyError, ValueError) as error:
+        if [type(value) for value in asdict(effort).values()] != [int, int, bool, bool]:
+            raise TypeError(f"effort {content['effort']}")
+        claimed = {(str(row["loss"]), str(row["law"])): str(row["status"]) for row in content["results"]}
+        versions = {str(name): str(number) for name, number in content["versions"].items()}
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
         raise UsageError(f"the certificate is damaged: {error!r}") from error
     subjects = asked.subjects()
     notes = []
     if source_digest(subjects[0]) != content["source_sha256"]:
         notes.append("the loss's source is not the one that was judged")
     for name, number in _versions().items():
-        if (then := dict(content["versions"]).get(name)) != number:
+        if (then := versions.get(name)) != number:
             notes.append(f"{name} is {number}, was {then}")
     results = []
     for result in judge_all(subjects, effort):
@@ -136,7 +138,7 @@ def verify(content: Mapping[str, Any], progress: Callable[[Result], None] = lamb
     changed = []
     found = {(result.loss, result.law): result for result in results}
     for key in sorted(claimed.keys() | found.keys()):
-        then, now = claimed.get(key, ("not judged", ""))[0], found[key].status if key in found else "not judged"
+        then, now = claimed.get(key, "not judged"), found[key].status if key in found else "not judged"
         if then != now:
             changed.append(f"{key[0]}, {key[1]}: {then} in the certificate, {now} now")
     return Verification(tuple(changed), tuple(notes), tuple(results))

@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--lossbench", action="append", default=[], metavar="LOSS", help="judge this loss; repeatable")
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # before -k and -m choose
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Adds an item for each law and configuration of each loss that was named."""
     wanted = config.getoption("--lossbench")
