@@ -133,7 +133,7 @@ def class_folders(
     names: tuple[str, ...] = ("Neutral", "happy", "SAD", "surprised", "afraid", "disgusted", "angry", "contempt"),
     splits: tuple[str, str] = ("train", "val"),
 ) -> Path:
-    """Class folders under the names that copies use, in the alphabet's order on disk; one with rows of no expression."""
+    """Class folders under the names that copies use, and one of images without a face."""
     for split, counts in zip(splits, (TRAIN, VAL), strict=True):
         for code, name in enumerate(names):
             for n in range(counts[code]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import doctor, info, predict, run
+from . import data, doctor, info, predict, run
 
 app = typer.Typer(
     name="lossbench",
@@ -19,6 +19,7 @@ app.command("list")(info.list_)
 app.command("info")(info.info)
 app.command("predict")(predict.predict)
 app.command("doctor")(doctor.doctor)
+app.add_typer(data.data)
 
 
 def _version(value: bool) -> None:
