@@ -29,8 +29,8 @@ def inspect_images(splits: Splits, threads: int | None = None, progress: Progres
 
     Returns:
         JSON-ready: `images`; `unreadable` (`image`, `split`, `reason`); `duplicates`, groups of `image`, `split` and
-        `class`; `duplicates_across_splits` and `duplicates_of_other_class`, how many groups; `width` and `height` (`min`,
-        `median`, `max` in pixels, of whole images, before a face box is cut out; None where none can be read).
+        `class`; `duplicates_across_splits` and `duplicates_of_other_class`, how many groups; `width` and `height`
+        (`min`, `median`, `max` in pixels, of whole images, before a face box is cut out; None where none is readable).
     """
     tables = {"train": splits.train, "evaluation": splits.test}
     files = dict(each_file(tables.values(), examine, threads, progress))

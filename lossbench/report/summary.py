@@ -51,7 +51,7 @@ def run_summary(record: dict[str, Any]) -> RenderableType:
         f"peak memory {record['memory']['peak_bytes'] / 2**30:.2f} GiB on {record['environment']['device']}\n",
         ("record     ", "bold"), f"{record['directory']}",
     )  # fmt: skip
-    parts = [head, _metrics_table(metrics), _recall_table(record)]
+    parts: list[RenderableType] = [head, _metrics_table(metrics), _recall_table(record)]
     if figures := published(record):
         parts += [_published_table(record, figures), _comparable(record)]
     return Group(*parts, _time_table(record["timing"]), tail)

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from ...errors import DataError, listed
-from .codes import CLASS_NAMES, code_of
+from ..face_parameters import CLASS_NAMES
+from .codes import code_of
 from .images import ImageFolder
 from .rows import Rows
 
