@@ -46,6 +46,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "data.sampled_class_counts": dict, "data.test_class_counts": dict, "data.selection_images": int,
     "data.split_origin": str, "data.train_digest": str, "data.test_digest": str, "data.skipped_unreadable": list,
     "data.notes": list, "data.dropped": dict,
+    "data.box_margin": (float, type(None)),
     "timing.seconds_per_step": float, "timing.loss_seconds_per_step": float, "timing.loss_share": float,
     "timing.images_per_second": float, "timing.train_seconds": float, "timing.evaluation_seconds": float,
     "timing.total_seconds": float, "timing.steps": int, "timing.sampled_steps": int, "timing.steps_skipped": int,
