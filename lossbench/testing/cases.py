@@ -90,13 +90,14 @@ def cases(draw: st.DrawFn, *, max_batch: int = 6, max_classes: int = 4, max_dim:
     size = len(targets)
     counts = draw(st.lists(st.integers(1, 500), min_size=classes, max_size=classes))
     numbers = draw(st.lists(_QUARTERS, min_size=size * (classes + dim), max_size=size * (classes + dim)))
-    jitter = draw(st.integers(0, 5))
-    learned = draw(st.sampled_from((0, 0, 1, 3)))
+    jitter, learned, twins = draw(st.integers(0, 5)), draw(st.sampled_from((0, 0, 1, 3))), draw(st.booleans())
     values = _jittered([n / 4 for n in numbers], jitter)
     logits, embeddings = _rows(values[: size * classes], classes), _rows(values[size * classes :], dim)
     if learned:
         logits = tuple(_towards(row, y, learned) for row, y in zip(logits, targets, strict=True))
         embeddings = tuple(_towards(row, y, learned) for row, y in zip(embeddings, targets, strict=True))
+    if twins and size > 1:  # coincident rows that are otherwise on no kink
+        logits, embeddings = (logits[0], *logits[:-1]), (embeddings[0], *embeddings[:-1])
     return Case(tuple(counts), tuple(targets), logits, embeddings, dim)
 
 

@@ -11,6 +11,7 @@ import torch
 from lossbench import LossContext, ModelOutput, list_losses, loss_info
 from lossbench.harness.config import RunConfig
 from lossbench.harness.run import run
+from lossbench.testing import find_law, judge, subjects
 
 pytestmark = [
     pytest.mark.cuda,
@@ -42,6 +43,32 @@ def test_a_loss_equals_itself_on_the_cpu(name: str, hyperparameters: dict[str, A
         results.append([tensor.detach().cpu() for tensor in found])
     for on_cpu, on_gpu in zip(*results, strict=True):
         torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "hyperparameters"), CASES)
+def test_a_step_never_waits_for_the_device(name: str, hyperparameters: dict[str, Any]) -> None:
+    loss = loss_info(name).factory(CONTEXT, **hyperparameters).to("cuda")
+    embeddings, logits = torch.randn(64, 16, device="cuda"), torch.randn(64, 5, device="cuda")
+    targets = torch.arange(64, device="cuda") % 5
+
+    def step() -> None:
+        output = ModelOutput(embeddings.detach().requires_grad_(), logits.detach().requires_grad_())
+        loss(output, targets).backward()
+        loss.update_state(ModelOutput(embeddings, logits), targets)
+
+    step()  # the first may load kernels and reserve memory
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("name", list_losses())
+def test_a_loss_moves_to_the_device_as_the_law_says(name: str) -> None:
+    for subject in subjects(loss_info(name)):
+        result = judge(subject, find_law("moves"))
+        assert (result.status, result.message) == ("passed", "")
 
 
 @pytest.mark.slow

@@ -446,7 +446,7 @@ class ConstantThatStays(Softmax):
         return super().rows(inputs, targets) + 1e-6
 
 
-@breaks("constant-logits-learn-the-weighted-prior")
+@breaks("learns-the-weighted-prior")
 class SmoothedLabelsOfLikelihood(SmoothedLabels):
     traits = Softmax.traits - {Trait.MONOTONE, Trait.ZERO_AT_SEPARATION}
 

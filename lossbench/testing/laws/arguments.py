@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...types import ModelOutput
+from ..adapters import AdaptedLoss
 from ..law import NotApplicableError, Violation, law
 from ..trial import Trial
 
@@ -46,6 +47,10 @@ def _refused(trial: Trial, what: str, output: ModelOutput, targets: Tensor, word
             raise Violation(f"{what} is refused after {name} was changed")
 
 
+def _knows_sizes(trial: Trial) -> bool:
+    return trial.loss.knows_sizes if isinstance(trial.loss, AdaptedLoss) else True
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0][:160]
 
@@ -61,7 +66,8 @@ def label_out_of_range(trial: Trial) -> None:
     """
     output, targets = trial.output(torch.float32), trial.targets
     classes = len(trial.case.class_counts)
-    for label in (classes, -1, -100):
+    # Pairs alone don't tell how many classes there are.
+    for label in (classes, -1, -100) if _knows_sizes(trial) or "logits" in trial.reads else (-100,):
         wrong = targets.clone()
         wrong[-1] = label
         _refused(trial, f"label {label} of {classes} classes", output, wrong, _LABEL_WORDS)
@@ -114,6 +120,8 @@ def wrong_number_of_columns(trial: Trial) -> None:
 
     Remedy: keep `num_classes` or `embedding_dim` of the context and compare.
     """
+    if not _knows_sizes(trial):
+        raise NotApplicableError("its constructor is not told C or D, so it can't know")
     output, targets = trial.output(torch.float32), trial.targets
     for name in trial.reads:
         wide = trial.changed(output, lambda t: torch.cat([t, t[:, :1]], dim=1), name)

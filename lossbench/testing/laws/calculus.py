@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import gradcheck, gradgradcheck
-from torch.autograd.gradcheck import GradcheckError
+from torch.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 
 from ...spec import Trait
 from ...types import ModelOutput

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from hypothesis import reject
 from torch import Tensor
 
 from ...spec import Need, Trait
@@ -36,6 +37,14 @@ def _judge(trial: Trial, case: Case, change: Callable[[Tensor], Tensor], what: s
         trial.finite(f"the value of {what} in {_short(dtype)}", value)
         for name, gradient in gradients.items():
             trial.finite(f"the gradient in {name} of {what} in {_short(dtype)}", gradient)
+
+
+def _judge_without_zero_rows(trial: Trial, case: Case, change: Callable[[Tensor], Tensor], what: str) -> None:
+    """The same for batches that leave zero rows to law 8."""
+    output = case.output()
+    if any(bool((getattr(output, name) == 0).all(dim=1).any()) for name in trial.reads):
+        reject()
+    _judge(trial, case, change, what)
 
 
 def _short(dtype: torch.dtype) -> str:
@@ -114,7 +123,7 @@ def equal_rows(trial: Trial) -> None:
 
     Remedy: the gradient of a distance is 0 at distance 0; guard the square root.
     """
-    _judge(trial, trial.case, lambda t: t[:1].expand_as(t).clone(), "equal rows")
+    _judge_without_zero_rows(trial, trial.case, lambda t: t[:1].expand_as(t).clone(), "equal rows")
 
 
 @law(10, GROUP, owed=True)
@@ -124,7 +133,9 @@ def one_class(trial: Trial) -> None:
     Remedy: where a loss has nothing to compare, give a zero connected to the graph, such as `0 * inputs.sum()`.
     """
     case = trial.case
-    _judge(trial, case.with_targets((case.targets[0],) * len(case.targets)), _unchanged, "a single class")
+    _judge_without_zero_rows(
+        trial, case.with_targets((case.targets[0],) * len(case.targets)), _unchanged, "a single class"
+    )
 
 
 @law(11, GROUP, owed=True)
@@ -135,7 +146,9 @@ def all_classes_distinct(trial: Trial) -> None:
     """
     classes = len(trial.case.class_counts)
     case = trial.case.first_rows(classes)
-    _judge(trial, case.with_targets(tuple(range(len(case.targets)))), _unchanged, "rows of distinct classes")
+    _judge_without_zero_rows(
+        trial, case.with_targets(tuple(range(len(case.targets)))), _unchanged, "rows of distinct classes"
+    )
 
 
 @law(12, GROUP, owed=True)
@@ -144,7 +157,7 @@ def batch_of_one(trial: Trial) -> None:
 
     Remedy: statistics over a batch need a guard for one row.
     """
-    _judge(trial, trial.case.first_rows(1), _unchanged, "a batch of one")
+    _judge_without_zero_rows(trial, trial.case.first_rows(1), _unchanged, "a batch of one")
 
 
 @law(13, GROUP, owed=True, searched=False)
@@ -172,7 +185,7 @@ def absent_class(trial: Trial) -> None:
     last = len(trial.case.class_counts) - 1
     targets = tuple(min(target, last - 1) for target in trial.case.targets)
     case = trial.case.with_targets(targets)
-    _judge(trial, case, _unchanged, "a batch without the last class")
+    _judge_without_zero_rows(trial, case, _unchanged, "a batch without the last class")
     if Need.CLASS_COUNTS in trial.subject.spec.needs:
         case = replace(case, class_counts=(*case.class_counts[:-1], 0))
         try:

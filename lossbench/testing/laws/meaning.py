@@ -94,7 +94,7 @@ def not_negative(trial: Trial) -> None:
     Remedy: look for a sign, or for a constant that was left out.
     """
     value = trial.loss(trial.output(), trial.targets)
-    if not float(value) >= -1e-12:
+    if float(value) < -1e-12:
         raise Violation(f"the value is {float(value):.10g}")
 
 
@@ -140,7 +140,7 @@ def _square(case: Case) -> Case:
 
 
 @law(33, GROUP, trait=Trait.WEIGHTED_LIKELIHOOD, reads="logits")
-def constant_logits_learn_the_weighted_prior(trial: Trial) -> None:
+def learns_the_weighted_prior(trial: Trial) -> None:
     """Over a set with n_c rows of class c, the best constant logits b have softmax(b)_c = w_c n_c / sum w n, with the
     weights that the gradient at equal logits shows (trait weighted-likelihood).
 

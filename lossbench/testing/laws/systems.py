@@ -50,7 +50,8 @@ def half_precision(trial: Trial) -> None:
                     value = loss(half, trial.targets)
                 _near(what + how, value, expected, tolerance)
                 if value.dtype is not torch.float32:
-                    raise Violation(f"the value for {what}{how} is in {value.dtype}, expected torch.float32")
+                    message = f"the value for {what}{how} is in {value.dtype}, expected torch.float32"
+                    raise Violation(message, silent=False)
         if is_stateful(loss):
             _near_state(trial, dtype, tolerance)
 

@@ -1,0 +1,225 @@
+"""Losses of other libraries, and classes without a spec, behind lossbench's interface.
+
+What a loss takes is worked out from its call signature, or told. It is judged as samplewise, a mean, without state
+that moves, and of unknown symmetry; what is known of torch.nn, timm and pytorch-metric-learning stands below.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..losses.base import Loss
+from ..spec import LossSpec, Need, Trait
+from ..types import LossContext, ModelOutput
+
+Takes = Literal["logits", "embeddings"]
+Form = Literal["labels", "one-hot", "triplets"]
+
+_NAMES_OF_LOGITS = {"input", "inputs", "logit", "logits", "pred", "preds", "prediction", "output", "outputs", "scores"}
+_NAMES_OF_EMBEDDINGS = {"anchor", "embedding", "embeddings", "feat", "feats", "feature", "features"}
+_NUMBER_OF_CLASSES = {"num_classes", "n_classes", "num_class", "nb_classes", "out_features"}
+_EMBEDDING_SIZE = {"embedding_size", "embedding_dim", "feat_dim", "feature_dim", "in_features"}
+
+MEAN_OF_ROWS = frozenset({Trait.SAMPLEWISE, Trait.SHARDABLE})
+"""What is taken for granted of a loss that declares nothing."""
+
+_SOFTMAX = frozenset({Trait.SHIFT_INVARIANT, Trait.CONVEX, Trait.SCALE_SAFE})
+_ON_THE_SPHERE = frozenset({Trait.SCALE_INVARIANT, Trait.ROTATION_INVARIANT, Trait.SCALE_SAFE})
+_PAIRS = _ON_THE_SPHERE | {Trait.BATCH_COUPLED, Trait.LABEL_EQUALITY}
+KNOWN_TRAITS: Mapping[str, frozenset[Trait]] = {
+    "torch.nn:CrossEntropyLoss": _SOFTMAX,
+    "torch.nn:TripletMarginLoss": frozenset({Trait.BATCH_COUPLED, Trait.TRANSLATION_INVARIANT, Trait.LABEL_EQUALITY}),
+    "timm:LabelSmoothingCrossEntropy": _SOFTMAX,
+    "timm:SoftTargetCrossEntropy": _SOFTMAX,
+    "timm:PolyCrossEntropy": frozenset({Trait.SHIFT_INVARIANT}),
+    **{
+        f"pytorch_metric_learning:{name}": _PAIRS
+        for name in ("TripletMarginLoss", "ContrastiveLoss", "SupConLoss", "NTXentLoss", "MultiSimilarityLoss")
+    },
+    "pytorch_metric_learning:ProxyAnchorLoss": _ON_THE_SPHERE | {Trait.BATCH_COUPLED},
+    **{
+        f"pytorch_metric_learning:{name}": _ON_THE_SPHERE
+        for name in ("ArcFaceLoss", "CosFaceLoss", "NormalizedSoftmaxLoss", "ProxyNCALoss")
+    },
+    "pytorch_metric_learning:SoftTripleLoss": frozenset({Trait.SCALE_INVARIANT, Trait.SCALE_SAFE}),
+}
+"""library:class -> what holds for it with its defaults, beyond `MEAN_OF_ROWS` for those that are not batch-coupled."""
+
+_STATE_AXES = {"W": ("embedding", "class"), "proxies": ("class", "embedding"), "centers": ("class", "embedding")}
+
+
+class AdaptedLoss(Loss):
+    """A module or function called as `inner(inputs, labels)`.
+
+    Args:
+        inner: the loss.
+        takes: which of the model's tensors it is given.
+        form: how it wants the labels: as numbers, as one-hot rows, or as every triplet of the batch.
+        knows_sizes: whether its constructor was told C or D, so that it could refuse others.
+    """
+
+    def __init__(
+        self, inner: Callable[..., Any], takes: Takes, form: Form = "labels", knows_sizes: bool = False
+    ) -> None:
+        super().__init__()
+        self.inner, self.takes, self.form, self.knows_sizes = inner, takes, form, knows_sizes
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        inputs = output.logits if self.takes == "logits" else output.embeddings
+        if self.form == "one-hot":
+            targets = F.one_hot(targets.long(), inputs.shape[1]).to(inputs.dtype)
+        if self.form == "triplets":
+            anchors, positives, negatives = _triplets(targets)
+            value: Tensor = self.inner(inputs[anchors], inputs[positives], inputs[negatives])
+        else:
+            value = self.inner(inputs, targets)
+        return value
+
+
+def _triplets(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The rows of every triplet: two of one class and one of another."""
+    same = targets.unsqueeze(0) == targets.unsqueeze(1)
+    pairs = same & ~torch.eye(len(targets), dtype=torch.bool)
+    anchors, positives, negatives = (pairs.unsqueeze(2) & ~same.unsqueeze(1)).nonzero().unbind(1)
+    return anchors, positives, negatives
+
+
+@dataclass(frozen=True)
+class AdaptedFactory:
+    """Builds an `AdaptedLoss` from `module:object`, by name so that it can be sent to another process.
+
+    Sizes of the task are given to a constructor that asks for them; parameters are drawn from the context's seed.
+    """
+
+    path: str
+    takes: Takes
+    form: Form = "labels"
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        made = load_object(self.path)
+        parameters = _parameters(made) if isinstance(made, type) else {}
+        context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)
+        hyperparameters = [
+            p.replace(kind=p.KEYWORD_ONLY)
+            for name, p in parameters.items()
+            if name not in _NUMBER_OF_CLASSES | _EMBEDDING_SIZE and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        ]
+        rest = [p for p in parameters.values() if p.kind is p.VAR_KEYWORD]
+        return inspect.Signature([context, *hyperparameters, *rest])
+
+    def __call__(self, context: LossContext, /, **hyperparameters: Any) -> Loss:
+        made = load_object(self.path)
+        if not isinstance(made, type):
+            return AdaptedLoss(copy.deepcopy(made), self.takes, self.form)
+        sizes = dict.fromkeys(_NUMBER_OF_CLASSES, context.num_classes)
+        sizes |= dict.fromkeys(_EMBEDDING_SIZE, context.embedding_dim)
+        wanted = {name: size for name, size in sizes.items() if name in _parameters(made)}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(context.seed)
+            inner = made(**{**wanted, **self.fixed, **hyperparameters})
+        return AdaptedLoss(inner, self.takes, self.form, knows_sizes=bool(wanted))
+
+
+def load_object(path: str) -> Any:
+    """The object that `module:name` names."""
+    module, _, name = path.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def adapt(path: str, made: Any, takes: str | None) -> LossSpec:
+    """A spec for someone else's loss.
+
+    Args:
+        path: "module:name".
+        made: what lies there: a module class, a module or a function.
+        takes: "logits" or "embeddings", or None to work it out.
+
+    Raises:
+        UsageError: it is no loss, or what it takes can't be seen from its signature.
+    """
+    call = made.forward if isinstance(made, type | nn.Module) and hasattr(made, "forward") else made
+    if not callable(call) or (isinstance(made, type) and not issubclass(made, nn.Module)):
+        raise UsageError(
+            f"{path} is no loss: expected a torch.nn.Module, a lossbench.Loss or a function of (inputs, targets), got "
+            f"{'the class' if isinstance(made, type) else 'a'} {_name(made)}"
+        )
+    names = [name for name in _parameters(call) if name != "self"]
+    if len(names) < 2:
+        raise UsageError(f"{path} is called with ({', '.join(names)}); a loss takes (inputs, targets)")
+    chosen = _takes(path, made, names[0], takes)
+    form: Form = "triplets" if names[:3] == ["anchor", "positive", "negative"] else "labels"
+    form = "one-hot" if path.endswith(":SoftTargetCrossEntropy") else form
+    axes = _state_axes(made) if isinstance(made, type) else {}
+    return LossSpec(
+        name=path,
+        factory=AdaptedFactory(path, chosen, form),
+        summary=(inspect.getdoc(made) or "").partition("\n")[0],
+        reference="-",
+        needs=frozenset({Need.LOGITS if chosen == "logits" else Need.EMBEDDINGS}),
+        state_axes=axes,
+    )
+
+
+def known_traits(made: Any) -> frozenset[Trait]:
+    """What is known of a class of torch.nn, timm or pytorch-metric-learning; nothing of others."""
+    kind = made if isinstance(made, type) else type(made)
+    library = "torch.nn" if kind.__module__.startswith("torch.nn.") else kind.__module__.partition(".")[0]
+    return KNOWN_TRAITS.get(f"{library}:{kind.__name__}", frozenset())
+
+
+def _takes(path: str, made: Any, first: str, told: str | None) -> Takes:
+    if told is not None:
+        for choice in get_args(Takes):
+            if told == choice:
+                return choice  # type: ignore[no-any-return]
+        raise UsageError(f"--takes must be logits or embeddings, got {told!r}")
+    kind = made if isinstance(made, type) else type(made)
+    library = kind.__module__.partition(".")[0]
+    by_size = isinstance(made, type) and bool(_EMBEDDING_SIZE & set(_parameters(made)))
+    if library == "pytorch_metric_learning" or first in _NAMES_OF_EMBEDDINGS or by_size:
+        return "embeddings"
+    if library == "timm" or first in _NAMES_OF_LOGITS:
+        return "logits"
+    raise UsageError(f"{path}({first}, …) may take logits or embeddings; say which: --takes logits, or embeddings")
+
+
+def _state_axes(made: type) -> Mapping[str, tuple[str, ...]]:
+    """The axes of proxies and centers, where their names and sizes leave no doubt."""
+    context = LossContext(num_classes=3, embedding_dim=5, class_counts=(1, 1, 1))
+    sizes = {"class": 3, "embedding": 5}
+    try:
+        held = AdaptedFactory(f"{made.__module__}:{made.__qualname__}", "embeddings")(context).state_dict()
+    except Exception:  # what is wrong with it is said when it is built to be judged
+        return {}
+    found = {}
+    for name, tensor in held.items():
+        axes = _STATE_AXES.get(name.rpartition(".")[2])
+        if axes and tuple(tensor.shape) == tuple(sizes[axis] for axis in axes):
+            found[name] = axes
+    return found
+
+
+def _parameters(made: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(made).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def _name(made: Any) -> str:
+    return made.__name__ if isinstance(made, type) else type(made).__name__

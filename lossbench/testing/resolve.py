@@ -1,0 +1,190 @@
+"""From what a user writes to what is judged: a name, a name with hyper-parameters, or `module:object`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import UsageError, did_you_mean
+from ..expression import Term, parse_call, parse_formula
+from ..losses.base import Loss
+from ..registry import loss_info
+from ..spec import LossSpec, Need, Trait
+from .adapters import MEAN_OF_ROWS, adapt, known_traits
+from .cases import fixed_case
+from .subject import Subject, subjects
+from .trial import with_tensors
+
+
+def resolve(target: str, *, takes: str | None = None, traits: Iterable[str] = ()) -> list[Subject]:
+    """The configurations of a loss that are judged.
+
+    Args:
+        target: a registry name, `module:object` or `file.py:object`, each with or without hyper-parameters in
+            brackets; with them, that one configuration is judged.
+        takes: "logits" or "embeddings", where a signature does not tell.
+        traits: names of traits that hold beyond those declared.
+
+    Raises:
+        UsageError: there is no such loss, it can't be built, or it can't be called.
+
+    Example:
+        >>> [str(subject) for subject in resolve("weighted-softmax(power=0.5)")]
+        ['weighted-softmax(power=0.5)']
+    """
+    declared = parse_traits(traits)
+    name, opening, rest = target.partition("(")
+    if ":" in name:
+        arguments = parse_call(f"loss({rest}")[1] if opening else None
+        spec, known = _spec_of_object(name.strip(), takes)
+        found = _subjects(spec, arguments, known | declared, unknown=not _is_spec_of_ours(spec))
+    else:
+        if takes is not None:
+            raise UsageError(f"--takes is for losses without a spec; {target!r} says itself what it reads")
+        (term,) = _one_term(target)
+        spec = loss_info(term.name)
+        found = _subjects(spec, dict(term.arguments) or None, declared, unknown=False)
+    _must_work(found[0])
+    return found
+
+
+def parse_traits(names: Iterable[str]) -> frozenset[Trait]:
+    """Traits by name.
+
+    Raises:
+        UsageError: an unknown one.
+
+    Example:
+        >>> parse_traits(["convex"])
+        frozenset({<Trait.CONVEX: 'convex'>})
+    """
+    known = {str(trait): trait for trait in Trait}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no trait {name!r}. {did_you_mean(name, known)}")
+    return frozenset(known[name] for name in names)
+
+
+def subjects_of(spec: LossSpec) -> list[Subject]:
+    """The configurations of a spec, checked to be buildable and callable.
+
+    Raises:
+        UsageError: one is not.
+    """
+    found = _subjects(spec, None, frozenset(), unknown=False)
+    _must_work(found[0])
+    return found
+
+
+def _one_term(target: str) -> tuple[Term]:
+    terms = parse_formula(target).terms
+    if len(terms) > 1 or terms[0].coefficient is not None:
+        raise UsageError(f"{target!r} is a formula; the laws judge one bare term at a time, such as {terms[-1].name}")
+    return (terms[0],)
+
+
+def _subjects(
+    spec: LossSpec, arguments: Mapping[str, Any] | None, traits: frozenset[Trait], *, unknown: bool
+) -> list[Subject]:
+    if arguments:
+        spec.check_hyperparameters(arguments)
+    try:
+        return subjects(spec, arguments, traits=traits, undeclared_is_unknown=unknown)
+    except UsageError:
+        raise
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise UsageError(f"{spec.name} can't be built: {type(error).__name__}: {error}") from error
+
+
+def _must_work(subject: Subject) -> None:
+    """One call on an ordinary batch, so that a class that is no loss is not judged sixty times."""
+    case = fixed_case()
+    output, targets = case.output(torch.float32), case.labels()
+    try:
+        value = subject.build(case.context, torch.float32)(output, targets)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        first = (str(error).splitlines() or [""])[0]
+        raise UsageError(
+            f"{subject} can't be called with {' and '.join(subject.reads)} of 12 rows and their labels: "
+            f"{type(error).__name__}: {first}\nA loss takes (inputs, targets); if it reads the other of logits and "
+            "embeddings, say so with --takes"
+        ) from error
+    if not isinstance(value, torch.Tensor):
+        raise UsageError(f"{subject} returns {type(value).__name__}, expected a tensor")
+
+
+def _spec_of_object(path: str, takes: str | None) -> tuple[LossSpec, frozenset[Trait]]:
+    path, made = _load(path)
+    if isinstance(made, LossSpec):
+        return made, frozenset()
+    beside = [each for each in vars(sys.modules[path.partition(":")[0]]).values() if isinstance(each, LossSpec)]
+    for spec in beside:
+        if spec.factory is made:
+            return spec, frozenset()
+    if isinstance(made, type) and issubclass(made, Loss):
+        if inspect.isabstract(made):
+            raise UsageError(f"{path} has no forward: a loss is a class with forward(self, output, targets)")
+        spec = _spec_of_class(path, made)
+        own = spec.factory(fixed_case().context).traits
+        return spec, own if Trait.BATCH_COUPLED in own else own | MEAN_OF_ROWS
+    spec, known = adapt(path, made, takes), known_traits(made)
+    return spec, known if Trait.BATCH_COUPLED in known else known | MEAN_OF_ROWS
+
+
+def _is_spec_of_ours(spec: LossSpec) -> bool:
+    """Whether the spec was written by someone, and not made up for a class without one."""
+    return ":" not in spec.name
+
+
+def _load(path: str) -> tuple[str, Any]:
+    module, _, name = path.partition(":")
+    if module.endswith(".py"):
+        file = Path(module).expanduser()
+        if not file.is_file():
+            raise UsageError(f"{path}: there is no file {module}")
+        sys.path.insert(0, str(file.parent.resolve()))
+        module = file.stem
+    elif "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Any = importlib.import_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also one that calls sys.exit
+        raise UsageError(f"{module} can't be imported: {type(error).__name__}: {error}") from error
+    if not name:
+        raise UsageError(f"{path!r} names no object; write module:object, such as torch.nn:CrossEntropyLoss")
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"{module} has no {name!r}. {did_you_mean(part, vars(found))}")
+        found = getattr(found, part)
+    return f"{module}:{name}", found
+
+
+def _spec_of_class(path: str, made: type[Loss]) -> LossSpec:
+    """A spec for a `Loss` without one: what it reads is what its value is connected to."""
+    case = fixed_case()
+    output, targets = case.output(torch.float32), case.labels()
+    leaves = {name: getattr(output, name).requires_grad_() for name in ("logits", "embeddings")}
+    try:
+        value = made(case.context)(with_tensors(output, leaves), targets)  # type: ignore[call-arg]  # a subclass's
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise UsageError(f"{path} can't be built and called: {type(error).__name__}: {error}") from error
+    needs = {Need.LOGITS, Need.EMBEDDINGS}
+    if isinstance(value, torch.Tensor) and value.requires_grad:
+        found = torch.autograd.grad(value.sum(), list(leaves.values()), allow_unused=True)
+        needs = {Need(name) for name, gradient in zip(leaves, found, strict=True) if gradient is not None}
+    summary = (inspect.getdoc(made) or "").partition("\n")[0]
+    return LossSpec(name=path, factory=made, summary=summary, reference="-", needs=frozenset(needs))
