@@ -2,7 +2,7 @@
 
     python benchmarks/mutants.py [--only TEXT] [--markdown FILE] [--all-laws] [--without LAW]
 
-Each mutant is one edit (`mutations.py`) of a copy of the package; the losses that it touches are judged in a process of
+Each mutant is one edit (`mutants.txt`) of a copy of the package; the losses that it touches are judged in a process of
 their own until a law fails. The package without an edit is judged first: a law that fails there proves nothing.
 Exit 1 when fewer than 95 % are killed.
 """
@@ -23,13 +23,13 @@ from pathlib import Path
 
 import hypothesis  # noqa: F401  # so that the processes below, which are forks, need not import it
 import torch
-from mutations import ALL, MUTANTS, Mutant
+from mutations import ALL, Mutant, read_mutants
 from rich.console import Console
 from rich.table import Table
 
 PACKAGE = Path(__file__).parents[1] / "lossbench"
 REQUIRED = 0.95
-CONTROL = Mutant("none: the package as it is", "__init__.py", "__version__ =", "__version__ =", ALL)
+CONTROL = Mutant("no edit", "__init__.py", "__version__ =", "__version__ =", ALL)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,10 @@ def judge_mutants(mutants: Sequence[Mutant], options: Options, jobs: int = 1) ->
             shutil.copytree(PACKAGE, folder / str(number) / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
             mutant.apply(folder / str(number) / PACKAGE.name)
         yield from _in_forks(
-            [(mutant, lambda m=mutant, n=number: _judge(m, folder / str(n), options)) for number, mutant in enumerate(mutants)],  # type: ignore[misc]
+            [
+                (mutant, lambda m=mutant, n=number: _judge(m, folder / str(n), options))
+                for number, mutant in enumerate(mutants)
+            ],  # type: ignore[misc]
             jobs,
         )
 
@@ -124,7 +127,7 @@ def _judge(mutant: Mutant, folder: Path, options: Options) -> Verdict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", metavar="TEXT", help="mutants whose phrase contains it")
+    parser.add_argument("--only", action="append", metavar="TEXT", help="mutants whose phrase contains it; repeatable")
     parser.add_argument("--all-laws", action="store_true", help="list every law that kills, not the first")
     parser.add_argument("--without", action="append", default=[], metavar="LAW", help="leave a law out; repeatable")
     parser.add_argument("--compile", action="store_true", help="judge by the law that compiles too")
@@ -132,19 +135,19 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there")
     given = parser.parse_args()
-    chosen = [mutant for mutant in MUTANTS if given.only in mutant.bug]
+    chosen = [mutant for mutant in read_mutants() if any(text in str(mutant) for text in given.only or [""])]
     if not chosen:
-        parser.error(f"no mutant contains {given.only!r}")
+        parser.error(f"no mutant contains {' or '.join(given.only)}")
     options = Options(given.seed, tuple(given.without), given.all_laws, given.compile)
     progress = Console(stderr=True)
     verdicts = {}
     for verdict in judge_mutants([CONTROL, *chosen], options, given.jobs):
         verdicts[verdict.mutant] = verdict
-        progress.print(f"{verdict.seconds:5.1f} s  {verdict.mutant.bug}: {_outcome(verdict)}", markup=False)
+        progress.print(f"{verdict.seconds:5.1f} s  {verdict.mutant}: {_outcome(verdict)}", markup=False)
     control, *judged = [verdicts[mutant] for mutant in (CONTROL, *chosen)]
     if control.killers or control.error:
         sys.exit(f"the package fails without an edit, which makes the score void: {control.first or control.error}")
-    if broken := [f"{verdict.mutant.bug}: {verdict.error}" for verdict in judged if verdict.error]:
+    if broken := [f"{verdict.mutant}: {verdict.error}" for verdict in judged if verdict.error]:
         sys.exit("could not be judged:\n" + "\n".join(broken))
     share = sum(bool(verdict.killers) for verdict in judged) / len(judged)
     score = f"{sum(bool(v.killers) for v in judged)} of {len(judged)} mutants killed, {100 * share:.1f} %"
@@ -161,12 +164,12 @@ def _outcome(verdict: Verdict) -> str:
 def _table(verdicts: Sequence[Verdict]) -> Table:
     table = Table("mutant", "killed by")
     for verdict in verdicts:
-        table.add_row(verdict.mutant.bug, _outcome(verdict))
+        table.add_row(str(verdict.mutant), _outcome(verdict))
     return table
 
 
 def _markdown(verdicts: Sequence[Verdict], score: str) -> str:
-    rows = [f"| {verdict.mutant.bug} | {_outcome(verdict)} |" for verdict in verdicts]
+    rows = [f"| {verdict.mutant} | {_outcome(verdict)} |" for verdict in verdicts]
     return "\n".join([score, "", "| mutant | killed by |", "|-|-|", *rows, ""])
 
 

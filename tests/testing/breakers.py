@@ -164,9 +164,7 @@ def spec_of(loss: type[Softmax], name: str | None = None, **more: Any) -> LossSp
         "state_axes": {"centers": ("class", "embedding")} if issubclass(loss, Center) else {},
     }
     name = name or loss.__name__.lower()
-    return LossSpec(
-        name=name, factory=loss, summary=name, reference="-", traits=loss.traits, **{**given, **more}
-    )
+    return LossSpec(name=name, factory=loss, summary=name, reference="-", traits=loss.traits, **{**given, **more})
 
 
 def breaks(

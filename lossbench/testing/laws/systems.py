@@ -59,12 +59,21 @@ def half_precision(trial: Trial) -> None:
 def _near_state(trial: Trial, dtype: torch.dtype, tolerance: float) -> None:
     half = trial.output(dtype)
     loss, expected = trial.build(torch.float32), trial.build(torch.float32)
-    loss.update_state(half, trial.targets)
     expected.update_state(trial.changed(half, Tensor.float), trial.targets)
+    try:
+        loss.update_state(half, trial.targets)
+    except Exception as error:
+        raise Violation(
+            f"forward takes {_short(dtype)}, but update_state refuses it with {type(error).__name__}: "
+            f"{(str(error).splitlines() or [''])[0][:160]}",
+            silent=False,
+        ) from error
     held = trial.states(expected)
     for name, tensor in trial.states(loss).items():
         if tensor.dtype is not held[name].dtype:
-            raise Violation(f"a step with {_short(dtype)} turns {name} into {tensor.dtype}, expected {held[name].dtype}")
+            raise Violation(
+                f"a step with {_short(dtype)} turns {name} into {tensor.dtype}, expected {held[name].dtype}"
+            )
         if tensor.is_floating_point():
             trial.same_state(f"{name} after a step with {_short(dtype)}", tensor, held[name], tolerance)
 
