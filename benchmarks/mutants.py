@@ -15,15 +15,14 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import chdir
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import hypothesis  # noqa: F401  # so that the processes below, which are forks, need not import it
 import torch
-from mutations import ALL, Mutant, read_mutants
+from mutations import ALL, LIST, Mutant, read_mutants
 from rich.console import Console
 from rich.table import Table
 
@@ -68,36 +67,38 @@ def judge_mutants(mutants: Sequence[Mutant], options: Options, jobs: int = 1) ->
         ValueError: an edit that does not fit; found before anything is judged.
     """
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for number, mutant in enumerate(mutants):
-            shutil.copytree(PACKAGE, folder / str(number) / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
-            mutant.apply(folder / str(number) / PACKAGE.name)
-        yield from _in_forks(
-            [
-                (mutant, lambda m=mutant, n=number: _judge(m, folder / str(n), options))
-                for number, mutant in enumerate(mutants)
-            ],  # type: ignore[misc]
-            jobs,
-        )
+        folders = {mutant: Path(name) / str(number) for number, mutant in enumerate(mutants)}
+        for mutant, folder in folders.items():
+            shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+            mutant.apply(folder / PACKAGE.name)
+        waiting, running = list(mutants), dict[Connection, Mutant]()
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                mutant = waiting.pop(0)
+                running[_start(mutant, folders[mutant], options)] = mutant
+            for pipe in wait(list(running)):
+                assert isinstance(pipe, Connection)
+                mutant = running.pop(pipe)
+                try:
+                    yield pipe.recv()
+                except EOFError:
+                    yield Verdict(mutant, error="its process ended without a verdict")
 
 
-def _in_forks(tasks: list[tuple[Mutant, Callable[[], Verdict]]], jobs: int) -> Iterator[Verdict]:
+def _start(mutant: Mutant, folder: Path, options: Options) -> Connection:
+    """The pipe through which a fork, in which torch and hypothesis are imported already, sends its verdict."""
     forks = multiprocessing.get_context("fork")
-    running: dict[Connection, Mutant] = {}
-    while tasks or running:
-        while tasks and len(running) < jobs:
-            mutant, task = tasks.pop(0)
-            here, there = forks.Pipe(duplex=False)
-            forks.Process(target=lambda end=there, work=task: end.send(work())).start()  # type: ignore[misc]
-            there.close()
-            running[here] = mutant
-        for ready in wait(list(running)):
-            assert isinstance(ready, Connection)
-            mutant = running.pop(ready)
-            try:
-                yield ready.recv()
-            except EOFError:
-                yield Verdict(mutant, error="its process ended without a verdict")
+    here, there = forks.Pipe(duplex=False)
+
+    def work() -> None:
+        try:
+            there.send(_judge(mutant, folder, options))
+        except Exception as error:
+            there.send(Verdict(mutant, error=f"{type(error).__name__}: {error}"))
+
+    forks.Process(target=work).start()
+    there.close()
+    return here
 
 
 def _judge(mutant: Mutant, folder: Path, options: Options) -> Verdict:
@@ -105,56 +106,63 @@ def _judge(mutant: Mutant, folder: Path, options: Options) -> Verdict:
     sys.path.insert(0, str(folder))
     tempfile.tempdir = str(folder)
     torch.set_num_threads(1)
-    with chdir(folder):
-        import lossbench
-        from lossbench.testing import LAWS, Effort, judge_all, subjects
+    import lossbench
+    from lossbench.testing import LAWS, Effort, find_law, judge_all, subjects
 
-        assert Path(lossbench.__file__).is_relative_to(folder), f"{lossbench.__file__} is not the copy"
-        laws = [law for law in LAWS if not {law.name, str(law.number)} & set(options.without)]
-        effort = Effort(seed=options.seed, compile=options.compile)
-        killers, first = {}, ""
-        for name in mutant.losses:
-            for result in judge_all(subjects(lossbench.loss_info(name)), effort, laws):
-                if result.status == "failed":
-                    killers[f"{result.number} {result.law}"] = None
-                    first = first or f"{result.loss}: {result.message}"
-                    if not options.all_laws:
-                        break
+    assert Path(lossbench.__file__).is_relative_to(folder), f"{lossbench.__file__} is not the copy"
+    left_out = [find_law(name) for name in options.without]
+    laws = [law for law in LAWS if law not in left_out]
+    effort = Effort(seed=options.seed, compile=options.compile)
+    killers, first = dict[str, None](), ""
+    for subject in (subject for name in mutant.losses for subject in subjects(lossbench.loss_info(name))):
+        for result in judge_all([subject], effort, laws):
+            if result.status == "failed":
+                killers[f"{result.number} {result.law}"] = None
+                first = first or f"{result.loss}: {result.message}"
             if killers and not options.all_laws:
-                break
+                return Verdict(mutant, tuple(killers), first, time.perf_counter() - began)
     return Verdict(mutant, tuple(killers), first, time.perf_counter() - began)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", metavar="TEXT", help="mutants whose phrase contains it; repeatable")
+    parser.add_argument("--only", action="append", metavar="TEXT", help="mutants whose name contains it; repeatable")
     parser.add_argument("--all-laws", action="store_true", help="list every law that kills, not the first")
     parser.add_argument("--without", action="append", default=[], metavar="LAW", help="leave a law out; repeatable")
     parser.add_argument("--compile", action="store_true", help="judge by the law that compiles too")
     parser.add_argument("--seed", type=int, default=0, help="of the search for failing batches")
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
+    parser.add_argument("--list", type=Path, default=LIST, metavar="FILE", help="of mutants, instead of mutants.txt")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there")
     given = parser.parse_args()
-    chosen = [mutant for mutant in read_mutants() if any(text in str(mutant) for text in given.only or [""])]
-    if not chosen:
-        parser.error(f"no mutant contains {' or '.join(given.only)}")
-    options = Options(given.seed, tuple(given.without), given.all_laws, given.compile)
-    progress = Console(stderr=True)
-    verdicts = {}
-    for verdict in judge_mutants([CONTROL, *chosen], options, given.jobs):
-        verdicts[verdict.mutant] = verdict
-        progress.print(f"{verdict.seconds:5.1f} s  {verdict.mutant}: {_outcome(verdict)}", markup=False)
-    control, *judged = [verdicts[mutant] for mutant in (CONTROL, *chosen)]
-    if control.killers or control.error:
-        sys.exit(f"the package fails without an edit, which makes the score void: {control.first or control.error}")
-    if broken := [f"{verdict.mutant}: {verdict.error}" for verdict in judged if verdict.error]:
-        sys.exit("could not be judged:\n" + "\n".join(broken))
-    share = sum(bool(verdict.killers) for verdict in judged) / len(judged)
-    score = f"{sum(bool(v.killers) for v in judged)} of {len(judged)} mutants killed, {100 * share:.1f} %"
+    try:
+        listed = read_mutants(given.list)
+        chosen = [mutant for mutant in listed if any(text in str(mutant) for text in given.only or [""])]
+        if not chosen:
+            sys.exit(f"no mutant's name contains {' or '.join(given.only)}")
+        judged = _judged(chosen, Options(given.seed, tuple(given.without), given.all_laws, given.compile), given.jobs)
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+    killed = sum(bool(verdict.killers) for verdict in judged)
+    score = f"{killed} of {len(judged)} mutants killed, {100 * killed / len(judged):.1f} %"
     Console().print(_table(judged), score)
     if given.markdown:
         given.markdown.write_text(_markdown(judged, score))
-    sys.exit(share < REQUIRED)
+    sys.exit(killed < REQUIRED * len(judged))
+
+
+def _judged(mutants: Sequence[Mutant], options: Options, jobs: int) -> list[Verdict]:
+    """The verdicts in the order of the mutants; a control that fails, or a mutant without verdict, ends the program."""
+    progress = Console(stderr=True)
+    verdicts = {}
+    for verdict in judge_mutants([CONTROL, *mutants], options, jobs):
+        verdicts[verdict.mutant] = verdict
+        progress.print(f"{verdict.seconds:5.1f} s  {verdict.mutant}: {_outcome(verdict)}", markup=False)
+    if errors := [f"{verdict.mutant}: {verdict.error}" for verdict in verdicts.values() if verdict.error]:
+        sys.exit("could not be judged:\n" + "\n".join(errors))
+    if verdicts[CONTROL].killers:
+        sys.exit(f"a law fails without an edit, which makes the score void: {verdicts[CONTROL].first}")
+    return [verdicts[mutant] for mutant in mutants]
 
 
 def _outcome(verdict: Verdict) -> str:
@@ -170,7 +178,9 @@ def _table(verdicts: Sequence[Verdict]) -> Table:
 
 def _markdown(verdicts: Sequence[Verdict], score: str) -> str:
     rows = [f"| {verdict.mutant} | {_outcome(verdict)} |" for verdict in verdicts]
-    return "\n".join([score, "", "| mutant | killed by |", "|-|-|", *rows, ""])
+    command = f"    python {' '.join(['benchmarks/mutants.py', *sys.argv[1:]])}"
+    head = ["# What the laws find of seeded bugs", "", command, "", f"{score}; torch {torch.__version__}.", ""]
+    return "\n".join([*head, "| mutant | killed by |", "|-|-|", *rows, ""])
 
 
 if __name__ == "__main__":

@@ -55,9 +55,11 @@ def read_mutants(path: Path = LIST) -> list[Mutant]:
         ValueError: two have one name, or a block is neither a header nor a mutant.
     """
     found: dict[str, Mutant] = {}
-    file, losses = "", ALL
-    for block in path.read_text().rstrip("\n").split("\n\n")[1:]:
+    file, losses = "", tuple[str, ...]()
+    for block in path.read_text().rstrip("\n").split("\n\n"):
         first, *edit = block.split("\n")
+        if first.startswith("#"):
+            continue
         if first.startswith("["):
             file, _, names = first.removeprefix("[").partition("] ")
             losses = ALL if names == "all" else tuple(names.split())

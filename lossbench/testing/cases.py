@@ -1,8 +1,8 @@
 """The batches that laws are judged on: small, made of numbers that float32 holds exactly, and shrinkable.
 
 Values are quarters from -2 to 2, so that zero rows, coincident rows and ties are common, or quarters moved by some
-1024ths, so that a batch lies on no kink. Some batches are half learned: rows lie towards a place of their class, so that
-some margins are met and others not. Hypothesis shrinks a failing batch to the fewest rows, smallest labels and
+1024ths, so that a batch lies on no kink. Some batches are half learned: rows lie towards a place of their class, so
+that some margins are met and others not. Hypothesis shrinks a failing batch to the fewest rows, smallest labels and
 plainest numbers.
 """
 

@@ -149,8 +149,7 @@ class Trial:
 
     def same_state(self, what: str, found: Tensor, expected: Tensor, tolerance: float = 1e-9) -> None:
         """`same` for a state, in which NaN marks what has not started: the marks have to be the same."""
-        started = [1 - tensor.isnan().double() for tensor in (found, expected)]
-        self.same(f"{what}, where it has started", *started)
+        self.same(f"{what}, where it has started", 1 - found.isnan().double(), 1 - expected.isnan().double())
         self.same(what, found.nan_to_num(), expected.nan_to_num(), tolerance)
 
     def same_gradients(

@@ -11,7 +11,7 @@ from lossbench.testing import LAWS, Effort, Law, Result, Subject, find_law, judg
 
 # By a name under which the two processes of law 44 can import it too.
 sys.path.insert(0, str(Path(__file__).parent))
-import breakers  # noqa: E402
+import breakers
 
 # What starts processes or compiles is left out of the judgement by all laws.
 QUICK = [law for law in LAWS if law.name not in ("compiled-in-one-graph", "equal-shards")]

@@ -35,14 +35,13 @@ def larger_true_logit(trial: Trial) -> None:
         value, gradients = trial.gradients(trial.loss, output, targets)
         slopes = gradients["logits"].gather(1, targets.unsqueeze(1))
         if float(slopes.max()) > 1e-12:
-            raise Violation(
-                f"the derivative in a true logit is {float(slopes.max()):.6g} at logits times {factor}, expected at most 0"
-            )
+            found = f"{float(slopes.max()):.6g} at logits times {factor}"
+            raise Violation(f"the derivative in a true logit is {found}, expected at most 0")
         higher = output._replace(logits=output.logits + F.one_hot(targets, output.logits.shape[1]))
-        found = trial.loss(higher, targets)
-        if float(found - value) > 1e-12 * max(1.0, float(value)):
+        cost = trial.loss(higher, targets)
+        if float(cost - value) > 1e-12 * max(1.0, float(value)):
             raise Violation(
-                f"true logits plus 1 cost {float(found):.10g} against {float(value):.10g} at logits times {factor}"
+                f"true logits plus 1 cost {float(cost):.10g} against {float(value):.10g} at logits times {factor}"
             )
 
 
