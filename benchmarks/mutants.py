@@ -28,7 +28,6 @@ from rich.table import Table
 
 PACKAGE = Path(__file__).parents[1] / "lossbench"
 REQUIRED = 0.95
-CONTROL = Mutant("no edit", "__init__.py", "__version__ =", "__version__ =", ALL)
 
 
 @dataclass(frozen=True)
@@ -154,14 +153,16 @@ def main() -> None:
 def _judged(mutants: Sequence[Mutant], options: Options, jobs: int) -> list[Verdict]:
     """The verdicts in the order of the mutants; a control that fails, or a mutant without verdict, ends the program."""
     progress = Console(stderr=True)
+    touched = tuple(name for name in ALL if any(name in mutant.losses for mutant in mutants))
+    control = Mutant("no edit", "__init__.py", "__version__ =", "__version__ =", touched)
     verdicts = {}
-    for verdict in judge_mutants([CONTROL, *mutants], options, jobs):
+    for verdict in judge_mutants([control, *mutants], options, jobs):
         verdicts[verdict.mutant] = verdict
         progress.print(f"{verdict.seconds:5.1f} s  {verdict.mutant}: {_outcome(verdict)}", markup=False)
     if errors := [f"{verdict.mutant}: {verdict.error}" for verdict in verdicts.values() if verdict.error]:
         sys.exit("could not be judged:\n" + "\n".join(errors))
-    if verdicts[CONTROL].killers:
-        sys.exit(f"a law fails without an edit, which makes the score void: {verdicts[CONTROL].first}")
+    if verdicts[control].killers:
+        sys.exit(f"a law fails without an edit, which makes the score void: {verdicts[control].first}")
     return [verdicts[mutant] for mutant in mutants]
 
 

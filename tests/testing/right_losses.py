@@ -47,6 +47,8 @@ class Focal(OnLogits):
     def __init__(self, context: LossContext, *, gamma: float = 2.0) -> None:
         super().__init__(context)
         self.gamma = number("gamma", gamma, minimum=0)
+        if 0 < self.gamma < 1:
+            raise ValueError(f"gamma must be 0 or at least 1, where it has a derivative, got {gamma}")
 
     def rows(self, logits: Tensor, targets: Tensor) -> Tensor:
         nats = super().rows(logits, targets)
@@ -202,7 +204,7 @@ class LearnedCenters(OnEmbeddings):
 
 
 class Queue(OnEmbeddings):
-    """Similarity to the rows of other classes in a queue of the last steps' rows."""
+    """Similarity to the rows of other classes in a queue of the last steps' rows, one queue a process."""
 
     traits = frozenset(
         {
@@ -219,6 +221,7 @@ class Queue(OnEmbeddings):
 
     def __init__(self, context: LossContext, *, length: int = 64) -> None:
         super().__init__(context)
+        length = int(number("length", length, minimum=1))
         self.register_buffer("rows", torch.zeros(length, self.embedding_dim))
         self.register_buffer("labels", torch.full((length,), -1))
 
@@ -238,9 +241,7 @@ class Queue(OnEmbeddings):
 class Prototypes(OnEmbeddings):
     """Cross-entropy of negative squared distances to moving class means, a rule and buffers like the center loss's."""
 
-    traits = SAMPLEWISE | {Trait.SHIFT_INVARIANT, Trait.TRANSLATION_INVARIANT, Trait.ROTATION_INVARIANT} - {
-        Trait.SHIFT_INVARIANT
-    }
+    traits = SAMPLEWISE | {Trait.TRANSLATION_INVARIANT, Trait.ROTATION_INVARIANT}
     means: Tensor
 
     def __init__(self, context: LossContext, *, momentum: float = 0.9) -> None:
@@ -286,7 +287,7 @@ def _spec(factory: type[Loss], *needs: Need, **more: Any) -> LossSpec:
 
 BY_CLASS = ("class", "embedding")
 SPECS = (
-    _spec(Focal, Need.LOGITS, limits=(({"gamma": 0.0}, "softmax"),), variants=({"gamma": 0.5},)),
+    _spec(Focal, Need.LOGITS, limits=(({"gamma": 0.0}, "softmax"),), variants=({"gamma": 1.0},)),
     _spec(GeneralisedCrossEntropy, Need.LOGITS),
     _spec(LogitAdjusted, Need.LOGITS, Need.CLASS_COUNTS),
     _spec(Hinge, Need.LOGITS),
@@ -294,6 +295,6 @@ SPECS = (
     _spec(SupervisedContrastive, Need.EMBEDDINGS),
     _spec(ProxyAnchor, Need.EMBEDDINGS, state_axes={"proxies": BY_CLASS}),
     _spec(LearnedCenters, Need.EMBEDDINGS, state_axes={"centers": BY_CLASS}),
-    _spec(Queue, Need.EMBEDDINGS, state_axes={"rows": ("row", "embedding"), "labels": ("row",)}),
+    _spec(Queue, Need.EMBEDDINGS),  # its labels are class numbers: no axes say how to rename them
     _spec(Prototypes, Need.EMBEDDINGS, state_axes={"means": BY_CLASS}),
 )

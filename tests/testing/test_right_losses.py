@@ -1,0 +1,39 @@
+"""The kit accuses no right loss: losses of other kinds than the built-in ones, with the traits that they have."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from lossbench import LossSpec
+from lossbench.testing import LAWS, Effort, judge_all, subjects
+
+# By a name under which the two processes of law 44 can import it too.
+sys.path.insert(0, str(Path(__file__).parent))
+import right_losses
+
+QUICK = [law for law in LAWS if law.name not in ("compiled-in-one-graph", "equal-shards")]
+EXPECTED = {"right-queue": {"equal-shards"}}  # it does say that each process has its own
+
+every = pytest.mark.parametrize("spec", right_losses.SPECS, ids=lambda spec: spec.name)
+
+
+def accused(spec: LossSpec, effort: Effort, laws: list[object]) -> dict[str, str]:
+    results = judge_all(subjects(spec), effort, laws)  # type: ignore[arg-type]
+    return {result.law: f"{result.loss}: {result.message}" for result in results if result.status == "failed"}
+
+
+@every
+def test_a_right_loss_passes(spec: LossSpec) -> None:
+    found = accused(spec, Effort(examples=10), QUICK)
+    assert not found, found
+
+
+@every
+@pytest.mark.slow
+def test_a_right_loss_passes_for_other_seeds_processes_and_the_compiler(spec: LossSpec) -> None:
+    for seed in (1, 2):
+        found = accused(spec, Effort(seed=seed), list(LAWS))
+        assert set(found) <= EXPECTED.get(spec.name, set()), found
