@@ -55,7 +55,12 @@ KNOWN_TRAITS: Mapping[str, frozenset[Trait]] = {
 }
 """library:class -> what holds for it with its defaults, beyond `MEAN_OF_ROWS` for those that are not batch-coupled."""
 
-_STATE_AXES = {"W": ("embedding", "class"), "proxies": ("class", "embedding"), "centers": ("class", "embedding")}
+_STATE_AXES: Mapping[str, tuple[str, ...]] = {
+    "W": ("embedding", "class"),
+    "proxies": ("class", "embedding"),
+    "centers": ("class", "embedding"),
+    "weight": ("class",),
+}
 
 
 class AdaptedLoss(Loss):
@@ -76,18 +81,33 @@ class AdaptedLoss(Loss):
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         inputs = output.logits if self.takes == "logits" else output.embeddings
-        if self.form == "one-hot":
-            targets = F.one_hot(targets.long(), inputs.shape[1]).to(inputs.dtype)
-        if self.form == "triplets":
-            anchors, positives, negatives = _triplets(targets)
-            value: Tensor = self.inner(inputs[anchors], inputs[positives], inputs[negatives])
+        if self.form == "labels":
+            value: Tensor = self.inner(inputs, targets)
+        elif self.form == "one-hot":
+            value = self.inner(inputs, _one_hot(targets, inputs.shape[-1]).to(inputs.dtype))
         else:
-            value = self.inner(inputs, targets)
+            if len(targets) != len(inputs):
+                raise ValueError(f"targets must be one label for each of {len(inputs)} rows, got {len(targets)}")
+            value = self.inner(*(inputs[rows] for rows in _triplets(targets)))
         return value
+
+
+def _one_hot(targets: Tensor, classes: int) -> Tensor:
+    """(B, C). What an adapter makes of labels it checks itself: the loss never sees them."""
+    _must_be_labels(targets)
+    if targets.numel() and not (0 <= int(targets.min()) and int(targets.max()) < classes):
+        raise ValueError(f"targets must lie in [0, {classes}), got {int(targets.min())} to {int(targets.max())}")
+    return F.one_hot(targets.long(), classes)
+
+
+def _must_be_labels(targets: Tensor) -> None:
+    if targets.ndim != 1 or targets.is_floating_point():
+        raise ValueError(f"targets must be whole numbers of shape (B,), got {targets.dtype} of {tuple(targets.shape)}")
 
 
 def _triplets(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The rows of every triplet: two of one class and one of another."""
+    _must_be_labels(targets)
     same = targets.unsqueeze(0) == targets.unsqueeze(1)
     pairs = same & ~torch.eye(len(targets), dtype=torch.bool)
     anchors, positives, negatives = (pairs.unsqueeze(2) & ~same.unsqueeze(1)).nonzero().unbind(1)
@@ -125,7 +145,7 @@ class AdaptedFactory:
             return AdaptedLoss(copy.deepcopy(made), self.takes, self.form)
         sizes = dict.fromkeys(_NUMBER_OF_CLASSES, context.num_classes)
         sizes |= dict.fromkeys(_EMBEDDING_SIZE, context.embedding_dim)
-        wanted = {name: size for name, size in sizes.items() if name in _parameters(made)}
+        wanted = {name: sizes[name] for name in _sizes_taken(made)}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed)
             inner = made(**{**wanted, **self.fixed, **hyperparameters})
@@ -190,7 +210,7 @@ def _takes(path: str, made: Any, first: str, told: str | None) -> Takes:
         raise UsageError(f"--takes must be logits or embeddings, got {told!r}")
     kind = made if isinstance(made, type) else type(made)
     library = kind.__module__.partition(".")[0]
-    by_size = isinstance(made, type) and bool(_EMBEDDING_SIZE & set(_parameters(made)))
+    by_size = isinstance(made, type) and bool(_EMBEDDING_SIZE & _sizes_taken(made))
     if library == "pytorch_metric_learning" or first in _NAMES_OF_EMBEDDINGS or by_size:
         return "embeddings"
     if library == "timm" or first in _NAMES_OF_LOGITS:
@@ -212,6 +232,18 @@ def _state_axes(made: type) -> Mapping[str, tuple[str, ...]]:
         if axes and tuple(tensor.shape) == tuple(sizes[axis] for axis in axes):
             found[name] = axes
     return found
+
+
+def _sizes_taken(made: type) -> set[str]:
+    """What a constructor calls C and D; one that hands `**kwargs` on takes its parent's names too."""
+    names: set[str] = set()
+    for kind in made.__mro__:
+        if "__init__" in vars(kind):
+            parameters = _parameters(vars(kind)["__init__"])
+            names |= set(parameters)
+            if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+                break
+    return names & (_NUMBER_OF_CLASSES | _EMBEDDING_SIZE)
 
 
 def _parameters(made: Any) -> Mapping[str, inspect.Parameter]:

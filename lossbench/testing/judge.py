@@ -191,8 +191,17 @@ class _Search:
         self.error: Exception | None = None
         self.judged = 0
         self.give_up = float("inf")
+        self.only_silent = law.searched
+        self.passed_over = False
 
     def run(self) -> None:
+        """Looks for a silent violation first: that a loss refuses some batches must not hide what it does on others."""
+        self._run()
+        if self.error is None and self.passed_over:
+            self.only_silent, self.judged = False, 0
+            self._run()
+
+    def _run(self) -> None:
         if not self.law.searched:
             self._try(fixed_case())
             return
@@ -237,7 +246,12 @@ class _Search:
         except (NotApplicableError, HypothesisException, KeyboardInterrupt):
             raise
         except Exception as error:
+            self.judged += 1
+            if self.only_silent and not (isinstance(error, Violation) and error.silent):
+                self.passed_over = True
+                return
             if self.error is None:
                 self.give_up = time.monotonic() + _SHRINKING_SECONDS
             self.case, self.error = case, error
-        self.judged += 1
+        else:
+            self.judged += 1

@@ -7,9 +7,11 @@ violation. A law raises `Violation`; it returns when the loss obeys.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from hypothesis.errors import HypothesisException
 
 from ..spec import Trait
 
@@ -34,6 +36,31 @@ class Violation(AssertionError):  # noqa: N818  # says what happened
 
 class NotApplicableError(Exception):
     """A law has nothing to judge in a loss; the message says why."""
+
+
+def judge_parts(parts: Iterable[Callable[[], None]]) -> None:
+    """Judges all parts of a law, so that a refusal of one part does not hide what another does silently.
+
+    Raises:
+        Violation: of the silent violations together if there are any, else of the unclear refusals.
+        Exception: else what the first part raised that refused its input.
+    """
+    silent: list[str] = []
+    unclear: list[str] = []
+    refusals: list[Exception] = []
+    for part in parts:
+        try:
+            part()
+        except Violation as violation:
+            (silent if violation.silent else unclear).append(str(violation))
+        except (NotApplicableError, HypothesisException):
+            raise
+        except Exception as refusal:
+            refusals.append(refusal)
+    if silent or unclear:
+        raise Violation("; ".join(silent or unclear), silent=bool(silent))
+    if refusals:
+        raise refusals[0]
 
 
 @dataclass(frozen=True)

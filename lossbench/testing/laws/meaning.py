@@ -183,6 +183,8 @@ def weight_zero(trial: Trial) -> None:
     """
     if "weight" not in trial.subject.spec.hyperparameters:
         raise NotApplicableError("it takes no explicit class weights")
+    if trial.subject.undeclared_is_unknown and not trial.subject.declares(Trait.WEIGHTED_LIKELIHOOD):
+        raise NotApplicableError("its weights may multiply something else than the loss of a row")
     classes = len(trial.case.class_counts)
     weight = torch.ones(classes, dtype=torch.float64)
     weight[0] = 0
