@@ -23,7 +23,7 @@ class CenterLoss(nn.Module):
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         squares = x.square().sum(1, keepdim=True) + self.centers.square().sum(1)
         distances = squares.addmm(x, self.centers.t(), alpha=-2)
-        own = labels.unsqueeze(1) == torch.arange(len(self.centers), device=x.device)
+        own = labels.unsqueeze(1).expand(distances.shape) == torch.arange(len(self.centers), device=x.device)
         return (distances * own).clamp(1e-12, 1e12).sum() / len(x)
 
 

@@ -38,10 +38,13 @@ _ON_THE_SPHERE = frozenset({Trait.SCALE_INVARIANT, Trait.ROTATION_INVARIANT, Tra
 _PAIRS = _ON_THE_SPHERE | {Trait.BATCH_COUPLED, Trait.LABEL_EQUALITY}
 KNOWN_TRAITS: Mapping[str, frozenset[Trait]] = {
     "torch.nn:CrossEntropyLoss": _SOFTMAX,
+    "torch.nn:MultiMarginLoss": frozenset({Trait.SHIFT_INVARIANT, Trait.CONVEX, Trait.SCALE_SAFE}),
     "torch.nn:TripletMarginLoss": frozenset({Trait.BATCH_COUPLED, Trait.TRANSLATION_INVARIANT, Trait.LABEL_EQUALITY}),
     "timm:LabelSmoothingCrossEntropy": _SOFTMAX,
     "timm:SoftTargetCrossEntropy": _SOFTMAX,
-    "timm:PolyCrossEntropy": frozenset({Trait.SHIFT_INVARIANT}),
+    "timm:PolyCrossEntropy": frozenset({Trait.SHIFT_INVARIANT, Trait.SCALE_SAFE}),
+    "timm:AsymmetricLossSingleLabel": frozenset({Trait.SHIFT_INVARIANT, Trait.SCALE_SAFE}),
+    "timm:BinaryCrossEntropy": frozenset({Trait.CONVEX, Trait.SCALE_SAFE}),
     **{
         f"pytorch_metric_learning:{name}": _PAIRS
         for name in ("TripletMarginLoss", "ContrastiveLoss", "SupConLoss", "NTXentLoss", "MultiSimilarityLoss")
@@ -53,7 +56,21 @@ KNOWN_TRAITS: Mapping[str, frozenset[Trait]] = {
     },
     "pytorch_metric_learning:SoftTripleLoss": frozenset({Trait.SCALE_INVARIANT, Trait.SCALE_SAFE}),
 }
-"""library:class -> what holds for it with its defaults, beyond `MEAN_OF_ROWS` for those that are not batch-coupled."""
+"""library:class -> what holds for it whatever its numbers, beyond `MEAN_OF_ROWS` where it is not batch-coupled."""
+
+_LIKELIHOOD = frozenset(
+    {Trait.WEIGHTED_LIKELIHOOD, Trait.MONOTONE, Trait.ZERO_AT_SEPARATION, Trait.TWICE_DIFFERENTIABLE}
+)
+TRAITS_OF_DEFAULTS: Mapping[str, frozenset[Trait]] = {
+    "torch.nn:CrossEntropyLoss": _LIKELIHOOD | {Trait.VMAP},
+    "torch.nn:MultiMarginLoss": frozenset({Trait.MONOTONE, Trait.ZERO_AT_SEPARATION}),
+    "torch.nn:TripletMarginLoss": frozenset({Trait.ZERO_AT_SEPARATION}),
+    "timm:LabelSmoothingCrossEntropy": frozenset({Trait.TWICE_DIFFERENTIABLE, Trait.VMAP}),
+    "timm:SoftTargetCrossEntropy": _LIKELIHOOD,
+    "pytorch_metric_learning:TripletMarginLoss": frozenset({Trait.ZERO_AT_SEPARATION}),
+    "pytorch_metric_learning:ContrastiveLoss": frozenset({Trait.ZERO_AT_SEPARATION}),
+}
+"""library:class -> what holds for it besides, with the defaults: label smoothing alone would change it."""
 
 _STATE_AXES: Mapping[str, tuple[str, ...]] = {
     "W": ("embedding", "class"),
@@ -95,7 +112,7 @@ class AdaptedLoss(Loss):
 def _one_hot(targets: Tensor, classes: int) -> Tensor:
     """(B, C). What an adapter makes of labels it checks itself: the loss never sees them."""
     _must_be_labels(targets)
-    if targets.numel() and not (0 <= int(targets.min()) and int(targets.max()) < classes):
+    if targets.numel() and not (int(targets.min()) >= 0 and int(targets.max()) < classes):
         raise ValueError(f"targets must lie in [0, {classes}), got {int(targets.min())} to {int(targets.max())}")
     return F.one_hot(targets.long(), classes)
 
@@ -195,11 +212,18 @@ def adapt(path: str, made: Any, takes: str | None) -> LossSpec:
     )
 
 
-def known_traits(made: Any) -> frozenset[Trait]:
-    """What is known of a class of torch.nn, timm or pytorch-metric-learning; nothing of others."""
+def known_traits(made: Any, *, defaults: bool) -> frozenset[Trait]:
+    """What is known of a class of torch.nn, timm or pytorch-metric-learning; nothing of others.
+
+    Args:
+        made: the class, or an instance.
+        defaults: whether it is built with the defaults.
+    """
     kind = made if isinstance(made, type) else type(made)
     library = "torch.nn" if kind.__module__.startswith("torch.nn.") else kind.__module__.partition(".")[0]
-    return KNOWN_TRAITS.get(f"{library}:{kind.__name__}", frozenset())
+    key = f"{library}:{kind.__name__}"
+    of_defaults = TRAITS_OF_DEFAULTS.get(key, frozenset()) if defaults else frozenset()
+    return KNOWN_TRAITS.get(key, frozenset()) | of_defaults
 
 
 def _takes(path: str, made: Any, first: str, told: str | None) -> Takes:

@@ -42,7 +42,7 @@ def resolve(target: str, *, takes: str | None = None, traits: Iterable[str] = ()
     name, opening, rest = target.partition("(")
     if ":" in name:
         arguments = parse_call(f"loss({rest}")[1] if opening else None
-        spec, known = _spec_of_object(name.strip(), takes)
+        spec, known = _spec_of_object(name.strip(), takes, defaults=not arguments)
         found = _subjects(spec, arguments, known | declared, unknown=not _is_spec_of_ours(spec))
     else:
         if takes is not None:
@@ -123,7 +123,7 @@ def _must_work(subject: Subject) -> None:
         raise UsageError(f"{subject} returns {type(value).__name__}, expected a tensor")
 
 
-def _spec_of_object(path: str, takes: str | None) -> tuple[LossSpec, frozenset[Trait]]:
+def _spec_of_object(path: str, takes: str | None, *, defaults: bool) -> tuple[LossSpec, frozenset[Trait]]:
     path, made = _load(path)
     if isinstance(made, LossSpec):
         return made, frozenset()
@@ -137,7 +137,7 @@ def _spec_of_object(path: str, takes: str | None) -> tuple[LossSpec, frozenset[T
         spec = _spec_of_class(path, made)
         own = spec.factory(fixed_case().context).traits
         return spec, own if Trait.BATCH_COUPLED in own else own | MEAN_OF_ROWS
-    spec, known = adapt(path, made, takes), known_traits(made)
+    spec, known = adapt(path, made, takes), known_traits(made, defaults=defaults and isinstance(made, type))
     return spec, known if Trait.BATCH_COUPLED in known else known | MEAN_OF_ROWS
 
 

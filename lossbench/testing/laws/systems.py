@@ -33,7 +33,8 @@ def half_precision(trial: Trial) -> None:
     """For bfloat16 and float16 inputs, with and without a zero row and under autocast, the value is in float32 and
     agrees with that of the rounded inputs within 2e-2 and 4e-3.
 
-    Remedy: begin with `.float()`: 1e-12 is 0 in float16, and a log saturates.
+    Remedy: compute in float32 what is given in half precision: 1e-12 is 0 in float16, and a log saturates. Leave
+    float64 as it is, or the laws that compare in float64 see rounding.
     """
 
     judge_parts(
@@ -49,6 +50,8 @@ def _halved(trial: Trial, dtype: torch.dtype, zeroed: bool, autocast: bool) -> N
         return torch.cat([torch.zeros_like(tensor[:1]), tensor[1:]])
 
     half = trial.output(dtype)
+    if not zeroed and any(bool((getattr(half, name) == 0).all(dim=1).any()) for name in trial.reads):
+        return  # a zero row is the matter of the other half of the parts
     half = trial.changed(half, zero_first) if zeroed else half
     expected = trial.build(torch.float32)(trial.changed(half, Tensor.float), trial.targets).detach()
     what = f"{_short(dtype)}{' with a zero row' if zeroed else ''}{', under autocast' if autocast else ''}"
