@@ -36,10 +36,12 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, help="replace what stands in this file after its mark")
     parser.add_argument("--only", default="", help="losses whose name holds this")
     parser.add_argument("--seed", type=int, default=0, help="of the search")
-    parser.add_argument("--examples", type=int, default=Effort().examples, help="batches a law")
+    parser.add_argument("--examples", type=int, default=100, help="batches a law")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     peers = [peer for peer in PEERS if arguments.only in peer.name]
+    if not peers:
+        parser.error(f"no loss is called {arguments.only!r}: {', '.join(peer.name for peer in PEERS)}")
     effort = Effort(seed=arguments.seed, examples=arguments.examples, compile=False)
     began = time.perf_counter()
     judged = {}

@@ -98,16 +98,19 @@ def zero_row(peer: Peer) -> str:
 
 
 def half_precision(peer: Peer) -> str:
-    """Half precision against float64 on the same rounded numbers; with a zero row, or for logits a confident row."""
-    inputs, labels = (3 * _rows(peer, 6)).half().double(), [0, 0, 1, 1, 2, 2]
-    zeroed = inputs.clone()
+    """Half precision against float64 on the same rounded numbers: the worst of some batches, by each type.
+
+    They are six rows, with a zero row too; or for logits single rows that are labelled right.
+    """
+    rows, labels = 3 * _rows(peer, 6), [0, 0, 1, 1, 2, 2]
+    zeroed = rows.clone()
     zeroed[0] = 0
-    confident = torch.tensor([[6.0, 0, 0]], dtype=torch.float64)
-    batches = {"": (inputs, labels), "with a zero row ": (zeroed, labels)}
+    batches = [("six rows give", rows, labels), ("six rows, one of them zero, give", zeroed, labels)]
     if peer.reads == "logits":
-        batches = {"logits [6, 0, 0] with label 0 give ": (confident, [0])}
-    found = []
-    for what, (batch, own) in batches.items():
+        singles = [4 * row for row in _rows(peer, 40)] + [torch.tensor([z, 0.0, 0.0]).double() for z in (2, 4, 6)]
+        batches = [(f"logits [{_listed(z)}] give", z.unsqueeze(0), [int(z.argmax())]) for z in singles]
+    worst: dict[torch.dtype, tuple[float, str]] = {}
+    for what, batch, own in batches:
         for dtype, tolerance in ((torch.float16, 4e-3), (torch.bfloat16, 2e-2)):
             rounded = batch.to(dtype)
             full = _value(peer, rounded.double(), own)
@@ -115,10 +118,29 @@ def half_precision(peer: Peer) -> str:
                 half = _value(peer, rounded, own)
             except Exception:
                 continue  # refused, which is no silent fault
-            if not abs(half - full) <= tolerance * max(abs(full), 1e-2):
-                found.append(f"{what}{half:.4g} in {str(dtype).removeprefix('torch.')}, {full:.4g} in float64")
+            error = abs(half - full) / (tolerance * max(abs(full), 1e-2))
+            error = math.inf if math.isnan(error) else error
+            sentence = f"{what} {half:.4g} in {str(dtype).removeprefix('torch.')}, {full:.4g} in float64"
+            worst[dtype] = max(worst.get(dtype, (1.0, "")), (error, sentence))
+    found = [sentence for _, sentence in worst.values() if sentence]
     _need(bool(found), "half precision agrees with float64")
     return "; ".join(found)
+
+
+def _listed(row: Tensor) -> str:
+    return ", ".join(f"{number:.3g}" for number in row.tolist())
+
+
+def autocast_centers(peer: Peer) -> str:
+    """Rows an eighth away from their centers: the product x c is rounded to bfloat16, and the squares cancel it."""
+    loss, labels = peer.build(3, DIM), torch.tensor([0, 1, 2])
+    centers = loss.get_parameter("centers").detach()
+    inputs = (centers + 0.125).bfloat16()
+    right = float((inputs.double() - centers.double()).square().sum(1).mean())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = float(loss(inputs, labels))
+    _need(abs(found - right) > 2e-2 * right, f"{found} against {right}")
+    return f"rows near their centers give {found:.4g} under bfloat16 autocast, {right:.4g} in float64"
 
 
 def empty(peer: Peer) -> str:
@@ -174,10 +196,10 @@ def shards(peer: Peer) -> str:
 def far(peer: Peer) -> str:
     """Rows and centers moved by 1e3: the distances stay."""
     loss, inputs, labels = peer.build(3, DIM), _rows(peer, 4), torch.tensor([0, 0, 1, 2])
-    moved = loss.centers.detach().double().mul(1024).round().div(1024)
-    loss.centers.data = (moved + 1000).float()
+    centers = loss.get_parameter("centers")
+    centers.data = (centers.detach().double().mul(1024).round() / 1024 + 1000).float()
     batch = (inputs.mul(1024).round() / 1024 + 1000).float()
-    right = float((batch.double() - loss.centers.double()[labels]).square().sum(1).mean())  # type: ignore[index,operator]
+    right = float((batch.double() - centers.detach().double()[labels]).square().sum(1).mean())
     found = float(loss(batch, labels))
     _need(abs(found - right) > 1e-3 * right, f"{found} against {right}")
     return f"rows and centers near 1000 give {found:.5g} in float32, {right:.5g} as a sum of squares in float64"
@@ -257,6 +279,14 @@ def rank(peer: Peer) -> str:
     return ", ".join(found)
 
 
+def triplet_rank(peer: Peer) -> str:
+    """Rows that are matrices: a distance is taken along the last axis of each."""
+    inputs, labels = _rows(peer, 4), [0, 0, 1, 1]
+    found = _accepts(peer, "inputs of shape (4, 3, 1)", inputs.unsqueeze(2), labels)
+    _need(bool(found), "three axes are refused")
+    return f"{found[0]}; inputs of shape (4, 3) give {_value(peer, inputs, labels):.4g}"
+
+
 def hyperparameters(peer: Peer) -> str:
     """NaN for numbers, and "no" for flags, which then counts as yes."""
     parameters = inspect.signature(peer.make).parameters
@@ -320,6 +350,8 @@ OF_PEERS: Mapping[tuple[str, int], Callable[[Peer], str]] = {
     ("nn.Triplet", 10): no_triplet([0, 0]),
     ("nn.Triplet", 11): no_triplet([0, 1]),
     ("nn.Triplet", 14): no_triplet([1, 1]),
+    ("nn.Triplet", 56): triplet_rank,
     ("nn.MultiMargin", 13): unwritten,
+    ("KZ Center", 40): autocast_centers,
 }
 """(peer, law) -> what confirms it instead."""

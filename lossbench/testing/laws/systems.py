@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...losses.base import Loss
-from ...spec import Trait
+from ...spec import Need, Trait
 from ...types import ModelOutput
 from ..adapters import AdaptedLoss
 from ..cases import fixed_case
@@ -31,32 +31,33 @@ _TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 4e-3}
 @law(40, GROUP)
 def half_precision(trial: Trial) -> None:
     """For bfloat16 and float16 inputs, with and without a zero row and under autocast, the value is in float32 and
-    agrees with that of the rounded inputs within 2e-2 and 4e-3.
+    agrees with that of the rounded inputs within 2e-2 and 4e-3; also for logits that are confident and right, whose
+    value is small.
 
     Remedy: compute in float32 what is given in half precision: 1e-12 is 0 in float16, and a log saturates. Leave
     float64 as it is, or the laws that compare in float64 see rounding.
     """
-
-    judge_parts(
-        partial(_halved, trial, dtype, zeroed, autocast)
-        for dtype in _TOLERANCES
-        for zeroed in (False, True)
-        for autocast in (True, False)
-    )
+    settings = [(zeroed, autocast, False) for zeroed in (False, True) for autocast in (True, False)]
+    if Need.LOGITS in trial.subject.spec.needs:
+        settings.append((False, False, True))
+    judge_parts(partial(_halved, trial, dtype, *setting) for dtype in _TOLERANCES for setting in settings)
 
 
-def _halved(trial: Trial, dtype: torch.dtype, zeroed: bool, autocast: bool) -> None:
+def _halved(trial: Trial, dtype: torch.dtype, zeroed: bool, autocast: bool, right: bool) -> None:
     def zero_first(tensor: Tensor) -> Tensor:
         return torch.cat([torch.zeros_like(tensor[:1]), tensor[1:]])
 
-    half = trial.output(dtype)
+    half, targets = trial.output(dtype), trial.targets
+    if right:
+        half, targets = half._replace(logits=4 * half.logits), half.logits.argmax(dim=1)
     if not zeroed and any(bool((getattr(half, name) == 0).all(dim=1).any()) for name in trial.reads):
         return  # a zero row is the matter of the other half of the parts
     half = trial.changed(half, zero_first) if zeroed else half
-    expected = trial.build(torch.float32)(trial.changed(half, Tensor.float), trial.targets).detach()
+    expected = trial.build(torch.float32)(trial.changed(half, Tensor.float), targets).detach()
     what = f"{_short(dtype)}{' with a zero row' if zeroed else ''}{', under autocast' if autocast else ''}"
+    what += ", right" if right else ""
     with torch.autocast("cpu", dtype, enabled=autocast):
-        value = trial.build(torch.float32)(half, trial.targets)
+        value = trial.build(torch.float32)(half, targets)
     _near(what, value, expected, _TOLERANCES[dtype])
     if not autocast and value.dtype is not torch.float32:
         raise Violation(f"the value for {what} is in {value.dtype}, expected torch.float32", silent=False)
