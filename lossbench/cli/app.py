@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import doctor, info, predict, run
+from . import doctor, info, predict, run, weights
 
 app = typer.Typer(
     name="lossbench",
@@ -19,6 +19,7 @@ app.command("list")(info.list_)
 app.command("info")(info.info)
 app.command("predict")(predict.predict)
 app.command("doctor")(doctor.doctor)
+app.add_typer(weights.app, name="weights")
 
 
 def _version(value: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def record_content(
             "parameters": sum(p.numel() for p in step.model.parameters()),
             "embedding_dim": task.context.embedding_dim,
             "image_size": config.image_size,
+            "preprocessing": dataclasses.replace(step.model.preprocessing, image_size=config.image_size).content(),
         },
+        "weights": task.weights.content(config.weights) if task.weights else None,
         "data": _data_content(task),
         "seed": config.seed,
         "config": config.as_options(),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lossbench.errors import ConfigError, ModelError
 from lossbench.models.build import build_model, check_model, own_image_size
 from lossbench.models.classifier import Classifier, CosineHead
+from lossbench.models.preprocessing import Preprocessing
 from lossbench.spec import Need
 
 COSINE = frozenset({Need.COSINE_LOGITS})
@@ -92,7 +93,8 @@ def test_normalisation_is_part_of_the_model() -> None:
             seen.append(x)
             return x.mean(dim=(2, 3))
 
-    model = Classifier(Looking(), nn.Linear(3, 2), mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.5))
+    wants = Preprocessing(mean=(51, 102, 153), std=(25.5, 51, 127.5), image_size=2)
+    model = Classifier(Looking(), nn.Linear(3, 2), wants)
     pixels = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2).expand(1, 3, 1, 2)
     model(pixels)
     expected = torch.tensor([[[-2.0, 8.0]], [[-2.0, 3.0]], [[-1.2, 0.8]]])
