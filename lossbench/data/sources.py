@@ -1,7 +1,8 @@
 """`--data SPEC`: from what a user writes to a training and an evaluation table.
 
 Where the evaluation split of files comes from, the first that applies: `--val PATH`; the manifest's `split` column or
-the folder's subfolders; a `val.csv` beside `train.csv`; 20 % carved from training.
+the folder's subfolders; a `val.csv` beside `train.csv`; 20 % carved from training. AffectNet brings its own. Where the
+classes are people (`--label person`), one image of each is carved from training.
 """
 
 from __future__ import annotations
@@ -16,20 +17,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from ..errors import DataError, FormulaError, did_you_mean
 from ..expression import Value, parse_call
-from .decode import decode
+from .affectnet import open_affectnet
+from .files import ImageFiles
 from .folder import read_folder
 from .manifest import Manifest, read_csv_manifest
-from .splits import carve, check_splits
+from .splits import carve, carve_identities, check_splits
 from .table import ImageTable
 
 CARVED_FRACTION = 0.2
 # The carved evaluation split is the same for every run: a run that starts from an earlier one's weights (another seed)
 # must not be judged on images that those have seen, and images are compared across seeds.
 CARVE_SEED = 0
+MIN_IMAGES = 4  # of a person, where the classes are people
+PERSON = "person"  # the label that asks for that
 
 Dials = TypeVar("Dials")
 
@@ -60,6 +63,8 @@ class Request:
     val: str | None
     label: str
     seed: int
+    classes: int | None
+    min_images: int | None
 
 
 @dataclass(frozen=True)
@@ -71,15 +76,25 @@ class Source:
 
 
 def open_data(
-    spec: str, *, val: str | None = None, label: str = "label", seed: int = 0, allow_missing_classes: bool = False
+    spec: str,
+    *,
+    val: str | None = None,
+    label: str = "label",
+    seed: int = 0,
+    classes: int | None = None,
+    min_images: int | None = None,
+    allow_missing_classes: bool = False,
 ) -> Splits:
     """Opens a data source without decoding an image, and checks that its splits belong together.
 
     Args:
-        spec: `synthetic`, `digits` (both with dials, as in `synthetic(imbalance=100)`), `csv:PATH` or `folder:PATH`.
+        spec: `synthetic`, `digits` (both with dials, as in `synthetic(imbalance=100)`), `csv:PATH`, `folder:PATH` or
+            `affectnet:PATH`.
         val: the evaluation split's manifest or folder, for sources that are files.
-        label: the label column of manifests.
+        label: the label column of manifests; "person" makes each person a class, in folders each subfolder.
         seed: the run's; only `digits` depends on it.
+        classes: 7 or 8, for AffectNet; None for what the release has.
+        min_images: of a person, where people are the classes; None for `MIN_IMAGES`.
         allow_missing_classes: accept classes without evaluation images.
 
     Raises:
@@ -90,13 +105,26 @@ def open_data(
         >>> splits.train.class_counts[:3], splits.origin
         ((12, 122, 94), "the data's own test split")
     """
+    splits = open_unchecked(spec, val=val, label=label, seed=seed, classes=classes, min_images=min_images)
+    notes = check_splits(splits.train, splits.test, allow_missing_classes)
+    return dataclasses.replace(splits, notes=splits.notes + notes)
+
+
+def open_unchecked(
+    spec: str, *, val: str | None, label: str, seed: int, classes: int | None, min_images: int | None
+) -> Splits:
+    """The same without judging whether the splits belong together: for those who want to see why they don't."""
     if seed < 0:
         raise DataError(f"--seed {seed}: a seed is a whole number from 0")
     name, path = _name_and_path(spec)
-    request = Request(spec=spec, path=path, val=val, label=label, seed=seed)
-    splits = SOURCES[name].open(request)
-    notes = check_splits(splits.train, splits.test, allow_missing_classes)
-    return dataclasses.replace(splits, notes=splits.notes + notes)
+    if classes is not None and name != "affectnet":
+        raise DataError(f"--classes has no meaning for --data {spec!r}: it chooses AffectNet's 7 or 8 expressions")
+    if classes not in (None, 7, 8):
+        raise DataError(f"--classes must be 7 or 8, got {classes}")
+    if min_images is not None and (label != PERSON or name not in ("csv", "folder")):
+        raise DataError("--min-images has a meaning where people are the classes: --label person with csv: or folder:")
+    request = Request(spec=spec, path=path, val=val, label=label, seed=seed, classes=classes, min_images=min_images)
+    return SOURCES[name].open(request)
 
 
 def _name_and_path(spec: str) -> tuple[str, Path | None]:
@@ -174,6 +202,8 @@ def _fits(value: Value, wanted: Any) -> bool:
 def _open_csv(request: Request) -> Splits:
     assert request.path is not None
     manifest = read_csv_manifest(request.path, request.label)
+    if request.label == PERSON:
+        return _of_identities(request, manifest)
     beside = request.path.with_name("val.csv") if request.path.name == "train.csv" else None
     if request.val is not None:
         val = read_csv_manifest(_path(request.val), request.label)
@@ -185,12 +215,26 @@ def _open_csv(request: Request) -> Splits:
 
 def _open_folder(request: Request) -> Splits:
     assert request.path is not None
-    if request.label != "label":
-        raise DataError(f"--label has no meaning for --data {request.spec!r}: a class is called as its folder")
+    if request.label not in ("label", PERSON):
+        raise DataError(
+            f"--label has no meaning for --data {request.spec!r}: a class is called as its folder "
+            "(--label person says that each folder is a person)"
+        )
     manifest = read_folder(request.path)
+    if request.label == PERSON:
+        return _of_identities(request, manifest)
     if request.val is not None:
         return _of_two(request, manifest, read_folder(_path(request.val)), f"--val {request.val}")
     return _of_one(request, manifest, "the folder's subfolder")
+
+
+def _open_affectnet(request: Request) -> Splits:
+    assert request.path is not None
+    if request.val is not None or request.label != "label":
+        option = "--val" if request.val is not None else "--label"
+        raise DataError(f"{option} has no meaning for --data {request.spec!r}, which brings its own splits and labels")
+    train, test, origin, notes = open_affectnet(request.path, request.spec, request.classes)
+    return Splits(train=train, test=test, origin=origin, notes=notes)
 
 
 def _of_two(request: Request, training: Manifest, evaluation: Manifest, origin: str) -> Splits:
@@ -229,6 +273,36 @@ def _of_one(request: Request, manifest: Manifest, where: str) -> Splits:
     )
 
 
+def _of_identities(request: Request, manifest: Manifest) -> Splits:
+    """Each person a class. An evaluation split of other people would have none of the classes: one is carved."""
+    if request.val is not None:
+        raise DataError(
+            f"--val {request.val}: with --label person the classes are the people of training, and one image of each "
+            "is carved from training to evaluate on; leave --val away"
+        )
+    notes = manifest.notes
+    if manifest.splits is not None:
+        rows = len(manifest)
+        manifest = _nonempty(manifest.of_split("train"), request.spec, "train")
+        notes += (f"{request.spec}: {rows - len(manifest):,} image(s) of other splits than train are not used",)
+    elif request.path is not None and request.path.name == "train.csv" and request.path.with_name("val.csv").exists():
+        notes += (f"{request.path.with_name('val.csv')} is not read: evaluation is on the people of training",)
+    everything = dataclasses.replace(_table(request.spec, manifest, sorted(set(manifest.labels))), persons=None)
+    least = MIN_IMAGES if request.min_images is None else request.min_images
+    kept, train_rows, test_rows = carve_identities(everything, least, CARVE_SEED)
+    few = len(everything.class_names) - len(kept.class_names)
+    if few:
+        lost = len(everything) - len(kept)
+        notes += (f"{few:,} people with fewer than {least} images are left out, with {lost:,} image(s)",)
+        kept.details["dropped"] = {"train": {f"of a person with fewer than {least} images": lost}}
+    return Splits(
+        train=kept.subset(train_rows),
+        test=dataclasses.replace(kept.subset(test_rows), name=f"{request.spec} [carved]"),
+        origin=f"one image of each of {len(kept.class_names):,} people, carved from training",
+        notes=notes,
+    )
+
+
 def _evaluation_of(manifest: Manifest, name: str) -> tuple[Manifest, str]:
     """The split that is evaluated: "test" where there is one, else "val"."""
     split = "test" if "test" in (manifest.splits or ()) else "val"
@@ -255,27 +329,17 @@ def _table(name: str, manifest: Manifest, classes: Sequence[str]) -> ImageTable:
         class_names=tuple(classes),
         targets=np.array([number[label] for label in manifest.labels], dtype=np.int64),
         sample_ids=manifest.ids,
-        read=_Files(manifest.files),
+        read=ImageFiles(manifest.files),
         persons=None if manifest.persons is None else np.array(manifest.persons, dtype=np.str_),
         paths=manifest.files,
         details={"path": str(manifest.path)},
     )
 
 
-class _Files:
-    """Reads a row of a list of files."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = files
-
-    def __call__(self, row: int) -> Image.Image:
-        return decode(self._files[row])
-
-
-# AffectNet comes here: "affectnet": Source("affectnet:PATH", open_affectnet), whose reader finds out the release.
 SOURCES: dict[str, Source] = {
     "synthetic": Source("synthetic(dial=value, ...)", _open_synthetic),
     "digits": Source("digits(dial=value, ...)", _open_digits),
     "csv": Source("csv:PATH", _open_csv),
     "folder": Source("folder:PATH", _open_folder),
+    "affectnet": Source("affectnet:PATH", _open_affectnet),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +52,49 @@ def carve(table: ImageTable, fraction: float, seed: int, min_images: int = 10) -
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
+def carve_identities(table: ImageTable, min_images: int, seed: int) -> tuple[ImageTable, Int64Array, Int64Array]:
+    """Holds one image of every class back, and leaves classes out that have too few images.
+
+    Args:
+        table: N images; its classes are people.
+        min_images: of a class that is kept; at least 2.
+        seed: the result is a function of it and of the arguments above.
+
+    Returns:
+        The table of the classes that are kept, numbered anew, and its training and held rows, both sorted.
+
+    Raises:
+        DataError: `min_images` below 2, or fewer than two classes with so many images.
+
+    Example:
+        >>> table = ImageTable(name="demo", class_names=("ann", "bob", "cy"), targets=np.repeat([0, 1, 2], [4, 2, 5]),
+        ...                    sample_ids=[str(row) for row in range(11)], read=lambda row: None)
+        >>> kept, train_rows, held_rows = carve_identities(table, 4, seed=0)
+        >>> kept.class_names, kept.subset(train_rows).class_counts, kept.subset(held_rows).class_counts
+        (('ann', 'cy'), (3, 4), (1, 1))
+    """
+    if min_images < 2:
+        raise DataError(f"--min-images must be at least 2, one to train on and one to evaluate on; it is {min_images}")
+    counts = np.array(table.class_counts)
+    kept = np.flatnonzero(counts >= min_images)
+    if len(kept) < 2:
+        raise DataError(
+            f"{table.name}: {len(kept)} of {len(counts):,} people have at least {min_images} images (the most is "
+            f"{counts.max()}), and two are needed; lower --min-images"
+        )
+    number = np.full(len(counts), -1)
+    number[kept] = np.arange(len(kept))
+    chosen = table.subset(np.flatnonzero(number[table.targets] >= 0))
+    chosen = dataclasses.replace(
+        chosen, class_names=tuple(table.class_names[old] for old in kept.tolist()), targets=number[chosen.targets]
+    )
+    order = np.random.default_rng(seed).permutation(len(chosen))
+    _, first = np.unique(chosen.targets[order], return_index=True)
+    held = np.zeros(len(chosen), dtype=np.bool_)
+    held[order[first]] = True
+    return chosen, np.flatnonzero(~held), np.flatnonzero(held)
+
+
 def left_out(table: ImageTable, held_rows: Int64Array) -> tuple[str, ...]:
     """Names of the classes that have images in the table and none among these rows."""
     held = np.bincount(table.targets[held_rows], minlength=len(table.class_names))
@@ -94,23 +139,33 @@ def check_splits(train: ImageTable, test: ImageTable, allow_missing_classes: boo
                 f"them, or pass --allow-missing-classes to leave them out of the mean"
             )
         notes.append(f"{absent}: left out of the mean over classes")
-    if train.persons is not None and test.persons is not None:
-        both = np.intersect1d(train.persons, test.persons)
-        if len(both):
-            notes.append(
-                f"{len(both)} person(s) are in training and in evaluation, such as {str(both[0])!r}: "
-                "results will look better than on new persons"
-            )
+    if both := shared_persons(train, test):
+        notes.append(
+            f"{len(both)} person(s) are in training and in evaluation, such as {both[0]!r}: "
+            "results will look better than on new persons"
+        )
     return tuple(notes)
 
 
-def _refuse_shared_files(train: ImageTable, test: ImageTable) -> None:
+def shared_files(train: ImageTable, test: ImageTable) -> list[Path]:
+    """The evaluation's files that training has, too, under this name or another."""
     if train.paths is None or test.paths is None:
-        return
-    trained = dict(zip(map(_identity, train.paths), train.paths, strict=True))
-    trained.pop(None, None)  # files that don't exist are no evidence
-    shared = [path for path in test.paths if _identity(path) in trained]
-    if shared:
+        return []
+    evaluated = {identity: path for path in test.paths if (identity := _identity(path)) is not None}
+    shared = {identity for path in train.paths if (identity := _identity(path)) in evaluated}
+    return [path for path in test.paths if _identity(path) in shared] if shared else []
+
+
+def shared_persons(train: ImageTable, test: ImageTable) -> list[str]:
+    """Who is in both tables, sorted; nobody where persons are not known."""
+    if train.persons is None or test.persons is None:
+        return []
+    both: list[str] = np.intersect1d(train.persons, test.persons).tolist()
+    return both
+
+
+def _refuse_shared_files(train: ImageTable, test: ImageTable) -> None:
+    if shared := shared_files(train, test):
         raise DataError(
             f"{test.name}: {len(shared)} file(s) are also in {train.name}:\n{listed(shared, limit=_SHOWN)}\n"
             "Remove them from one of the two: what was trained on can't be evaluated."

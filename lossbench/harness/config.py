@@ -26,6 +26,8 @@ class RunConfig:
     data: str = "synthetic"
     val: str | None = None
     label: str = "label"
+    classes: int | None = None
+    min_images: int | None = None
     model: str = SENET_TINY
     weights: str = "none"
     epochs: int | None = None
@@ -53,6 +55,7 @@ class RunConfig:
             ("epochs", 1),
             ("batch_size", 1),
             ("image_size", 1),
+            ("min_images", 2),
             ("micro_batches", 1),
             ("workers", 0),
             ("seed", 0),

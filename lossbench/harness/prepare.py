@@ -81,6 +81,8 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
         val=config.val,
         label=config.label,
         seed=config.seed,
+        classes=config.classes,
+        min_images=config.min_images,
         allow_missing_classes=config.allow_missing_classes,
     )
     train, test, skipped = _readable(splits.train, splits.test, config, reporter)
