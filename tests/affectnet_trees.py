@@ -56,7 +56,7 @@ def full(root: Path, *, train: tuple[int, ...] = TRAIN, val: tuple[int, ...] = V
         rows = []
         for n, code in enumerate(codes_of(counts, others)):
             name = f"{n % 3 + (500 if split == 'validation' else 1)}/{split[0]}{n:04x}.jpg"
-            paint(images / name, code, n)
+            paint(images / name, code, n + 1000 * (split == "validation"))
             rows.append(row(name, code))
         write_list(lists / f"{split}.csv", rows, header=split == "training")
     return root
@@ -106,7 +106,8 @@ def mini(root: Path, *, train: tuple[int, ...] = TRAIN, val: tuple[int, ...] = V
         images, annotations = root / split / "images", root / split / "annotations"
         annotations.mkdir(parents=True)
         for n, code in enumerate(codes_of(counts, {})):
-            paint(images / f"{n}{'.JPG' if n == 5 else '.png' if n == 7 else '.jpg'}", code, n)
+            seed = n + 1000 * (split == "val_set")
+            paint(images / f"{n}{'.JPG' if n == 5 else '.png' if n == 7 else '.jpg'}", code, seed)
             np.save(annotations / f"{n}_exp.npy", np.array(str(code) if n % 3 else code))
             for other, value in (("val", 0.5), ("aro", "0.25"), ("lnd", np.zeros(136))):
                 np.save(annotations / f"{n}_{other}.npy", np.array(value))
@@ -119,7 +120,7 @@ def plus(root: Path, *, capital: bool = False) -> Path:
         folder = root / "human_annotated" / split
         (folder / "annotations").mkdir(parents=True)
         for n, code in enumerate(codes_of(counts, others)):
-            paint(folder / "images" / f"{n}.jpg", code, n)
+            paint(folder / "images" / f"{n}.jpg", code, n + 1000 * (split == "validation_set"))
             label = (code, str(code), NAMES[code] if code < 8 else code)[n % 3]
             content = {"human-label": label, "soft-label": [0.125] * 8, "subset": ("Easy", "Difficult")[n % 2]}
             named = {key.title() if capital else key: value for key, value in content.items()}
@@ -133,11 +134,11 @@ def class_folders(
     names: tuple[str, ...] = ("Neutral", "happy", "SAD", "surprised", "afraid", "disgusted", "angry", "contempt"),
     splits: tuple[str, str] = ("train", "val"),
 ) -> Path:
-    """Class folders under the names that copies use, in the alphabet's order on disk; one with rows of no expression."""
+    """Class folders under the names that copies use, and one of images without a face."""
     for split, counts in zip(splits, (TRAIN, VAL), strict=True):
         for code, name in enumerate(names):
             for n in range(counts[code]):
-                paint(root / split / name / f"{n}.jpg", code, n)
+                paint(root / split / name / f"{n}.jpg", code, n + 1000 * (split == splits[1]))
     paint(root / splits[0] / "Non-Face" / "0.jpg", 10, 0)
     (root / splits[0] / names[0] / "Thumbs.db").touch()
     return root

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import doctor, info, predict, run, weights
+from . import data, doctor, info, predict, run, weights
 
 app = typer.Typer(
     name="lossbench",
@@ -19,7 +19,8 @@ app.command("list")(info.list_)
 app.command("info")(info.info)
 app.command("predict")(predict.predict)
 app.command("doctor")(doctor.doctor)
-app.add_typer(weights.app, name="weights")
+app.add_typer(data.data)
+app.add_typer(weights.weights)
 
 
 def _version(value: bool) -> None:

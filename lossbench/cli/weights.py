@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 from typer import Argument, Option
 
-app = typer.Typer(help="Look at files of weights, and convert them.", no_args_is_help=True)
+weights = typer.Typer(name="weights", help="Look at files of weights, and convert them.", no_args_is_help=True)
 
 
-@app.command()
+@weights.command()
 def convert(
     source: Annotated[str, Argument(metavar="vggface2:FILE", help="A published file of VGGFace2's SENet-50.")],
     out: Annotated[Path, Argument(metavar="OUT.safetensors", help="The file to write.")],
@@ -25,12 +25,12 @@ def convert(
     """Write VGGFace2's weights as safetensors, with their preprocessing and the digest of their source."""
     from ..harness.weights import convert as convert_weights
 
-    weights = convert_weights(source, out, force=force)
-    Console(stderr=True).print(Text(weights.note), soft_wrap=True)
+    converted = convert_weights(source, out, force=force)
+    Console(stderr=True).print(Text(converted.note), soft_wrap=True)
     typer.echo(out)
 
 
-@app.command()
+@weights.command()
 def inspect(
     file: Annotated[str, Argument(help="A pickle, .pth or .safetensors, or the directory of a run.")],
     keys: Annotated[bool, Option("--keys", help="A line a tensor.")] = False,

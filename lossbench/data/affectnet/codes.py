@@ -8,6 +8,9 @@ from ..face_parameters import CLASS_NAMES
 
 # By code, 0 to 10 (Mollahosseini et al. 2017). The last three are no expressions: their rows are dropped.
 NAMES = (*CLASS_NAMES, "None", "Uncertain", "Non-Face")
+# Images of codes 0 to 7 in the full release (ibid.).
+TRAINING_COUNTS = (74874, 134415, 25459, 14090, 6378, 3803, 24882, 3750)
+VALIDATION_PER_CLASS = 500
 EXPRESSIONS = len(CLASS_NAMES)
 CONTEMPT = NAMES.index("contempt")  # AffectNet-7 is AffectNet-8 without it
 

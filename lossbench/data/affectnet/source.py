@@ -90,7 +90,7 @@ def open_affectnet(root: Path, name: str, classes: int | None) -> tuple[ImageTab
         kept, gone = _kept(part, classes)
         dropped[split] = dict(gone)
         tables.append(_table(f"{name} [{split}]", part, kept, classes))
-        notes += _notes(part, kept, gone)
+        notes += _notes(root, part, kept, gone)
     for table in tables:
         table.details.update(path=str(root), release=release.name, dropped=dropped)
     return tables[0], tables[1], origin, tuple(notes)
@@ -180,8 +180,8 @@ def _boxes(rows: Rows, kept: list[int]) -> Int32Array:
     return np.rint(np.stack(edges, axis=1)).astype(np.int32)
 
 
-def _notes(rows: Rows, kept: list[int], gone: Counter[str]) -> list[str]:
-    """What was met in a split; each note begins with the file or folder of its annotations."""
+def _notes(root: Path, rows: Rows, kept: list[int], gone: Counter[str]) -> list[str]:
+    """What was met in a split; each note begins with where its annotations lie."""
     parts = [*rows.notes, *(f"{count:,} {what}" for what, count in rows.met.items())]
     if gone:
         parts.append("dropped " + ", ".join(f"{count:,} {what}" for what, count in gone.items()))
@@ -194,4 +194,4 @@ def _notes(rows: Rows, kept: list[int], gone: Counter[str]) -> list[str]:
             f"{len(missing):,} annotation(s) without an image, such as {rows.ids[missing[0]]} "
             "(an error in a run; --skip-unreadable leaves them out)"
         )
-    return [f"{rows.source}: {part}" for part in parts]
+    return [f"{os.path.relpath(rows.source, root)}: {part}" for part in parts]
