@@ -64,8 +64,8 @@ def made_arrays(layout: str, *, identities: int = IDENTITIES, seed: int = 0) -> 
     def uniform(name: str, size: int, low: float, high: float) -> None:
         arrays[name] = draw.uniform(low, high, size).astype(np.float32)
 
-    def norm(name: str, size: int) -> None:
-        uniform(f"{name}.weight", size, 0.5, 1.5)
+    def norm(name: str, size: int, scale: float = 1.0) -> None:
+        uniform(f"{name}.weight", size, 0.5 * scale, 1.5 * scale)
         uniform(f"{name}.bias", size, -0.5, 0.5)
         uniform(f"{name}.running_mean", size, -0.5, 0.5)
         uniform(f"{name}.running_var", size, 0.5, 1.5)
@@ -78,9 +78,9 @@ def made_arrays(layout: str, *, identities: int = IDENTITIES, seed: int = 0) -> 
         name = {part: module_name(layout, part, layer, block) for part in NAMES[layout]}
         for part, sides in (("1", (width, inputs, 1, 1)), ("2", (width, width, 3, 3)), ("3", (4 * width, width, 1, 1))):
             normal(f"{name[f'conv{part}']}.weight", sides)
-            norm(name[f"bn{part}"], sides[0])
+            norm(name[f"bn{part}"], sides[0], 0.3 if part == "3" else 1.0)  # 16 blocks are added up
         for part, sides in (("squeeze", (width // 4, 4 * width, 1, 1)), ("excite", (4 * width, width // 4, 1, 1))):
-            normal(f"{name[part]}.weight", sides)
+            normal(f"{name[part]}.weight", sides, gain=0.5)  # gates that are neither open nor shut
             uniform(f"{name[part]}.bias", sides[0], -0.5, 0.5)
         if block == 0:
             normal(f"{name['shortcut']}.weight", (4 * width, inputs, 1, 1))
