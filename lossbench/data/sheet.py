@@ -38,7 +38,7 @@ def contact_sheet(table: ImageTable, title: str, columns: int = COLUMNS) -> Imag
     Example:
         >>> from lossbench.data.sources import open_data
         >>> contact_sheet(open_data("digits").train, "digits", columns=5).size
-        (790, 1155)
+        (794, 1149)
     """
     fonts = _Fonts(*(ImageFont.load_default(size) for size in (24, 18, 14)))
     counts = np.array(table.class_counts)

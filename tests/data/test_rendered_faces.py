@@ -8,6 +8,7 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import balanced_accuracy_score
 
+from lossbench.data.affectnet.codes import TRAINING_COUNTS
 from lossbench.data.face_parameters import (
     CLASS_NAMES,
     PROTOTYPES,
@@ -18,7 +19,6 @@ from lossbench.data.face_parameters import (
     persons_of,
     prototypes,
 )
-from lossbench.data.affectnet.codes import TRAINING_COUNTS
 from lossbench.data.rendered_faces import RenderedFaces, draw_faces, open_rendered_faces
 from lossbench.data.table import ImageTable
 from lossbench.errors import DataError
