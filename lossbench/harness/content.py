@@ -99,6 +99,8 @@ def timing_content(trainer: Trainer, config: ResolvedConfig) -> dict[str, Any]:
         "loss_share_estimated": config.compile,
         **{f"{part}_seconds_per_step": parts[part] for part in PARTS if part != "loss"},
         "loss_forward_seconds_per_step": parts["loss"],
+        "data_wait_seconds": trainer.clock.data_wait_seconds,
+        "data_wait_share": trainer.clock.data_wait_seconds / trainer.train_seconds,
         "sampled_steps": trainer.clock.samples,
         "steps": trainer.clock.steps,
         "train_seconds": trainer.train_seconds,

@@ -62,9 +62,10 @@ def read_run(run: Path) -> FinishedRun:
     file = run / files.RECORD
     try:
         record = json.loads(file.read_text())
-        version, sha256 = record["schema_version"], record["weights_sha256"]
+        version = record["schema_version"]
         if version != files.SCHEMA_VERSION:
             raise ModelError(f"{file} has schema version {version}, this lossbench reads {files.SCHEMA_VERSION}")
+        sha256 = record["weights_sha256"]
         blob = (run / files.WEIGHTS).read_bytes()
     except OSError as error:
         unfinished = " (a run that did not finish?)" if (run / files.CONFIG).exists() else ""
