@@ -44,9 +44,6 @@ def inspect(
 
     splits = open_unchecked(spec, val=val, label=label, seed=seed, classes=classes, min_images=min_images)
     content = inspect_splits(splits, spec) | {"deep": None}
-    if deep:
-        with counting("opening images") as progress:
-            content["deep"] = inspect_images(splits, progress=progress)
     if sheet is not None:
         from ..data.sheet import contact_sheet
         from ..harness.record import write_atomically
@@ -54,6 +51,9 @@ def inspect(
         splits.train.prepare()
         picture = contact_sheet(splits.train, spec)
         write_atomically(sheet, lambda file: picture.save(file, "PNG", optimize=True))
+    if deep:
+        with counting("opening images") as progress:
+            content["deep"] = inspect_images(splits, progress=progress)
     if json_:
         typer.echo(json.dumps(content))
         return

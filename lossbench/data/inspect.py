@@ -46,7 +46,7 @@ def inspect_splits(splits: Splits, spec: str) -> dict[str, Any]:
         "class_names": list(train.class_names),
         "splits": {"train": _split(train), "evaluation": _split(test)},
         "people_in_both": shared_persons(train, test),
-        "files_in_both": [str(path) for path in shared_files(train, test)],
+        "files_in_both": [str(path) for path in shared_files(train, test)] if problems else [],  # else none was found
         "dropped": train.details.get("dropped", {}),
         "notes": list(dict.fromkeys(notes)),
         "problems": problems,

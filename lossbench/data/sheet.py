@@ -48,8 +48,11 @@ def contact_sheet(table: ImageTable, title: str, columns: int = COLUMNS) -> Imag
     width = 2 * _MARGIN + _LABEL + columns * step - _GAP
     sheet = Image.new("RGB", (width, top + len(shown) * step - _GAP + _MARGIN), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((_MARGIN, _MARGIN - 12), _fitted(draw, title, fonts.title, width - 2 * _MARGIN), _INK, fonts.title)
-    draw.text((_MARGIN, _MARGIN + 20), _subtitle(table, len(shown)), _FAINT, fonts.small)
+    inner = width - 2 * _MARGIN
+    draw.text((_MARGIN, _MARGIN - 12), _fitted(draw, title, fonts.title, inner), _INK, fonts.title)
+    draw.text(
+        (_MARGIN, _MARGIN + 20), _fitted(draw, _subtitle(table, len(shown)), fonts.small, inner), _FAINT, fonts.small
+    )
     for place, target in enumerate(shown):
         y = top + place * step
         _label(draw, table.class_names[target], counts, target, y, fonts)

@@ -293,7 +293,7 @@ def _of_identities(request: Request, manifest: Manifest) -> Splits:
     few = len(everything.class_names) - len(kept.class_names)
     if few:
         lost = len(everything) - len(kept)
-        notes += (f"{few:,} people with fewer than {least} images are left out, with {lost:,} image(s)",)
+        notes += (f"{few:,} person(s) with fewer than {least} images are left out, with {lost:,} image(s)",)
         kept.details["dropped"] = {"train": {f"of a person with fewer than {least} images": lost}}
     return Splits(
         train=kept.subset(train_rows),

@@ -79,8 +79,11 @@ def open_affectnet(root: Path, name: str, classes: int | None) -> tuple[ImageTab
     Raises:
         DataError: no release or several at `root`, a missing split, annotations that can't be read.
     """
-    release, read = _find(root)
-    *rows, origin = read()
+    try:
+        release, read = _find(root)
+        *rows, origin = read()
+    except OSError as error:
+        raise DataError(f"{error.filename or root}: can't be read: {error.strerror or error}") from None
     has_contempt = CONTEMPT in rows[0].codes
     if classes == EXPRESSIONS and not has_contempt:
         raise DataError(f"{root}: no training image of contempt, which --classes 8 needs; pass --classes 7")
@@ -100,10 +103,7 @@ def _find(root: Path) -> tuple[Release, _Read]:
     if not root.is_dir():
         what = "a file, expected a folder" if root.exists() else "no such folder"
         raise DataError(f"{root}: {what}; expected {_looked_for()}")
-    try:
-        found = _candidates(root) or _candidates(_unpacked(root))
-    except OSError as error:
-        raise DataError(f"{error.filename or root}: can't be listed: {error.strerror or error}") from None
+    found = _candidates(root) or _candidates(_unpacked(root))
     if len(found) > 1:
         names = "; ".join(release.title for release, _ in found)
         raise DataError(f"{root}: several releases of AffectNet lie here: {names}. Give each a folder of its own.")
