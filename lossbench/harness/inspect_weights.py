@@ -16,7 +16,7 @@ from ..models.fit import dtype_name
 from ..models.weights import Weights, vggface2_weights
 from ..models.weights_file import WeightsFile, read_weights_file
 from . import record as files
-from .finished import BACKBONE, read_run
+from .finished import BACKBONE, no_record, read_run
 from .weights import expanded
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "model.mean", "model.std")
@@ -73,15 +73,20 @@ def _becomes(file: WeightsFile) -> dict[str, str]:
 
 def _run_content(directory: Path) -> dict[str, Any]:
     run = read_run(directory)
+    try:
+        model, data = run.record["model"]["name"], run.record["data"]["spec"]
+        formula = run.record["formula"]
+    except (KeyError, TypeError) as error:
+        raise no_record(directory / files.RECORD, error) from error
     content = {
         "path": str(directory),
         "container": "run",
         "kind": "run",
         "problem": None,
         "sha256": run.record["weights_sha256"],
-        "model": run.record["model"]["name"],
+        "model": model,
         "preprocessing": run.preprocessing().content(),
-        "origin": {"file": files.WEIGHTS, "formula": run.record["formula"], "data": run.record["data"]["spec"]},
+        "origin": {"file": files.WEIGHTS, "formula": formula, "data": data},
     }
     becomes = {name: name.removeprefix(BACKBONE) for name in run.state if name.startswith(BACKBONE)}
     return content | _tensors(run.state, becomes)

@@ -23,7 +23,7 @@ from ..spec import Need
 from ..types import LossContext
 from .config import ResolvedConfig, RunConfig
 from .training import Reporter
-from .weights import read_weights
+from .weights import read_weights, seen_before
 
 SELECTION_FRACTION = 0.1
 _MANY_FILES = 20_000
@@ -86,7 +86,12 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
         allow_missing_classes=config.allow_missing_classes,
     )
     train, test, skipped = _readable(splits.train, splits.test, config, reporter)
-    notes = [*splits.notes, *([weights.note] if weights else [])]
+    notes = list(splits.notes)
+    if weights is not None:
+        notes.append(weights.note)
+        if warning := seen_before(weights, config.data, splits):
+            reporter.warning(warning)
+            notes.append(warning)
     selection = None
     if config.select:
         rows, held = carve(train, SELECTION_FRACTION, config.seed)

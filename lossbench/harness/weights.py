@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..data.sources import Splits
 from ..errors import ConfigError, ModelError
 from ..models import architecture, split_weights
 from ..models.build import backbone_forms, check_model, own_image_size
@@ -36,6 +37,27 @@ def read_weights(spec: str, model: str, image_size: int | None) -> Weights | Non
     if kind == "run":
         return _of_run(expanded(path), model, image_size)
     return None
+
+
+def seen_before(weights: Weights, data: str, splits: Splits) -> str | None:
+    """A warning where an earlier run may have trained on images that are evaluated now.
+
+    Another label of the same data carves another evaluation split: people and expressions, say.
+
+    Args:
+        weights: of an earlier run.
+        data: as written.
+        splits: of the data.
+    """
+    earlier = weights.origin
+    if weights.kind != "run" or earlier["data"] != data or "carved" not in splits.origin:
+        return None
+    if earlier["test_digest"] == splits.test.digest():
+        return None
+    return (
+        f"{earlier['file']} was trained on the same data with other images held out: it may have seen images that are "
+        "evaluated now. Give --val, or a split column in the manifest"
+    )
 
 
 def convert(spec: str, out: Path, *, force: bool = False) -> Weights:
@@ -75,7 +97,8 @@ def _of_run(directory: Path, model: str, image_size: int | None) -> Weights:
     try:
         theirs, preprocessing = str(record["model"]["name"]), run.preprocessing()
         source = {name: record[name] for name in ("formula", "seed")}
-        source |= {"data": record["data"]["spec"], "train_digest": record["data"]["train_digest"]}
+        source |= {"data": record["data"]["spec"]}
+        source |= {name: record["data"][name] for name in ("train_digest", "test_digest")}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise no_record(directory / files.RECORD, error) from error
     if architecture(theirs) != architecture(model):

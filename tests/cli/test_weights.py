@@ -207,9 +207,29 @@ def test_a_run_starts_from_the_backbone_of_another(lossbench: Any, first: Path, 
     assert record["model"]["image_size"] == 32  # the first run's
     assert record["weights"] == {
         "spec": f"run:{first}", "kind": "run", "file": "run", "sha256": theirs["weights_sha256"],
-        "formula": "softmax", "seed": 5, "data": data[1], "train_digest": theirs["data"]["train_digest"],
+        "formula": "softmax", "seed": 5, "data": data[1],
+        "train_digest": theirs["data"]["train_digest"], "test_digest": theirs["data"]["test_digest"],
     }  # fmt: skip
     assert theirs["weights"] is None
+
+
+@pytest.mark.slow
+def test_images_that_an_earlier_run_may_have_seen_are_said(lossbench: Any, faces: Path, tmp_path: Path) -> None:
+    """People of all images first, then expressions whose evaluation split is carved from the same."""
+    rows = [line.split(",") for line in (faces / "train.csv").read_text().splitlines()[1:]]
+    lines = [f"{faces / name},{label},{'abcd'[n % 4]}" for n, (name, label) in enumerate(rows)]
+    images = tmp_path / "images"
+    shutil.copytree(faces / "images", images)
+    lines = [line.replace(f"{faces}/", "") for line in lines]
+    (tmp_path / "all.csv").write_text("\n".join(["path,label,person", *lines]))
+    small = ("--image-size", 32, "--data", "csv:all.csv")
+    assert lossbench("run", *TINY, *small, "--label", "person", "--out", "people").code == 0
+    done = lossbench("run", *TINY, *small, "--weights", "run:people", "--out", "expressions")
+    assert done.code == 0, done.err
+    assert "warning: people was trained on the same data with other images held out: it may have seen" in done.err
+    done = lossbench("run", *TINY, *small, "--weights", "run:expressions", "--seed", 1, "--out", "again")
+    assert done.code == 0, done.err
+    assert "held out" not in done.err  # the same split, carved alike for every seed
 
 
 @pytest.mark.slow
