@@ -89,9 +89,8 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
     notes = list(splits.notes)
     if weights is not None:
         notes.append(weights.note)
-        if warning := seen_before(weights, config.data, splits):
-            reporter.warning(warning)
-            notes.append(warning)
+        if doubt := seen_before(weights, config.data, splits):
+            notes.append(doubt)
     selection = None
     if config.select:
         rows, held = carve(train, SELECTION_FRACTION, config.seed)

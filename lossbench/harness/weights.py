@@ -40,7 +40,7 @@ def read_weights(spec: str, model: str, image_size: int | None) -> Weights | Non
 
 
 def seen_before(weights: Weights, data: str, splits: Splits) -> str | None:
-    """A warning where an earlier run may have trained on images that are evaluated now.
+    """What to say where an earlier run may have trained on images that are evaluated now.
 
     Another label of the same data carves another evaluation split: people and expressions, say.
 
