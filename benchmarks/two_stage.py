@@ -34,8 +34,8 @@ Stage one: {people} people with at least 4 images, {identity_images:,} images, {
 {expression_epochs} epochs. Together {two_stage_budget:,} images seen; from scratch {scratch_budget:,} in
 {scratch_epochs} epochs.
 
-Per cent, mean ± standard deviation over {seeds} seeds, after the last epoch. Seconds are by the clock, on two cores that
-other work shared; they say little.
+Per cent, mean ± standard deviation over {seeds} seeds, after the last epoch. Seconds are by the clock, on two cores
+that other work shared; they say little.
 
 """
 
