@@ -48,11 +48,9 @@ def read_annotations(folder: Path, ending: str, parse: Parse) -> Rows:
             if also is not None and code < EXPRESSIONS:
                 rows.met[also] += 1
             found = images.find(f"{stem}.jpg")
-            name = f"{folder.name}/images/{found.path.name if found else f'{stem}.jpg'}"
-            if found is None:
-                rows.add(name, images.path / f"{stem}.jpg", code, missing=True)
-            else:
-                rows.add(name, found.path, code, empty=found.empty)
+            file = found.path if found else f"{images.path}/{stem}.jpg"
+            name = f"{folder.name}/images/{os.path.basename(file)}"
+            rows.add(name, file, code, empty=found is not None and found.empty, missing=found is None)
     if images.unused:
         rows.met["image(s) without an annotation, ignored"] = images.unused
     return rows.checked()

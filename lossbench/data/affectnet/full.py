@@ -78,10 +78,10 @@ def _add(rows: Rows, tree: ImageTree, number: int, cells: list[str], at: list[in
         return
     seen.add(name)
     if found is None:
-        rows.add(name, tree.root / name, code, missing=True)
+        rows.add(name, f"{tree.root}/{name}", code, missing=True)
     else:
         rows.add(name, found.path, code, empty=found.empty)
-        if found.path.name != posixpath.basename(name):
+        if not found.path.endswith(name):
             rows.met["image(s) found under another extension or letter case"] += 1
     rows.boxes.append(box)
 

@@ -30,7 +30,7 @@ class Rows:
 
     source: Path
     ids: list[str] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
     boxes: list[tuple[int, int, int, int] | None] = field(default_factory=list)
     empty: set[int] = field(default_factory=set)
@@ -42,7 +42,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def add(self, name: str, file: Path, code: int, *, empty: bool = False, missing: bool = False) -> None:
+    def add(self, name: str, file: str, code: int, *, empty: bool = False, missing: bool = False) -> None:
         """Appends a row."""
         if empty:
             self.empty.add(len(self.ids))

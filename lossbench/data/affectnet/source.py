@@ -158,7 +158,7 @@ def _kept(rows: Rows, classes: int) -> tuple[list[int], Counter[str]]:
 
 
 def _table(name: str, rows: Rows, kept: list[int], classes: int) -> ImageTable:
-    files = [rows.files[row] for row in kept]
+    files = [Path(rows.files[row]) for row in kept]
     boxes = _boxes(rows, kept) if rows.boxes else None
     return ImageTable(
         name=name,
