@@ -105,9 +105,8 @@ def _of_run(directory: Path, model: str, image_size: int | None) -> Weights:
         raise ModelError(
             f"--weights run:{directory} holds a {theirs} and --model is {model}; give --model {theirs}, or another run"
         )
-    state = run.backbone()
-    forms = backbone_forms(model, image_size or preprocessing.image_size)
-    check_fit(state, forms, f"the weights of {directory} do not fit {model} at --image-size {image_size or 'its own'}")
+    state, size = run.backbone(), image_size or preprocessing.image_size
+    check_fit(state, backbone_forms(model, size), f"the weights of {directory} do not fit {model} at {size} px")
     origin: dict[str, Any] = {"file": directory.name, "sha256": record["weights_sha256"], **source}
     return Weights(
         kind="run",

@@ -331,4 +331,4 @@ def test_another_size_of_a_transformer_is_said(lossbench: Any, data: Any, tmp_pa
     assert lossbench("run", *small, "--image-size", 32, "--out", "a").code == 0
     done = lossbench("run", *small, "--weights", "run:a", "--image-size", 48, "--out", "b")
     assert done.code == 2
-    assert "the weights of a do not fit test_vit at --image-size 48:\n  pos_embed has shape (1, 5, 64)" in done.err
+    assert "the weights of a do not fit test_vit at 48 px:\n  pos_embed has shape (1, 5, 64)" in done.err
