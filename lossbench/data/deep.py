@@ -10,7 +10,7 @@ import numpy as np
 
 from .decode import Examined, examine
 from .files import Progress, each_file
-from .sources import Splits
+from .request import Splits
 from .table import ImageTable
 
 _PIXELS_AT_A_TIME = 256  # rows between two words of progress

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from .sources import Splits
+from .request import Splits
 from .splits import check_splits, shared_files, shared_persons
 from .table import ImageTable
 

@@ -1,9 +1,4 @@
-"""`--data SPEC`: from what a user writes to a training and an evaluation table.
-
-Where the evaluation split of files comes from, the first that applies: `--val PATH`; the manifest's `split` column or
-the folder's subfolders; a `val.csv` beside `train.csv`; 20 % carved from training. AffectNet brings its own. Where the
-classes are people (`--label person`), one image of each is carved from training.
-"""
+"""`--data SPEC`: from what a user writes to a training and an evaluation table."""
 
 from __future__ import annotations
 
@@ -11,60 +6,21 @@ import dataclasses
 import os
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from ..errors import DataError, FormulaError, did_you_mean
 from ..expression import Value, parse_call
 from .affectnet import open_affectnet
-from .files import ImageFiles
-from .folder import read_folder
-from .manifest import Manifest, read_csv_manifest
-from .splits import carve, carve_identities, check_splits
-from .table import ImageTable
+from .labelled_files import MIN_IMAGES, PERSON, open_csv, open_folder
+from .request import Request, Splits
+from .splits import check_splits
 
-CARVED_FRACTION = 0.2
-# The carved evaluation split is the same for every run: a run that starts from an earlier one's weights (another seed)
-# must not be judged on images that those have seen, and images are compared across seeds.
-CARVE_SEED = 0
-MIN_IMAGES = 4  # of a person, where the classes are people
-PERSON = "person"  # the label that asks for that
+__all__ = ["MIN_IMAGES", "SOURCES", "Request", "Source", "Splits", "open_data", "open_unchecked"]
 
 Dials = TypeVar("Dials")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Splits:
-    """What a run trains on and is judged by; both tables number the classes alike.
-
-    Attributes:
-        train: the training split, from which a selection split may still be carved.
-        test: the evaluation split.
-        origin: where the evaluation split came from, as a phrase.
-        notes: what a user should be told of the data.
-    """
-
-    train: ImageTable
-    test: ImageTable
-    origin: str
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """A `--data` spec with the options that bear on it."""
-
-    spec: str
-    path: Path | None
-    val: str | None
-    label: str
-    seed: int
-    classes: int | None
-    min_images: int | None
 
 
 @dataclass(frozen=True)
@@ -199,35 +155,6 @@ def _fits(value: Value, wanted: Any) -> bool:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _open_csv(request: Request) -> Splits:
-    assert request.path is not None
-    manifest = read_csv_manifest(request.path, request.label)
-    if request.label == PERSON:
-        return _of_identities(request, manifest)
-    beside = request.path.with_name("val.csv") if request.path.name == "train.csv" else None
-    if request.val is not None:
-        val = read_csv_manifest(_path(request.val), request.label)
-        return _of_two(request, manifest, val, f"--val {request.val}")
-    if manifest.splits is None and beside is not None and beside.exists():
-        return _of_two(request, manifest, read_csv_manifest(beside, request.label), f"{beside}, beside train.csv")
-    return _of_one(request, manifest, "the manifest's split column")
-
-
-def _open_folder(request: Request) -> Splits:
-    assert request.path is not None
-    if request.label not in ("label", PERSON):
-        raise DataError(
-            f"--label has no meaning for --data {request.spec!r}: a class is called as its folder "
-            "(--label person says that each folder is a person)"
-        )
-    manifest = read_folder(request.path)
-    if request.label == PERSON:
-        return _of_identities(request, manifest)
-    if request.val is not None:
-        return _of_two(request, manifest, read_folder(_path(request.val)), f"--val {request.val}")
-    return _of_one(request, manifest, "the folder's subfolder")
-
-
 def _open_affectnet(request: Request) -> Splits:
     assert request.path is not None
     if request.val is not None or request.label != "label":
@@ -237,109 +164,10 @@ def _open_affectnet(request: Request) -> Splits:
     return Splits(train=train, test=test, origin=origin, notes=notes)
 
 
-def _of_two(request: Request, training: Manifest, evaluation: Manifest, origin: str) -> Splits:
-    """Where both manifests have splits, training rows come from the one and evaluation rows from the other."""
-    notes = training.notes + evaluation.notes
-    if training.splits is not None:
-        rows = len(training)
-        training = _nonempty(training.of_split("train"), request.spec, "train")
-        if unused := rows - len(training):
-            notes += (
-                f"{request.spec}: {unused} image(s) of other splits than train are not used, because of {origin}",
-            )
-    if evaluation.splits is not None:
-        evaluation, _ = _evaluation_of(evaluation, str(evaluation.path))
-    train, test = _tables(request.spec, training, evaluation, str(evaluation.path))
-    return Splits(train=train, test=test, origin=origin, notes=notes)
-
-
-def _of_one(request: Request, manifest: Manifest, where: str) -> Splits:
-    if manifest.splits is not None:
-        training = _nonempty(manifest.of_split("train"), request.spec, "train")
-        evaluation, split = _evaluation_of(manifest, request.spec)
-        train, test = _tables(request.spec, training, evaluation, f"{request.spec} [{split}]")
-        notes = manifest.notes
-        if unused := len(manifest) - len(train) - len(test):
-            notes += (f"{request.spec}: {unused} image(s) of split 'val' are not used; 'test' is evaluated",)
-        return Splits(train=train, test=test, origin=f"{where} ({split})", notes=notes)
-    everything = _table(request.spec, manifest, sorted(set(manifest.labels)))
-    train_rows, test_rows = carve(everything, CARVED_FRACTION, CARVE_SEED, min_images=2)
-    by_person = "" if everything.persons is None else ", by person"
-    return Splits(
-        train=everything.subset(train_rows),
-        test=dataclasses.replace(everything.subset(test_rows), name=f"{request.spec} [carved]"),
-        origin=f"{CARVED_FRACTION:.0%} carved from training, stratified{by_person}",
-        notes=manifest.notes,
-    )
-
-
-def _of_identities(request: Request, manifest: Manifest) -> Splits:
-    """Each person a class. An evaluation split of other people would have none of the classes: one is carved."""
-    if request.val is not None:
-        raise DataError(
-            f"--val {request.val}: with --label person the classes are the people of training, and one image of each "
-            "is carved from training to evaluate on; leave --val away"
-        )
-    notes = manifest.notes
-    if manifest.splits is not None:
-        rows = len(manifest)
-        manifest = _nonempty(manifest.of_split("train"), request.spec, "train")
-        notes += (f"{request.spec}: {rows - len(manifest):,} image(s) of other splits than train are not used",)
-    elif request.path is not None and request.path.name == "train.csv" and request.path.with_name("val.csv").exists():
-        notes += (f"{request.path.with_name('val.csv')} is not read: evaluation is on the people of training",)
-    everything = dataclasses.replace(_table(request.spec, manifest, sorted(set(manifest.labels))), persons=None)
-    least = MIN_IMAGES if request.min_images is None else request.min_images
-    kept, train_rows, test_rows = carve_identities(everything, least, CARVE_SEED)
-    few = len(everything.class_names) - len(kept.class_names)
-    if few:
-        lost = len(everything) - len(kept)
-        notes += (f"{few:,} person(s) with fewer than {least} images are left out, with {lost:,} image(s)",)
-        kept.details["dropped"] = {"train": {f"of a person with fewer than {least} images": lost}}
-    return Splits(
-        train=kept.subset(train_rows),
-        test=dataclasses.replace(kept.subset(test_rows), name=f"{request.spec} [carved]"),
-        origin=f"one image of each of {len(kept.class_names):,} people, carved from training",
-        notes=notes,
-    )
-
-
-def _evaluation_of(manifest: Manifest, name: str) -> tuple[Manifest, str]:
-    """The split that is evaluated: "test" where there is one, else "val"."""
-    split = "test" if "test" in (manifest.splits or ()) else "val"
-    return _nonempty(manifest.of_split(split), name, "val (or valid, validation, test)"), split
-
-
-def _nonempty(manifest: Manifest, name: str, split: str) -> Manifest:
-    if not len(manifest):
-        raise DataError(f"{name}: no image of split {split}; add some, or remove the splits to have one carved")
-    return manifest
-
-
-def _tables(name: str, training: Manifest, evaluation: Manifest, other: str) -> tuple[ImageTable, ImageTable]:
-    """Classes are the sorted labels of training; labels that only evaluation has come last, for `check_splits`."""
-    classes = sorted(set(training.labels))
-    unknown = sorted(set(evaluation.labels).difference(classes))
-    return _table(name, training, classes), _table(other, evaluation, classes + unknown)
-
-
-def _table(name: str, manifest: Manifest, classes: Sequence[str]) -> ImageTable:
-    number = {label: position for position, label in enumerate(classes)}
-    return ImageTable(
-        name=name,
-        class_names=tuple(classes),
-        targets=np.array([number[label] for label in manifest.labels], dtype=np.int64),
-        sample_ids=manifest.ids,
-        read=ImageFiles(manifest.files),
-        persons=None if manifest.persons is None else np.array(manifest.persons, dtype=np.str_),
-        paths=manifest.files,
-        details={"path": str(manifest.path)},
-    )
-
-
 SOURCES: dict[str, Source] = {
     "synthetic": Source("synthetic(dial=value, ...)", _open_synthetic),
     "digits": Source("digits(dial=value, ...)", _open_digits),
-    "csv": Source("csv:PATH", _open_csv),
-    "folder": Source("folder:PATH", _open_folder),
+    "csv": Source("csv:PATH", open_csv),
+    "folder": Source("folder:PATH", open_folder),
     "affectnet": Source("affectnet:PATH", _open_affectnet),
 }

@@ -72,6 +72,7 @@ def _data_content(task: Task) -> dict[str, Any]:
         "spec": task.config.data,
         "release": task.train.details.get("release"),
         "dropped": task.train.details.get("dropped", {}),
+        "box_margin": task.train.details.get("margin"),
         "subject": task.train.subject,
         "class_names": list(names),
         "class_counts": dict(zip(names, task.train.class_counts, strict=True)),

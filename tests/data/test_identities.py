@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from lossbench.data.identities import carve_identities
 from lossbench.data.sources import Splits, open_data
-from lossbench.data.splits import carve_identities
 from lossbench.data.table import ImageTable
 from lossbench.errors import DataError
 
