@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,9 @@ def main() -> None:
     parser.add_argument("--made-size", type=int, default=128, help="side of the made faces in pixels")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("options", nargs="*", metavar="-- OPTIONS", help="of `lossbench run`, for every run")
-    arguments = parser.parse_args()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    arguments = parser.parse_args(sys.argv[1:end])
+    arguments.options = sys.argv[end + 1 :]
     data, weights = arguments.data, arguments.weights
     if not arguments.made and not (data and weights):
         parser.error("give --data affectnet:DIR and --weights vggface2:FILE, or --made")

@@ -24,14 +24,14 @@ HEAD = """# Identities first, or expressions from scratch
 
     python benchmarks/two_stage.py faces8/train.csv OUT benchmarks/results/two-stage.md --seeds {seeds}
 
-faces8: real photographs, 112 px grey, noisy labels; evaluated on `val.csv`, other people than in training. {model},
-{size} px, batch {batch}, weights from scratch in stage one; `{identity_loss}` on identities, `{expression_loss}` on
-expressions, all other options at their defaults, nothing tuned. torch {torch}, {device}, one thread a run.
+faces8: real photographs, 112 px grey, noisy labels; evaluated on `val.csv`, other people than in training.
+{model}, {size} px, batch {batch}; `{identity_loss}` on identities, `{expression_loss}` on expressions, all other
+options at their defaults, nothing tuned. Stage one starts from scratch. torch {torch}, {device}, one thread a run.
 
-Stage one: {people} people with at least 4 images, {identity_images:,} images, {identity_epochs} epochs; it tells
-{identity_accuracy} % of {people} images it has not seen, one a person. Stage two: {expression_images:,} images,
-{expression_epochs} epochs. Together {two_stage_budget:,} images seen; from scratch {scratch_budget:,} in
-{scratch_epochs} epochs. Each stage has its own warm-up and its own cosine.
+- Stage one: {people} people with at least 4 images, {identity_images:,} images, {identity_epochs} epochs. It names
+  {identity_accuracy} % of {people} images it has not seen, one a person.
+- Stage two: {expression_images:,} images, {expression_epochs} epochs, with a warm-up and a cosine of its own.
+- Together {two_stage_budget:,} images seen; from scratch {scratch_budget:,} in {scratch_epochs} epochs.
 
 Per cent, mean ± standard deviation over {seeds} seeds, after the last epoch. An interval that holds 0 shows no
 difference.
