@@ -89,7 +89,7 @@ def why_not_comparable(record: dict[str, Any]) -> tuple[str, ...]:
         reasons.append(f"images of {model['image_size']} px, the published systems see {_SIZE} px or more")
     images = sum(data["class_counts"].values()) + data["selection_images"]
     expected = sum(TRAINING_COUNTS[:classes])
-    if images != expected:
+    if abs(images - expected) > expected // 1000:  # a damaged image or a row listed twice changes nothing
         reasons.append(f"{images:,} training images, the release has {expected:,}")
     test_images = sum(data["test_class_counts"].values())
     # AffectNet-8 of 2021 has one image fewer.

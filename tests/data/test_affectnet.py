@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import pickle
@@ -11,9 +13,12 @@ from pathlib import Path
 import affectnet_trees as trees
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from lossbench.data.affectnet.codes import CLASS_NAMES, NAMES, code_of
+from lossbench.data.affectnet.npy import read_whole_number
 from lossbench.data.preflight import unreadable
 from lossbench.data.sources import Splits, open_data
 from lossbench.errors import DataError
@@ -315,6 +320,24 @@ def test_arrays_that_are_no_code_are_refused_and_nothing_is_executed(
     with pytest.raises(DataError, match=rf"train_set/annotations: 1 annotation.*\n  6_exp.npy: {message}"):
         opened(root)
     assert not marker.exists()
+
+
+@pytest.mark.filterwarnings("ignore:Reading `.npy`")  # numpy's word on headers that look like Python 2
+@given(
+    value=st.sampled_from([3, "3", 3.0, np.bytes_(b"3")]),
+    changes=st.lists(st.tuples(st.integers(6, 135), st.sampled_from(list(b"(){}[]'\\,: \nL0x\0\xff"))), max_size=6),
+    length=st.integers(0, 140),
+)
+def test_damage_anywhere_ends_in_a_number_or_a_value_error(
+    value: object, changes: list[tuple[int, int]], length: int
+) -> None:
+    file = io.BytesIO()
+    np.save(file, np.array(value))
+    data = bytearray(file.getvalue())
+    for place, byte in changes:
+        data[min(place, len(data) - 1)] = byte
+    with contextlib.suppress(ValueError):
+        assert isinstance(read_whole_number(bytes(data[:length])), int)
 
 
 @pytest.mark.parametrize("value", [3, "3", np.bytes_(b"3"), 3.0, np.uint8(3), np.array(3, dtype=">i4"), "3.0"])

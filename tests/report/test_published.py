@@ -63,6 +63,12 @@ def test_what_keeps_a_run_from_being_comparable(changes: dict[str, Any], reason:
     assert why_not_comparable(record(**changes)) == (reason,)
 
 
+def test_a_damaged_image_in_training_changes_nothing() -> None:
+    run = record()
+    run["data"]["class_counts"]["happiness"] -= 1
+    assert why_not_comparable(run) == ()
+
+
 def test_the_release_of_2021_has_an_image_fewer() -> None:
     counts = {**dict.fromkeys(CLASS_NAMES, 500), "contempt": 499}
     assert why_not_comparable(record(test_class_counts=counts)) == ()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numpy.lib import format as npy_format
 
 
@@ -27,7 +29,7 @@ def read_whole_number(data: bytes) -> int:
         version = npy_format.read_magic(file)
         read = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}[version]
         shape, _, dtype = read(file)
-    except (ValueError, KeyError, SyntaxError, TypeError, MemoryError, RecursionError):
+    except Exception:  # numpy parses a damaged header as Python source, which fails in every way there is
         pickled = " (a pickle?), which is not opened" if data[:1] == b"\x80" else ""
         raise ValueError(f"no npy array{pickled}") from None
     if dtype.hasobject:
@@ -36,8 +38,7 @@ def read_whole_number(data: bytes) -> int:
         raise ValueError(f"an array of shape {shape}, expected a single number (shape ())")
     if len(data) - file.tell() != dtype.itemsize:
         raise ValueError(f"truncated or damaged: {len(data) - file.tell()} bytes of data, expected {dtype.itemsize}")
-    value = np.frombuffer(data, dtype, count=1, offset=file.tell())[0] if dtype.itemsize else ""
-    text = value.decode("latin1") if isinstance(value, bytes) else str(value)
+    text = "" if not dtype.itemsize else _text(np.frombuffer(data, dtype, count=1, offset=file.tell()))
     try:
         number = float(text)
     except ValueError:
@@ -45,6 +46,15 @@ def read_whole_number(data: bytes) -> int:
     if not number.is_integer():
         raise ValueError(f"{text!r}, expected a whole number")
     return int(number)
+
+
+def _text(values: npt.NDArray[Any]) -> str:
+    """The only value of an array, as text."""
+    try:
+        value = values[0]
+    except SystemError:  # code points that are no characters
+        return "damaged text"
+    return value.decode("latin1") if isinstance(value, bytes) else str(value)
 
 
 def parse_npy(data: bytes) -> tuple[int, None]:
