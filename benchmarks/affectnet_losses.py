@@ -28,7 +28,7 @@ MADE_VALIDATION = 10  # images a class
 MADE = """**Made data and made weights**: {images} rendered faces in AffectNet's proportions and {validation} a class
 for evaluation, laid out as the full release (`benchmarks/made_affectnet.py`), and a file with the names and shapes of
 `senet50_ft_weight.pkl` and random numbers in it (`benchmarks/made_weights.py`). The table shows that everything runs,
-and what it costs. Its accuracies say nothing about the losses.
+and what it costs. Its accuracies say nothing about the losses: chance is 12.5.
 
 """
 
@@ -121,7 +121,14 @@ def table(rows: dict[str, list[dict[str, Any]]]) -> str:
             f"| {mean('peak_bytes', [r['memory'] for r in records]) / 2**30:.2f} GiB |"
         )
     seeds = ", ".join(str(record["seed"]) for record in next(iter(rows.values())))
-    return "\n".join([*lines, "", f"Seeds {seeds}. Medians over steps within a run, means over runs."])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Seeds {seeds}. Medians over steps within a run, means over runs. Times are by the clock, and other "
+            "work on the machine counts.",
+        ]
+    )
 
 
 if __name__ == "__main__":
