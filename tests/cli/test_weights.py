@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pickle
 import re
 import shutil
 from collections.abc import Iterator
@@ -324,6 +326,30 @@ def test_weights_that_don_t_suit_are_refused(
     assert done.code == 2
     assert message.format(first=first) in done.err
     assert not (tmp_path / "out").exists()
+
+
+class Runs:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("touch was-executed",)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", *TINY, "--model", "legacy_seresnet50", "--weights", "vggface2:w.pkl", "--out", "out"),
+        ("weights", "inspect", "w.pkl"),
+        ("weights", "convert", "vggface2:w.pkl", "out.safetensors"),
+    ],
+)
+def test_a_hostile_file_does_nothing(command: tuple[object, ...], lossbench: Any, tmp_path: Path) -> None:
+    (tmp_path / "w.pkl").write_bytes(pickle.dumps({"conv1.weight": Runs()}, protocol=2))
+    done = lossbench(*command)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "error: w.pkl names posix.system, which is no part of an array of numbers, so it is refused. "
+        "Nothing of it was executed\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["w.pkl"]
 
 
 def test_another_size_of_a_transformer_is_said(lossbench: Any, data: Any, tmp_path: Path) -> None:
