@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import check, data, doctor, info, predict, run
+from . import check, data, doctor, info, predict, run, weights
 
 app = typer.Typer(
     name="lossbench",
@@ -22,6 +22,7 @@ app.command("verify")(check.verify)
 app.command("predict")(predict.predict)
 app.command("doctor")(doctor.doctor)
 app.add_typer(data.data)
+app.add_typer(weights.weights)
 
 
 def _version(value: bool) -> None:
