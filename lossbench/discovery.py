@@ -20,8 +20,6 @@ from importlib.metadata import Distribution, EntryPoint, distributions, version
 from pathlib import Path
 from typing import Protocol
 
-from packaging.utils import canonicalize_name
-
 from .errors import PluginError
 from .spec import LossSpec
 
@@ -143,6 +141,8 @@ def _entry_points(distribution: Distribution) -> Iterable[EntryPoint]:
 
 
 def _distribution_name(distribution: Distribution) -> str:
+    from packaging.utils import canonicalize_name
+
     return str(canonicalize_name(distribution.metadata["Name"]))
 
 

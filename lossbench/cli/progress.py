@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,17 +18,7 @@ class RichReporter:
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
-        self.progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("steps"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-        )
+        self.progress = _bar(self.console, "steps")
         self.epochs = 0
 
     def __enter__(self) -> Self:
@@ -64,5 +56,31 @@ class RichReporter:
         self.console.print(Text("  ".join(parts)), soft_wrap=True)
 
 
+def _bar(console: Console, unit: str) -> Progress:
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
 def _short(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
+
+
+@contextlib.contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, for work that says how much is done and of how much; elsewhere nothing."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    with _bar(console, "") as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -47,10 +47,16 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
 def run(
     loss: Annotated[str, Option(help='A loss or formula: weighted-cluster, "softmax + 0.1*center(alpha=0.5)".')],
     data: Annotated[
-        str, Option(help="synthetic, digits, csv:PATH or folder:PATH.", rich_help_panel=_DATA)
+        str, Option(help="synthetic, digits, csv:PATH, folder:PATH or affectnet:PATH.", rich_help_panel=_DATA)
     ] = "synthetic",
     val: Annotated[str | None, Option(help="Evaluation manifest or folder.", rich_help_panel=_DATA)] = None,
-    label: Annotated[str, Option(help="Label column of a manifest.", rich_help_panel=_DATA)] = "label",
+    label: Annotated[
+        str, Option(help="Label column of a manifest; person: each is a class.", rich_help_panel=_DATA)
+    ] = "label",
+    classes: Annotated[int | None, Option(help="AffectNet's: 8, or 7 without contempt.", rich_help_panel=_DATA)] = None,
+    min_images: Annotated[
+        int | None, Option(help="Of a person, with --label person; default 4.", rich_help_panel=_DATA)
+    ] = None,
     sampler: Annotated[str, Option(help="natural, balanced or sqrt.", rich_help_panel=_DATA)] = "natural",
     image_size: Annotated[int | None, Option(help="Side of the images in pixels.", rich_help_panel=_DATA)] = None,
     cache: Annotated[bool, Option("--cache", help="Keep decoded images in memory.", rich_help_panel=_DATA)] = False,
@@ -62,7 +68,7 @@ def run(
         Option("--allow-missing-classes", help="Evaluate without some of the classes.", rich_help_panel=_DATA),
     ] = False,
     model: Annotated[str, Option(help="senet-tiny or any timm name.", rich_help_panel=_MODEL)] = "senet-tiny",
-    weights: Annotated[str, Option(help="none or imagenet.", rich_help_panel=_MODEL)] = "none",
+    weights: Annotated[str, Option(help="none, imagenet, vggface2:FILE or run:DIR.", rich_help_panel=_MODEL)] = "none",
     epochs: Annotated[int | None, Option(help="Passes over the training images.", rich_help_panel=_TRAINING)] = None,
     batch_size: Annotated[
         int | None, Option(help="Images a step, over all processes.", rich_help_panel=_TRAINING)
@@ -102,7 +108,8 @@ def run(
 
     with RichReporter() as reporter:
         options: dict[str, Any] = {
-            "loss": loss, "data": data, "val": val, "label": label, "sampler": sampler, "image_size": image_size,
+            "loss": loss, "data": data, "val": val, "label": label, "classes": classes,
+            "min_images": min_images, "sampler": sampler, "image_size": image_size,
             "cache": cache, "skip_unreadable": skip_unreadable, "allow_missing_classes": allow_missing_classes,
             "model": model, "weights": weights, "epochs": epochs, "batch_size": batch_size,
             "micro_batches": micro_batches, "lr": lr, "optimizer": optimizer, "weight_decay": weight_decay,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -35,16 +36,25 @@ _UPRIGHT = {
 }
 
 
-def decode(source: str | os.PathLike[str] | bytes) -> Image.Image:
+class Box(NamedTuple):
+    """A rectangle in pixels of an upright image; it may reach beyond the edges, right and bottom are not in it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def decode(source: str | os.PathLike[str] | bytes, box: Box | None = None) -> Image.Image:
     """An image file, or its bytes, as an RGB image (H, W, 3 uint8) with its EXIF rotation applied.
 
     Grey is repeated over the channels and 16-bit grey is scaled by 255/65535. Transparency is composited on white:
     the colours stored under transparent pixels are arbitrary, and white is what viewers and pages show there. Of an
-    animation, the first frame counts.
+    animation, the first frame counts. A box is cut out, as far as it lies within the image.
 
     Raises:
         DataError: naming the file and what is wrong: no such file, zero bytes, truncated, not an image, damaged, more
-            than `MAX_PIXELS` pixels, or pixel values of unknown scale.
+            than `MAX_PIXELS` pixels, pixel values of unknown scale, or a box whose centre is not in the image.
 
     Example:
         >>> file = io.BytesIO()
@@ -55,22 +65,52 @@ def decode(source: str | os.PathLike[str] | bytes) -> Image.Image:
     """
     try:
         if isinstance(source, bytes):
-            return _decode(io.BytesIO(source), len(source))
+            return _decode(io.BytesIO(source), len(source), box)
         with _open(source) as file:
-            return _decode(file, os.fstat(file.fileno()).st_size)
+            return _decode(file, os.fstat(file.fileno()).st_size, box)
     except _UnreadableError as error:
         name = f"an image of {len(source)} bytes" if isinstance(source, bytes) else os.fspath(source)
         raise DataError(f"{name}: {error}; replace or remove it, or pass --skip-unreadable") from error.__cause__
 
 
-def why_unreadable(path: Path) -> str | None:
+def why_unreadable(path: Path, box: Box | None = None) -> str | None:
     """What is wrong with an image file, found by decoding all of it; None when nothing is."""
     try:
         with _open(path) as file:
-            _decode(file, os.fstat(file.fileno()).st_size)
+            _decode(file, os.fstat(file.fileno()).st_size, box)
     except _UnreadableError as error:
         return str(error)
     return None
+
+
+class Examined(NamedTuple):
+    """What opening a file shows.
+
+    Attributes:
+        reason: why it can't be read, else None.
+        sha256: of the file's bytes, where it can be read.
+        width: of the upright image in pixels, before its box is cut out.
+        height: of the upright image in pixels.
+    """
+
+    reason: str | None
+    sha256: bytes = b""
+    width: int = 0
+    height: int = 0
+
+
+def examine(path: Path, box: Box | None = None) -> Examined:
+    """Reads a file once: whether it decodes, its content hash, its size."""
+    try:
+        with _open(path) as file:
+            data = file.read()
+        image = _decode(io.BytesIO(data), len(data), None)
+        _cut(image, box)
+    except _UnreadableError as error:
+        return Examined(str(error))
+    except OSError as error:
+        return Examined((error.strerror or str(error)).lower())
+    return Examined(None, hashlib.sha256(data).digest(), *image.size)
 
 
 class _UnreadableError(Exception):
@@ -88,7 +128,7 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
         raise _UnreadableError("not a file name") from error
 
 
-def _decode(file: BinaryIO, size: int) -> Image.Image:
+def _decode(file: BinaryIO, size: int, box: Box | None) -> Image.Image:
     if size == 0:
         raise _UnreadableError("zero bytes")
     try:
@@ -100,7 +140,7 @@ def _decode(file: BinaryIO, size: int) -> Image.Image:
             orientation = _orientation(image)  # read now: the TIFF reader turns the image while loading
             upright = _UPRIGHT.get(orientation)
             rgb = _rgb(image)
-            return rgb if upright is None else rgb.transpose(upright)
+            return _cut(rgb if upright is None else rgb.transpose(upright), box)
     except (_UnreadableError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -112,6 +152,14 @@ def _decode(file: BinaryIO, size: int) -> Image.Image:
     except Exception as error:  # readers of damaged files fail in every way there is
         cut = isinstance(error, EOFError | struct.error) or "truncat" in str(error).lower()
         raise _UnreadableError("truncated" if cut else f"damaged ({error})") from error
+
+
+def _cut(image: Image.Image, box: Box | None) -> Image.Image:
+    if box is None:
+        return image
+    if not (0 <= box.left + box.right < 2 * image.width and 0 <= box.top + box.bottom < 2 * image.height):
+        raise _UnreadableError(f"its box {tuple(box)} lies outside its {image.width} x {image.height} pixels")
+    return image.crop((max(box.left, 0), max(box.top, 0), min(box.right, image.width), min(box.bottom, image.height)))
 
 
 def _too_large(what: str) -> str:

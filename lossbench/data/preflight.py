@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError, listed
 from .decode import why_unreadable
+from .files import Progress, each_file
 from .table import ImageTable
 
-_BATCH = 64  # files a task: a future for each of 300,000 files would take longer than some decode
 _SHOWN = 50
 
 
 def unreadable(
     tables: Iterable[ImageTable],
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[tuple[Path, str]]:
     """Files that can't be decoded, each with the reason, in the order of the tables.
 
@@ -29,20 +27,8 @@ def unreadable(
         threads: how many decode at a time (Pillow releases the interpreter); as many as cores by default.
         progress: called with the number of files done and of all.
     """
-    paths = list(dict.fromkeys(path for table in tables for path in table.paths or ()))
-    batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
-    found: list[tuple[Path, str]] = []
-    done = 0
-    pool = ThreadPoolExecutor(threads or os.cpu_count())
-    try:
-        for batch, reasons in zip(batches, pool.map(_reasons, batches), strict=True):
-            found += [(path, reason) for path, reason in zip(batch, reasons, strict=True) if reason is not None]
-            done += len(batch)
-            if progress is not None:
-                progress(done, len(paths))
-    finally:  # also when interrupted: what has not begun is not waited for
-        pool.shutdown(cancel_futures=True)
-    return found
+    looked = each_file(tables, why_unreadable, threads, progress)
+    return [(path, reason) for path, reason in looked if reason is not None]
 
 
 def unreadable_error(found: Collection[tuple[Path, str]]) -> DataError:
@@ -73,7 +59,3 @@ def drop(table: ImageTable, paths: Collection[Path]) -> tuple[ImageTable, tuple[
     if keep.all():
         return table, ()
     return table.subset(np.flatnonzero(keep)), tuple(table.sample_ids[row] for row in np.flatnonzero(~keep).tolist())
-
-
-def _reasons(paths: list[Path]) -> list[str | None]:
-    return [why_unreadable(path) for path in paths]

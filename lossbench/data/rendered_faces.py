@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError
+from .affectnet.codes import TRAINING_COUNTS
 from .counter_random import Draws, Int64Array
 from .face_parameters import (
     CLASS_NAMES,
@@ -29,8 +30,6 @@ from .face_parameters import (
 from .face_renderer import UInt8Array, render
 from .table import ImageTable
 
-# Training images of AffectNet (Mollahosseini et al. 2017), in the order of CLASS_NAMES.
-AFFECTNET_COUNTS = (74874, 134415, 25459, 14090, 6378, 3803, 24882, 3750)
 _CHUNK = 64  # images drawn at a time: what they need stays within a core's cache
 
 
@@ -86,7 +85,7 @@ class RenderedFaces:
             >>> RenderedFaces().class_counts()
             (1041, 1869, 354, 196, 89, 53, 346, 52)
         """
-        affectnet = np.array(AFFECTNET_COUNTS, dtype=np.float64)
+        affectnet = np.array(TRAINING_COUNTS, dtype=np.float64)
         if self.imbalance is None:
             share = affectnet
         else:

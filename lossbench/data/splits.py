@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -94,23 +95,33 @@ def check_splits(train: ImageTable, test: ImageTable, allow_missing_classes: boo
                 f"them, or pass --allow-missing-classes to leave them out of the mean"
             )
         notes.append(f"{absent}: left out of the mean over classes")
-    if train.persons is not None and test.persons is not None:
-        both = np.intersect1d(train.persons, test.persons)
-        if len(both):
-            notes.append(
-                f"{len(both)} person(s) are in training and in evaluation, such as {str(both[0])!r}: "
-                "results will look better than on new persons"
-            )
+    if both := shared_persons(train, test):
+        notes.append(
+            f"{len(both)} person(s) are in training and in evaluation, such as {both[0]!r}: "
+            "results will look better than on new persons"
+        )
     return tuple(notes)
 
 
-def _refuse_shared_files(train: ImageTable, test: ImageTable) -> None:
+def shared_files(train: ImageTable, test: ImageTable) -> list[Path]:
+    """The evaluation's files that training has, too, under this name or another."""
     if train.paths is None or test.paths is None:
-        return
-    trained = dict(zip(map(_identity, train.paths), train.paths, strict=True))
-    trained.pop(None, None)  # files that don't exist are no evidence
-    shared = [path for path in test.paths if _identity(path) in trained]
-    if shared:
+        return []
+    evaluated = {identity: path for path in test.paths if (identity := _identity(path)) is not None}
+    shared = {identity for path in train.paths if (identity := _identity(path)) in evaluated}
+    return [path for path in test.paths if _identity(path) in shared] if shared else []
+
+
+def shared_persons(train: ImageTable, test: ImageTable) -> list[str]:
+    """Who is in both tables, sorted; nobody where persons are not known."""
+    if train.persons is None or test.persons is None:
+        return []
+    both: list[str] = np.intersect1d(train.persons, test.persons).tolist()
+    return both
+
+
+def _refuse_shared_files(train: ImageTable, test: ImageTable) -> None:
+    if shared := shared_files(train, test):
         raise DataError(
             f"{test.name}: {len(shared)} file(s) are also in {train.name}:\n{listed(shared, limit=_SHOWN)}\n"
             "Remove them from one of the two: what was trained on can't be evaluated."

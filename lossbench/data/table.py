@@ -16,6 +16,7 @@ from PIL import Image
 from ..errors import DataError
 
 Int64Array = npt.NDArray[np.int64]
+Int32Array = npt.NDArray[np.int32]
 
 
 def _nothing() -> None:
@@ -45,6 +46,8 @@ class ImageTable:
         read: row -> RGB image; may be called from several threads and processes.
         persons: (N,) the person on each image, where known; splits are then made by person.
         paths: N files, for sources that are files.
+        boxes: (N, 4) int32, what `read` cuts out of each file: left, top, right and bottom in pixels, which may lie
+            beyond the image's edges; a row without width stands for the whole image.
         mirror: whether a mirrored image keeps its label (faces do, digits don't).
         subject: what one image shows, for messages: "a cropped face".
         prepare: makes ready what reading needs; called once, before the first read.
@@ -58,6 +61,7 @@ class ImageTable:
     read: Callable[[int], Image.Image]
     persons: npt.NDArray[np.str_] | None = None
     paths: Sequence[Path] | None = None
+    boxes: Int32Array | None = None
     mirror: bool = True
     subject: str = "an image like those of the training folder"
     prepare: Callable[[], None] = _nothing
@@ -65,7 +69,7 @@ class ImageTable:
 
     def __post_init__(self) -> None:
         rows = len(self.targets)
-        for field in ("sample_ids", "persons", "paths"):
+        for field in ("sample_ids", "persons", "paths", "boxes"):
             column = getattr(self, field)
             if column is not None and len(column) != rows:
                 raise DataError(f"{self.name}: {field} has {len(column)} rows, targets has {rows}")
@@ -87,11 +91,14 @@ class ImageTable:
             read=_Rows(self.read, rows),
             persons=None if self.persons is None else self.persons[rows],
             paths=None if self.paths is None else [self.paths[row] for row in rows],
+            boxes=None if self.boxes is None else self.boxes[rows],
         )
 
     def digest(self) -> str:
-        """SHA-256 over class names, sample ids and targets: which rows, not which pixels."""
+        """SHA-256 over class names, sample ids, targets and boxes: which rows, not which pixels."""
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
         digest.update(json.dumps(list(self.sample_ids)).encode())
         digest.update(self.targets.astype("<i8").tobytes())
+        if self.boxes is not None:
+            digest.update(self.boxes.astype("<i4").tobytes())
         return digest.hexdigest()

@@ -23,7 +23,6 @@ _MODULES = {
     "pytorch-metric-learning": "pytorch_metric_learning",
     "scikit-learn": "sklearn",
     "scipy": "scipy",
-    "krippendorff": "krippendorff",
     "pillow": "PIL",
     "safetensors": "safetensors",
 }

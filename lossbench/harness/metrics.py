@@ -14,13 +14,15 @@ from scipy.stats import binomtest
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
 
+_LARGEST_CONFUSION = 1000  # classes
 _LARGEST_RETRIEVAL = 5000  # images; mean average precision at R compares all with all
 
 
 def classification_metrics(scores: FloatArray, targets: IntArray, class_names: tuple[str, ...]) -> dict[str, Any]:
     """The metrics of a classification, None where one is undefined.
 
-    Balanced accuracy is the mean recall over the classes that have images here.
+    Balanced accuracy is the mean recall over the classes that have images here. The confusion matrix is None for more
+    than 1,000 classes, where it would be larger than the scores that it comes from.
 
     Args:
         scores: (N, C); the largest wins, their softmax ranks for AUROC and average precision.
@@ -32,7 +34,6 @@ def classification_metrics(scores: FloatArray, targets: IntArray, class_names: t
         >>> m["balanced_accuracy"], m["per_class_recall"]
         (0.75, {'a': 1.0, 'b': 0.5})
     """
-    import krippendorff
     from sklearn.metrics import (
         accuracy_score,
         average_precision_score,
@@ -53,13 +54,12 @@ def classification_metrics(scores: FloatArray, targets: IntArray, class_names: t
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # undefined values become None below, and need no second word
         kappa = cohen_kappa_score(targets, predictions, labels=classes)
-        alpha = _krippendorff(krippendorff, targets, predictions)
     return {
         "balanced_accuracy": _number(np.mean(list(recall.values()))),
         "accuracy": _number(accuracy_score(targets, predictions)),
         "macro_f1": _number(f1_score(targets, predictions, labels=present, average="macro", zero_division=0.0)),
         "cohen_kappa": _number(kappa),
-        "krippendorff_alpha": alpha,
+        "krippendorff_alpha": _krippendorff(targets, predictions),
         "auroc": _mean(roc_auc_score(targets == c, probabilities[:, c]) for c in rankable),
         "average_precision": _mean(average_precision_score(targets == c, probabilities[:, c]) for c in rankable),
         "per_class_recall": {class_names[c]: _number(recall.get(c, np.nan)) for c in classes},
@@ -67,7 +67,7 @@ def classification_metrics(scores: FloatArray, targets: IntArray, class_names: t
             class_names[c]: wilson_interval(int(confusion[c, c]), int(confusion[c].sum())) for c in classes
         },
         "absent_classes": [class_names[c] for c in classes if c not in recall],
-        "confusion_matrix": confusion.tolist(),
+        "confusion_matrix": confusion.tolist() if len(classes) <= _LARGEST_CONFUSION else None,
     }
 
 
@@ -114,10 +114,14 @@ def retrieval_quality(embeddings: FloatArray, targets: IntArray) -> dict[str, An
     return {"mean_average_precision_at_r": _number(value), "retrieval_images": len(rows)}
 
 
-def _krippendorff(krippendorff: Any, targets: IntArray, predictions: IntArray) -> float | None:
-    if len(np.union1d(targets, predictions)) < 2:
+def _krippendorff(targets: IntArray, predictions: IntArray) -> float | None:
+    """Nominal alpha of two raters. The library of that name makes N C^2 numbers: terabytes where people are classes."""
+    _, counts = np.unique(np.concatenate([targets, predictions]), return_counts=True)
+    total = counts.sum()
+    if len(counts) < 2:
         return None  # one value alone leaves nothing to agree on
-    return _number(krippendorff.alpha(np.stack([targets, predictions]), level_of_measurement="nominal"))
+    expected = (total**2 - (counts**2).sum()) / (total * (total - 1))
+    return _number(1 - np.mean(targets != predictions) / expected)
 
 
 def _mean(values: Any) -> float | None:

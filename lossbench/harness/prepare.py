@@ -17,11 +17,13 @@ from ..data.table import ImageTable
 from ..errors import ConfigError, DataError
 from ..expression import Formula
 from ..models.build import check_model, own_image_size, takes_single_images
+from ..models.weights import Weights
 from ..objective import create_loss, expand_formula, formula_needs
 from ..spec import Need
 from ..types import LossContext
 from .config import ResolvedConfig, RunConfig
 from .training import Reporter
+from .weights import read_weights, seen_before
 
 SELECTION_FRACTION = 0.1
 _MANY_FILES = 20_000
@@ -40,6 +42,7 @@ class Task:
         test: the evaluation split.
         split_origin: where the evaluation split came from.
         context: what the loss is told.
+        weights: what the backbone starts from; None for fresh weights.
         notes: what the user should know and the record keeps.
         skipped: unreadable files that were left out.
     """
@@ -52,6 +55,7 @@ class Task:
     test: ImageTable
     split_origin: str
     context: LossContext
+    weights: Weights | None
     notes: tuple[str, ...]
     skipped: tuple[str, ...]
 
@@ -67,18 +71,26 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
         UsageError: its subclasses say what is wrong.
     """
     formula = expand_formula(config.loss)
-    image_size = config.image_size or own_image_size(config.model)
-    embedding_dim = check_model(config.model, image_size)
     check_device(config)
+    weights = read_weights(config.weights, config.model, config.image_size)
+    own_size = weights.preprocessing.image_size if weights else own_image_size(config.model)
+    image_size = config.image_size or own_size
+    embedding_dim = check_model(config.model, image_size)
     splits = open_data(
         config.data,
         val=config.val,
         label=config.label,
         seed=config.seed,
+        classes=config.classes,
+        min_images=config.min_images,
         allow_missing_classes=config.allow_missing_classes,
     )
     train, test, skipped = _readable(splits.train, splits.test, config, reporter)
     notes = list(splits.notes)
+    if weights is not None:
+        notes.append(weights.note)
+        if doubt := seen_before(weights, config.data, splits):
+            notes.append(doubt)
     selection = None
     if config.select:
         rows, held = carve(train, SELECTION_FRACTION, config.seed)
@@ -106,6 +118,7 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
         test=test,
         split_origin=splits.origin,
         context=context,
+        weights=weights,
         notes=tuple(notes),
         skipped=skipped,
     )

@@ -92,7 +92,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
                 beside.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise ConfigError(
-                f"{path} can't be written: {error.strerror or error}; make room or give another --out"
+                f"{path} can't be written: {error.strerror or error}; make room or write elsewhere"
             ) from error
         raise
 

@@ -11,7 +11,7 @@ rows. They are integers that don't change under small moves, so this expression 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -52,8 +52,34 @@ def unit_vectors(embeddings: Tensor) -> Tensor:
 
 def distances(embeddings: Tensor, *, squared: bool) -> Tensor:
     """(B, B) distances between rows from their differences, so that coincident rows have distance exactly 0."""
-    euclidean = torch.cdist(embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist")
-    return euclidean.square() if squared else euclidean
+    if squared:
+        result: Tensor = _SquaredDistances.apply(embeddings)
+        return result
+    return _euclidean(embeddings)
+
+
+def _euclidean(embeddings: Tensor) -> Tensor:
+    return torch.cdist(embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+class _SquaredDistances(torch.autograd.Function):
+    """The square of a root is smooth at 0, but autograd goes through the root and finds no curvature there."""
+
+    @staticmethod
+    def forward(embeddings: Tensor) -> Tensor:
+        return _euclidean(embeddings).square()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (embeddings,) = ctx.saved_tensors
+        rows = embeddings - embeddings.mean(dim=0)  # the result does not change, and cancels less
+        pull = gradient + gradient.T
+        slope: Tensor = 2 * (pull.sum(dim=1, keepdim=True) * rows - pull @ rows)
+        return slope
 
 
 def every_triplet(distance: Tensor, targets: Tensor, margin: float, *, semihard: bool) -> HingeSum:

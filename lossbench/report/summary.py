@@ -9,6 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .published import Published, published, why_not_comparable
+from .shorten import ends
+
 _PARTS = ("data", "forward", "loss_forward", "backward", "step")
 _BAR = 10
 _METRICS = {
@@ -44,11 +47,15 @@ def run_summary(record: dict[str, Any]) -> RenderableType:
         head.append(f"without evaluation images: {', '.join(metrics['absent_classes'])}\n", style="yellow")
     tail = Text.assemble(
         f"{record['timing']['total_seconds']:.0f} s in all, {record['timing']['train_seconds']:.0f} s of them training "
-        f"at {record['timing']['images_per_second']:.0f} images/s; "
+        f"at {record['timing']['images_per_second']:.0f} images/s, {record['timing']['data_wait_share']:.0%} of it "
+        "waiting for images; "
         f"peak memory {record['memory']['peak_bytes'] / 2**30:.2f} GiB on {record['environment']['device']}\n",
         ("record     ", "bold"), f"{record['directory']}",
     )  # fmt: skip
-    return Group(head, _metrics_table(metrics), _recall_table(record), _time_table(record["timing"]), tail)
+    parts: list[RenderableType] = [head, _metrics_table(metrics), _recall_table(record)]
+    if figures := published(record):
+        parts += [_published_table(record, figures), _comparable(record)]
+    return Group(*parts, _time_table(record["timing"]), tail)
 
 
 def _metrics_table(metrics: dict[str, Any]) -> Table:
@@ -64,10 +71,13 @@ def _recall_table(record: dict[str, Any]) -> Table:
     data, metrics = record["data"], record["metrics"]
     table = _table("recall by class")
     table.add_column("class")
-    for name in ("training images", "test images", "recall", "95 % interval"):
-        table.add_column(name, justify="right")
+    for heading in ("training images", "test images", "recall", "95 % interval"):
+        table.add_column(heading, justify="right")
     table.add_column("", no_wrap=True, min_width=_BAR)
-    for name in sorted(data["class_names"], key=lambda n: -data["class_counts"][n]):
+    for name in ends(sorted(data["class_names"], key=lambda n: -data["class_counts"][n])):
+        if name is None:
+            table.add_row("…")
+            continue
         recall, interval = metrics["per_class_recall"][name], metrics["per_class_recall_interval_95"][name]
         table.add_row(
             Text(name),
@@ -78,6 +88,27 @@ def _recall_table(record: dict[str, Any]) -> Table:
             "█" * round(_BAR * (recall or 0)),
         )
     return table
+
+
+def _published_table(record: dict[str, Any], figures: tuple[Published, ...]) -> Table:
+    """This run between the published figures of its class set, by accuracy."""
+    table = _table(f"published accuracies on AffectNet-{len(record['data']['class_names'])}, per cent")
+    for heading in ("", "source"):
+        table.add_column(heading)
+    table.add_column("accuracy", justify="right")
+    rows = [(figure.accuracy, figure.name, f"{figure.source} ({figure.year})") for figure in figures]
+    rows.append((100 * record["metrics"]["accuracy"], "this run", ""))
+    for accuracy, name, source in sorted(rows):
+        table.add_row(Text(name), Text(source), f"{accuracy:.2f}", style="" if source else "bold green")
+    return table
+
+
+def _comparable(record: dict[str, Any]) -> Text:
+    reasons = why_not_comparable(record)
+    if not reasons:
+        return Text("Figures of 70 and above are left out: their test images came from augmented training data.\n")
+    text = Text("Not comparable with this run:\n", style="yellow")
+    return text.append("".join(f"  {reason}\n" for reason in reasons))
 
 
 def _time_table(timing: dict[str, Any]) -> Table:

@@ -9,12 +9,15 @@ def test_laws(check):
 
 from .cases import Case, cases, fixed_case
 from .judge import Effort, Result, judge, judge_all
-from .law import LAWS, Law, NotApplicableError, Violation
+from .law import LAWS, Law, NotApplicableError, Violation, find_law
+from .pytest_support import Check, checks, parametrize_with_checks
+from .resolve import resolve
 from .subject import Subject, subjects
 
 __all__ = [
     "LAWS",
     "Case",
+    "Check",
     "Effort",
     "Law",
     "NotApplicableError",
@@ -22,27 +25,12 @@ __all__ = [
     "Subject",
     "Violation",
     "cases",
+    "checks",
     "find_law",
     "fixed_case",
     "judge",
     "judge_all",
+    "parametrize_with_checks",
+    "resolve",
     "subjects",
 ]
-
-
-def find_law(name: str) -> Law:
-    """A law by its name or number.
-
-    Raises:
-        UsageError: there is none.
-
-    Example:
-        >>> find_law("53").name
-        'label-out-of-range'
-    """
-    from ..errors import UsageError, did_you_mean
-
-    for law in LAWS:
-        if name in (law.name, str(law.number)):
-            return law
-    raise UsageError(f"there is no law {name!r}. {did_you_mean(name, [law.name for law in LAWS])}")

@@ -89,10 +89,12 @@ def cases(draw: st.DrawFn, *, max_batch: int = 6, max_classes: int = 4, max_dim:
     size = len(targets)
     counts = draw(st.lists(st.integers(1, 500), min_size=classes, max_size=classes))
     numbers = draw(st.lists(_QUARTERS, min_size=size * (classes + dim), max_size=size * (classes + dim)))
-    jitter = draw(st.integers(0, 5))
+    jitter, twins = draw(st.integers(0, 5)), draw(st.booleans())
     values = _jittered([n / 4 for n in numbers], jitter)
-    logits, embeddings = values[: size * classes], values[size * classes :]
-    return Case(tuple(counts), tuple(targets), _rows(logits, classes), _rows(embeddings, dim), dim)
+    logits, embeddings = _rows(values[: size * classes], classes), _rows(values[size * classes :], dim)
+    if twins and size > 1:  # coincident rows that are otherwise on no kink
+        logits, embeddings = (logits[0], *logits[:-1]), (embeddings[0], *embeddings[:-1])
+    return Case(tuple(counts), tuple(targets), logits, embeddings, dim)
 
 
 def _jittered(values: list[float], seed: int) -> list[float]:

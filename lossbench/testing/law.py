@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hypothesis.errors import HypothesisException
 
+from ..errors import UsageError, did_you_mean
 from ..spec import Trait
 
 if TYPE_CHECKING:
@@ -133,3 +134,19 @@ def law(
         return judge
 
     return add
+
+
+def find_law(name: str) -> Law:
+    """A law by its name or number.
+
+    Raises:
+        UsageError: there is none.
+
+    Example:
+        >>> find_law("53").name
+        'label-out-of-range'
+    """
+    for each in LAWS:
+        if name in (each.name, str(each.number)):
+            return each
+    raise UsageError(f"there is no law {name!r}. {did_you_mean(name, [each.name for each in LAWS])}")

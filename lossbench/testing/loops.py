@@ -83,7 +83,9 @@ def triplet(batch: LoopBatch) -> Any:
     """Mean over the hinges of the triplets that the mining keeps."""
     margin, mining = batch.hyperparameters["margin"], batch.hyperparameters["mining"]
     normalize, squared = batch.hyperparameters["normalize"], batch.hyperparameters["distance"] == "squared"
-    rows = [x / x.norm() if normalize and bool(x.any()) else x for x in batch.embeddings]
+    rows = list(batch.embeddings)
+    if normalize:  # a row of zeros has no direction
+        rows = [x / x.norm() if bool(x.any()) else 0 * x for x in rows]
     size, y = range(len(rows)), batch.targets
     d = [[_distance(a, b, squared) for b in rows] for a in rows]
     hinges = []

@@ -102,25 +102,30 @@ class Trial:
         """Whether the batch lies within `radius`, relative, of a kink or a jump of a piecewise loss.
 
         A piecewise loss has no one gradient there, and rounding decides on which side a batch lies. A kink is found
-        by what it is: value or gradient differ between the batch and a place beside it, along some direction. Where
-        the two sides agree the batch itself may not: the direction of a zero row is undefined.
+        by what it is: value or gradient differ between the two sides of the batch along some direction.
         """
         piecewise = self.subject.declares(Trait.PIECEWISE) or self.subject.undeclared_is_unknown
         if not piecewise:
             return False
         output, targets = self.output(), self.targets
         generator = torch.Generator().manual_seed(len(targets))
-        here = self.gradients(self.loss, output, targets)
+        middle = self.gradients(self.loss, output, targets)
+        size = {name: max(float(getattr(output, name).abs().max()), 1e-3) for name in self.reads}
         for _ in range(3):
-            size = {name: max(float(getattr(output, name).abs().max()), 1e-3) for name in self.reads}
             steps = {
                 name: radius * size[name] * torch.randn(getattr(output, name).shape, generator=generator).double()
                 for name in self.reads
             }
-            for sign in (-1, 1):
-                moved = with_tensors(output, {k: getattr(output, k) + sign * steps[k] for k in self.reads})
-                if _jumps(here, self.gradients(self.loss, moved, targets)):
-                    return True
+            sides = [
+                self.gradients(
+                    self.loss,
+                    with_tensors(output, {k: getattr(output, k) + sign * steps[k] for k in self.reads}),
+                    targets,
+                )
+                for sign in (-1, 1)
+            ]
+            if _jumps(*sides) or _jumps(middle, sides[0]):
+                return True
         return False
 
     def same(self, what: str, found: Tensor, expected: Tensor, tolerance: float = 1e-9, scale: float = 0.0) -> None:

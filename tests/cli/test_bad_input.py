@@ -183,6 +183,12 @@ CASES: list[Case] = [
     ("missing folder", options(data="folder:nowhere"), "nowhere"),
     ("unreadable images", damaged, r"3 image\(s\) can't be read:.*cut.jpg: trunc.*zero.jpg: zero.*text.jpg: not an"),
     ("nothing to select by", options("--select", data="synthetic(images=8)"), "--select: no class has the 10"),
+    # AffectNet and people
+    ("a folder that is no AffectNet", options(data="affectnet:."), "no release of AffectNet. Looked for one of"),
+    ("seven classes of other data", options("--classes", 7), "--classes has no meaning for --data"),
+    ("six classes", options("--classes", 6, data="affectnet:."), "--classes must be 7 or 8, got 6"),
+    ("no image of a person", options("--min-images", 1), "--min-images must be at least 2, got 1"),
+    ("people without people", options("--min-images", 4), "--min-images has a meaning where people are the classes"),
     # output
     ("output that holds another run", another_run, "--out .*old holds another run; give a new directory"),
     ("output below a file", lambda f: ["--data", SMALL, "--out", written(f, "") / "r"], "can't be written: Not a"),

@@ -65,7 +65,7 @@ def test_the_version_is_told(lossbench: Any) -> None:
     assert lossbench("--version").out == f"lossbench {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["--help", "run --help", "list", "list --json"])
+@pytest.mark.parametrize("command", ["--help", "run --help", "data inspect --help", "list", "list --json"])
 def test_what_needs_no_torch_imports_none(command: str) -> None:
     """Torch takes seconds to import; a fresh process shows what was imported."""
     script = (

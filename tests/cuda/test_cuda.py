@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from made_affectnet import make_affectnet
+from made_weights import write_made_weights
 
 from lossbench import LossContext, ModelOutput, list_losses, loss_info
 from lossbench.harness.config import RunConfig
 from lossbench.harness.run import run
+from lossbench.testing import find_law, judge, subjects
 
 pytestmark = [
     pytest.mark.cuda,
@@ -44,6 +47,32 @@ def test_a_loss_equals_itself_on_the_cpu(name: str, hyperparameters: dict[str, A
         torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("name", "hyperparameters"), CASES)
+def test_a_step_never_waits_for_the_device(name: str, hyperparameters: dict[str, Any]) -> None:
+    loss = loss_info(name).factory(CONTEXT, **hyperparameters).to("cuda")
+    embeddings, logits = torch.randn(64, 16, device="cuda"), torch.randn(64, 5, device="cuda")
+    targets = torch.arange(64, device="cuda") % 5
+
+    def step() -> None:
+        output = ModelOutput(embeddings.detach().requires_grad_(), logits.detach().requires_grad_())
+        loss(output, targets).backward()
+        loss.update_state(ModelOutput(embeddings, logits), targets)
+
+    step()  # the first may load kernels and reserve memory
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("name", list_losses())
+def test_a_loss_moves_to_the_device_as_the_law_says(name: str) -> None:
+    for subject in subjects(loss_info(name)):
+        result = judge(subject, find_law("moves"))
+        assert (result.status, result.message) == ("passed", "")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("name", list_losses())
@@ -56,3 +85,27 @@ def test_a_run_works_in_each_precision(name: str, precision: str, tmp_path: Path
     assert record["memory"]["peak_bytes"] > 0
     assert record["timing"]["sampled_steps"] > 0
     assert 0 < record["metrics"]["balanced_accuracy"] <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_reference_recipe_runs_at_its_own_size(workers: int, tmp_path: Path) -> None:
+    """Pinned memory, channels last, bf16, weights with the published names; images come from files."""
+    data = make_affectnet(tmp_path / "affectnet", images=64, validation=1, size=160)
+    weights = write_made_weights(tmp_path / "w.pkl", identities=3)
+    config = RunConfig(
+        loss="weighted-cluster",
+        data=f"affectnet:{data}",
+        model="legacy_seresnet50",
+        weights=f"vggface2:{weights}",
+        epochs=3,
+        batch_size=16,
+        device="cuda",
+        precision="bf16",
+        workers=workers,
+    )
+    record = run(config, tmp_path / "run")
+    weights.unlink()
+    assert record["model"]["image_size"] == 224
+    assert 0 < record["timing"]["data_wait_share"] < 1
+    assert 0 < record["timing"]["loss_share"] < 1

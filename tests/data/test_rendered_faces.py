@@ -8,6 +8,7 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import balanced_accuracy_score
 
+from lossbench.data.affectnet.codes import TRAINING_COUNTS
 from lossbench.data.face_parameters import (
     CLASS_NAMES,
     PROTOTYPES,
@@ -18,7 +19,7 @@ from lossbench.data.face_parameters import (
     persons_of,
     prototypes,
 )
-from lossbench.data.rendered_faces import AFFECTNET_COUNTS, RenderedFaces, draw_faces, open_rendered_faces
+from lossbench.data.rendered_faces import RenderedFaces, draw_faces, open_rendered_faces
 from lossbench.data.table import ImageTable
 from lossbench.errors import DataError
 
@@ -96,7 +97,7 @@ def test_the_tables_say_what_is_known_without_drawing() -> None:
 
 def test_training_has_the_proportions_of_affectnet() -> None:
     train, _ = open_rendered_faces(RenderedFaces())
-    exact = np.array(AFFECTNET_COUNTS) / sum(AFFECTNET_COUNTS) * 4000
+    exact = np.array(TRAINING_COUNTS) / sum(TRAINING_COUNTS) * 4000
     assert train.class_counts == RenderedFaces().class_counts()
     assert np.abs(np.array(train.class_counts) - exact).max() < 1
 
@@ -114,7 +115,7 @@ def test_the_imbalance_ratio_is_honoured(ratio: float) -> None:
     counts = RenderedFaces(images=20_000, imbalance=ratio).class_counts()
     assert sum(counts) == 20_000
     assert max(counts) / min(counts) == pytest.approx(ratio, rel=0.03)
-    assert np.argmax(AFFECTNET_COUNTS) == np.argmax(counts) or ratio == 1
+    assert np.argmax(TRAINING_COUNTS) == np.argmax(counts) or ratio == 1
 
 
 def test_every_class_has_an_image_however_few_there_are() -> None:

@@ -201,7 +201,10 @@ def test_synthetic_with_dials() -> None:
     ("spec", "expected"),
     [
         ("digit", "no source is called 'digit'. Did you mean 'digits'? --data takes: synthetic(dial=value, ...), "),
-        ("imagenet:/x", "no source is called 'imagenet'. Known: csv, digits, folder, synthetic. --data takes: "),
+        (
+            "imagenet:/x",
+            "no source is called 'imagenet'. Known: affectnet, csv, digits, folder, synthetic. --data takes: ",
+        ),
         ("", "no source is called ''"),
         ("~nobody/x", "no source is called '~nobody/x'"),
         ("x" * 5000, "no source is called 'xxx"),

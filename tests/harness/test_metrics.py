@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import krippendorff
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lossbench.harness.metrics import classification_metrics, retrieval_quality, wilson_interval
 
@@ -35,6 +38,26 @@ def test_metrics_equal_those_computed_by_hand() -> None:
     expected_difference = 2 * (7 * 4 + 7 * 5 + 4 * 5) / (16 * 15)
     assert metrics["krippendorff_alpha"] == pytest.approx(1 - (2 / 8) / expected_difference)
     assert metrics["absent_classes"] == []
+
+
+@given(pairs=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=40))
+def test_alpha_equals_the_library_s(pairs: list[tuple[int, int]]) -> None:
+    targets, predicted = np.array(pairs).T
+    metrics = classification_metrics(one_hot(predicted, 5), targets, tuple("abcde"))
+    if len(np.union1d(targets, predicted)) < 2:
+        assert metrics["krippendorff_alpha"] is None
+    else:
+        expected = krippendorff.alpha(np.stack([targets, predicted]), level_of_measurement="nominal")
+        assert metrics["krippendorff_alpha"] == pytest.approx(expected)
+
+
+def test_of_a_thousand_people_and_more_there_is_no_confusion_matrix() -> None:
+    people = 1001
+    metrics = classification_metrics(
+        one_hot(np.arange(people), people), np.arange(people), tuple(map(str, range(people)))
+    )
+    assert metrics["confusion_matrix"] is None
+    assert metrics["balanced_accuracy"] == metrics["accuracy"] == metrics["krippendorff_alpha"] == 1
 
 
 def test_ranking_metrics_are_means_over_one_against_the_rest() -> None:

@@ -40,7 +40,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path,
     with pytest.raises(ConfigError if isinstance(error, OSError) else type(error)) as caught:
         record.write_atomically(path, write)
     if isinstance(error, OSError):
-        assert str(caught.value) == f"{path} can't be written: No space left on device; make room or give another --out"
+        assert str(caught.value) == f"{path} can't be written: No space left on device; make room or write elsewhere"
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -124,7 +124,7 @@ def _square(case: Case) -> Case:
 
 
 @law(33, GROUP, trait=Trait.WEIGHTED_LIKELIHOOD, reads="logits")
-def constant_logits_learn_the_weighted_prior(trial: Trial) -> None:
+def learns_the_weighted_prior(trial: Trial) -> None:
     """Over a set with n_c rows of class c, the best constant logits b have softmax(b)_c = w_c n_c / sum w n, with the
     weights that the gradient at equal logits shows (trait weighted-likelihood).
 

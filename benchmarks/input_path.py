@@ -1,0 +1,97 @@
+"""Images a second of the input path at AffectNet's sizes, and how long a training step waits for them.
+
+    python benchmarks/input_path.py [--workers 0,1,2] [--images 384] [--device cpu]
+
+Makes JPEG files (rendered faces with sensor noise, quality 92) in a temporary folder. The loader alone decodes, crops,
+scales to 224 px and mirrors, in one thread a process; the training runs are an epoch of a model at 224 px.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lossbench.data.loading import EpochBatches, ImageBatches, loader
+from lossbench.data.rendered_faces import RenderedFaces, open_rendered_faces
+from lossbench.data.sampling import Sampler
+from lossbench.data.sources import open_data
+from lossbench.harness.config import RunConfig
+from lossbench.harness.run import run
+
+SIZES = (224, 425)  # pixels: AffectNet-8 of 2021, and the mean of the full release (Mollahosseini et al. 2017)
+SEEN = 224  # pixels
+BATCH = 32
+REPEATS = 3
+
+
+def main() -> None:
+    """Prints two tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", default="0,1,2")
+    parser.add_argument("--images", type=int, default=384)
+    parser.add_argument("--model", default="senet-tiny")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    workers = [int(number) for number in options.workers.split(",")]
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
+    print(f"{machine}, {torch.get_num_threads()} thread(s) in training, {options.model} on {options.device}\n")
+    print("| stored as | workers | images/s, loader alone | images/s, training | the step waits for data |")
+    print("|-|-|-|-|-|")
+    with tempfile.TemporaryDirectory() as folder:
+        for size in SIZES:
+            mean_bytes = write_jpegs(Path(folder) / str(size), size, options.images)
+            for number in workers:
+                alone = statistics.median(loaded(Path(folder) / str(size), number) for _ in range(REPEATS))
+                speed, wait = trained(Path(folder), size, number, options.model, options.device)
+                stored = f"{size} px, {mean_bytes / 1024:.0f} KiB"
+                print(f"| {stored} | {number} | {alone:.0f} | {speed:.0f} | {wait:.1%} |", flush=True)
+
+
+def write_jpegs(folder: Path, size: int, count: int) -> float:
+    """Writes class folders of JPEG files; their mean size in bytes."""
+    train, _ = open_rendered_faces(RenderedFaces(images=count, imbalance=1, size=size, test_images_per_class=1))
+    total = 0
+    for row in range(count):
+        path = folder / train.class_names[train.targets[row]] / f"{row}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(row).normal(0, 6, (size, size, 1))
+        pixels = np.clip(np.asarray(train.read(row)) + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(path, quality=92)
+        total += path.stat().st_size
+    return total / count
+
+
+def loaded(folder: Path, workers: int) -> float:
+    """Images a second of an epoch of the loader, once its workers run."""
+    table = open_data(f"folder:{folder}").train
+    batches = EpochBatches(table, BATCH, seed=0, sampler=Sampler.NATURAL)
+    images = loader(ImageBatches(table, SEEN, augment_seed=0), batches, workers=workers, pin_memory=False)
+    for _ in images:  # starts the workers and fills the page cache
+        pass
+    began = time.perf_counter()
+    for _ in images:
+        pass
+    return len(table) / (time.perf_counter() - began)
+
+
+def trained(folder: Path, size: int, workers: int, model: str, device: str) -> tuple[float, float]:
+    """Images a second of an epoch of training, and the share of the median step that waits for data."""
+    config = RunConfig(
+        loss="softmax", data=f"folder:{folder / str(size)}", model=model, image_size=SEEN, epochs=2, batch_size=BATCH,
+        workers=workers, device=device,
+    )  # fmt: skip
+    timing = run(config, folder / f"run-{size}-{workers}")["timing"]
+    return timing["images_per_second"], timing["data_seconds_per_step"] / timing["seconds_per_step"]
+
+
+if __name__ == "__main__":
+    main()

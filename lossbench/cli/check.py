@@ -1,0 +1,254 @@
+"""`lossbench check` and `lossbench verify`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ..testing import Effort, Law, Result
+    from ..testing.certificate import Asked
+
+
+def check(
+    names: Annotated[
+        list[str] | None,
+        Argument(help="Names as in `list`, module:object, or file.py:object; hyper-parameters in brackets."),
+    ] = None,
+    all_: Annotated[bool, Option("--all", help="The built-in losses.")] = False,
+    installed: Annotated[bool, Option("--installed", help="With --all: also those of installed plugins.")] = False,
+    takes: Annotated[
+        str | None, Option(help="logits or embeddings: what a loss without a spec is called with.")
+    ] = None,
+    traits: Annotated[
+        str | None, Option(help="Comma-separated traits that hold, such as batch-coupled,scale-invariant.")
+    ] = None,
+    law: Annotated[list[str] | None, Option(help="Judge only this law, by name or number; repeatable.")] = None,
+    examples: Annotated[int | None, Option(help="Batches a law and configuration.", min=3)] = None,
+    seed: Annotated[int, Option(help="Of the search.", min=0)] = 0,
+    deep: Annotated[
+        bool,
+        Option("--deep", help="10,000 batches a law, shared by the configurations; code generation; stale traits."),
+    ] = False,
+    compile_: Annotated[bool, Option("--compile/--no-compile", help="Judge the law that compiles the loss.")] = True,
+    certificate: Annotated[Path | None, Option(help="Write what was judged to this file.")] = None,
+    json_: Annotated[bool, Option("--json", help="An array of results.")] = False,
+) -> None:
+    """Judge losses by the laws of loss mathematics. Exit 1 if a law is broken.
+
+    lossbench check weighted-cluster
+
+    lossbench check pytorch_metric_learning.losses:TripletMarginLoss
+    """
+    from ..testing.certificate import Asked
+
+    chosen = _chosen(names or [], all_, installed)
+    told = tuple(filter(None, (part.strip() for part in (traits or "").split(","))))
+    asked = [Asked(name, takes, told) for name in chosen]
+    if certificate is not None:
+        if len(asked) > 1 or law:
+            raise UsageError("--certificate is for one loss and all laws; name one, without --law")
+        if not certificate.parent.is_dir():
+            raise UsageError(f"--certificate {certificate}: there is no directory {certificate.parent}")
+    results = _judge(asked, law or [], _effort(examples, seed, deep, compile_), certificate)
+    if json_:
+        typer.echo(json.dumps([{**asdict(r), "seconds": round(r.seconds, 3)} for r in results], indent=1))
+    else:
+        from rich.console import Console
+
+        _print(Console(soft_wrap=False), results)
+    raise typer.Exit(1 if any(result.status == "failed" for result in results) else 0)
+
+
+def verify(
+    file: Annotated[Path, Argument(help="A certificate of `lossbench check --certificate`.")],
+    json_: Annotated[bool, Option("--json", help="One object.")] = False,
+) -> None:
+    """Judge again what a certificate names, in the same way. Exit 1 if a result differs."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from ..testing.certificate import read_certificate
+    from ..testing.certificate import verify as judge_again
+
+    content = read_certificate(file)
+    with _progress() as progress:
+        task = progress.add_task(str(content["target"]), total=len(content["results"]) or None)
+        found = judge_again(content, lambda result: progress.advance(task))
+    if json_:
+        rows = {"verified": not found.changed, "changed": found.changed, "notes": found.notes}
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        console = Console()
+        console.print(Text(str(content["quote"])))
+        for note in found.notes:
+            console.print(Text("note: ", style="yellow") + Text(note))
+        for line in found.changed:
+            console.print(Text("differs: ", style="red") + Text(line))
+        if not found.changed:
+            console.print(Text(f"verified: all {len(found.results)} results are the same", style="green"))
+    raise typer.Exit(1 if found.changed else 0)
+
+
+def _chosen(names: Sequence[str], all_: bool, installed: bool) -> list[str]:
+    from ..registry import loss_entries
+
+    if installed and not all_:
+        raise UsageError("--installed goes with --all")
+    if all_ and names:
+        raise UsageError("name losses, or give --all, not both")
+    if all_:
+        usable = ("built-in", "usable") if installed else ("built-in",)
+        return [entry.name for entry in loss_entries(load=installed) if entry.status in usable]
+    if not names:
+        raise UsageError("which loss? Name one, as in: lossbench check weighted-cluster; or give --all")
+    return list(names)
+
+
+def _effort(examples: int | None, seed: int, deep: bool, compile_: bool) -> Effort:
+    from ..testing.judge import DEEP_EXAMPLES, NORMAL_EXAMPLES, Effort
+
+    default = DEEP_EXAMPLES if deep else NORMAL_EXAMPLES
+    return Effort(examples=examples or default, seed=seed, deep=deep, compile=compile_)
+
+
+def _judge(asked: Sequence[Asked], laws: Sequence[str], effort: Effort, certificate: Path | None) -> list[Result]:
+    """Resolves everything first, so that a bad name costs no time; then judges, with progress on stderr."""
+    from dataclasses import replace
+
+    import torch
+
+    from ..testing import LAWS, find_law, judge_all
+    from ..testing.certificate import certificate as certify
+
+    torch.set_num_threads(1)  # the batches are tiny
+    chosen = [find_law(name) for name in laws] or LAWS
+    losses = [(each, each.subjects()) for each in asked]
+    results: list[Result] = []
+    with _progress() as progress:
+        for each, subjects in losses:
+            shared = replace(effort, examples=max(3, effort.examples // len(subjects))) if effort.deep else effort
+            task = progress.add_task(each.target, total=len(subjects) * len(chosen))
+            found = []
+            for result in judge_all(subjects, shared, chosen):
+                found.append(result)
+                progress.update(task, advance=1, description=f"{each.target}: {result.law}")
+            if certificate is not None:
+                content = certify(each, subjects, shared, found)
+                _write(certificate, json.dumps(content, indent=1) + "\n")
+                progress.console.print(f"{content['quote']}\nwritten to {certificate}", markup=False, highlight=False)
+            results += found
+    return results
+
+
+def _write(path: Path, text: str) -> None:
+    from ..harness.record import write_text
+
+    write_text(path, text)
+
+
+def _progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _print(console: Console, results: Iterable[Result]) -> None:
+    """A table law x result for each loss, then what was broken."""
+    from ..testing import find_law
+
+    by_loss: dict[str, list[Result]] = {}
+    for result in results:
+        by_loss.setdefault(_bare(result.loss), []).append(result)
+    for name, found in by_loss.items():
+        laws = {result.law: find_law(result.law) for result in found}
+        console.print(_table(name, found, laws))
+        for law in laws.values():
+            broken = [result for result in found if result.law == law.name and result.status == "failed"]
+            if broken:
+                console.print(_explained(law, broken))
+        console.print(_summary(name, found))
+
+
+def _bare(configuration: str) -> str:
+    return configuration.removesuffix(", started").partition("(")[0]
+
+
+def _table(name: str, results: Sequence[Result], laws: dict[str, Law]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, title=Text(name, style="bold"), title_justify="left")
+    table.add_column("", justify="right", min_width=2)
+    table.add_column("law", no_wrap=True)
+    table.add_column("result", no_wrap=True, overflow="ellipsis")
+    styles = {"passed": "green", "failed": "red", "skipped": "dim", "xfailed": "yellow"}
+    for law in laws.values():
+        found = [result for result in results if result.law == law.name]
+        counts = Counter(result.status for result in found)
+        parts = [
+            Text(f"{count} {status}" if len(found) > 1 else status, style=styles[status])
+            for status, count in sorted(counts.items())
+        ]
+        reasons = Counter(result.message for result in found if result.status == "skipped")
+        if reasons and len(counts) == 1:
+            parts.append(Text(next(iter(reasons)), style="dim"))
+        table.add_row(str(law.number), law.name, Text(", ").join(parts))
+    return table
+
+
+def _explained(law: Law, broken: Sequence[Result]) -> Any:
+    """One law that was broken: the statement, the finding, the smallest batch, what to do."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    first = min(broken, key=lambda result: len(result.counterexample or ""))
+    where = f"{first.loss}" + (f" and {len(broken) - 1} more configurations" if len(broken) > 1 else "")
+    text = Text.assemble(
+        (f"{law.number} {law.name}", "bold red"),
+        f": {where}\n",
+        ("found   ", "bold"), f"{first.message}\n",
+        ("law     ", "bold"), f"{law.statement}\n",
+    )  # fmt: skip
+    if first.counterexample:
+        text.append("batch   ", style="bold").append(f"{first.counterexample}\n")
+    text.append("remedy  ", style="bold").append(law.remedy)
+    return Padding(text, (1, 0, 0, 0))
+
+
+def _summary(name: str, results: Sequence[Result]) -> Any:
+    from rich.text import Text
+
+    failed = {result.law for result in results if result.status == "failed"}
+    held = {result.law for result in results if result.status == "passed"} - failed
+    configurations = len({result.loss for result in results})
+    seconds = sum(result.seconds for result in results)
+    batches = sum(result.examples for result in results)
+    verdict = f"breaks {len(failed)} laws and obeys {len(held)}" if failed else f"obeys all {len(held)} laws that apply"
+    plural = "s" if configurations > 1 else ""
+    return Text(
+        f"\n{name} {verdict}: {configurations} configuration{plural}, {batches:,} batches, {seconds:.0f} s\n",
+        style="bold red" if failed else "bold green",
+    )

@@ -1,0 +1,105 @@
+"""Copies of AffectNet as class folders: `{train,val}/<class>/*`, mapped by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ...errors import DataError, listed
+from ..face_parameters import CLASS_NAMES
+from .codes import code_of
+from .images import ImageFolder
+from .rows import Rows
+
+SPLITS = {
+    **dict.fromkeys(("train", "training", "train_set"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "val_set", "valid_set", "validation_set"), "val"),
+    **dict.fromkeys(("test", "test_set"), "test"),
+}  # folder name -> split
+
+
+def find_class_folders(root: Path) -> dict[str, Path] | None:
+    """Split -> its folder; None where there is no split with folders in it that aren't images or annotations.
+
+    A split may lie within a folder of its own name, as in train_set/train_set.
+
+    Raises:
+        DataError: two folders that mean the same split.
+    """
+    found: dict[str, Path] = {}
+    for name in _subfolders(root):
+        split = SPLITS.get(name.lower())
+        if split is None:
+            continue
+        folder = root / name
+        while _subfolders(folder) == [name]:
+            folder = folder / name
+        classes = _subfolders(folder)
+        if not classes or {"images", "annotations"}.intersection(map(str.lower, classes)):
+            continue
+        if split in found:
+            raise DataError(f"{root}: {found[split].name}/ and {name}/ mean the same split; remove or merge one")
+        found[split] = folder
+    return found or None
+
+
+def read_class_folders(root: Path, splits: dict[str, Path]) -> tuple[Rows, Rows, str]:
+    """Training and evaluation rows, and where the latter came from: "val", or "test" where that is the only one.
+
+    Raises:
+        DataError: a split is missing; class folders whose names aren't AffectNet's (all of them are listed).
+    """
+    other = next((split for split in ("val", "test") if split in splits), None)
+    if "train" not in splits or other is None:
+        missing = "train" if "train" not in splits else "val"
+        wanted = " or ".join(f"{name}/" for name, split in SPLITS.items() if split == missing)
+        have = ", ".join(f"{folder.relative_to(root)}/" for folder in splits.values())
+        raise DataError(
+            f"{root}: class folders of AffectNet without a {missing} split; found {have}; expected {wanted}"
+        )
+    _refuse_unknown(root, [splits["train"], splits[other]])
+    train, test = _read(root, splits["train"]), _read(root, splits[other])
+    if other == "val" and "test" in splits:
+        test.notes.append(
+            f"{splits['test'].name}/ beside it is not used: AffectNet is evaluated on its validation split"
+        )
+    return train.checked(), test.checked(), f"the copy's {splits[other].name}/ folder"
+
+
+def _refuse_unknown(root: Path, splits: list[Path]) -> None:
+    unknown = [
+        f"{split.relative_to(root)}/{name}" for split in splits for name in _subfolders(split) if code_of(name) is None
+    ]
+    if unknown:
+        numbers = any(name.rpartition("/")[2].isdecimal() for name in unknown)
+        hint = (
+            " A number is no name: some copies number classes by the alphabet, others by AffectNet's code."
+            if numbers
+            else ""
+        )
+        raise DataError(
+            f"{root}: {len(unknown)} class folder(s) whose names are none of AffectNet's:\n{listed(unknown, 20)}\n"
+            f"Known are {', '.join(CLASS_NAMES)} and words like happy, sad, afraid, disgusted, angry.{hint} "
+            "Rename the folders, or read them as 'folder:PATH'."
+        )
+
+
+def _read(root: Path, split: Path) -> Rows:
+    rows = Rows(split)
+    for name in _subfolders(split):
+        code = code_of(name)
+        assert code is not None
+        images = ImageFolder(split / name)
+        for file in images.names():
+            found = images.find(file)
+            assert found is not None
+            rows.add(os.path.relpath(found.path, root), found.path, code, empty=found.empty)
+        with os.scandir(split / name) as entries:
+            if others := sum(not entry.name.startswith(".") for entry in entries) - len(images):
+                rows.met["file(s) in class folders that are no images, ignored"] += others
+    return rows
+
+
+def _subfolders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))

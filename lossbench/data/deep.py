@@ -1,0 +1,79 @@
+"""Opening every image of two splits: which can't be read, which are the same, how large they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from .decode import Examined, examine
+from .files import Progress, each_file
+from .request import Splits
+from .table import ImageTable
+
+_PIXELS_AT_A_TIME = 256  # rows between two words of progress
+
+
+def inspect_images(splits: Splits, threads: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Decodes all images.
+
+    Images are the same where their files have the same bytes (SHA-256); for sources that aren't files, where their
+    pixels are.
+
+    Args:
+        splits: of `open_unchecked`.
+        threads: how many decode at a time; as many as cores by default.
+        progress: called with the number of images done and of all.
+
+    Returns:
+        JSON-ready: `images`; `unreadable` (`image`, `split`, `reason`); `duplicates`, groups of `image`, `split` and
+        `class`; `duplicates_across_splits` and `duplicates_of_other_class`, how many groups; `width` and `height`
+        (`min`, `median`, `max` in pixels, of whole images, before a face box is cut out; None where none is readable).
+    """
+    tables = {"train": splits.train, "evaluation": splits.test}
+    files = dict(each_file(tables.values(), examine, threads, progress))
+    seen = {
+        name: _drawn(table, progress) if table.paths is None else [files[path] for path in table.paths]
+        for name, table in tables.items()
+    }
+    unreadable = []
+    same: dict[bytes, list[dict[str, str]]] = defaultdict(list)
+    sizes = []
+    for split, table in tables.items():
+        for row, found in enumerate(seen[split]):
+            if found.reason is not None:
+                unreadable.append({"image": table.sample_ids[row], "split": split, "reason": found.reason})
+                continue
+            name = table.class_names[table.targets[row]]
+            same[found.sha256].append({"image": table.sample_ids[row], "split": split, "class": name})
+            sizes.append((found.width, found.height))
+    groups = [group for group in same.values() if len(group) > 1]
+    return {
+        "images": sum(map(len, tables.values())),
+        "unreadable": unreadable,
+        "duplicates": groups,
+        "duplicates_across_splits": sum(len({image["split"] for image in group}) > 1 for group in groups),
+        "duplicates_of_other_class": sum(len({image["class"] for image in group}) > 1 for group in groups),
+        "width": _spread([width for width, _ in sizes]),
+        "height": _spread([height for _, height in sizes]),
+    }
+
+
+def _drawn(table: ImageTable, progress: Progress | None) -> list[Examined]:
+    table.prepare()
+    seen = []
+    for row in range(len(table)):
+        image = table.read(row)
+        digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
+        seen.append(Examined(None, digest, *image.size))
+        if progress is not None and ((row + 1) % _PIXELS_AT_A_TIME == 0 or row + 1 == len(table)):
+            progress(row + 1, len(table))
+    return seen
+
+
+def _spread(values: list[int]) -> dict[str, float] | None:
+    if not values:
+        return None
+    return {"min": min(values), "median": float(np.median(values)), "max": max(values)}

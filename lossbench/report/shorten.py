@@ -1,0 +1,21 @@
+"""Long tables cut to what fits a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+_WHOLE, _END = 30, 10
+
+
+def ends(items: Sequence[Item]) -> list[Item | None]:
+    """All items; of more than 30 the first and the last ten, with None between them.
+
+    Example:
+        >>> len(ends(range(30))), ends(range(8631))[9:12]
+        (30, [9, None, 8621])
+    """
+    if len(items) <= _WHOLE:
+        return list(items)
+    return [*items[:_END], None, *items[-_END:]]

@@ -1,0 +1,208 @@
+"""A certificate: what was judged, with what result, so that others can judge it again."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from .adapters import AdaptedFactory, load_object
+from .judge import Effort, Result, judge_all
+from .resolve import resolve
+from .subject import Subject
+
+SCHEMA_VERSION = 1
+_FORMULAS = ("lossbench.losses", "lossbench.ops")
+_KEYS = {"schema_version", "quote", "target", "takes", "traits", "effort", "source_sha256", "versions", "results"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked to be judged.
+
+    Attributes:
+        target: as `resolve` takes it.
+        takes: likewise.
+        traits: likewise.
+    """
+
+    target: str
+    takes: str | None = None
+    traits: tuple[str, ...] = ()
+
+    def subjects(self) -> list[Subject]:
+        """The configurations."""
+        return resolve(self.target, takes=self.takes, traits=self.traits)
+
+
+def certificate(asked: Asked, subjects: Sequence[Subject], effort: Effort, results: Iterable[Result]) -> dict[str, Any]:
+    """The content of a certificate.
+
+    Args:
+        asked: what was judged.
+        subjects: its configurations.
+        effort: how hard was looked.
+        results: all of them.
+    """
+    rows = [_row(result) for result in results]
+    digest, versions = source_digest(subjects[0]), _versions()
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "quote": _quote(asked.target, rows, digest, versions, effort),
+        "target": asked.target,
+        "takes": asked.takes,
+        "traits": list(asked.traits),
+        "effort": asdict(effort),
+        "source_sha256": digest,
+        "versions": versions,
+        "results": rows,
+    }
+
+
+def read_certificate(path: Path) -> dict[str, Any]:
+    """A certificate from a file.
+
+    Raises:
+        UsageError: it can't be read, or is none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} can't be read: {error}") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is no certificate: it is no JSON ({error})") from error
+    if not isinstance(content, dict) or not content.keys() >= _KEYS:
+        missing = sorted(_KEYS - (content.keys() if isinstance(content, dict) else set()))
+        raise UsageError(f"{path} is no certificate: it lacks {', '.join(missing)}. lossbench check writes one")
+    if content["schema_version"] != SCHEMA_VERSION:
+        raise UsageError(
+            f"{path} is a certificate of schema {content['schema_version']!r}, this lossbench reads {SCHEMA_VERSION}; "
+            "judge the loss again with lossbench check"
+        )
+    return content
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What judging again brought.
+
+    Attributes:
+        changed: one line for each law whose result differs.
+        notes: what differs in source and versions.
+        results: the new ones.
+    """
+
+    changed: tuple[str, ...]
+    notes: tuple[str, ...]
+    results: tuple[Result, ...]
+
+
+def verify(content: Mapping[str, Any], progress: Callable[[Result], None] = lambda result: None) -> Verification:
+    """Judges what a certificate names, in the same way, and compares.
+
+    Args:
+        content: of `read_certificate`.
+        progress: is told of each result.
+
+    Raises:
+        UsageError: the certificate is damaged, or the loss can't be judged here.
+    """
+    try:
+        asked = Asked(str(content["target"]), content["takes"], tuple(map(str, content["traits"])))
+        effort = Effort(**content["effort"])
+        if [type(value) for value in asdict(effort).values()] != [int, int, bool, bool]:
+            raise TypeError(f"effort {content['effort']}")
+        claimed = {(str(row["loss"]), str(row["law"])): str(row["status"]) for row in content["results"]}
+        versions = {str(name): str(number) for name, number in content["versions"].items()}
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
+        raise UsageError(f"the certificate is damaged: {error!r}") from error
+    subjects = asked.subjects()
+    notes = []
+    if source_digest(subjects[0]) != content["source_sha256"]:
+        notes.append("the loss's source is not the one that was judged")
+    for name, number in _versions().items():
+        if (then := versions.get(name)) != number:
+            notes.append(f"{name} is {number}, was {then}")
+    results = []
+    for result in judge_all(subjects, effort):
+        results.append(result)
+        progress(result)
+    changed = []
+    found = {(result.loss, result.law): result for result in results}
+    for key in sorted(claimed.keys() | found.keys()):
+        then, now = claimed.get(key, "not judged"), found[key].status if key in found else "not judged"
+        if then != now:
+            changed.append(f"{key[0]}, {key[1]}: {then} in the certificate, {now} now")
+    return Verification(tuple(changed), tuple(notes), tuple(results))
+
+
+def source_digest(subject: Subject) -> str:
+    """SHA-256 of the source files that define a loss: its class's module, its bases', and the kernels they import.
+
+    Only modules of the package of the class count; what torch or another library does is named by its version.
+    """
+    factory: Any = subject.spec.factory
+    made = load_object(factory.path) if isinstance(factory, AdaptedFactory) else factory
+    kinds = inspect.getmro(made) if isinstance(made, type) else (made if callable(made) else type(made),)
+    package = kinds[0].__module__.partition(".")[0]
+    pending = [inspect.getmodule(kind) for kind in kinds if kind.__module__.partition(".")[0] == package]
+    files: dict[str, bytes] = {}
+    while pending:
+        module = pending.pop()
+        file = getattr(module, "__file__", None)
+        if module is None or file is None or module.__name__ in files:
+            continue
+        files[module.__name__] = Path(file).read_bytes()
+        if package == "lossbench":
+            used = (inspect.getmodule(value) for value in vars(module).values() if callable(value))
+            pending += [each for each in used if each is not None and each.__name__.startswith(_FORMULAS)]
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(name.encode() + b"\0" + files[name] + b"\0")
+    return digest.hexdigest()
+
+
+def _row(result: Result) -> dict[str, Any]:
+    row = asdict(result)
+    row["seconds"] = round(result.seconds, 3)
+    return row
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("lossbench", "torch", "hypothesis"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def _quote(
+    target: str, rows: Sequence[Mapping[str, Any]], digest: str, versions: Mapping[str, str], effort: Effort
+) -> str:
+    """One line for a paper."""
+    laws: dict[str, set[str]] = {}
+    for row in rows:
+        laws.setdefault(str(row["law"]), set()).add(str(row["status"]))
+    verdicts = Counter(
+        "failed" if "failed" in found else "xfailed" if "xfailed" in found else "held" if "passed" in found else "none"
+        for found in laws.values()
+    )
+    judged = verdicts["held"] + verdicts["failed"] + verdicts["xfailed"]
+    count = len({row["loss"] for row in rows})
+    configurations = f"{count} configuration{'s' if count > 1 else ''}"
+    expected = f", {verdicts['xfailed']} violated as expected" if verdicts["xfailed"] else ""
+    return (
+        f"{target} obeys {verdicts['held']} of {judged} applicable laws{expected} in {configurations} "
+        f"(lossbench {versions['lossbench']}, torch {versions['torch']}, seed {effort.seed}, "
+        f"{effort.examples} batches a law, source sha256 {digest[:12]})"
+    )

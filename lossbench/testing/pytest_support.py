@@ -1,0 +1,128 @@
+"""The laws in a test suite: a decorator for a plugin's tests, and `pytest --lossbench NAME`.
+
+@parametrize_with_checks([SPEC])
+def test_laws(check):
+    check()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError, did_you_mean
+from ..spec import LossSpec
+from .judge import Effort, Result, judge
+from .law import LAWS, Law, Violation
+from .resolve import resolve, subjects_of
+from .subject import Subject
+
+if TYPE_CHECKING:
+    import pytest
+
+
+@dataclass(frozen=True)
+class Check:
+    """One law on one configuration, ready to be called in a test.
+
+    Attributes:
+        subject: the configuration.
+        law: the law.
+        effort: how hard to look.
+        expected_failure: why the loss is known to break the law, if so.
+    """
+
+    subject: Subject
+    law: Law
+    effort: Effort
+    expected_failure: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.subject}-{self.law.number}-{self.law.name}"
+
+    def result(self) -> Result:
+        """The result; a violation that is expected is `xfailed`, and its absence is `failed`."""
+        return expect(judge(self.subject, self.law, self.effort), self.expected_failure)
+
+    def __call__(self) -> None:
+        """Passes, skips, xfails or raises `Violation`, as pytest understands it."""
+        import pytest
+
+        found = self.result()
+        if found.status == "skipped":
+            pytest.skip(found.message)
+        if found.status == "xfailed":
+            pytest.xfail(found.message)
+        if found.status == "failed":
+            raise Violation(failure_text(self.law, found))
+
+
+def expect(result: Result, reason: str | None) -> Result:
+    """The result of a law that is known to be broken for a reason, strictly: a law that holds is then a failure."""
+    if reason is None or result.status == "skipped":
+        return result
+    if result.status == "failed":
+        return replace(result, status="xfailed", message=f"{reason} ({result.message})")
+    return replace(result, status="failed", message=f"expected to fail ({reason}), and holds: take it off the list")
+
+
+def failure_text(law: Law, result: Result) -> str:
+    """What was broken, how, on which batch, and what to do."""
+    lines = [f"{result.loss} breaks law {law.number}, {law.name}: {result.message}", f"The law: {law.statement}"]
+    if result.counterexample:
+        lines.append(f"Smallest batch: {result.counterexample}")
+    return "\n".join([*lines, f"Remedy: {law.remedy}"])
+
+
+def checks(
+    losses: Iterable[LossSpec | str],
+    *,
+    expected_failures: Mapping[str, str] | None = None,
+    effort: Effort | None = None,
+) -> list[Check]:
+    """All laws on all configurations of some losses.
+
+    Args:
+        losses: specs, or what `lossbench check` takes.
+        expected_failures: name of a law -> why the losses break it. Strict: if it holds, the check fails.
+        effort: how hard to look.
+
+    Raises:
+        UsageError: an unknown law or loss, or an empty reason.
+
+    Example:
+        >>> len(checks(["softmax"])) == len(LAWS)
+        True
+    """
+    reasons = dict(expected_failures or {})
+    names = {law.name for law in LAWS}
+    for name, reason in reasons.items():
+        if name not in names:
+            raise UsageError(f"expected_failures names no law: {name!r}. {did_you_mean(name, names)}")
+        if not reason.strip():
+            raise UsageError(f"expected_failures: {name} needs a reason that names the mathematics")
+    found = []
+    for loss in losses:
+        for subject in resolve(loss) if isinstance(loss, str) else subjects_of(loss):
+            found += [Check(subject, law, effort or Effort(), reasons.get(law.name)) for law in LAWS]
+    return found
+
+
+def parametrize_with_checks(
+    losses: Iterable[LossSpec | str],
+    *,
+    expected_failures: Mapping[str, str] | None = None,
+    effort: Effort | None = None,
+) -> pytest.MarkDecorator:
+    """A decorator that runs a test once for each law and configuration, with the argument `check`.
+
+    Args:
+        losses: specs, or what `lossbench check` takes.
+        expected_failures: name of a law -> why the losses break it. Strict: if it holds, the test fails.
+        effort: how hard to look.
+    """
+    import pytest
+
+    found = checks(losses, expected_failures=expected_failures, effort=effort)
+    return pytest.mark.parametrize("check", found, ids=str)

@@ -1,0 +1,195 @@
+"""`lossbench check` and `lossbench verify`, by the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lossbench.testing import LAWS
+
+Command = Callable[..., tuple[int, str, str]]
+
+MINE = '''
+import torch.nn.functional as F
+from lossbench import Loss, LossSpec, Need
+
+class Summed(Loss):
+    """A sum where a mean is due."""
+    def __init__(self, context, *, power: float = 1.0):
+        super().__init__()
+        self.num_classes = context.num_classes
+    def forward(self, output, targets):
+        return F.cross_entropy(output.logits, targets, reduction="sum")
+
+class Fine(Summed):
+    def forward(self, output, targets):
+        return F.cross_entropy(output.logits, targets)
+
+class NoLoss: ...
+
+class Raises(Loss):
+    def __init__(self, context):
+        raise OSError("no disk")
+    def forward(self, output, targets): ...
+
+class NoForward(Loss): ...
+
+def by_position(a, b):
+    return F.cross_entropy(a, b)
+
+def one_argument(a):
+    return a.sum()
+'''
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module in the current directory; each test has its own, for Python imports a name once."""
+    name = f"mine_{abs(hash(str(tmp_path)))}"
+    (tmp_path / f"{name}.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+def test_a_sum_is_told_from_a_mean(lossbench: Command, mine: str) -> None:
+    code, out, _ = lossbench("check", f"{mine}:Summed", "--law", "repeated-batch", "--law", "52")
+    assert code == 1
+    assert "36  repeated-batch  failed" in out
+    assert "three times the batch against once: 2.079441542 against 0.6931471806" in out
+    assert "targets=[0], class_counts=(1, 1), logits=[[0.0, 0.0]]" in out
+    assert "remedy  divide by the number of rows." in out
+    assert f"{mine}:Summed breaks 1 laws and obeys 1" in out
+
+
+def test_json_has_a_row_for_each_law(lossbench: Command) -> None:
+    code, out, err = lossbench("check", "softmax", "--json", "--examples", "3", "--no-compile")
+    rows = json.loads(out)
+    assert (code, err) == (0, "")
+    assert [row["law"] for row in rows] == [law.name for law in LAWS]
+    assert [row["number"] for row in rows] == list(range(1, 61))
+    assert {row["status"] for row in rows} == {"passed", "skipped"}
+    assert all(row["message"] for row in rows if row["status"] == "skipped")
+    assert all(row["loss"] == "softmax" for row in rows)
+
+
+def test_all_judges_the_built_ins_in_their_variants(lossbench: Command) -> None:
+    code, out, _ = lossbench("check", "--all", "--json", "--law", "52", "--examples", "3")
+    names = {row["loss"] for row in json.loads(out)}
+    assert code == 0
+    assert {"softmax", "center", "center, started", 'triplet(mining="hard")'} <= names
+    assert len(names) == 22
+
+
+def test_a_certificate_is_verified_and_tampering_seen(lossbench: Command, mine: str, tmp_path: Path) -> None:
+    file = tmp_path / "fine.json"
+    code, _, err = lossbench("check", f"{mine}:Fine", "--certificate", file, "--examples", "3", "--no-compile")
+    assert code == 1  # it knows nothing of labels out of range
+    assert f"written to {file}" in err
+    content = json.loads(file.read_text())
+    assert content["quote"].startswith(f"{mine}:Fine obeys ")
+    assert len(content["results"]) == 60
+
+    code, out, _ = lossbench("verify", file)
+    assert (code, "verified: all 60 results are the same" in out) == (0, True)
+
+    broken = next(row for row in content["results"] if row["status"] == "failed")
+    broken["status"] = "passed"
+    content["source_sha256"] = "0" * 64
+    file.write_text(json.dumps(content))
+    code, out, _ = lossbench("verify", file, "--json")
+    assert code == 1
+    assert json.loads(out) == {
+        "verified": False,
+        "changed": [f"{mine}:Fine, {broken['law']}: passed in the certificate, failed now"],
+        "notes": ["the loss's source is not the one that was judged"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "which loss? Name one, as in: lossbench check weighted-cluster; or give --all"),
+        (["softmax", "--all"], "name losses, or give --all, not both"),
+        (["softmax", "--installed"], "--installed goes with --all"),
+        (["sofmax"], "there is no loss 'sofmax'. Did you mean 'softmax'?"),
+        (["softmax + 0.1*center"], "is a formula; the laws judge one bare term at a time, such as center"),
+        (["center(alpha=2)"], "alpha must be above 0 and at most 1, got 2"),
+        (["center(beta=1)"], "center has no hyper-parameter 'beta'"),
+        (["softmax", "--law", "no-law"], "there is no law 'no-law'"),
+        (["softmax", "--traits", "convexx"], "there is no trait 'convexx'. Did you mean 'convex'?"),
+        (["softmax", "--takes", "logits"], "--takes is for losses without a spec"),
+        (["torch.nn:CrossEntropyLoss", "--takes", "images"], "--takes must be logits or embeddings, got 'images'"),
+        (["no_such_module:X"], "no_such_module can't be imported: ModuleNotFoundError"),
+        (["torch.nn:"], "names no object; write module:object"),
+        (["nowhere.py:X"], "there is no file nowhere.py"),
+        (["torch.nn:CrosEntropyLoss"], "torch.nn has no 'CrosEntropyLoss'. Did you mean 'CrossEntropyLoss' or"),
+        (["torch.nn:Linear"], "torch.nn:Linear is called with (input); a loss takes (inputs, targets)"),
+        (["torch.nn:BCELoss"], "can't be called with logits of 12 rows and their labels: ValueError"),
+        (["collections:OrderedDict"], "is no loss: expected a torch.nn.Module, a lossbench.Loss or a function"),
+        (["softmax", "center", "--certificate", "x.json"], "--certificate is for one loss and all laws"),
+        (["softmax", "--certificate", "no/where.json"], "--certificate no/where.json: there is no directory no"),
+        (["{mine}:NoLoss"], "{mine}:NoLoss is no loss"),
+        (["{mine}:Raises"], "{mine}:Raises can't be built and called: OSError: no disk"),
+        (["{mine}:NoForward"], "{mine}:NoForward has no forward"),
+        (["{mine}:by_position"], "{mine}:by_position(a, …) may take logits or embeddings; say which: --takes"),
+        (["{mine}:one_argument"], "{mine}:one_argument is called with (a); a loss takes (inputs, targets)"),
+    ],
+)
+def test_bad_use_is_one_clear_error(
+    lossbench: Command, mine: str, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    code, out, err = lossbench("check", *(argument.replace("{mine}", mine) for argument in arguments))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert message.replace("{mine}", mine) in err
+    assert [path.suffix for path in tmp_path.iterdir() if path.is_file()] == [".py"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "can't be read"),
+        ("not json", "is no certificate: it is no JSON"),
+        ("[]", "is no certificate: it lacks effort"),
+        ('{"target": "softmax"}', "is no certificate: it lacks effort"),
+        ("[" * 100_000, "is no certificate: it is no JSON"),
+    ],
+)
+def test_what_is_no_certificate_is_refused(
+    lossbench: Command, tmp_path: Path, content: str | None, message: str
+) -> None:
+    file = tmp_path / "certificate.json"
+    if content is not None:
+        file.write_text(content)
+    code, out, err = lossbench("verify", file)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema_version": 99}, "is a certificate of schema 99, this lossbench reads 1"),
+        ({"effort": {"speed": 1}}, "the certificate is damaged: TypeError"),
+        ({"effort": {"examples": "many"}}, "the certificate is damaged: TypeError"),
+        ({"results": [{"loss": "softmax"}]}, "the certificate is damaged: KeyError('law')"),
+        ({"target": "nono"}, "there is no loss 'nono'"),
+        ({"versions": 3}, "the certificate is damaged"),
+    ],
+)
+def test_a_damaged_certificate_is_refused(
+    lossbench: Command, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    content = {
+        "schema_version": 1, "quote": "", "target": "softmax", "takes": None, "traits": [], "versions": {},
+        "effort": {"examples": 3, "seed": 0, "deep": False, "compile": False}, "source_sha256": "", "results": [],
+    }  # fmt: skip
+    file = tmp_path / "certificate.json"
+    file.write_text(json.dumps({**content, **change}))
+    code, out, err = lossbench("verify", file)
+    assert (code, out) == (2, "")
+    assert message in err

@@ -1,0 +1,74 @@
+"""Published figures: of the class set of a run, and only beside what they can stand beside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lossbench.data.affectnet.codes import CLASS_NAMES, TRAINING_COUNTS
+from lossbench.report.published import FIGURES, published, why_not_comparable
+
+
+def record(classes: int = 8, **changes: Any) -> dict[str, Any]:
+    """What is read of a record, of a run that could stand beside the published ones."""
+    names = CLASS_NAMES[:classes]
+    data = {
+        "release": "full-2017",
+        "class_names": list(names),
+        "class_counts": dict(zip(names, TRAINING_COUNTS, strict=False)),
+        "test_class_counts": dict.fromkeys(names, 500),
+        "selection_images": 0,
+    }
+    return {
+        "data": data | {key: value for key, value in changes.items() if key in data},
+        "model": {"image_size": changes.get("image_size", 224)},
+        "config": {"weights": changes.get("weights", "vggface2:senet50_ft_weight.pkl")},
+    }
+
+
+def test_figures_of_seven_and_eight_classes_are_never_mixed() -> None:
+    eight, seven = published(record(8)), published(record(7))
+    assert [figure.accuracy for figure in eight] == [62.09, 63.03, 63.77, 64.29, 64.40]
+    assert [figure.accuracy for figure in seven if figure.what == "system"] == [65.69, 66.34, 67.49, 67.60, 67.94]
+    assert [figure.accuracy for figure in seven if figure.what == "loss"] == [63.86, 64.09, 65.20]
+    assert set(eight) | set(seven) == set(FIGURES)
+    assert all(figure.source and figure.accuracy < 70 for figure in FIGURES)
+    assert published(record(3)) == published(record(8, release=None)) == ()
+
+
+@pytest.mark.parametrize("classes", [7, 8])
+def test_a_run_on_the_whole_release_from_pretrained_weights_is_comparable(classes: int) -> None:
+    assert why_not_comparable(record(classes)) == ()
+    selected = record(classes)
+    selected["data"]["class_counts"]["happiness"] -= 1000
+    selected["data"]["selection_images"] = 1000
+    assert why_not_comparable(selected) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"release": "affectnet8-2021"},
+            "the release is affectnet8-2021, not full-2017: scores differ by 1 to 2 points",
+        ),
+        ({"weights": "none"}, "no pretrained weights: the published systems start from face recognition"),
+        ({"image_size": 64}, "images of 64 px, the published systems see 224 px or more"),
+        ({"class_counts": {"neutral": 40}}, "40 training images, the release has 287,651"),
+        ({"test_class_counts": {"neutral": 40}}, "40 evaluation images, the release has 4,000"),
+    ],
+)
+def test_what_keeps_a_run_from_being_comparable(changes: dict[str, Any], reason: str) -> None:
+    assert why_not_comparable(record(**changes)) == (reason,)
+
+
+def test_a_damaged_image_in_training_changes_nothing() -> None:
+    run = record()
+    run["data"]["class_counts"]["happiness"] -= 1
+    assert why_not_comparable(run) == ()
+
+
+def test_the_release_of_2021_has_an_image_fewer() -> None:
+    counts = {**dict.fromkeys(CLASS_NAMES, 500), "contempt": 499}
+    assert why_not_comparable(record(test_class_counts=counts)) == ()

@@ -1,0 +1,219 @@
+"""The kit's own machinery: what it imports, how it searches, what it counts, how it appears in a test suite."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from torch import Tensor
+
+from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, Trait, loss_info
+from lossbench.errors import UsageError
+from lossbench.testing import LAWS, Case, Effort, Subject, cases, checks, find_law, fixed_case, judge, subjects
+from lossbench.testing.memory import PeakMemory
+from lossbench.testing.page import laws_page
+from lossbench.testing.trial import Trial
+
+ROOT = Path(__file__).parents[2]
+
+
+class Negative(Loss):
+    """Below zero where a row has at least two twos in it, to see how far a batch shrinks."""
+
+    def __init__(self, context: LossContext) -> None:
+        super().__init__()
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        twos = (output.logits >= 1.5).sum(dim=1) >= 2
+        return F.cross_entropy(output.logits, targets) - 100 * twos.any()
+
+
+NEGATIVE = LossSpec(name="negative", factory=Negative, summary="-", reference="-", needs=frozenset({Need.LOGITS}))
+
+
+def test_the_smallest_failing_batch_is_found() -> None:
+    result = judge(Subject(spec=NEGATIVE), find_law("not-negative"), Effort(examples=300))
+    assert result.status == "failed"
+    assert result.counterexample == "targets=[0], class_counts=(1, 1), logits=[[1.5, 1.5]]"
+
+
+def test_a_search_is_the_same_for_one_seed() -> None:
+    found = [judge(Subject(spec=NEGATIVE), find_law("30"), Effort(examples=100, seed=s)) for s in (3, 3)]
+    assert found[0].counterexample == found[1].counterexample
+    assert found[0].examples == found[1].examples
+
+
+@given(cases())
+def test_batches_are_what_they_say(case: Case) -> None:
+    output, targets = case.output(), case.labels()
+    assert output.logits.shape == (len(targets), len(case.class_counts))
+    assert output.embeddings.shape == (len(targets), case.embedding_dim)
+    assert 0 <= int(targets.min()) <= int(targets.max()) < len(case.class_counts)
+    assert (1024 * output.embeddings).equal((1024 * output.embeddings).round())
+    assert output.embeddings.float().double().equal(output.embeddings)
+
+
+def test_there_are_sixty_laws_each_with_a_statement_and_a_remedy() -> None:
+    assert [law.number for law in LAWS] == list(range(1, 61))
+    assert len({law.name for law in LAWS}) == 60
+    assert all(law.statement and law.remedy for law in LAWS)
+
+
+def test_the_page_of_laws_is_up_to_date() -> None:
+    told = "python -m lossbench.testing.page > docs/laws.md"
+    assert (ROOT / "docs" / "laws.md").read_text() == laws_page(), f"run: {told}"
+
+
+BLOCKER = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ImportError(name + " is not installed here")
+sys.meta_path.insert(0, Blocker())
+from lossbench.testing import Effort, find_law, judge, resolve
+print(judge(resolve("softmax")[0], find_law("1"), Effort(examples=5)).status)
+"""
+
+
+def test_torch_and_hypothesis_are_enough() -> None:
+    blocked = ["timm", "torchvision", "accelerate", "sklearn", "scipy", "pytorch_metric_learning", "PIL", "typer"]
+    blocked += ["rich", "safetensors", "krippendorff", "psutil", "tomli_w", "pytest", "packaging"]
+    command = [sys.executable, "-c", BLOCKER.replace("{blocked!r}", repr(set(blocked)))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("passed\n", "")
+
+
+def test_expected_failures_are_strict() -> None:
+    wrong = {"not-negative": "the penalty has the other sign on purpose", "one-number": "never"}
+    by_law = {c.law.name: c for c in checks([NEGATIVE], expected_failures=wrong, effort=Effort(examples=200))}
+    assert by_law["not-negative"].result().status == "xfailed"
+    strict = by_law["one-number"].result()
+    assert (strict.status, strict.message) == ("failed", "expected to fail (never), and holds: take it off the list")
+    with pytest.raises(AssertionError, match="breaks law 52, one-number: expected to fail"):
+        by_law["one-number"]()
+
+
+@pytest.mark.parametrize(
+    ("expected", "message"),
+    [
+        ({"not-negativ": "why"}, "expected_failures names no law: 'not-negativ'. Did you mean 'not-negative'?"),
+        ({"not-negative": " "}, "not-negative needs a reason"),
+    ],
+)
+def test_an_expected_failure_names_a_law_and_a_reason(expected: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message.replace("?", r"\?")):
+        checks([NEGATIVE], expected_failures=expected)
+
+
+SUITE = """
+import sys
+sys.path.insert(0, {folder!r})
+from my_loss import SPEC
+from lossbench.testing import Effort, parametrize_with_checks
+
+REASON = "a constant is subtracted"
+
+@parametrize_with_checks([SPEC], expected_failures={{"not-negative": REASON}}, effort=Effort(examples=3))
+def test_laws(check):
+    check()
+"""
+MY_LOSS = """
+from lossbench.losses.softmax import SoftmaxLoss
+from lossbench import LossSpec, Need
+class MyLoss(SoftmaxLoss):
+    def forward(self, output, targets):
+        return super().forward(output, targets) - {minus}
+SPEC = LossSpec(name="my-loss", factory=MyLoss, summary="-", reference="-", needs=frozenset({{Need.LOGITS}}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("minus", "code", "summary"), [(1, 1, "xfailed"), (0, 1, "1 failed")])
+def test_three_lines_in_a_plugins_suite(tmp_path: Path, minus: int, code: int, summary: str) -> None:
+    (tmp_path / "my_loss.py").write_text(MY_LOSS.format(minus=minus))
+    (tmp_path / "test_my_loss.py").write_text(SUITE.format(folder=str(tmp_path)))
+    done = pytest_in(tmp_path, "-k", "laws and (negative or one-number or half)")
+    assert summary in done.stdout
+    assert done.returncode == (0 if minus else code), done.stdout
+
+
+@pytest.mark.slow
+def test_pytest_judges_a_loss_without_a_test_file(tmp_path: Path) -> None:
+    (tmp_path / "my_loss.py").write_text(MY_LOSS.format(minus=1))
+    done = pytest_in(tmp_path, "--lossbench", "my_loss:SPEC", "-k", "negative or one-number")
+    assert "1 failed, 1 passed" in done.stdout
+    assert "my-loss breaks law 30, not-negative: the value is -" in done.stdout
+    assert "Smallest batch: targets=[0]" in done.stdout
+    unknown = pytest_in(tmp_path, "--lossbench", "no-such-loss")
+    assert unknown.returncode == 4
+    assert "there is no loss 'no-such-loss'" in unknown.stderr
+
+
+def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def triplet(**settings: object) -> Subject:
+    return Subject(spec=loss_info("triplet"), hyperparameters=settings)
+
+
+def line(*points: float) -> Case:
+    return Case((1, 1), (0, 0, 1), ((0.0, 0.0),) * 3, tuple((p,) for p in points), 1)
+
+
+def test_a_kink_is_seen_on_it_and_not_beside_it() -> None:
+    plain = triplet(normalize=False, distance="euclidean", margin=0.25)
+    assert Trial(plain, line(0.0, 1.0, 1.25)).lies_on_kink(1e-6)  # a hinge of exactly 0
+    assert Trial(plain, line(0.0, 0.0, 0.125)).lies_on_kink(1e-6)  # coincident rows
+    assert not Trial(plain, line(0.0, 1.0, 1.125)).lies_on_kink(1e-6)
+    assert not Trial(plain, line(0.0, 1.0, 1.2501)).lies_on_kink(1e-6)
+    assert not Trial(Subject(spec=loss_info("softmax")), line(0.0, 0.0, 1.0)).lies_on_kink(1e-6)
+
+
+def test_memory_is_counted_exactly_and_freed() -> None:
+    given_before = torch.zeros(1000)
+    with PeakMemory() as memory:
+        for _ in range(5):
+            temporary = given_before + 1
+            del temporary
+        kept = given_before * 2
+        view = kept.view(10, 100)
+    assert memory.peak_bytes == 4000
+    assert memory.live_bytes == 4000
+    assert view.shape == (10, 100)
+
+
+def test_a_stateful_loss_is_judged_fresh_and_started() -> None:
+    found = subjects(loss_info("center"), {"alpha": 0.25})
+    assert [str(subject) for subject in found] == ["center(alpha=0.25)", "center(alpha=0.25), started"]
+    context = fixed_case().context
+    assert found[0].build(context).centers.isnan().all()
+    assert found[1].build(context).centers.isfinite().all()
+
+
+def test_a_stale_declaration_is_a_failure_of_the_deep_check() -> None:
+    modest = LossSpec(name="modest", factory=Modest, summary="-", reference="-", needs=frozenset({Need.LOGITS}))
+    law = find_law("convex-in-logits")
+    assert judge(Subject(spec=modest), law).status == "skipped"
+    deep = judge(Subject(spec=modest), law, Effort(examples=50, deep=True))
+    assert deep.status == "failed"
+    assert deep.message.startswith("stale: no counterexample in 50 batches; declare the trait convex")
+
+
+class Modest(Loss):
+    """Softmax that declares nothing."""
+
+    traits = frozenset({Trait.SAMPLEWISE})
+
+    def __init__(self, context: LossContext) -> None:
+        super().__init__()
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        return F.cross_entropy(output.logits, targets)
