@@ -47,7 +47,7 @@ def _rows(peer: Peer, size: int, seed: int = 0) -> Tensor:
 def _value(peer: Peer, inputs: Tensor, labels: list[Any] | Tensor, **hyperparameters: Any) -> float:
     """Of a new instance with three classes, its parameters in the inputs' dtype."""
     loss = peer.build(3, DIM, **hyperparameters).to(inputs.dtype)
-    return float(peer.value(loss, inputs, torch.as_tensor(labels)))
+    return peer.value(loss, inputs, torch.as_tensor(labels)).item()
 
 
 def _gradient(peer: Peer, inputs: Tensor, labels: list[int]) -> Tensor:
@@ -102,10 +102,13 @@ def half_precision(peer: Peer) -> str:
 
     They are six rows, with a zero row too; or for logits single rows that are labelled right.
     """
-    rows, labels = 3 * _rows(peer, 6), [0, 0, 1, 1, 2, 2]
-    zeroed = rows.clone()
-    zeroed[0] = 0
-    batches = [("six rows give", rows, labels), ("six rows, one of them zero, give", zeroed, labels)]
+    keep_all, drop_first = torch.ones(6, 1), torch.ones(6, 1).index_fill_(0, torch.tensor(0), 0)
+    batches = [
+        (f"six rows{what} give", mask * _rows(peer, 6, seed), [0, 0, 1, 1, 2, 2])
+        for what, mask in (("", keep_all), (", one of them zero,", drop_first))
+        for seed in range(20)
+    ]
+    batches.append(("rows at 0, 0.3 and 1.29 of a line give", torch.eye(3)[:1] * _column(0, 0.3, 1.29), [0, 0, 1]))
     if peer.reads == "logits":
         singles = [4 * row for row in _rows(peer, 40)] + [torch.tensor([z, 0.0, 0.0]).double() for z in (2, 4, 6)]
         batches = [(f"logits [{_listed(z)}] give", z.unsqueeze(0), [int(z.argmax())]) for z in singles]
@@ -125,6 +128,10 @@ def half_precision(peer: Peer) -> str:
     found = [sentence for _, sentence in worst.values() if sentence]
     _need(bool(found), "half precision agrees with float64")
     return "; ".join(found)
+
+
+def _column(*numbers: float) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64).unsqueeze(1)
 
 
 def _listed(row: Tensor) -> str:
@@ -159,12 +166,17 @@ def unwritten(peer: Peer) -> str:
     return f"{empty(peer)}, filled in by the deterministic mode: the operator returns memory it never wrote"
 
 
-def huge(peer: Peer) -> str:
-    """Rows of norm 1e20: representable, and so is the value in float64."""
-    inputs, labels = 1e20 * _rows(peer, 4), [0, 0, 1, 2]
-    full, single = _value(peer, inputs, labels), _value(peer, inputs.float(), labels)
-    _need(math.isfinite(full) and not math.isfinite(single), f"{single} against {full}")
-    return f"rows near 1e20 give {full:.3g} in float64, {single} in float32"
+def extreme(peer: Peer) -> str:
+    """Rows of norm 1e20, whose value is finite in float64; and of 1e-20, of which only the direction counts."""
+    inputs, labels = _rows(peer, 4), [0, 0, 1, 2]
+    full, single = _value(peer, 1e20 * inputs, labels), _value(peer, (1e20 * inputs).float(), labels)
+    if not math.isfinite(single):
+        _need(math.isfinite(full), f"{single} against {full}")
+        return f"rows near 1e20 give {full:.3g} in float64, {single} in float32"
+    right, tiny = _value(peer, inputs, labels), _value(peer, 1e-20 * inputs, labels)
+    _need(math.isclose(_value(peer, 1e3 * inputs, labels), right), "it does not look at directions alone")
+    _need(abs(tiny - right) > 1e-3 * abs(right), f"{tiny} against {right}")
+    return f"rows times 1e-20 give {tiny:.4g}, rows as they are {right:.4g}: norms are cut off at 1e-12"
 
 
 def nan_hidden(peer: Peer) -> str:
@@ -327,7 +339,7 @@ OF_LAWS: Mapping[int, Callable[[Peer], str]] = {
     7: half_zeros,
     8: zero_row,
     13: empty,
-    15: huge,
+    15: extreme,
     16: nan_hidden,
     18: shards,
     26: far,
