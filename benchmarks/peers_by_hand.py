@@ -145,7 +145,7 @@ def autocast_centers(peer: Peer) -> str:
     inputs = (centers + 0.125).bfloat16()
     right = float((inputs.double() - centers.double()).square().sum(1).mean())
     with torch.autocast("cpu", torch.bfloat16):
-        found = float(loss(inputs, labels))
+        found = loss(inputs, labels).item()
     _need(abs(found - right) > 2e-2 * right, f"{found} against {right}")
     return f"rows near their centers give {found:.4g} under bfloat16 autocast, {right:.4g} in float64"
 
@@ -212,7 +212,7 @@ def far(peer: Peer) -> str:
     centers.data = (centers.detach().double().mul(1024).round() / 1024 + 1000).float()
     batch = (inputs.mul(1024).round() / 1024 + 1000).float()
     right = float((batch.double() - centers.detach().double()[labels]).square().sum(1).mean())
-    found = float(loss(batch, labels))
+    found = loss(batch, labels).item()
     _need(abs(found - right) > 1e-3 * right, f"{found} against {right}")
     return f"rows and centers near 1000 give {found:.5g} in float32, {right:.5g} as a sum of squares in float64"
 

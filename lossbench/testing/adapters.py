@@ -248,7 +248,9 @@ def _state_axes(made: type) -> Mapping[str, tuple[str, ...]]:
     sizes = {"class": 3, "embedding": 5}
     try:
         held = AdaptedFactory(f"{made.__module__}:{made.__qualname__}", "embeddings")(context).state_dict()
-    except Exception:  # what is wrong with it is said when it is built to be judged
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # what is wrong with it is said when it is built to be judged
         return {}
     found = {}
     for name, tensor in held.items():

@@ -92,8 +92,7 @@ def _one_term(target: str) -> tuple[Term]:
 def _subjects(
     spec: LossSpec, arguments: Mapping[str, Any] | None, traits: frozenset[Trait], *, unknown: bool
 ) -> list[Subject]:
-    if arguments:
-        spec.check_hyperparameters(arguments)
+    spec.check_hyperparameters(arguments or {})
     try:
         return subjects(spec, arguments, traits=traits, undeclared_is_unknown=unknown)
     except UsageError:
