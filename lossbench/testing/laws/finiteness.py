@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from hypothesis import reject
 from torch import Tensor
 
-from ...spec import Trait
+from ...spec import Need, Trait
 from ...types import ModelOutput
 from ..cases import Case
 from ..law import Violation, law
@@ -59,10 +60,12 @@ def _unchanged(tensor: Tensor) -> Tensor:
 def large_logits(trial: Trial) -> None:
     """Logits of ±1e4 give a finite value within 1e-3 of float64's, and a row that is wrong still has a gradient.
 
+    A loss that declares an upper bound flattens there by definition, and owes no gradient.
+
     Remedy: use `log_softmax` or `logsumexp`, not `log(softmax(z))`: a saturated log is finite and teaches nothing.
     """
     sizes = {"logits": 1e4, "embeddings": 1e4} if "logits" not in trial.reads else {"logits": 1e4}
-    if trial.subject.spec.needs and "cosine-logits" in trial.subject.spec.needs:
+    if trial.subject.spec.needs and Need.COSINE_LOGITS in trial.subject.spec.needs:
         sizes = {}  # a cosine has no large values
 
     def enlarged(output: ModelOutput) -> ModelOutput:
@@ -79,6 +82,8 @@ def large_logits(trial: Trial) -> None:
         return
     expected = trial.loss(enlarged(trial.output()), targets)
     trial.same("float32 against float64", value, expected, tolerance=1e-3)
+    if trial.loss.upper_bound is not None:
+        return
     largest = output.logits.max(dim=1).values
     wrong = output.logits.gather(1, targets.unsqueeze(1)).squeeze(1) < largest
     silent = wrong & (gradients["logits"].abs().sum(dim=1) == 0)
@@ -190,26 +195,40 @@ def _unwritten_memory_is_nan() -> Iterator[None]:
 
 @law(14, GROUP, owed=True)
 def absent_class(trial: Trial) -> None:
-    """A class without a row in the batch: value and gradients are finite.
+    """A class without a row in the batch: value and gradients are finite. Nor do they suffer from a class without a
+    training image, unless that is refused with a ValueError.
 
-    Remedy: means over a class need a guard for no row.
+    Remedy: means over a class need a guard for no row, and class weights one for no image.
     """
     last = len(trial.case.class_counts) - 1
     targets = tuple(min(target, last - 1) for target in trial.case.targets)
-    _judge_without_zero_rows(trial, trial.case.with_targets(targets), _unchanged, "a batch without the last class")
+    case = trial.case.with_targets(targets)
+    _judge_without_zero_rows(trial, case, _unchanged, "a batch without the last class")
+    if Need.CLASS_COUNTS in trial.subject.spec.needs:
+        case = replace(case, class_counts=(*case.class_counts[:-1], 0))
+        try:
+            trial.build(torch.float32, case)
+        except ValueError:
+            return
+        _judge(trial, case, _unchanged, "a batch without the last class, which has no training image either")
 
 
 @law(15, GROUP, trait=Trait.SCALE_SAFE, reads=None)
 def extreme_norms(trial: Trial) -> None:
-    """Rows of length 1e20 or 1e-20 give finite values and gradients in float32 (trait scale-safe).
+    """Rows of length 1e20 or 1e-20 give finite values and gradients in float32, of a scale-invariant loss the value
+    of rows of length 1 (trait scale-safe).
 
     Squares of such numbers do not fit into float32.
 
-    Remedy: divide by the largest entry before squaring, or do not declare the trait.
+    Remedy: divide by the largest entry before squaring, not by max(norm, epsilon), or do not declare the trait.
     """
+    expected = trial.loss(trial.output(), trial.targets).detach()
+    same = trial.subject.declares(Trait.SCALE_INVARIANT) and not trial.lies_on_kink(1e-3)
     for size in (1e20, 1e-20):
         output = trial.changed(trial.output(torch.float32), lambda t, a=size: t * a)  # type: ignore[misc]
         value, gradients = trial.gradients(trial.build(torch.float32), output, trial.targets)
+        if same:
+            trial.same(f"rows times {size:g} against rows as they are", value, expected, tolerance=1e-3)
         trial.finite(f"the value at {size:g}", value)
         for name, gradient in gradients.items():
             trial.finite(f"the gradient in {name} at {size:g}", gradient)
