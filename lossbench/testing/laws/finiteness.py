@@ -11,10 +11,10 @@ import torch
 from hypothesis import reject
 from torch import Tensor
 
-from ...spec import Trait
+from ...spec import Need, Trait
 from ...types import ModelOutput
 from ..cases import Case
-from ..law import Violation, law
+from ..law import NotApplicableError, Violation, law
 from ..trial import HALF_PRECISIONS, Trial
 
 GROUP = "Finiteness"
@@ -56,9 +56,11 @@ def _unchanged(tensor: Tensor) -> Tensor:
 
 @law(6, GROUP, owed=True)
 def large_logits(trial: Trial) -> None:
-    """Logits of ±1e4 give a finite value within 1e-3 of float64's, and a row that is wrong still has a gradient.
+    """Logits of ±1e4 give a finite value within 1e-3 of float64's, and a row that is wrong still has a gradient, unless
+    it costs all that a row can cost (`Loss.upper_bound`).
 
-    Remedy: use `log_softmax` or `logsumexp`, not `log(softmax(z))`: a saturated log is finite and teaches nothing.
+    Remedy: use `log_softmax` or `logsumexp`, not `log(softmax(z))`: a saturated log is finite and teaches nothing. A
+    loss that is bounded on purpose declares its bound.
     """
     sizes = {"logits": 1e4, "embeddings": 1e4} if "logits" not in trial.reads else {"logits": 1e4}
     if trial.subject.spec.needs and "cosine-logits" in trial.subject.spec.needs:
@@ -81,8 +83,17 @@ def large_logits(trial: Trial) -> None:
     largest = output.logits.max(dim=1).values
     wrong = output.logits.gather(1, targets.unsqueeze(1)).squeeze(1) < largest
     silent = wrong & (gradients["logits"].abs().sum(dim=1) == 0)
-    if bool(silent.any()):
-        raise Violation(f"row {int(silent.nonzero()[0])} is labelled wrong by 1e4 and its gradient is 0")
+    for row in silent.nonzero().flatten().tolist():
+        bound = trial.loss.upper_bound
+        alone = trial.changed(output, lambda t, i=row: t[i : i + 1], "logits", "embeddings")  # type: ignore[misc]
+        cost = float(trial.build(torch.float32)(alone, targets[row : row + 1]))
+        if bound is None:
+            raise Violation(f"row {row} is labelled wrong by 1e4 and its gradient is 0")
+        if cost < 0.999 * bound:
+            raise Violation(
+                f"row {row} is labelled wrong by 1e4, costs {cost:.6g}, less than the bound of {bound:g}, and its "
+                "gradient is 0"
+            )
 
 
 @law(7, GROUP, owed=True)
@@ -193,8 +204,11 @@ def extreme_norms(trial: Trial) -> None:
 
     Remedy: divide by the largest entry before squaring, or do not declare the trait.
     """
+    names = [name for name in trial.reads if name != "logits" or Need.COSINE_LOGITS not in trial.subject.spec.needs]
+    if not names:
+        raise NotApplicableError("it reads cosines alone, which have no large values")
     for size in (1e20, 1e-20):
-        output = trial.changed(trial.output(torch.float32), lambda t, a=size: t * a)  # type: ignore[misc]
+        output = trial.changed(trial.output(torch.float32), lambda t, a=size: t * a, *names)  # type: ignore[misc]
         value, gradients = trial.gradients(trial.build(torch.float32), output, trial.targets)
         trial.finite(f"the value at {size:g}", value)
         for name, gradient in gradients.items():
