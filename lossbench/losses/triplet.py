@@ -146,8 +146,9 @@ SPEC = LossSpec(
     auxiliary=True,
     joint="softmax + 0.1*triplet",
     variants=(
-        {"mining": "semihard"},
+        {"mining": "semihard", "average": "all"},
         {"mining": "hard"},
+        {"mining": "hard", "average": "all"},
         {"distance": "euclidean"},
         {"normalize": False},
         {"average": "all"},

@@ -152,11 +152,11 @@ VALUES: Mapping[str, Loop] = {
 }
 """Name of a built-in -> its value."""
 
-STATES: Mapping[str, tuple[str, Loop]] = {
-    "center": ("centers", centers_after_center),
-    "weighted-cluster": ("centers", centers_after_weighted_cluster),
+STATES: Mapping[str, tuple[str, float, Loop]] = {
+    "center": ("centers", math.nan, centers_after_center),
+    "weighted-cluster": ("centers", math.nan, centers_after_weighted_cluster),
 }
-"""Name of a built-in -> the state that `update_state` moves, and where to."""
+"""Name of a built-in -> the state that `update_state` moves, what it holds before the first step, and where to."""
 
 
 def _weights(class_counts: tuple[int, ...], power: float) -> list[float]:

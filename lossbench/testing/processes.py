@@ -59,10 +59,11 @@ class _Pair:
     def __init__(self) -> None:
         self.meeting = tempfile.TemporaryDirectory()
         address = f"file://{Path(self.meeting.name) / 'rendezvous'}"
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        # The same modules as here: "" is the working directory, and without -P a program puts it first.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
         self.processes = [
             subprocess.Popen(
-                [sys.executable, "-c", f"from {__name__} import serve; serve({rank}, {address!r})"],
+                [sys.executable, "-P", "-c", f"from {__name__} import serve; serve({rank}, {address!r})"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment,

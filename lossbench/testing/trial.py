@@ -102,12 +102,16 @@ class Trial:
         """Whether the batch lies within `radius`, relative, of a kink or a jump of a piecewise loss.
 
         A piecewise loss has no one gradient there, and rounding decides on which side a batch lies. A kink is found
-        by what it is: value or gradient differ between the two sides of the batch along some direction.
+        by what it is: value or gradient differ between the two sides of the batch along some direction, or from
+        those of the batch. A scale-invariant loss jumps at a row of zeros, which has no direction.
         """
-        piecewise = self.subject.declares(Trait.PIECEWISE) or self.subject.undeclared_is_unknown
-        if not piecewise:
-            return False
         output, targets = self.output(), self.targets
+        if self.subject.declares(Trait.SCALE_INVARIANT):
+            largest = output.embeddings.abs().amax(dim=1)
+            if bool((largest <= radius * largest.max()).any()):
+                return True
+        if not (self.subject.declares(Trait.PIECEWISE) or self.subject.undeclared_is_unknown):
+            return False
         generator = torch.Generator().manual_seed(len(targets))
         middle = self.gradients(self.loss, output, targets)
         size = {name: max(float(getattr(output, name).abs().max()), 1e-3) for name in self.reads}
@@ -142,6 +146,11 @@ class Trial:
         difference = float((found.double() - expected.double()).abs().max())
         if not difference <= tolerance * size:
             raise Violation(f"{what}: {_shown(found)} against {_shown(expected)}")
+
+    def same_state(self, what: str, found: Tensor, expected: Tensor, tolerance: float = 1e-9) -> None:
+        """`same` for a state, in which NaN marks what has not started: the marks have to be the same."""
+        self.same(f"{what}, where it has started", 1 - found.isnan().double(), 1 - expected.isnan().double())
+        self.same(what, found.nan_to_num(), expected.nan_to_num(), tolerance)
 
     def same_gradients(
         self, what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], tolerance: float = 1e-8

@@ -29,7 +29,7 @@ _TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 4e-3}
 @law(40, GROUP)
 def half_precision(trial: Trial) -> None:
     """For bfloat16 and float16 inputs, with and without a zero row and under autocast, the value is in float32 and
-    agrees with that of the rounded inputs within 2e-2 and 4e-3.
+    agrees with that of the rounded inputs within 2e-2 and 4e-3; so does a state that moves by a rule.
 
     Remedy: begin with `.float()`: 1e-12 is 0 in float16, and a log saturates.
     """
@@ -45,12 +45,37 @@ def half_precision(trial: Trial) -> None:
             loss = trial.build(torch.float32)
             expected = loss(full, trial.targets).detach()
             what = f"{_short(dtype)}{' with a zero row' if zeroed else ''}"
-            with torch.autocast("cpu", dtype):
-                _near(f"{what}, under autocast", loss(half, trial.targets), expected, tolerance)
-            value = loss(half, trial.targets)
-            _near(what, value, expected, tolerance)
-            if value.dtype is not torch.float32:
-                raise Violation(f"the value for {what} is in {value.dtype}, expected torch.float32", silent=False)
+            for how, autocast in ((", under autocast", True), ("", False)):
+                with torch.autocast("cpu", dtype, enabled=autocast):
+                    value = loss(half, trial.targets)
+                _near(what + how, value, expected, tolerance)
+                if value.dtype is not torch.float32:
+                    message = f"the value for {what}{how} is in {value.dtype}, expected torch.float32"
+                    raise Violation(message, silent=False)
+        if is_stateful(loss):
+            _near_state(trial, dtype, tolerance)
+
+
+def _near_state(trial: Trial, dtype: torch.dtype, tolerance: float) -> None:
+    half = trial.output(dtype)
+    loss, expected = trial.build(torch.float32), trial.build(torch.float32)
+    expected.update_state(trial.changed(half, Tensor.float), trial.targets)
+    try:
+        loss.update_state(half, trial.targets)
+    except Exception as error:
+        raise Violation(
+            f"forward takes {_short(dtype)}, but update_state refuses it with {type(error).__name__}: "
+            f"{(str(error).splitlines() or [''])[0][:160]}",
+            silent=False,
+        ) from error
+    held = trial.states(expected)
+    for name, tensor in trial.states(loss).items():
+        if tensor.dtype is not held[name].dtype:
+            raise Violation(
+                f"a step with {_short(dtype)} turns {name} into {tensor.dtype}, expected {held[name].dtype}"
+            )
+        if tensor.is_floating_point():
+            trial.same_state(f"{name} after a step with {_short(dtype)}", tensor, held[name], tolerance)
 
 
 def _near(what: str, found: Tensor, expected: Tensor, tolerance: float) -> None:
@@ -175,7 +200,7 @@ def equal_shards(trial: Trial) -> None:
         for name, expected in loss.state_dict().items():
             for shard in (*shards, *uneven):
                 what = f"{name} after a step in two processes against one"
-                trial.same(what, shard[f"state:{name}"].nan_to_num(), expected.nan_to_num(), tolerance=1e-8)
+                trial.same_state(what, shard[f"state:{name}"], expected, tolerance=1e-8)
 
 
 def _must_differ_by_shards(trial: Trial) -> None:
@@ -232,7 +257,9 @@ def copies(trial: Trial) -> None:
     Remedy: keep no tensors of a graph, lambdas or open files on the instance.
     """
     loss, output = trial.build(torch.float32), trial.output(torch.float32)
-    expected, _ = trial.gradients(loss, output, trial.targets)
+    expected = loss(output, trial.targets).detach()
+    in_training = trial.changed(output, lambda t: 1 * t.requires_grad_())  # results of a model, not leaves
+    loss(in_training, trial.targets).backward()
     for how, made in (("deepcopy", copy.deepcopy(loss)), ("pickle", pickle.loads(pickle.dumps(loss)))):
         if not _equal(made(output, trial.targets), expected):
             raise Violation(f"the copy by {how} gives {float(made(output, trial.targets)):.8g}, not {expected:.8g}")
@@ -258,12 +285,28 @@ def moves(trial: Trial) -> None:
         found = loss(moved, targets.to(device))
         trial.same(f"on {device} against the CPU", found.cpu(), expected, tolerance=1e-4)
     loss = trial.build().to("meta")
-    left = [name for name, tensor in trial.states(loss).items() if tensor.device.type != "meta"]
-    if left:
-        raise Violation(f"{', '.join(left)} stays behind when the loss moves to the meta device")
-    value = loss(trial.changed(output, lambda t: t.to("meta"), "logits", "embeddings"), targets.to("meta"))
+    try:
+        value = loss(trial.changed(output, lambda t: t.to("meta"), "logits", "embeddings"), targets.to("meta"))
+    except Exception as error:
+        if left := _tensors_elsewhere(loss, "meta"):
+            raise Violation(
+                f"{', '.join(left)} stays behind when the loss moves to another device, and forward fails: "
+                f"{(str(error).splitlines() or [''])[0][:160]}",
+                silent=False,
+            ) from error
+        raise
     if value.device.type != "meta" or value.ndim:
         raise Violation(f"on the meta device it gives {tuple(value.shape)} on {value.device}")
+
+
+def _tensors_elsewhere(loss: torch.nn.Module, device: str) -> list[str]:
+    """Names of tensors of a loss, registered or not, that are not on a device."""
+    found = []
+    for path, module in loss.named_modules():
+        for name, held in {**vars(module), **module._parameters, **module._buffers}.items():
+            if isinstance(held, Tensor) and held.device.type != device:
+                found.append(f"{path}.{name}".lstrip("."))
+    return found
 
 
 @law(48, GROUP, owed=True, searched=True, share=0.4)
@@ -350,8 +393,9 @@ def strided_inputs_without_gradients(trial: Trial) -> None:
     """
     output, targets = trial.output(), trial.targets
     expected = trial.loss(output, targets)
-    strided = trial.changed(output, lambda t: torch.stack([t, t], dim=-1)[..., 0])
-    trial.same("strided inputs", trial.loss(strided, targets), expected)
+    # By columns, and as a part of wider rows: what `view` can't flatten.
+    for strided in (lambda t: t.T.contiguous().T, lambda t: torch.cat([t, t], dim=1)[:, : t.shape[1]]):
+        trial.same("strided inputs", trial.loss(trial.changed(output, strided), targets), expected)
     with torch.inference_mode():
         inside = trial.loss(trial.changed(output, lambda t: t.clone()), targets.clone())
         trial.same("in inference_mode", inside, expected)

@@ -1,0 +1,187 @@
+"""How many seeded bugs of the five losses the laws find.
+
+    python benchmarks/mutants.py [--only TEXT] [--markdown FILE] [--all-laws] [--without LAW]
+
+Each mutant is one edit (`mutants.txt`) of a copy of the package; the losses that it touches are judged in a process of
+their own until a law fails. The package without an edit is judged first: a law that fails there proves nothing.
+Exit 1 when fewer than 95 % are killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import hypothesis  # noqa: F401  # so that the processes below, which are forks, need not import it
+import torch
+from mutations import ALL, LIST, Mutant, read_mutants
+from rich.console import Console
+from rich.table import Table
+
+PACKAGE = Path(__file__).parents[1] / "lossbench"
+REQUIRED = 0.95
+CONTROL = Mutant("no edit", "__init__.py", "__version__ =", "__version__ =", ALL)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the laws say of one mutant.
+
+    Attributes:
+        mutant: the edit.
+        killers: numbered laws that failed, in the order in which they did, each once.
+        first: the loss, and the message of its first law that failed.
+        seconds: it took.
+        error: why it could not be judged, if so.
+    """
+
+    mutant: Mutant
+    killers: tuple[str, ...] = ()
+    first: str = ""
+    seconds: float = 0.0
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which laws judge, how hard, and whether to go on after the first that fails."""
+
+    seed: int = 0
+    without: tuple[str, ...] = ()
+    all_laws: bool = False
+    compile: bool = False
+
+
+def judge_mutants(mutants: Sequence[Mutant], options: Options, jobs: int = 1) -> Iterator[Verdict]:
+    """Verdicts as they come, `jobs` mutants at a time.
+
+    Raises:
+        ValueError: an edit that does not fit; found before anything is judged.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folders = {mutant: Path(name) / str(number) for number, mutant in enumerate(mutants)}
+        for mutant, folder in folders.items():
+            shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+            mutant.apply(folder / PACKAGE.name)
+        waiting, running = list(mutants), dict[Connection, Mutant]()
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                mutant = waiting.pop(0)
+                running[_start(mutant, folders[mutant], options)] = mutant
+            for pipe in wait(list(running)):
+                assert isinstance(pipe, Connection)
+                mutant = running.pop(pipe)
+                try:
+                    yield pipe.recv()
+                except EOFError:
+                    yield Verdict(mutant, error="its process ended without a verdict")
+
+
+def _start(mutant: Mutant, folder: Path, options: Options) -> Connection:
+    """The pipe through which a fork, in which torch and hypothesis are imported already, sends its verdict."""
+    forks = multiprocessing.get_context("fork")
+    here, there = forks.Pipe(duplex=False)
+
+    def work() -> None:
+        try:
+            there.send(_judge(mutant, folder, options))
+        except Exception as error:
+            there.send(Verdict(mutant, error=f"{type(error).__name__}: {error}"))
+
+    forks.Process(target=work).start()
+    there.close()
+    return here
+
+
+def _judge(mutant: Mutant, folder: Path, options: Options) -> Verdict:
+    began = time.perf_counter()
+    sys.path.insert(0, str(folder))
+    tempfile.tempdir = str(folder)
+    torch.set_num_threads(1)
+    import lossbench
+    from lossbench.testing import LAWS, Effort, find_law, judge_all, subjects
+
+    assert Path(lossbench.__file__).is_relative_to(folder), f"{lossbench.__file__} is not the copy"
+    left_out = [find_law(name) for name in options.without]
+    laws = [law for law in LAWS if law not in left_out]
+    effort = Effort(seed=options.seed, compile=options.compile)
+    killers, first = dict[str, None](), ""
+    for subject in (subject for name in mutant.losses for subject in subjects(lossbench.loss_info(name))):
+        for result in judge_all([subject], effort, laws):
+            if result.status == "failed":
+                killers[f"{result.number} {result.law}"] = None
+                first = first or f"{result.loss}: {result.message}"
+            if killers and not options.all_laws:
+                return Verdict(mutant, tuple(killers), first, time.perf_counter() - began)
+    return Verdict(mutant, tuple(killers), first, time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", metavar="TEXT", help="mutants whose name contains it; repeatable")
+    parser.add_argument("--all-laws", action="store_true", help="list every law that kills, not the first")
+    parser.add_argument("--without", action="append", default=[], metavar="LAW", help="leave a law out; repeatable")
+    parser.add_argument("--compile", action="store_true", help="judge by the law that compiles too")
+    parser.add_argument("--seed", type=int, default=0, help="of the search for failing batches")
+    parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
+    parser.add_argument("--list", type=Path, default=LIST, metavar="FILE", help="of mutants, instead of mutants.txt")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there")
+    given = parser.parse_args()
+    try:
+        listed = read_mutants(given.list)
+        chosen = [mutant for mutant in listed if any(text in str(mutant) for text in given.only or [""])]
+        if not chosen:
+            sys.exit(f"no mutant's name contains {' or '.join(given.only)}")
+        judged = _judged(chosen, Options(given.seed, tuple(given.without), given.all_laws, given.compile), given.jobs)
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+    killed = sum(bool(verdict.killers) for verdict in judged)
+    score = f"{killed} of {len(judged)} mutants killed, {100 * killed / len(judged):.1f} %"
+    Console().print(_table(judged), score)
+    if given.markdown:
+        given.markdown.write_text(_markdown(judged, score))
+    sys.exit(killed < REQUIRED * len(judged))
+
+
+def _judged(mutants: Sequence[Mutant], options: Options, jobs: int) -> list[Verdict]:
+    """The verdicts in the order of the mutants; a control that fails, or a mutant without verdict, ends the program."""
+    progress = Console(stderr=True)
+    verdicts = {}
+    for verdict in judge_mutants([CONTROL, *mutants], options, jobs):
+        verdicts[verdict.mutant] = verdict
+        progress.print(f"{verdict.seconds:5.1f} s  {verdict.mutant}: {_outcome(verdict)}", markup=False)
+    if errors := [f"{verdict.mutant}: {verdict.error}" for verdict in verdicts.values() if verdict.error]:
+        sys.exit("could not be judged:\n" + "\n".join(errors))
+    if verdicts[CONTROL].killers:
+        sys.exit(f"a law fails without an edit, which makes the score void: {verdicts[CONTROL].first}")
+    return [verdicts[mutant] for mutant in mutants]
+
+
+def _outcome(verdict: Verdict) -> str:
+    return verdict.error or ", ".join(verdict.killers) or "SURVIVED"
+
+
+def _table(verdicts: Sequence[Verdict]) -> Table:
+    table = Table("mutant", "killed by")
+    for verdict in verdicts:
+        table.add_row(str(verdict.mutant), _outcome(verdict))
+    return table
+
+
+def _markdown(verdicts: Sequence[Verdict], score: str) -> str:
+    rows = [f"| {verdict.mutant} | {_outcome(verdict)} |" for verdict in verdicts]
+    command = f"    python {' '.join(['benchmarks/mutants.py', *sys.argv[1:]])}"
+    head = ["# What the laws find of seeded bugs", "", command, "", f"{score}; torch {torch.__version__}.", ""]
+    return "\n".join([*head, "| mutant | killed by |", "|-|-|", *rows, ""])
+
+
+if __name__ == "__main__":
+    main()

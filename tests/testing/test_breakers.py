@@ -1,0 +1,55 @@
+"""Every law can fail: for each there is a loss that breaks it, and that few other laws accuse."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from lossbench.testing import LAWS, Effort, Law, Result, Subject, find_law, judge, judge_all, subjects
+
+# By a name under which the two processes of law 44 can import it too.
+sys.path.insert(0, str(Path(__file__).parent))
+import breakers
+
+# What starts processes or compiles is left out of the judgement by all laws.
+QUICK = [law for law in LAWS if law.name not in ("compiled-in-one-graph", "equal-shards")]
+FEW = Effort(examples=6)
+
+
+def failures(subject: Subject, laws: list[Law], effort: Effort = FEW) -> dict[str, Result]:
+    return {result.law: result for result in judge_all([subject], effort, laws) if result.status == "failed"}
+
+
+def subject_of(breaker: breakers.Breaker) -> Subject:
+    return Subject(spec=breaker.spec, started=breaker.started)
+
+
+def test_every_law_has_a_breaker() -> None:
+    assert sorted(breakers.BREAKERS) == sorted(law.name for law in LAWS)
+
+
+SLOW = {"compiled-in-one-graph", "equal-shards"}
+NAMES = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in breakers.BREAKERS]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_breaker_breaks_its_law(name: str) -> None:
+    result = judge(subject_of(breakers.BREAKERS[name]), find_law(name), Effort())
+    assert result.status == "failed", result.message
+    assert result.message
+
+
+@pytest.mark.parametrize("name", breakers.BREAKERS)
+def test_a_breaker_passes_the_other_laws(name: str) -> None:
+    breaker = breakers.BREAKERS[name]
+    found = failures(subject_of(breaker), QUICK)
+    assert set(found) - {name} <= breaker.also, {law: found[law].message for law in set(found) - {name} - breaker.also}
+
+
+@pytest.mark.parametrize("loss", [breakers.Softmax, breakers.Center, breakers.Pairs])
+def test_the_right_losses_they_derive_from_pass_every_law(loss: type[breakers.Softmax]) -> None:
+    for subject in subjects(breakers.spec_of(loss)):
+        found = failures(subject, QUICK, Effort())
+        assert not found, found
