@@ -27,13 +27,14 @@ class Need(StrEnum):
 
 
 class Trait(StrEnum):
-    """What holds for an instance of a loss. A law applies where its trait is declared."""
+    """What holds for an instance of a loss. A law applies where its trait is declared; a few are excused by one."""
 
     SAMPLEWISE = "samplewise"  # the value of a batch is the mean of its rows' values
     BATCH_COUPLED = "batch-coupled"  # the value of a row depends on the other rows
     SHARDABLE = "shardable"  # the mean over equal shards is the value of the whole, so DDP changes nothing
     TWICE_DIFFERENTIABLE = "twice-differentiable"
     PIECEWISE = "piecewise"  # hinges, mining or counts give it kinks, on which equalities are not judged
+    STOP_GRADIENT = "stop-gradient"  # backward holds a factor fixed: the gradient is not the derivative of the value
     VMAP = "vmap"  # torch.func.vmap over batches works
     SHIFT_INVARIANT = "shift-invariant"  # adding a number to all logits of a row changes nothing
     TRANSLATION_INVARIANT = "translation-invariant"  # moving embeddings and state together changes nothing

@@ -174,7 +174,7 @@ def test_one_term_of_coefficient_one_is_the_loss_itself() -> None:
         ("centre", UnknownLossError, "^there is no loss 'centre'. Did you mean 'center'"),
         ("softmax + 0.1*weighted-clutser", UnknownLossError, "Did you mean 'weighted-cluster'"),
         ("nowhere/center", UnknownLossError, "there is no loss 'nowhere/center'"),
-        ("zzz", UnknownLossError, "Known: center, softmax, .*See: lossbench list"),
+        ("zzz", UnknownLossError, "Known: .*center, .*See: lossbench list"),
         ("center(alhpa=1)", HyperparameterError, "^center has no hyper-parameter 'alhpa'. Did you mean 'alpha'"),
         ("softmax(power=1)", HyperparameterError, "^softmax has no hyper-parameter 'power'. It takes none."),
         ("softmax(coefficient=2)", HyperparameterError, "softmax has no hyper-parameter 'coefficient'"),

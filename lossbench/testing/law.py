@@ -74,6 +74,7 @@ class Law:
         group: the heading under which it stands.
         judge: raises `Violation` where the loss of a trial breaks it.
         trait: what a loss must declare for the law to apply; None for laws of every loss.
+        excused: what a loss declares that breaks the law on purpose.
         reads: which input a loss must read for the law to apply.
         owed: whether refusing the law's input with an exception breaks it too.
         searched: whether hypothesis looks for a violation; else one fixed batch is judged.
@@ -93,6 +94,7 @@ class Law:
     share: float = 1.0
     off_kinks: float | None = None
     fresh_only: bool = False
+    excused: Trait | None = None
 
     @property
     def statement(self) -> str:
@@ -124,12 +126,15 @@ def law(
     share: float = 1.0,
     off_kinks: float | None = None,
     fresh_only: bool = False,
+    excused: Trait | None = None,
 ) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
     """Adds a function to the laws, named after it."""
 
     def add(judge: Callable[[Trial], None]) -> Callable[[Trial], None]:
         name = judge.__name__.replace("_", "-")
-        LAWS.append(Law(number, name, group, judge, trait, reads, owed, searched, share, off_kinks, fresh_only))
+        LAWS.append(
+            Law(number, name, group, judge, trait, reads, owed, searched, share, off_kinks, fresh_only, excused)
+        )
         LAWS.sort(key=lambda each: each.number)
         return judge
 
