@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...adapters import AdaptedLoss
 from ...types import ModelOutput
-from ..adapters import AdaptedLoss
 from ..law import NotApplicableError, Violation, law
 from ..trial import Trial
 
