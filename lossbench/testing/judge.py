@@ -147,12 +147,16 @@ def _excluded_by_trait(subject: Subject, trait: Trait, effort: Effort) -> str | 
 
 
 def _stale(subject: Subject, law: Law, effort: Effort) -> _Outcome:
-    """A trait that is not declared must have a counterexample."""
+    """A trait that is not declared must have a counterexample, to this law or to another that states the trait."""
     found = _judged(subject, law, effort, must_accept=True)
-    if found.status == "passed":
+    others = [each for each in LAWS if each.trait is law.trait and each is not law]
+    if found.status == "passed" and all(
+        _judged(subject, each, effort, must_accept=True).status != "failed" for each in others
+    ):
         message = f"stale: no counterexample in {found.examples} batches; declare the trait {law.trait}"
         return _Outcome("failed", message, examples=found.examples)
-    reason = f"not declared {law.trait}, rightly: {found.message}" if found.status == "failed" else found.message
+    rightly = f"not declared {law.trait}, rightly"
+    reason = found.message if found.status == "skipped" else f"{rightly}: {found.message or 'another law finds it'}"
     return _Outcome("skipped", reason, examples=found.examples)
 
 
