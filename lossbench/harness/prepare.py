@@ -22,6 +22,7 @@ from ..objective import create_loss, expand_formula, formula_needs
 from ..spec import Need
 from ..types import LossContext
 from .config import ResolvedConfig, RunConfig
+from .contract import check_contract, made_batch
 from .training import Reporter
 from .weights import read_weights, seen_before
 
@@ -108,7 +109,8 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
         class_names=train.class_names,
         seed=derived_seed(config.seed, "loss"),
     )
-    create_loss(str(formula), context)  # hyper-parameters and class counts are refused here, before anything is written
+    # Hyper-parameters, class counts and losses that can't be trained are refused here, before anything is written.
+    check_contract(create_loss(str(formula), context), *made_batch(context))
     return Task(
         config=config.resolved(image_size),
         formula=formula,

@@ -168,7 +168,7 @@ class Trainer:
 
     def _update(self, output: ModelOutput, targets: Tensor, objective: Tensor, own_rows: int) -> None:
         if self.accelerator.scaler is None:
-            self.guard.after_backward(objective / max(own_rows, 1))
+            self.guard.after_backward(objective / max(own_rows, 1), (output.embeddings, output.logits))
         self.optimizer.step()
         self.last_lr = self.optimizer.param_groups[0]["lr"]
         self.schedule.step()

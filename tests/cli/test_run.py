@@ -460,8 +460,8 @@ def test_a_loss_that_gives_no_number_is_named(lossbench: Any, own: Any, faces: P
         "--image-size", 32, "--epochs", 1, "--batch-size", 8, "--out", tmp_path / "out",
     )  # fmt: skip
     assert done.code == 2
-    assert done.err.startswith("error: NoScalar.forward must return one number")
-    assert "got shape (8,)" in done.err
+    assert "its forward returned a tensor of shape (6,), expected one number" in done.err
+    assert not (tmp_path / "out").exists()
 
 
 # --- predict ----------------------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...adapters import AdaptedLoss
 from ...losses.base import Loss
 from ...types import ModelOutput
-from ..adapters import AdaptedLoss
 from ..law import NotApplicableError, Violation, judge_parts, law
 from ..trial import Trial
 

@@ -13,10 +13,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ...adapters import AdaptedLoss
 from ...losses.base import Loss
 from ...spec import Need, Trait
 from ...types import ModelOutput
-from ..adapters import AdaptedLoss
 from ..cases import fixed_case
 from ..law import NotApplicableError, Violation, judge_parts, law
 from ..memory import PeakMemory

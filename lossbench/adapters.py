@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import UsageError
-from ..losses.base import Loss
-from ..spec import LossSpec, Need, Trait
-from ..types import LossContext, ModelOutput
+from .errors import UsageError
+from .losses.arguments import values_are_readable
+from .losses.base import Loss
+from .spec import LossSpec, Need, Trait
+from .types import LossContext, ModelOutput
 
 Takes = Literal["logits", "embeddings"]
 Form = Literal["labels", "one-hot", "triplets"]
@@ -112,7 +113,8 @@ class AdaptedLoss(Loss):
 def _one_hot(targets: Tensor, classes: int) -> Tensor:
     """(B, C). What an adapter makes of labels it checks itself: the loss never sees them."""
     _must_be_labels(targets)
-    if targets.numel() and not (int(targets.min()) >= 0 and int(targets.max()) < classes):
+    readable = values_are_readable(targets) and targets.numel()
+    if readable and not (int(targets.min()) >= 0 and int(targets.max()) < classes):
         raise ValueError(f"targets must lie in [0, {classes}), got {int(targets.min())} to {int(targets.max())}")
     return F.one_hot(targets.long(), classes)
 
@@ -126,7 +128,7 @@ def _triplets(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The rows of every triplet: two of one class and one of another."""
     _must_be_labels(targets)
     same = targets.unsqueeze(0) == targets.unsqueeze(1)
-    pairs = same & ~torch.eye(len(targets), dtype=torch.bool)
+    pairs = same & ~torch.eye(len(targets), dtype=torch.bool, device=targets.device)
     anchors, positives, negatives = (pairs.unsqueeze(2) & ~same.unsqueeze(1)).nonzero().unbind(1)
     return anchors, positives, negatives
 
@@ -146,27 +148,35 @@ class AdaptedFactory:
     @property
     def __signature__(self) -> inspect.Signature:
         made = load_object(self.path)
-        parameters = _parameters(made) if isinstance(made, type) else {}
+        parameters = constructor_parameters(made) if isinstance(made, type) else {}
         context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)
         hyperparameters = [
             p.replace(kind=p.KEYWORD_ONLY)
             for name, p in parameters.items()
-            if name not in _NUMBER_OF_CLASSES | _EMBEDDING_SIZE and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+            if name not in _NUMBER_OF_CLASSES | _EMBEDDING_SIZE
         ]
-        rest = [p for p in parameters.values() if p.kind is p.VAR_KEYWORD]
-        return inspect.Signature([context, *hyperparameters, *rest])
+        return inspect.Signature([context, *hyperparameters])
 
     def __call__(self, context: LossContext, /, **hyperparameters: Any) -> Loss:
         made = load_object(self.path)
         if not isinstance(made, type):
-            return AdaptedLoss(copy.deepcopy(made), self.takes, self.form)
+            return self.wrap(copy.deepcopy(made), hyperparameters, knows_sizes=False)
         sizes = dict.fromkeys(_NUMBER_OF_CLASSES, context.num_classes)
         sizes |= dict.fromkeys(_EMBEDDING_SIZE, context.embedding_dim)
         wanted = {name: sizes[name] for name in _sizes_taken(made)}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed)
-            inner = made(**{**wanted, **self.fixed, **hyperparameters})
-        return AdaptedLoss(inner, self.takes, self.form, knows_sizes=bool(wanted))
+            inner = self.build(made, {**wanted, **self.fixed, **hyperparameters})
+        return self.wrap(inner, hyperparameters, knows_sizes=bool(wanted))
+
+    def build(self, made: type, arguments: Mapping[str, Any]) -> nn.Module:
+        """The loss itself; for subclasses that make objects of names."""
+        inner: nn.Module = made(**arguments)
+        return inner
+
+    def wrap(self, inner: Callable[..., Any], hyperparameters: Mapping[str, Any], *, knows_sizes: bool) -> Loss:
+        """The loss behind lossbench's interface; for subclasses that guard it or know its traits."""
+        return AdaptedLoss(inner, self.takes, self.form, knows_sizes)
 
 
 def load_object(path: str) -> Any:
@@ -260,16 +270,25 @@ def _state_axes(made: type) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-def _sizes_taken(made: type) -> set[str]:
-    """What a constructor calls C and D; one that hands `**kwargs` on takes its parent's names too."""
-    names: set[str] = set()
+def constructor_parameters(made: type) -> dict[str, inspect.Parameter]:
+    """What a constructor takes by name; one that hands `**kwargs` on takes its parent's names too."""
+    found: dict[str, inspect.Parameter] = {}
     for kind in made.__mro__:
-        if "__init__" in vars(kind):
-            parameters = _parameters(vars(kind)["__init__"])
-            names |= set(parameters)
-            if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
-                break
-    return names & (_NUMBER_OF_CLASSES | _EMBEDDING_SIZE)
+        if "__init__" not in vars(kind) or kind in (nn.Module, object):
+            continue
+        parameters = list(_parameters(vars(kind)["__init__"]).values())[1:]  # the first is self
+        for p in parameters:
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+                found.setdefault(p.name, p)
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            break
+    return found
+
+
+def _sizes_taken(made: type) -> set[str]:
+    """What a constructor calls C and D. One whose default is None is an option, not a size of the task."""
+    sizes = _NUMBER_OF_CLASSES | _EMBEDDING_SIZE
+    return {name for name, p in constructor_parameters(made).items() if name in sizes and p.default is not None}
 
 
 def _parameters(made: Any) -> Mapping[str, inspect.Parameter]:
