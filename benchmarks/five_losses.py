@@ -13,8 +13,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from figures import FEWEST_TEST_IMAGES, frequent, interval, recall, spread
 from grid import Cell, run_cells
-from scipy.stats import t
 
 LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
 PAIRS = (
@@ -23,7 +23,6 @@ PAIRS = (
     ("triplet", "softmax"),
     ("weighted-cluster", "weighted-softmax"),
 )
-FEWEST_TEST_IMAGES = 19
 HEAD = """# The five losses with their defaults
 
     python benchmarks/five_losses.py OUT benchmarks/results/five-losses.md faces8/train.csv
@@ -78,7 +77,7 @@ def described(record: dict[str, Any]) -> str:
 
 def table(rows: dict[str, list[dict[str, Any]]]) -> str:
     counts = next(iter(rows.values()))[0]["data"]["test_class_counts"]
-    enough = [c for c, name in enumerate(counts) if counts[name] >= FEWEST_TEST_IMAGES]
+    enough = frequent(list(counts.values()))
     some = (
         f" | {len(enough)} classes with {FEWEST_TEST_IMAGES} or more test images" if len(enough) < len(counts) else ""
     )
@@ -88,10 +87,10 @@ def table(rows: dict[str, list[dict[str, Any]]]) -> str:
     ]
     for loss, records in rows.items():
         balanced = spread([recall(r["confusion_matrix"], range(len(counts))) for r in records])
-        frequent = f" | {spread([recall(r['confusion_matrix'], enough) for r in records])}" if some else ""
+        over_enough = f" | {spread([recall(r['confusion_matrix'], enough) for r in records])}" if some else ""
         timing = [record["timing"] for record in records]
         lines.append(
-            f"| {loss} | `{records[0]['formula']}` | {balanced}{frequent} "
+            f"| {loss} | `{records[0]['formula']}` | {balanced}{over_enough} "
             f"| {spread([r['metrics']['macro_f1'] for r in records])} "
             f"| {statistics.mean(part['total_seconds'] for part in timing):.0f} "
             f"| {1000 * statistics.mean(part['seconds_per_step'] for part in timing):.1f} "
@@ -110,23 +109,10 @@ def paired(rows: dict[str, list[dict[str, Any]]]) -> str:
             100 * (a["metrics"]["balanced_accuracy"] - b["metrics"]["balanced_accuracy"])
             for a, b in zip(rows[loss], rows[parent], strict=True)
         ]
-        half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+        mean, half = interval(values)
         shown = ", ".join(f"{value:+.1f}" for value in values)
-        lines.append(f"| {loss} - {parent} | {shown} | {statistics.mean(values):+.1f} ± {half:.1f} |")
+        lines.append(f"| {loss} - {parent} | {shown} | {mean:+.1f} ± {half:.1f} |")
     return "\n".join(lines)
-
-
-def recall(confusion: list[list[int]], classes: Any) -> float:
-    """Mean recall over some classes."""
-    return float(statistics.mean(confusion[c][c] / sum(confusion[c]) for c in classes))
-
-
-def spread(values: list[float]) -> str:
-    return (
-        f"{100 * statistics.mean(values):.1f} ± {100 * statistics.stdev(values):.1f}"
-        if len(values) > 1
-        else f"{100 * values[0]:.1f}"
-    )
 
 
 if __name__ == "__main__":

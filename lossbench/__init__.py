@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from .errors import LossbenchError as LossbenchError
     from .losses.arguments import debug as debug
     from .losses.base import Loss as Loss
+    from .losses.logit_loss import LogitLoss as LogitLoss
+    from .losses.per_class import PerClass as PerClass
     from .losses.weighted_sum import WeightedSum as WeightedSum
     from .objective import create_loss as create_loss
     from .registry import list_losses as list_losses
     from .registry import loss_info as loss_info
     from .registry import plugin_errors as plugin_errors
     from .registry import register_loss as register_loss
+    from .spec import Homogeneity as Homogeneity
     from .spec import LossSpec as LossSpec
     from .spec import Need as Need
     from .spec import Trait as Trait
@@ -31,12 +34,15 @@ _HOMES = {
     "LossbenchError": "errors",
     "debug": "losses.arguments",
     "Loss": "losses.base",
+    "LogitLoss": "losses.logit_loss",
+    "PerClass": "losses.per_class",
     "WeightedSum": "losses.weighted_sum",
     "create_loss": "objective",
     "list_losses": "registry",
     "loss_info": "registry",
     "plugin_errors": "registry",
     "register_loss": "registry",
+    "Homogeneity": "spec",
     "LossSpec": "spec",
     "Need": "spec",
     "Trait": "spec",

@@ -15,10 +15,10 @@ import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import Distribution, EntryPoint, distributions, version
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from .errors import PluginError
 from .spec import LossSpec
@@ -27,7 +27,10 @@ LOSSES, ORIGINS = "lossbench.losses", "lossbench.origins"
 
 
 class Origin(Protocol):
-    """A family of losses of another library, adapted one by one: the object of a `lossbench.origins` entry point."""
+    """A family of losses of another library, adapted one by one: the object of a `lossbench.origins` entry point.
+
+    An origin may also have `refused`, a mapping from names of losses that don't fit to the reason.
+    """
 
     def names(self) -> list[str]: ...
 
@@ -62,8 +65,7 @@ class Plugin:
         except BaseException as error:  # a plugin may also call sys.exit; it must not take the tool with it
             reason = f"{type(error).__name__}: {error}"
             raise PluginError(
-                f"{self.name!r} of {self.where} can't be imported: {reason}\n"
-                f"Mend or remove it: pip install -U {self.distribution}, or pip uninstall {self.distribution}"
+                f"{self.name!r} of {self.where} can't be imported: {reason}\n{mend(self.distribution)}"
             ) from error
 
     def load_spec(self) -> LossSpec:
@@ -112,16 +114,25 @@ class Plugin:
                 )
 
 
-@cache
+def mend(distribution: str) -> str:
+    """What a user can do about a distribution whose loss can't be used."""
+    return f"Mend or remove it: pip install -U {distribution}, or pip uninstall {distribution}"
+
+
 def plugins(group: str) -> tuple[Plugin, ...]:
     """The entry points of a group over all distributions, each distribution once however often it is on the path."""
-    found: dict[tuple[str, str], Plugin] = {}
+    return tuple(plugin for plugin in _all_plugins() if plugin.entry_point.group == group)
+
+
+@cache
+def _all_plugins() -> tuple[Plugin, ...]:
+    found: dict[tuple[str, str, str], Plugin] = {}
     for distribution in distributions():
         for entry_point in _entry_points(distribution):
-            if entry_point.group == group:
+            if entry_point.group in (LOSSES, ORIGINS):
                 name = _distribution_name(distribution)
                 found.setdefault(
-                    (name, entry_point.name),
+                    (entry_point.group, name, entry_point.name),
                     Plugin(
                         entry_point.name,
                         name,
@@ -158,9 +169,9 @@ class Learned:
 def learned(plugin: Plugin) -> Learned | None:
     """What is remembered of this version of a plugin, or None."""
     try:
-        row = json.loads(_memory_file().read_text())[_memory_key(plugin)]
+        row = _memory()[_memory_key(plugin)]
         return Learned(bool(row["usable"]), row["summary"], row["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None
 
 
@@ -169,15 +180,31 @@ def remember(plugin: Plugin, result: Learned) -> None:
     file = _memory_file()
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            rows = json.loads(file.read_text())
-        except (OSError, ValueError):
-            rows = {}
-        rows = rows if isinstance(rows, dict) else {}
+        rows = _memory()
+        if rows.get(_memory_key(plugin)) == asdict(result):
+            return
         rows[_memory_key(plugin)] = asdict(result)
         with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as beside:
             json.dump(rows, beside, indent=1)
         os.replace(beside.name, file)
+
+
+def _memory() -> dict[str, Any]:
+    """What is remembered of all plugins, read anew only when the file is another one."""
+    try:
+        state = _memory_file().stat()
+    except OSError:
+        return {}
+    return dict(_read_memory(_memory_file(), state.st_ino, state.st_mtime_ns))
+
+
+@lru_cache(maxsize=1)
+def _read_memory(file: Path, inode: int, changed_ns: int) -> dict[str, Any]:
+    try:
+        rows = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return rows if isinstance(rows, dict) else {}
 
 
 def _memory_file() -> Path:

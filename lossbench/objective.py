@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .errors import FormulaError, HyperparameterError, PluginError, UsageError
 from .expression import Formula, Term, Value, parse_formula
-from .registry import loss_info
+from .registry import loss_info, loss_origin, remedy
 from .spec import Need
 from .types import LossContext
 
@@ -102,17 +102,22 @@ def create_loss(expression: str, context: LossContext, **hyperparameters: Value)
 def _create_term(term: Term, context: LossContext) -> Loss:
     from .losses.base import Loss
 
-    spec = loss_info(term.name)
+    spec, origin = loss_info(term.name), loss_origin(term.name)
+    label = f"{term.name} of {origin}"
     try:
         loss = spec.factory(context, **term.arguments)
     except HyperparameterError as error:
         raise HyperparameterError(f"{term.name}: {error}") from error
     except UsageError:
         raise
-    except Exception as error:  # a plugin's own complaint, of whatever type
-        raise HyperparameterError(f"{term} can't be built: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # a plugin's own complaint, of whatever type
+        raise HyperparameterError(
+            f"{term} of {origin} can't be built: {type(error).__name__}: {error}\n"
+            f"A loss is built as factory(context, **hyperparameters){remedy(origin)}"
+        ) from error
     if not isinstance(loss, Loss):
-        raise PluginError(f"{term.name} must build a lossbench.Loss, got {type(loss).__name__}")
+        raise PluginError(f"{label} must build a lossbench.Loss, got {type(loss).__name__}{remedy(origin)}")
+    loss.label = label
     return loss
 
 

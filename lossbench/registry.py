@@ -7,18 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from .discovery import LOSSES, ORIGINS, Learned, Plugin, learned, plugins, remember
+from .discovery import LOSSES, ORIGINS, Learned, Plugin, learned, mend, plugins, remember
 from .errors import PluginError, UnknownLossError, UsageError, did_you_mean
 from .losses import BUILT_INS
 from .spec import LossSpec
 
-if TYPE_CHECKING:
-    pass
-
 Status = Literal["built-in", "installed", "ambiguous", "usable", "broken"]
 BUILT_IN_ORIGIN = "lossbench"
+_THIS_PROCESS = "this process"
 
 _registered: dict[str, LossSpec] = {}
 
@@ -39,8 +37,8 @@ def list_losses() -> list[str]:
     """The names that can be asked for, sorted; imports no plugin.
 
     Example:
-        >>> list_losses()[:2]
-        ['center', 'softmax']
+        >>> {"center", "softmax"} <= set(list_losses())
+        True
     """
     return sorted({entry.name for entry in loss_entries() if entry.status != "ambiguous" and "*" not in entry.name})
 
@@ -59,22 +57,55 @@ def loss_info(name: str) -> LossSpec:
         >>> loss_info("center").joint
         'softmax + 0.001*center'
     """
-    if name in _built_ins():
-        return _built_in_spec(name)
+    bare = name.removeprefix(f"{BUILT_IN_ORIGIN}/")
+    if bare in _built_ins():
+        return _built_in_spec(bare)
     if name in _registered:
         return _registered[name]
+    plugin = _find_plugin(name)
+    if plugin.entry_point.group == ORIGINS:
+        return _adapted_spec(plugin, name.rpartition("/")[2])
+    return _plugin_spec(plugin)
+
+
+def loss_origin(name: str) -> str:
+    """The distribution that a loss comes from, with its version, for messages and records.
+
+    Raises:
+        UnknownLossError: no such loss, or several.
+
+    Example:
+        >>> loss_origin("center").split()[0]
+        'lossbench'
+    """
+    if name.removeprefix(f"{BUILT_IN_ORIGIN}/") in _built_ins():
+        return f"{BUILT_IN_ORIGIN} {version('lossbench')}"
+    if name in _registered:
+        return _THIS_PROCESS
+    plugin = _find_plugin(name)
+    return f"{plugin.distribution} {plugin.version}"
+
+
+def remedy(origin: str) -> str:
+    """What a user can do about a loss of `loss_origin`, on a line of its own; nothing for ours and this process's.
+
+    Example:
+        >>> remedy("my-dist 1.2")
+        '\\nMend or remove it: pip install -U my-dist, or pip uninstall my-dist'
+    """
+    distribution = origin.partition(" ")[0]
+    return "" if origin in ("", _THIS_PROCESS) or distribution == BUILT_IN_ORIGIN else f"\n{mend(distribution)}"
+
+
+def _find_plugin(name: str) -> Plugin:
     origin, slash, bare = name.rpartition("/")
-    if slash and origin == BUILT_IN_ORIGIN and bare in _built_ins():
-        return _built_in_spec(bare)
     adapters = [p for p in plugins(ORIGINS) if slash and p.name == origin]
     found = [p for p in plugins(LOSSES) if p.name == bare and origin in ("", p.distribution)]
     if len(found) + len(adapters) > 1:
         ways = [f"{p.distribution}/{bare}" for p in found] or [p.where for p in adapters]
         raise UnknownLossError(f"{name!r} is offered by {len(ways)} distributions; name one: {', '.join(ways)}")
-    if adapters:
-        return _adapted_spec(adapters[0], bare)
-    if found:
-        return _plugin_spec(found[0])
+    if adapters or found:
+        return (adapters or found)[0]
     known = list_losses() + [f"{p.distribution}/{p.name}" for p in plugins(LOSSES)]
     raise UnknownLossError(f"there is no loss {name!r}. {did_you_mean(name, known)} See: lossbench list")
 
@@ -99,7 +130,7 @@ def loss_entries(*, load: bool = False) -> list[LossEntry]:
     """
     here = version("lossbench")
     rows = [LossEntry(b.name, b.summary, BUILT_IN_ORIGIN, here, "built-in") for b in BUILT_INS]
-    rows += [LossEntry(s.name, s.summary, "this process", "", "usable") for s in _registered.values()]
+    rows += [LossEntry(s.name, s.summary, _THIS_PROCESS, "", "usable") for s in _registered.values()]
     taken = {row.name for row in rows}
     installed = plugins(LOSSES)
     names = [p.name for p in installed]
@@ -188,11 +219,14 @@ def _adapted_names(adapter: Plugin) -> list[str]:
 
 
 def _adapted_spec(adapter: Plugin, name: str) -> LossSpec:
+    origin = adapter.load_origin()
+    if reason := getattr(origin, "refused", {}).get(name):
+        raise PluginError(f"{adapter.name}/{name} can't be trained here: {reason}")
     if name not in (names := _adapted_names(adapter)):
         raise UnknownLossError(f"{adapter.where} has no loss {name!r}. {did_you_mean(name, names)}")
     full = f"{adapter.name}/{name} of {adapter.where}"
     try:
-        spec = adapter.load_origin().spec(name)
+        spec = origin.spec(name)
     except UsageError:
         raise
     except Exception as error:  # as above

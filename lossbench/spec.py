@@ -27,13 +27,14 @@ class Need(StrEnum):
 
 
 class Trait(StrEnum):
-    """What holds for an instance of a loss. A law applies where its trait is declared."""
+    """What holds for an instance of a loss. A law applies where its trait is declared; a few are excused by one."""
 
     SAMPLEWISE = "samplewise"  # the value of a batch is the mean of its rows' values
     BATCH_COUPLED = "batch-coupled"  # the value of a row depends on the other rows
     SHARDABLE = "shardable"  # the mean over equal shards is the value of the whole, so DDP changes nothing
     TWICE_DIFFERENTIABLE = "twice-differentiable"
     PIECEWISE = "piecewise"  # hinges, mining or counts give it kinks, on which equalities are not judged
+    STOP_GRADIENT = "stop-gradient"  # backward holds a factor fixed: the gradient is not the derivative of the value
     VMAP = "vmap"  # torch.func.vmap over batches works
     SHIFT_INVARIANT = "shift-invariant"  # adding a number to all logits of a row changes nothing
     TRANSLATION_INVARIANT = "translation-invariant"  # moving embeddings and state together changes nothing
@@ -79,6 +80,8 @@ class LossSpec:
         variants: hyper-parameters, beside the defaults, that the laws also judge.
         limits: (hyper-parameters, parent) pairs: with these it is exactly the parent, a formula of one bare term.
         loop: the definition as naive scalar code, `loop(batch) -> value`; see `lossbench.testing.loops.LoopBatch`.
+        use_when: one sentence on when it is worth trying, or "".
+        avoid_when: one sentence on when it is not, or "".
     """
 
     name: str
@@ -93,13 +96,27 @@ class LossSpec:
     variants: tuple[Mapping[str, Any], ...] = ()
     limits: tuple[tuple[Mapping[str, Any], str], ...] = ()
     loop: Callable[..., Any] | None = None
+    use_when: str = ""
+    avoid_when: str = ""
 
     def __post_init__(self) -> None:
         # An adapted loss, "pml/CircleLoss" or "torch.nn:CrossEntropyLoss", keeps the spelling of its library.
-        if not {"/", ":"} & set(self.name) and not _KEBAB_CASE.fullmatch(self.name):
+        if not self.is_adapted and not _KEBAB_CASE.fullmatch(self.name):
             raise ValueError(f"a loss name is kebab-case, such as 'my-loss', got {self.name!r}")
         if self.auxiliary and self.joint is None:
             raise ValueError(f"{self.name}: an auxiliary loss states its joint objective, as 'softmax + 1*{self.name}'")
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether it was made for a loss of another library, of which only what is known is declared."""
+        return bool({"/", ":"} & set(self.name))
+
+    @property
+    def formula(self) -> str:
+        """What the factory says of its formula, else the docstring of the module that defines it; may be empty."""
+        said = getattr(self.factory, "formula", None)
+        module = inspect.getmodule(self.factory)
+        return said if isinstance(said, str) else inspect.cleandoc((module and module.__doc__) or "")
 
     @property
     def hyperparameters(self) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def test_one_term_of_coefficient_one_is_the_loss_itself() -> None:
         ("centre", UnknownLossError, "^there is no loss 'centre'. Did you mean 'center'"),
         ("softmax + 0.1*weighted-clutser", UnknownLossError, "Did you mean 'weighted-cluster'"),
         ("nowhere/center", UnknownLossError, "there is no loss 'nowhere/center'"),
-        ("zzz", UnknownLossError, "Known: center, softmax, .*See: lossbench list"),
+        ("zzz", UnknownLossError, "Known: .*center, .*See: lossbench list"),
         ("center(alhpa=1)", HyperparameterError, "^center has no hyper-parameter 'alhpa'. Did you mean 'alpha'"),
         ("softmax(power=1)", HyperparameterError, "^softmax has no hyper-parameter 'power'. It takes none."),
         ("softmax(coefficient=2)", HyperparameterError, "softmax has no hyper-parameter 'coefficient'"),
@@ -258,13 +258,17 @@ def broken_factory(context: LossContext, **anything: object) -> Loss:
 
 def test_a_factory_that_fails_is_named(register: Callable[[LossSpec], LossSpec]) -> None:
     register(spec("faulty", broken_factory))
-    with pytest.raises(HyperparameterError, match=r"^faulty can't be built: ZeroDivisionError: a bug of its author$"):
+    with pytest.raises(
+        HyperparameterError, match=r"^faulty of this process can't be built: ZeroDivisionError: a bug of"
+    ):
         create_loss("faulty", CONTEXT)
 
 
 def test_a_factory_must_build_a_loss(register: Callable[[LossSpec], LossSpec]) -> None:
     register(spec("foreign", lambda context: torch.nn.CrossEntropyLoss()))
-    with pytest.raises(PluginError, match=r"^foreign must build a lossbench.Loss, got CrossEntropyLoss$"):
+    with pytest.raises(
+        PluginError, match=r"^foreign of this process must build a lossbench.Loss, got CrossEntropyLoss$"
+    ):
         create_loss("foreign", CONTEXT)
 
 

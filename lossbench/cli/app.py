@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import check, data, doctor, info, predict, run
+from . import check, data, doctor, info, new, predict, run, weights
 
 app = typer.Typer(
     name="lossbench",
@@ -19,9 +19,11 @@ app.command("list")(info.list_)
 app.command("info")(info.info)
 app.command("check")(check.check)
 app.command("verify")(check.verify)
+app.command("new")(new.new)
 app.command("predict")(predict.predict)
 app.command("doctor")(doctor.doctor)
 app.add_typer(data.data)
+app.add_typer(weights.weights)
 
 
 def _version(value: bool) -> None:

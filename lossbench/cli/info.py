@@ -47,11 +47,10 @@ def info(
     spec = loss_info(name)
     entry = next((e for e in loss_entries() if e.name in (name, spec.name)), None)
     defaults = spec.hyperparameters
-    module = inspect.getmodule(spec.factory)
     content: dict[str, Any] = {
         "name": name,
         "summary": spec.summary,
-        "formula": inspect.cleandoc((module.__doc__ if module else None) or ""),
+        "formula": spec.formula,
         "reference": spec.reference,
         "needs": sorted(spec.needs),
         "traits": sorted(spec.traits),

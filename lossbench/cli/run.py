@@ -68,7 +68,7 @@ def run(
         Option("--allow-missing-classes", help="Evaluate without some of the classes.", rich_help_panel=_DATA),
     ] = False,
     model: Annotated[str, Option(help="senet-tiny or any timm name.", rich_help_panel=_MODEL)] = "senet-tiny",
-    weights: Annotated[str, Option(help="none or imagenet.", rich_help_panel=_MODEL)] = "none",
+    weights: Annotated[str, Option(help="none, imagenet, vggface2:FILE or run:DIR.", rich_help_panel=_MODEL)] = "none",
     epochs: Annotated[int | None, Option(help="Passes over the training images.", rich_help_panel=_TRAINING)] = None,
     batch_size: Annotated[
         int | None, Option(help="Images a step, over all processes.", rich_help_panel=_TRAINING)

@@ -27,11 +27,20 @@ class ImageBatches(Dataset[Batch]):
         table: what to read.
         image_size: side of the square images, in pixels.
         augment_seed: None for the central square; else crops (and mirrors, where the table allows it).
+        crop_share: side of the central square as a share of the image's short side.
         cache: whether to keep decoded images in memory.
     """
 
-    def __init__(self, table: ImageTable, image_size: int, *, augment_seed: int | None, cache: bool = False) -> None:
-        self.table, self.image_size, self.augment_seed = table, image_size, augment_seed
+    def __init__(
+        self,
+        table: ImageTable,
+        image_size: int,
+        *,
+        augment_seed: int | None,
+        crop_share: float = 1.0,
+        cache: bool = False,
+    ) -> None:
+        self.table, self.image_size, self.augment_seed, self.crop_share = table, image_size, augment_seed, crop_share
         self.decoded = [table.read(row) for row in range(len(table))] if cache else None
 
     def __len__(self) -> int:
@@ -53,7 +62,7 @@ class ImageBatches(Dataset[Batch]):
         """(S, S, 3) pixels of a row as it is seen in an epoch."""
         image = self.table.read(row) if self.decoded is None else self.decoded[row]
         if self.augment_seed is None:
-            return square(image, self.image_size)
+            return square(image, self.image_size, share=self.crop_share)
         draws = np.random.default_rng((self.augment_seed, epoch, row)).random(4)
         pixels = square(
             image,

@@ -46,7 +46,8 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         image_size=config.image_size,
         seed=derived_seed(config.seed, "model"),
         needs=task.needs,
-        pretrained=config.weights == "imagenet",
+        backbone_state=task.weights.state if task.weights else None,
+        preprocessing=task.weights.preprocessing if task.weights else None,
     )
     torch.manual_seed(task.context.seed)
     loss = create_loss(str(task.formula), task.context)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..data.sampling import Sampler
 from ..errors import ConfigError
-from ..models import SENET_TINY
+from ..models import SENET_50, SENET_TINY, WEIGHTS_FORMS, architecture, split_weights
 
 PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
 OPTIMIZERS = ("adamw", "sgd")
@@ -67,10 +67,15 @@ class RunConfig:
         self._check_choice("precision", PRECISIONS)
         self._check_choice("optimizer", OPTIMIZERS)
         self._check_choice("sampler", tuple(Sampler))
-        if self.weights not in ("none", "imagenet"):
-            raise ConfigError(f"--weights must be none or imagenet, got {self.weights!r}")
-        if self.weights == "imagenet" and self.model == SENET_TINY:
+        kind, _ = split_weights(self.weights) or ("", "")
+        if not kind:
+            raise ConfigError(f"--weights must be {WEIGHTS_FORMS}, got {self.weights!r}")
+        if kind == "imagenet" and self.model == SENET_TINY:
             raise ConfigError(f"--weights imagenet: {SENET_TINY} has no ImageNet weights; choose a timm --model")
+        if kind == "vggface2" and architecture(self.model) != SENET_50:
+            raise ConfigError(
+                f"--weights vggface2 are of {SENET_50}, and --model is {self.model}: add --model {SENET_50}"
+            )
 
     def resolved(self, image_size: int) -> ResolvedConfig:
         """The same with every None replaced by what fits the data and the model.

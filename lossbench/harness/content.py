@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def record_content(
             "parameters": sum(p.numel() for p in step.model.parameters()),
             "embedding_dim": task.context.embedding_dim,
             "image_size": config.image_size,
+            "preprocessing": dataclasses.replace(step.model.preprocessing, image_size=config.image_size).content(),
         },
+        "weights": task.weights.content(config.weights) if task.weights else None,
         "data": _data_content(task),
         "seed": config.seed,
         "config": config.as_options(),
@@ -97,6 +100,8 @@ def timing_content(trainer: Trainer, config: ResolvedConfig) -> dict[str, Any]:
         "loss_share_estimated": config.compile,
         **{f"{part}_seconds_per_step": parts[part] for part in PARTS if part != "loss"},
         "loss_forward_seconds_per_step": parts["loss"],
+        "data_wait_seconds": trainer.clock.data_wait_seconds,
+        "data_wait_share": trainer.clock.data_wait_seconds / trainer.train_seconds,
         "sampled_steps": trainer.clock.samples,
         "steps": trainer.clock.steps,
         "train_seconds": trainer.train_seconds,

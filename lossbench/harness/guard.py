@@ -43,14 +43,18 @@ class FiniteGuard:
             self._kept = [b.clone() for b in self.buffers]
 
     @torch.no_grad()
-    def after_backward(self, value: Tensor) -> None:
+    def after_backward(self, value: Tensor, outputs: Sequence[Tensor] = ()) -> None:
         """Sets the flag, and reads it when it is time.
+
+        Args:
+            value: of the objective.
+            outputs: the model's: a loss may hide that they are not finite, by comparisons that are false for NaN.
 
         Raises:
             NonFiniteError: naming the step.
         """
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        finite = value.isfinite() & all_finite(gradients)
+        finite = value.isfinite() & all_finite([*gradients, *outputs])
         bad = self.found.bool() | ~finite
         self.first_bad_step = torch.where(bad & (self.first_bad_step < 0), self.step, self.first_bad_step)
         self.last_value = torch.where(self.found.bool(), self.last_value, value.detach())
@@ -76,7 +80,7 @@ class FiniteGuard:
             what = (
                 f"the loss is {value}"
                 if not torch.isfinite(self.last_value)
-                else f"a gradient is not finite (the loss is {value:.4g})"
+                else f"a gradient or the model's output is not finite (the loss is {value:.4g})"
             )
             raise NonFiniteError(
                 f"training stopped at step {int(self.first_bad_step)}: {what}. No weights were changed by that step. "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as from_safetensors
 
 from ..data.decode import decode
 from ..data.loading import square
@@ -20,6 +17,7 @@ from ..models.build import build_model
 from ..objective import create_loss, expand_formula, formula_needs
 from ..types import LossContext
 from . import record as files
+from .finished import no_record, read_run
 from .step import TrainStep
 
 
@@ -64,10 +62,10 @@ def predict_images(run: Path, paths: Sequence[Path]) -> ImagePredictions:
     """
     record, step = load_run(run)
     images, problems = [], []
-    size = int(record["model"]["image_size"])
+    size, share = int(record["model"]["image_size"]), step.model.preprocessing.crop_share
     for path in paths:
         try:
-            images.append(square(decode(path), size))
+            images.append(square(decode(path), size, share=share))
         except DataError as error:
             problems.append(str(error))
     if problems:
@@ -90,13 +88,9 @@ def load_run(run: Path) -> tuple[dict[str, Any], TrainStep]:
     Raises:
         ModelError: saying what is missing or damaged.
     """
-    file = run / files.RECORD
+    finished = read_run(run)
+    record = finished.record
     try:
-        record = json.loads(file.read_text())
-        version = record["schema_version"]
-        if version != files.SCHEMA_VERSION:
-            raise ModelError(f"{file} has schema version {version}, this lossbench reads {files.SCHEMA_VERSION}")
-        blob = (run / files.WEIGHTS).read_bytes()
         context = LossContext(
             num_classes=len(record["data"]["class_names"]),
             embedding_dim=record["model"]["embedding_dim"],
@@ -104,18 +98,20 @@ def load_run(run: Path) -> tuple[dict[str, Any], TrainStep]:
             class_names=tuple(record["data"]["class_names"]),
         )
         model_name, size, formula = record["model"]["name"], record["model"]["image_size"], record["formula"]
-    except OSError as error:
-        unfinished = " (a run that did not finish?)" if (run / files.CONFIG).exists() else ""
-        raise ModelError(f"{run} holds no finished run{unfinished}: {error.filename}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"{file} is no record of a run: {type(error).__name__}: {error}") from error
+        raise no_record(run / files.RECORD, error) from error
     needs = formula_needs(expand_formula(formula))
-    model = build_model(model_name, num_classes=context.num_classes, image_size=size, seed=0, needs=needs)
+    model = build_model(
+        model_name,
+        num_classes=context.num_classes,
+        image_size=size,
+        seed=0,
+        needs=needs,
+        preprocessing=finished.preprocessing(),
+    )
     step = TrainStep(model, create_loss(formula, context))
     try:
-        step.load_state_dict(from_safetensors(blob))
-    except (SafetensorError, RuntimeError) as error:
+        step.load_state_dict(finished.state)
+    except RuntimeError as error:
         raise ModelError(f"{run / files.WEIGHTS} does not fit its record: {error}") from error
     return record, step.float().eval()

@@ -17,11 +17,14 @@ from ..data.table import ImageTable
 from ..errors import ConfigError, DataError
 from ..expression import Formula
 from ..models.build import check_model, own_image_size, takes_single_images
+from ..models.weights import Weights
 from ..objective import create_loss, expand_formula, formula_needs
 from ..spec import Need
 from ..types import LossContext
 from .config import ResolvedConfig, RunConfig
+from .contract import check_contract, made_batch
 from .training import Reporter
+from .weights import read_weights, seen_before
 
 SELECTION_FRACTION = 0.1
 _MANY_FILES = 20_000
@@ -40,6 +43,7 @@ class Task:
         test: the evaluation split.
         split_origin: where the evaluation split came from.
         context: what the loss is told.
+        weights: what the backbone starts from; None for fresh weights.
         notes: what the user should know and the record keeps.
         skipped: unreadable files that were left out.
     """
@@ -52,6 +56,7 @@ class Task:
     test: ImageTable
     split_origin: str
     context: LossContext
+    weights: Weights | None
     notes: tuple[str, ...]
     skipped: tuple[str, ...]
 
@@ -67,9 +72,11 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
         UsageError: its subclasses say what is wrong.
     """
     formula = expand_formula(config.loss)
-    image_size = config.image_size or own_image_size(config.model)
-    embedding_dim = check_model(config.model, image_size)
     check_device(config)
+    weights = read_weights(config.weights, config.model, config.image_size)
+    own_size = weights.preprocessing.image_size if weights else own_image_size(config.model)
+    image_size = config.image_size or own_size
+    embedding_dim = check_model(config.model, image_size)
     splits = open_data(
         config.data,
         val=config.val,
@@ -81,6 +88,10 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
     )
     train, test, skipped = _readable(splits.train, splits.test, config, reporter)
     notes = list(splits.notes)
+    if weights is not None:
+        notes.append(weights.note)
+        if doubt := seen_before(weights, config.data, splits):
+            notes.append(doubt)
     selection = None
     if config.select:
         rows, held = carve(train, SELECTION_FRACTION, config.seed)
@@ -98,7 +109,8 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
         class_names=train.class_names,
         seed=derived_seed(config.seed, "loss"),
     )
-    create_loss(str(formula), context)  # hyper-parameters and class counts are refused here, before anything is written
+    # Hyper-parameters, class counts and losses that can't be trained are refused here, before anything is written.
+    check_contract(create_loss(str(formula), context), *made_batch(context))
     return Task(
         config=config.resolved(image_size),
         formula=formula,
@@ -108,6 +120,7 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
         test=test,
         split_origin=splits.origin,
         context=context,
+        weights=weights,
         notes=tuple(notes),
         skipped=skipped,
     )

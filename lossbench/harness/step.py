@@ -7,10 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..errors import PluginError
+from ..errors import RunFailed
 from ..losses.base import Loss
 from ..models.classifier import Classifier
 from ..types import ModelOutput
+from .contract import check_contract
 
 
 class TrainStep(nn.Module):
@@ -25,18 +26,15 @@ class TrainStep(nn.Module):
     def __init__(self, model: Classifier, loss: Loss, mark: Callable[[str], None] = lambda part: None) -> None:
         super().__init__()
         self.model, self.loss, self.mark = model, loss, mark
+        self.relied_on = False  # whether the loss was looked at on a batch of this model
 
     def forward(self, images: Tensor, targets: Tensor) -> tuple[Tensor, ModelOutput]:
         """The loss of a batch, (), and what the model gave for it."""
         output = self.model(images)
         self.mark("forward")
+        if not self.relied_on and not torch.compiler.is_compiling():
+            check_contract(self.loss, output, targets, RunFailed)
+            self.relied_on = True
         value = self.loss(output, targets)
         self.mark("loss")
-        if not isinstance(value, Tensor) or value.ndim or not (value.requires_grad or not torch.is_grad_enabled()):
-            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            detached = isinstance(value, Tensor) and not value.requires_grad
-            raise PluginError(
-                f"{type(self.loss).__name__}.forward must return one number that depends on the model's output, "
-                f"got {got}{' without a gradient' if detached else ''}"
-            )
         return value, output

@@ -144,7 +144,7 @@ class Trainer:
     def _take_step(self, batch: Batch, global_rows: int) -> Tensor:
         """One optimizer step; returns the sum over this process's rows of the loss."""
         own_rows = self.batches.sizes(global_rows)[self.batches.rank]  # 0 where the batch holds a mere stand-in
-        images = batch.images.to(self.accelerator.device, non_blocking=True)
+        images = batch.images.to(self.accelerator.device, non_blocking=True, memory_format=torch.channels_last)
         targets = batch.targets.to(self.accelerator.device, non_blocking=True)
         self.clock.mark("data")
         self.guard.before_forward()
@@ -168,7 +168,7 @@ class Trainer:
 
     def _update(self, output: ModelOutput, targets: Tensor, objective: Tensor, own_rows: int) -> None:
         if self.accelerator.scaler is None:
-            self.guard.after_backward(objective / max(own_rows, 1))
+            self.guard.after_backward(objective / max(own_rows, 1), (output.embeddings, output.logits))
         self.optimizer.step()
         self.last_lr = self.optimizer.param_groups[0]["lr"]
         self.schedule.step()

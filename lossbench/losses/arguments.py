@@ -68,16 +68,23 @@ def values_are_readable(targets: Tensor) -> bool:
 
 
 def number(
-    name: str, value: object, *, minimum: float = -math.inf, above: float = -math.inf, maximum: float = math.inf
+    name: str,
+    value: object,
+    *,
+    minimum: float = -math.inf,
+    above: float = -math.inf,
+    maximum: float = math.inf,
+    below: float = math.inf,
 ) -> float:
     """A finite hyper-parameter in its range, or a `HyperparameterError` that names it, the rule and the value."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise HyperparameterError(f"{name} must be a finite number, got {value!r}")
-    if not (value >= minimum and value > above and value <= maximum):
+    if not (value >= minimum and value > above and value <= maximum and value < below):
         rules = [
             f"at least {minimum:g}" if minimum > -math.inf else "",
             f"above {above:g}" if above > -math.inf else "",
             f"at most {maximum:g}" if maximum < math.inf else "",
+            f"below {below:g}" if below < math.inf else "",
         ]
         raise HyperparameterError(f"{name} must be {' and '.join(filter(None, rules))}, got {value!r}")
     return float(value)

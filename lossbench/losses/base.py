@@ -21,8 +21,10 @@ class Loss(nn.Module, ABC):
         traits: what holds for this instance; the laws judge it by them.
         homogeneity: how its value answers to a change of the embeddings' unit, where that is known.
         upper_bound: what its value never exceeds, where there is such a number.
+        label: what messages call it: its name and distribution; `create_loss` sets it.
     """
 
+    label: str = ""
     traits: frozenset[Trait] = frozenset()
     homogeneity: Homogeneity | None = None
     upper_bound: float | None = None

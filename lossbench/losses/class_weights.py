@@ -12,9 +12,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..errors import ContextError, HyperparameterError
+from ..errors import HyperparameterError
 from ..types import LossContext
 from .arguments import number
+from .per_class import training_counts
 
 
 def class_weights(class_counts: tuple[int, ...], power: float = 1.0) -> Tensor:
@@ -52,12 +53,7 @@ class ClassWeights(nn.Module):
 
     def __init__(self, context: LossContext, power: float) -> None:
         super().__init__()
-        empty = [context.class_label(c) for c, count in enumerate(context.class_counts) if count == 0]
-        if empty:
-            raise ContextError(
-                f"class weights need a training image of every class, there is none of {', '.join(empty)}; "
-                "drop the class, add images, or use a loss without class weights"
-            )
+        training_counts(context, "class weights")
         self.class_counts, self.power = context.class_counts, number("power", power, minimum=0)
         if min(self.class_counts) ** -self.power < 1e-250:  # weights would be 0/0
             raise HyperparameterError(f"power must be smaller for these class counts, got {power!r}")

@@ -1,4 +1,31 @@
-"""Backbones and heads. Names are kept here, where no torch is imported."""
+"""Backbones, heads and where their weights come from. Names are kept here, where no torch is imported."""
 
 SENET_TINY = "senet-tiny"
 SENET_TINY_IMAGE_SIZE = 48
+# The paper's SENet, and the architecture of VGGFace2's SENet-50.
+SENET_50 = "legacy_seresnet50"
+
+WEIGHTS_FORMS = "none, imagenet, vggface2:FILE or run:DIR"
+_WITH_PATH = ("vggface2", "run")
+
+
+def split_weights(spec: str) -> tuple[str, str] | None:
+    """Kind and path of a `--weights` spec; None where it has none of the forms.
+
+    Example:
+        >>> split_weights("vggface2:senet50_ft_weight.pkl"), split_weights("none"), split_weights("vggface2")
+        (('vggface2', 'senet50_ft_weight.pkl'), ('none', ''), None)
+    """
+    kind, colon, path = spec.partition(":")
+    fits = (kind in _WITH_PATH and path.strip()) or (kind in ("none", "imagenet") and not colon)
+    return (kind, path) if fits else None
+
+
+def architecture(model: str) -> str:
+    """A timm name without the tag of its weights.
+
+    Example:
+        >>> architecture("legacy_seresnet50.in1k")
+        'legacy_seresnet50'
+    """
+    return model.partition(".")[0]

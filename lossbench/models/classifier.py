@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..types import ModelOutput
+from .preprocessing import Channels, Preprocessing
 
 
 class CosineHead(nn.Module):
@@ -34,18 +35,17 @@ class Classifier(nn.Module):
     Args:
         backbone: normalised images (B, 3, S, S) -> embeddings (B, D).
         head: embeddings (B, D) -> logits (B, C).
-        mean: of each channel of RGB, on the scale 0 to 1.
-        std: likewise.
+        preprocessing: how images are normalised, and how much of them evaluation sees.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: nn.Module, head: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(self, backbone: nn.Module, head: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
-        self.backbone, self.head = backbone, head
-        self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1))
+        self.backbone, self.head, self.preprocessing = backbone, head, preprocessing
+        self.register_buffer("mean", _per_channel(preprocessing.mean))
+        self.register_buffer("std", _per_channel(preprocessing.std))
 
     def forward(self, images: Tensor) -> ModelOutput:
         """Args:
@@ -53,3 +53,7 @@ class Classifier(nn.Module):
         """
         embeddings = self.backbone((images.to(self.mean.dtype) - self.mean) / self.std)
         return ModelOutput(embeddings, self.head(embeddings))
+
+
+def _per_channel(values: Channels) -> Tensor:
+    return torch.tensor(values).view(1, 3, 1, 1)

@@ -47,7 +47,8 @@ def run_summary(record: dict[str, Any]) -> RenderableType:
         head.append(f"without evaluation images: {', '.join(metrics['absent_classes'])}\n", style="yellow")
     tail = Text.assemble(
         f"{record['timing']['total_seconds']:.0f} s in all, {record['timing']['train_seconds']:.0f} s of them training "
-        f"at {record['timing']['images_per_second']:.0f} images/s; "
+        f"at {record['timing']['images_per_second']:.0f} images/s, {record['timing']['data_wait_share']:.0%} of it "
+        "waiting for images; "
         f"peak memory {record['memory']['peak_bytes'] / 2**30:.2f} GiB on {record['environment']['device']}\n",
         ("record     ", "bold"), f"{record['directory']}",
     )  # fmt: skip

@@ -13,8 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ..adapters import AdaptedFactory, load_object
 from ..errors import UsageError
-from .adapters import AdaptedFactory, load_object
 from .judge import Effort, Result, judge_all
 from .resolve import resolve
 from .subject import Subject

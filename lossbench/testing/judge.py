@@ -120,6 +120,8 @@ def _outcome(subject: Subject, law: Law, effort: Effort) -> _Outcome:
     declared = law.trait is not None and subject.declares(law.trait)
     if reason := _excluded(subject, law, effort, declared):
         return _Outcome("skipped", reason)
+    if law.excused is not None and subject.declares(law.excused):
+        return _excused(subject, law, law.excused, effort)
     if law.trait is None or declared:
         return _judged(subject, law, effort, must_accept=law.owed or declared)
     return _stale(subject, law, effort)
@@ -146,10 +148,30 @@ def _excluded_by_trait(subject: Subject, trait: Trait, effort: Effort) -> str | 
     return None
 
 
+def _excused(subject: Subject, law: Law, trait: Trait, effort: Effort) -> _Outcome:
+    """A trait that excuses from laws must be the reason why one of them is broken."""
+    if not effort.deep:
+        return _Outcome("skipped", f"declared {trait}")
+    found = _judged(subject, law, effort, must_accept=True)
+    if found.status == "passed" and not _broken_among(subject, effort, law, lambda each: each.excused is trait):
+        message = f"stale: holds in {found.examples} batches; do not declare the trait {trait}"
+        return _Outcome("failed", message, examples=found.examples)
+    return _Outcome("skipped", f"declared {trait}, rightly", examples=found.examples)
+
+
+def _broken_among(subject: Subject, effort: Effort, but: Law, chosen: Callable[[Law], bool]) -> Law | None:
+    """The first of the chosen laws, other than `but`, that the loss breaks."""
+    others = (law for law in LAWS if law is not but and chosen(law) and law.reads in (None, *subject.reads))
+    return next((law for law in others if _judged(subject, law, effort, must_accept=True).status == "failed"), None)
+
+
 def _stale(subject: Subject, law: Law, effort: Effort) -> _Outcome:
-    """A trait that is not declared must have a counterexample."""
+    """A trait that is not declared must have a counterexample to one of its laws."""
     found = _judged(subject, law, effort, must_accept=True)
     if found.status == "passed":
+        if broken := _broken_among(subject, effort, law, lambda each: each.trait is law.trait):
+            reason = f"not declared {law.trait}, rightly: it breaks law {broken.number}, {broken.name}"
+            return _Outcome("skipped", reason, examples=found.examples)
         message = f"stale: no counterexample in {found.examples} batches; declare the trait {law.trait}"
         return _Outcome("failed", message, examples=found.examples)
     reason = f"not declared {law.trait}, rightly: {found.message}" if found.status == "failed" else found.message
@@ -191,8 +213,17 @@ class _Search:
         self.error: Exception | None = None
         self.judged = 0
         self.give_up = float("inf")
+        self.only_silent = law.searched
+        self.passed_over = False
 
     def run(self) -> None:
+        """Looks for a silent violation first: that a loss refuses some batches must not hide what it does on others."""
+        self._run()
+        if self.error is None and self.passed_over:
+            self.only_silent, self.judged = False, 0
+            self._run()
+
+    def _run(self) -> None:
         if not self.law.searched:
             self._try(fixed_case())
             return
@@ -237,7 +268,12 @@ class _Search:
         except (NotApplicableError, HypothesisException, KeyboardInterrupt):
             raise
         except Exception as error:
+            self.judged += 1
+            if self.only_silent and not (isinstance(error, Violation) and error.silent):
+                self.passed_over = True
+                return
             if self.error is None:
                 self.give_up = time.monotonic() + _SHRINKING_SECONDS
             self.case, self.error = case, error
-        self.judged += 1
+        else:
+            self.judged += 1

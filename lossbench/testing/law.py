@@ -7,9 +7,11 @@ violation. A law raises `Violation`; it returns when the loss obeys.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from hypothesis.errors import HypothesisException
 
 from ..errors import UsageError, did_you_mean
 from ..spec import Trait
@@ -37,6 +39,31 @@ class NotApplicableError(Exception):
     """A law has nothing to judge in a loss; the message says why."""
 
 
+def judge_parts(parts: Iterable[Callable[[], None]]) -> None:
+    """Judges all parts of a law, so that a refusal of one part does not hide what another does silently.
+
+    Raises:
+        Violation: of the silent violations together if there are any, else of the unclear refusals.
+        Exception: else what the first part raised that refused its input.
+    """
+    silent: list[str] = []
+    unclear: list[str] = []
+    refusals: list[Exception] = []
+    for part in parts:
+        try:
+            part()
+        except Violation as violation:
+            (silent if violation.silent else unclear).append(str(violation))
+        except (NotApplicableError, HypothesisException):
+            raise
+        except Exception as refusal:
+            refusals.append(refusal)
+    if silent or unclear:
+        raise Violation("; ".join(silent or unclear), silent=bool(silent))
+    if refusals:
+        raise refusals[0]
+
+
 @dataclass(frozen=True)
 class Law:
     """One law.
@@ -47,6 +74,7 @@ class Law:
         group: the heading under which it stands.
         judge: raises `Violation` where the loss of a trial breaks it.
         trait: what a loss must declare for the law to apply; None for laws of every loss.
+        excused: what a loss declares that breaks the law on purpose.
         reads: which input a loss must read for the law to apply.
         owed: whether refusing the law's input with an exception breaks it too.
         searched: whether hypothesis looks for a violation; else one fixed batch is judged.
@@ -66,6 +94,7 @@ class Law:
     share: float = 1.0
     off_kinks: float | None = None
     fresh_only: bool = False
+    excused: Trait | None = None
 
     @property
     def statement(self) -> str:
@@ -97,12 +126,15 @@ def law(
     share: float = 1.0,
     off_kinks: float | None = None,
     fresh_only: bool = False,
+    excused: Trait | None = None,
 ) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
     """Adds a function to the laws, named after it."""
 
     def add(judge: Callable[[Trial], None]) -> Callable[[Trial], None]:
         name = judge.__name__.replace("_", "-")
-        LAWS.append(Law(number, name, group, judge, trait, reads, owed, searched, share, off_kinks, fresh_only))
+        LAWS.append(
+            Law(number, name, group, judge, trait, reads, owed, searched, share, off_kinks, fresh_only, excused)
+        )
         LAWS.sort(key=lambda each: each.number)
         return judge
 

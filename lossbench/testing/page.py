@@ -45,6 +45,7 @@ def _entry(law: Law) -> str:
     marks = [mark for mark, on in (("owed", law.owed), ("off kinks", law.off_kinks is not None)) if on]
     marks += [f"trait `{law.trait}`"] if law.trait else []
     marks += [f"reads {law.reads}"] if law.reads else []
+    marks += [f"excused by `{law.excused}`"] if law.excused else []
     shown = f" *({', '.join(marks)})*" if marks else ""
     return f"**{law.number}. {law.name}**{shown}  \n{law.statement}  \n*Remedy:* {law.remedy}\n"
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
+from ..adapters import MEAN_OF_ROWS, adapt, known_traits
 from ..errors import UsageError, did_you_mean
 from ..expression import Term, parse_call, parse_formula
 from ..losses.base import Loss
 from ..registry import loss_info
 from ..spec import LossSpec, Need, Trait
-from .adapters import MEAN_OF_ROWS, adapt, known_traits
 from .cases import fixed_case
 from .subject import Subject, subjects
 from .trial import with_tensors
@@ -42,14 +42,14 @@ def resolve(target: str, *, takes: str | None = None, traits: Iterable[str] = ()
     name, opening, rest = target.partition("(")
     if ":" in name:
         arguments = parse_call(f"loss({rest}")[1] if opening else None
-        spec, known = _spec_of_object(name.strip(), takes)
-        found = _subjects(spec, arguments, known | declared, unknown=not _is_spec_of_ours(spec))
+        spec, known = _spec_of_object(name.strip(), takes, defaults=not arguments)
+        found = _subjects(spec, arguments, known | declared, unknown=spec.is_adapted)
     else:
         if takes is not None:
             raise UsageError(f"--takes is for losses without a spec; {target!r} says itself what it reads")
         (term,) = _one_term(target)
         spec = loss_info(term.name)
-        found = _subjects(spec, dict(term.arguments) or None, declared, unknown=False)
+        found = _subjects(spec, dict(term.arguments) or None, declared, unknown=spec.is_adapted)
     _must_work(found[0])
     return found
 
@@ -77,7 +77,7 @@ def subjects_of(spec: LossSpec) -> list[Subject]:
     Raises:
         UsageError: one is not.
     """
-    found = _subjects(spec, None, frozenset(), unknown=False)
+    found = _subjects(spec, None, frozenset(), unknown=spec.is_adapted)
     _must_work(found[0])
     return found
 
@@ -92,8 +92,7 @@ def _one_term(target: str) -> tuple[Term]:
 def _subjects(
     spec: LossSpec, arguments: Mapping[str, Any] | None, traits: frozenset[Trait], *, unknown: bool
 ) -> list[Subject]:
-    if arguments:
-        spec.check_hyperparameters(arguments)
+    spec.check_hyperparameters(arguments or {})
     try:
         return subjects(spec, arguments, traits=traits, undeclared_is_unknown=unknown)
     except UsageError:
@@ -123,7 +122,7 @@ def _must_work(subject: Subject) -> None:
         raise UsageError(f"{subject} returns {type(value).__name__}, expected a tensor")
 
 
-def _spec_of_object(path: str, takes: str | None) -> tuple[LossSpec, frozenset[Trait]]:
+def _spec_of_object(path: str, takes: str | None, *, defaults: bool) -> tuple[LossSpec, frozenset[Trait]]:
     path, made = _load(path)
     if isinstance(made, LossSpec):
         return made, frozenset()
@@ -137,13 +136,8 @@ def _spec_of_object(path: str, takes: str | None) -> tuple[LossSpec, frozenset[T
         spec = _spec_of_class(path, made)
         own = spec.factory(fixed_case().context).traits
         return spec, own if Trait.BATCH_COUPLED in own else own | MEAN_OF_ROWS
-    spec, known = adapt(path, made, takes), known_traits(made)
+    spec, known = adapt(path, made, takes), known_traits(made, defaults=defaults and isinstance(made, type))
     return spec, known if Trait.BATCH_COUPLED in known else known | MEAN_OF_ROWS
-
-
-def _is_spec_of_ours(spec: LossSpec) -> bool:
-    """Whether the spec was written by someone, and not made up for a class without one."""
-    return ":" not in spec.name
 
 
 def _load(path: str) -> tuple[str, Any]:

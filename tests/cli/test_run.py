@@ -41,13 +41,14 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "metrics.average_precision": float, "metrics.mean_average_precision_at_r": float,
     "metrics.per_class_recall": dict, "metrics.per_class_recall_interval_95": dict, "metrics.absent_classes": list,
     "model.name": str, "model.weights": str, "model.parameters": int, "model.embedding_dim": int,
-    "model.image_size": int,
+    "model.image_size": int, "model.preprocessing": dict, "weights": (dict, type(None)),
     "data.spec": str, "data.release": (str, type(None)), "data.class_names": list, "data.class_counts": dict,
     "data.sampled_class_counts": dict, "data.test_class_counts": dict, "data.selection_images": int,
     "data.split_origin": str, "data.train_digest": str, "data.test_digest": str, "data.skipped_unreadable": list,
     "data.notes": list, "data.dropped": dict,
     "data.box_margin": (float, type(None)),
     "timing.seconds_per_step": float, "timing.loss_seconds_per_step": float, "timing.loss_share": float,
+    "timing.data_wait_seconds": float, "timing.data_wait_share": float,
     "timing.images_per_second": float, "timing.train_seconds": float, "timing.evaluation_seconds": float,
     "timing.total_seconds": float, "timing.steps": int, "timing.sampled_steps": int, "timing.steps_skipped": int,
     "timing.data_seconds_per_step": SOME, "timing.forward_seconds_per_step": SOME,
@@ -459,8 +460,8 @@ def test_a_loss_that_gives_no_number_is_named(lossbench: Any, own: Any, faces: P
         "--image-size", 32, "--epochs", 1, "--batch-size", 8, "--out", tmp_path / "out",
     )  # fmt: skip
     assert done.code == 2
-    assert done.err.startswith("error: NoScalar.forward must return one number")
-    assert "got shape (8,)" in done.err
+    assert "its forward returned a tensor of shape (6,), expected one number" in done.err
+    assert not (tmp_path / "out").exists()
 
 
 # --- predict ----------------------------------------------------------------------------------------------

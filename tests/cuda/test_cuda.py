@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from made_affectnet import make_affectnet
+from made_weights import write_made_weights
 
 from lossbench import LossContext, ModelOutput, list_losses, loss_info
 from lossbench.harness.config import RunConfig
@@ -83,3 +85,27 @@ def test_a_run_works_in_each_precision(name: str, precision: str, tmp_path: Path
     assert record["memory"]["peak_bytes"] > 0
     assert record["timing"]["sampled_steps"] > 0
     assert 0 < record["metrics"]["balanced_accuracy"] <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_reference_recipe_runs_at_its_own_size(workers: int, tmp_path: Path) -> None:
+    """Pinned memory, channels last, bf16, weights with the published names; images come from files."""
+    data = make_affectnet(tmp_path / "affectnet", images=64, validation=1, size=160)
+    weights = write_made_weights(tmp_path / "w.pkl", identities=3)
+    config = RunConfig(
+        loss="weighted-cluster",
+        data=f"affectnet:{data}",
+        model="legacy_seresnet50",
+        weights=f"vggface2:{weights}",
+        epochs=3,
+        batch_size=16,
+        device="cuda",
+        precision="bf16",
+        workers=workers,
+    )
+    record = run(config, tmp_path / "run")
+    weights.unlink()
+    assert record["model"]["image_size"] == 224
+    assert 0 < record["timing"]["data_wait_share"] < 1
+    assert 0 < record["timing"]["loss_share"] < 1

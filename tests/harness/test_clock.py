@@ -37,6 +37,13 @@ def test_the_first_five_steps_warm_up_and_medians_are_taken_of_the_rest(now: lis
     assert clock.medians() == dict.fromkeys(PARTS, 6.0)
 
 
+def test_the_wait_for_data_is_summed_over_every_step(now: list[float]) -> None:
+    clock = StepClock(torch.device("cpu"), every=4)
+    for number in range(10):
+        take_step(clock, now, dict.fromkeys(PARTS, 1.0) | {"data": float(number)})
+    assert clock.data_wait_seconds == sum(range(10))
+
+
 def test_one_step_in_so_many_is_sampled(now: list[float]) -> None:
     clock = StepClock(torch.device("cpu"), every=4)
     for number in range(13):

@@ -29,7 +29,14 @@ from lossbench.harness.prepare import check_device, derived_seed
         ("precision", "fp8", "--precision must be one of fp32, bf16, fp16, fp64, got 'fp8'"),
         ("optimizer", "adam", "--optimizer must be one of adamw, sgd, got 'adam'"),
         ("sampler", "random", "--sampler must be one of natural, balanced, sqrt, got 'random'"),
-        ("weights", "vgg", "--weights must be none or imagenet, got 'vgg'"),
+        ("weights", "vgg", "--weights must be none, imagenet, vggface2:FILE or run:DIR, got 'vgg'"),
+        ("weights", "run:", "--weights must be none, imagenet, vggface2:FILE or run:DIR, got 'run:'"),
+        ("weights", "imagenet:x", "--weights must be none, imagenet, vggface2:FILE or run:DIR, got 'imagenet:x'"),
+        (
+            "weights",
+            "vggface2:a.pkl",
+            "--weights vggface2 are of legacy_seresnet50, and --model is senet-tiny: add --model legacy_seresnet50",
+        ),
         ("weights", "imagenet", "--weights imagenet: senet-tiny has no ImageNet weights; choose a timm --model"),
     ],
 )

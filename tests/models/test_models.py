@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lossbench.errors import ConfigError, ModelError
 from lossbench.models.build import build_model, check_model, own_image_size
 from lossbench.models.classifier import Classifier, CosineHead
+from lossbench.models.preprocessing import Preprocessing
 from lossbench.spec import Need
 
 COSINE = frozenset({Need.COSINE_LOGITS})
@@ -92,7 +93,8 @@ def test_normalisation_is_part_of_the_model() -> None:
             seen.append(x)
             return x.mean(dim=(2, 3))
 
-    model = Classifier(Looking(), nn.Linear(3, 2), mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.5))
+    wants = Preprocessing(mean=(51, 102, 153), std=(25.5, 51, 127.5), image_size=2)
+    model = Classifier(Looking(), nn.Linear(3, 2), wants)
     pixels = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2).expand(1, 3, 1, 2)
     model(pixels)
     expected = torch.tensor([[[-2.0, 8.0]], [[-2.0, 3.0]], [[-1.2, 0.8]]])
@@ -110,6 +112,31 @@ def test_a_timm_model_is_fed_as_its_weights_want_it() -> None:
     assert (model.mean / 255).flatten().tolist() == pytest.approx(settings.mean)
     assert (model.std / 255).flatten().tolist() == pytest.approx(settings.std)
     assert own_image_size("test_vit") == settings.input_size[-1]
+
+
+def test_timm_s_weights_come_with_timm_s_normalisation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its hub is out of reach: a model of another seed stands in for the pretrained one."""
+    import timm
+
+    from lossbench.harness.weights import read_weights
+    from lossbench.models import weights as weights_module
+
+    pretrained = build_model("test_resnet", num_classes=1, image_size=32, seed=9).backbone
+    monkeypatch.setattr(weights_module, "imagenet_backbone", lambda name, size: pretrained)
+    weights = read_weights("imagenet", "test_resnet", 32)
+    assert weights is not None
+    assert (weights.kind, weights.preprocessing.crop_share) == ("imagenet", 1.0)
+    settings = timm.get_pretrained_cfg("test_resnet")
+    assert [value / 255 for value in weights.preprocessing.mean] == pytest.approx(settings.mean)
+    model = build_model("test_resnet", num_classes=3, image_size=32, seed=0, backbone_state=weights.state)
+    found, expected = model.backbone.state_dict(), pretrained.state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    fresh = build_model("test_resnet", num_classes=3, image_size=32, seed=0)
+    assert torch.equal(
+        model.head.weight, fresh.head.weight
+    )  # the head is the seed's, whatever the backbone starts from
+    with pytest.raises(ModelError, match=r"^there is no model 'resnet81'"):
+        read_weights("imagenet", "resnet81", None)
 
 
 @pytest.mark.parametrize(("name", "meant"), [("resnet81", "resnet18"), ("senet_tiny", "senet-tiny")])

@@ -7,14 +7,16 @@ CPU, for the arguments that the loss reads.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...adapters import AdaptedLoss
+from ...losses.base import Loss
 from ...types import ModelOutput
-from ..adapters import AdaptedLoss
-from ..law import NotApplicableError, Violation, law
+from ..law import NotApplicableError, Violation, judge_parts, law
 from ..trial import Trial
 
 GROUP = "Arguments"
@@ -40,8 +42,7 @@ def _refused(trial: Trial, what: str, output: ModelOutput, targets: Tensor, word
             silent=False,
         ) from error
     else:
-        shown = f"{float(value):.6g}" if isinstance(value, Tensor) and value.numel() == 1 else type(value).__name__
-        raise Violation(f"{what} is accepted and gives {shown}, expected a ValueError")
+        raise Violation(f"{what} is accepted and gives {_shown(value)}, expected a ValueError")
     for name, tensor in trial.states(loss).items():
         if not torch.allclose(tensor, before[name], rtol=0, atol=0, equal_nan=True):
             raise Violation(f"{what} is refused after {name} was changed")
@@ -67,10 +68,14 @@ def label_out_of_range(trial: Trial) -> None:
     output, targets = trial.output(torch.float32), trial.targets
     classes = len(trial.case.class_counts)
     # Pairs alone don't tell how many classes there are.
-    for label in (classes, -1, -100) if _knows_sizes(trial) or "logits" in trial.reads else (-100,):
+    labels = (classes, -1, -100) if _knows_sizes(trial) or "logits" in trial.reads else (-100,)
+
+    def refused(label: int) -> None:
         wrong = targets.clone()
         wrong[-1] = label
         _refused(trial, f"label {label} of {classes} classes", output, wrong, _LABEL_WORDS)
+
+    judge_parts(partial(refused, label) for label in labels)
 
 
 @law(54, GROUP, owed=True)
@@ -91,10 +96,11 @@ def unequal_lengths(trial: Trial) -> None:
     """
     output, targets = trial.output(torch.float32), trial.targets
     words = (*_LABEL_WORDS, "size", "shape", "length")
-    extra = torch.cat([targets, targets[:1]])
-    _refused(trial, f"{len(extra)} labels for {len(targets)} rows", output, extra, words)
-    if len(targets) > 1:
-        _refused(trial, f"{len(targets) - 1} labels for {len(targets)} rows", output, targets[:-1], words)
+    wrong = [torch.cat([targets, targets[:1]])] + ([targets[:-1]] if len(targets) > 1 else [])
+    judge_parts(
+        partial(_refused, trial, f"{len(labels)} labels for {len(targets)} rows", output, labels, words)
+        for labels in wrong
+    )
 
 
 @law(56, GROUP, owed=True)
@@ -105,12 +111,13 @@ def wrong_rank(trial: Trial) -> None:
     """
     output, targets = trial.output(torch.float32), trial.targets
     words = (*trial.reads, *_LABEL_WORDS, "shape", "dim", "input")
-    _refused(trial, "labels of shape (B, 1)", output, targets.unsqueeze(1), words)
+    parts = [partial(_refused, trial, "labels of shape (B, 1)", output, targets.unsqueeze(1), words)]
     for name in trial.reads:
         flat = trial.changed(output, lambda t: t[0], name)
-        _refused(trial, f"{name} without a batch axis", flat, targets, words)
+        parts.append(partial(_refused, trial, f"{name} without a batch axis", flat, targets, words))
         deep = trial.changed(output, lambda t: t.unsqueeze(2), name)
-        _refused(trial, f"{name} of three axes", deep, targets, words)
+        parts.append(partial(_refused, trial, f"{name} of three axes", deep, targets, words))
+    judge_parts(parts)
 
 
 @law(57, GROUP, owed=True)
@@ -123,11 +130,14 @@ def wrong_number_of_columns(trial: Trial) -> None:
     if not _knows_sizes(trial):
         raise NotApplicableError("its constructor is not told C or D, so it can't know")
     output, targets = trial.output(torch.float32), trial.targets
+    parts = []
     for name in trial.reads:
         wide = trial.changed(output, lambda t: torch.cat([t, t[:, :1]], dim=1), name)
         columns = getattr(output, name).shape[1]
         words = (name, "shape", "size", "dim", "class")
-        _refused(trial, f"{name} of {columns + 1} columns instead of {columns}", wide, targets, words)
+        what = f"{name} of {columns + 1} columns instead of {columns}"
+        parts.append(partial(_refused, trial, what, wide, targets, words))
+    judge_parts(parts)
 
 
 @law(58, GROUP, searched=False, fresh_only=True)
@@ -136,7 +146,7 @@ def bad_hyperparameters(trial: Trial) -> None:
 
     Remedy: `lossbench.losses.arguments` has `number`, `choice` and `flag`.
     """
-    judged = False
+    parts = []
     for name, default in trial.subject.spec.hyperparameters.items():
         if isinstance(default, bool):
             wrong: tuple[Any, ...] = ("yes",)
@@ -144,11 +154,10 @@ def bad_hyperparameters(trial: Trial) -> None:
             wrong = (float("nan"), "nonsense")
         else:
             continue
-        judged = True
-        for value in wrong:
-            _construction(trial, name, value)
-    if not judged:
+        parts += [partial(_construction, trial, name, value) for value in wrong]
+    if not parts:
         raise NotApplicableError("it has no hyper-parameters that are numbers or flags")
+    judge_parts(parts)
 
 
 @law(59, GROUP, owed=False)
@@ -180,15 +189,15 @@ def unknown_option(trial: Trial) -> None:
 
     Remedy: no `**kwargs` that nobody reads; `choice(name, value, options)` for words.
     """
-    _construction(trial, "no_such_option", 1)
-    for name, default in trial.subject.spec.hyperparameters.items():
-        if isinstance(default, str):
-            _construction(trial, name, "no-such-word")
+    wrong: list[tuple[str, Any]] = [("no_such_option", 1)]
+    wrong += [(n, "no-such-word") for n, d in trial.subject.spec.hyperparameters.items() if isinstance(d, str)]
+    judge_parts(partial(_construction, trial, name, value) for name, value in wrong)
 
 
 def _construction(trial: Trial, name: str, value: Any) -> None:
+    """Constructing the loss must raise a clear error that names the hyper-parameter."""
     try:
-        trial.build(torch.float32, **{name: value})
+        loss = trial.build(torch.float32, **{name: value})
     except _CLEAR as error:
         if name not in str(error):
             raise Violation(
@@ -202,4 +211,20 @@ def _construction(trial: Trial, name: str, value: Any) -> None:
             silent=False,
         ) from error
     else:
-        raise Violation(f"{name}={value!r} is accepted at construction, expected a ValueError")
+        raise _accepted(trial, loss, f"{name}={value!r} is accepted at construction")
+
+
+def _accepted(trial: Trial, loss: Loss, what: str) -> Violation:
+    """A hyper-parameter that the first call refuses is refused late; else the loss goes on with it."""
+    try:
+        value = loss(trial.output(torch.float32), trial.targets)
+    except Exception as error:
+        late = f"and refused at the first call, as {type(error).__name__}: {_first_line(error)}"
+        return Violation(f"{what} {late}; expected a ValueError at construction", silent=False)
+    return Violation(f"{what} and gives {_shown(value)}, expected a ValueError")
+
+
+def _shown(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{float(value):.6g}" if value.numel() == 1 else f"a tensor of shape {tuple(value.shape)}"

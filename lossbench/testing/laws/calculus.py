@@ -36,16 +36,17 @@ def _differs(check: Callable[..., Any], function: Callable[..., Tensor], inputs:
         raise Violation(" ".join(str(error).split())[:600]) from error
 
 
-@law(1, GROUP, owed=True, off_kinks=_RADIUS, share=0.5)
+@law(1, GROUP, owed=True, off_kinks=_RADIUS, share=0.5, excused=Trait.STOP_GRADIENT)
 def gradient_of_inputs(trial: Trial) -> None:
     """The gradient in logits and embeddings is the derivative of the value, by central differences in float64.
 
-    Remedy: look for `.detach()`, `.item()`, `.data` or `no_grad` on a path from the inputs to the value.
+    Remedy: look for `.detach()`, `.item()`, `.data` or `no_grad` on a path from the inputs to the value; where the
+    definition holds a factor fixed in backward, declare stop-gradient.
     """
     _differs(gradcheck, *_of_inputs(trial))
 
 
-@law(2, GROUP, off_kinks=_RADIUS, share=0.5)
+@law(2, GROUP, off_kinks=_RADIUS, share=0.5, excused=Trait.STOP_GRADIENT)
 def gradient_of_state(trial: Trial) -> None:
     """The gradient in parameters, centers and proxies is the derivative of the value.
 

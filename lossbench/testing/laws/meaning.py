@@ -17,7 +17,7 @@ from ...types import ModelOutput
 from .. import loops
 from ..cases import Case
 from ..law import NotApplicableError, Violation, law
-from ..subject import is_stateful
+from ..subject import Subject, is_stateful
 from ..trial import Trial
 
 GROUP = "Meaning"
@@ -114,7 +114,7 @@ def upper_bound(trial: Trial) -> None:
 
 @law(32, GROUP, trait=Trait.ZERO_AT_SEPARATION, searched=False)
 def zero_at_separation(trial: Trial) -> None:
-    """Perfect separation costs nothing (trait zero-at-separation): each true logit 60 above the others, each
+    """Perfect separation costs nothing (trait zero-at-separation): each true logit 600 above the others, each
     embedding at its class's own point, the points orthogonal and far apart, a moving state come to rest there.
 
     Remedy: look for a constant that stays; or do not declare the trait.
@@ -122,7 +122,10 @@ def zero_at_separation(trial: Trial) -> None:
     case = _square(trial.case)
     targets = case.labels()
     corners = torch.eye(len(case.class_counts), dtype=torch.float64)[targets]
-    logits = corners if Need.COSINE_LOGITS in trial.subject.spec.needs else 60 * corners
+    cosines = Need.COSINE_LOGITS in trial.subject.spec.needs
+    if cosines and not trial.subject.declares(Trait.ZERO_AT_SEPARATION):
+        raise NotApplicableError("cosines end at 1: how little separation costs depends on their scale")
+    logits = corners if cosines else 600 * corners
     output = ModelOutput(20 * corners, logits)
     loss = trial.build(case=case)
     if is_stateful(loss):
@@ -198,6 +201,8 @@ def weight_zero(trial: Trial) -> None:
     """
     if "weight" not in trial.subject.spec.hyperparameters:
         raise NotApplicableError("it takes no explicit class weights")
+    if trial.subject.undeclared_is_unknown and not trial.subject.declares(Trait.WEIGHTED_LIKELIHOOD):
+        raise NotApplicableError("its weights may multiply something else than the loss of a row")
     classes = len(trial.case.class_counts)
     weight = torch.ones(classes, dtype=torch.float64)
     weight[0] = 0
@@ -257,7 +262,7 @@ def state_of_absent_class(trial: Trial) -> None:
         trial.same_state(f"{name} of an absent class after a step", after, before[name])
 
 
-@law(38, GROUP, off_kinks=1e-6)
+@law(38, GROUP, owed=True, off_kinks=1e-6)
 def limits(trial: Trial) -> None:
     """With the hyper-parameters of a declared limit the loss is exactly its parent (`LossSpec.limits`): power 0,
     gamma 0, tau 0.
@@ -270,7 +275,8 @@ def limits(trial: Trial) -> None:
     output, targets = trial.output(), trial.targets
     for given, formula in spec.limits:
         (term,) = parse_formula(formula).terms
-        parent = loss_info(term.name).factory(trial.case.context, **term.arguments).double()
+        parent_spec = loss_info(term.name)
+        parent = parent_spec.factory(trial.case.context, **term.arguments).double()
         loss = trial.build(**given)
         with torch.no_grad():
             for name, tensor in trial.states(loss).items():
@@ -278,7 +284,7 @@ def limits(trial: Trial) -> None:
                     trial.states(parent)[name].copy_(tensor)
         what = ", ".join(f"{name}={value}" for name, value in given.items())
         expected, its_gradients = trial.gradients(loss, output, targets)
-        reads = [name for name in trial.reads if loss_info(term.name).needs & {Need(name)}]
+        reads = Subject(spec=parent_spec).reads
         leaf = {name: getattr(output, name).clone().requires_grad_() for name in reads}
         value = parent(output._replace(**leaf), targets)
         trial.same(f"{what} against {formula}", expected, value.detach(), tolerance=1e-12)

@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import UsageError
-from ..losses.base import Loss
-from ..spec import LossSpec, Need, Trait
-from ..types import LossContext, ModelOutput
+from .errors import UsageError
+from .losses.arguments import values_are_readable
+from .losses.base import Loss
+from .spec import LossSpec, Need, Trait
+from .types import LossContext, ModelOutput
 
 Takes = Literal["logits", "embeddings"]
 Form = Literal["labels", "one-hot", "triplets"]
@@ -38,10 +39,13 @@ _ON_THE_SPHERE = frozenset({Trait.SCALE_INVARIANT, Trait.ROTATION_INVARIANT, Tra
 _PAIRS = _ON_THE_SPHERE | {Trait.BATCH_COUPLED, Trait.LABEL_EQUALITY}
 KNOWN_TRAITS: Mapping[str, frozenset[Trait]] = {
     "torch.nn:CrossEntropyLoss": _SOFTMAX,
+    "torch.nn:MultiMarginLoss": frozenset({Trait.SHIFT_INVARIANT, Trait.CONVEX, Trait.SCALE_SAFE}),
     "torch.nn:TripletMarginLoss": frozenset({Trait.BATCH_COUPLED, Trait.TRANSLATION_INVARIANT, Trait.LABEL_EQUALITY}),
     "timm:LabelSmoothingCrossEntropy": _SOFTMAX,
     "timm:SoftTargetCrossEntropy": _SOFTMAX,
-    "timm:PolyCrossEntropy": frozenset({Trait.SHIFT_INVARIANT}),
+    "timm:PolyCrossEntropy": frozenset({Trait.SHIFT_INVARIANT, Trait.SCALE_SAFE}),
+    "timm:AsymmetricLossSingleLabel": frozenset({Trait.SHIFT_INVARIANT, Trait.SCALE_SAFE}),
+    "timm:BinaryCrossEntropy": frozenset({Trait.CONVEX, Trait.SCALE_SAFE}),
     **{
         f"pytorch_metric_learning:{name}": _PAIRS
         for name in ("TripletMarginLoss", "ContrastiveLoss", "SupConLoss", "NTXentLoss", "MultiSimilarityLoss")
@@ -53,9 +57,28 @@ KNOWN_TRAITS: Mapping[str, frozenset[Trait]] = {
     },
     "pytorch_metric_learning:SoftTripleLoss": frozenset({Trait.SCALE_INVARIANT, Trait.SCALE_SAFE}),
 }
-"""library:class -> what holds for it with its defaults, beyond `MEAN_OF_ROWS` for those that are not batch-coupled."""
+"""library:class -> what holds for it whatever its numbers, beyond `MEAN_OF_ROWS` where it is not batch-coupled."""
 
-_STATE_AXES = {"W": ("embedding", "class"), "proxies": ("class", "embedding"), "centers": ("class", "embedding")}
+_LIKELIHOOD = frozenset(
+    {Trait.WEIGHTED_LIKELIHOOD, Trait.MONOTONE, Trait.ZERO_AT_SEPARATION, Trait.TWICE_DIFFERENTIABLE}
+)
+TRAITS_OF_DEFAULTS: Mapping[str, frozenset[Trait]] = {
+    "torch.nn:CrossEntropyLoss": _LIKELIHOOD | {Trait.VMAP},
+    "torch.nn:MultiMarginLoss": frozenset({Trait.MONOTONE, Trait.ZERO_AT_SEPARATION}),
+    "torch.nn:TripletMarginLoss": frozenset({Trait.ZERO_AT_SEPARATION}),
+    "timm:LabelSmoothingCrossEntropy": frozenset({Trait.TWICE_DIFFERENTIABLE, Trait.VMAP}),
+    "timm:SoftTargetCrossEntropy": _LIKELIHOOD,
+    "pytorch_metric_learning:TripletMarginLoss": frozenset({Trait.ZERO_AT_SEPARATION}),
+    "pytorch_metric_learning:ContrastiveLoss": frozenset({Trait.ZERO_AT_SEPARATION}),
+}
+"""library:class -> what holds for it besides, with the defaults: label smoothing alone would change it."""
+
+_STATE_AXES: Mapping[str, tuple[str, ...]] = {
+    "W": ("embedding", "class"),
+    "proxies": ("class", "embedding"),
+    "centers": ("class", "embedding"),
+    "weight": ("class",),
+}
 
 
 class AdaptedLoss(Loss):
@@ -76,20 +99,36 @@ class AdaptedLoss(Loss):
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         inputs = output.logits if self.takes == "logits" else output.embeddings
-        if self.form == "one-hot":
-            targets = F.one_hot(targets.long(), inputs.shape[1]).to(inputs.dtype)
-        if self.form == "triplets":
-            anchors, positives, negatives = _triplets(targets)
-            value: Tensor = self.inner(inputs[anchors], inputs[positives], inputs[negatives])
+        if self.form == "labels":
+            value: Tensor = self.inner(inputs, targets)
+        elif self.form == "one-hot":
+            value = self.inner(inputs, _one_hot(targets, inputs.shape[-1]).to(inputs.dtype))
         else:
-            value = self.inner(inputs, targets)
+            if len(targets) != len(inputs):
+                raise ValueError(f"targets must be one label for each of {len(inputs)} rows, got {len(targets)}")
+            value = self.inner(*(inputs[rows] for rows in _triplets(targets)))
         return value
+
+
+def _one_hot(targets: Tensor, classes: int) -> Tensor:
+    """(B, C). What an adapter makes of labels it checks itself: the loss never sees them."""
+    _must_be_labels(targets)
+    readable = values_are_readable(targets) and targets.numel()
+    if readable and not (int(targets.min()) >= 0 and int(targets.max()) < classes):
+        raise ValueError(f"targets must lie in [0, {classes}), got {int(targets.min())} to {int(targets.max())}")
+    return F.one_hot(targets.long(), classes)
+
+
+def _must_be_labels(targets: Tensor) -> None:
+    if targets.ndim != 1 or targets.is_floating_point():
+        raise ValueError(f"targets must be whole numbers of shape (B,), got {targets.dtype} of {tuple(targets.shape)}")
 
 
 def _triplets(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The rows of every triplet: two of one class and one of another."""
+    _must_be_labels(targets)
     same = targets.unsqueeze(0) == targets.unsqueeze(1)
-    pairs = same & ~torch.eye(len(targets), dtype=torch.bool)
+    pairs = same & ~torch.eye(len(targets), dtype=torch.bool, device=targets.device)
     anchors, positives, negatives = (pairs.unsqueeze(2) & ~same.unsqueeze(1)).nonzero().unbind(1)
     return anchors, positives, negatives
 
@@ -109,27 +148,35 @@ class AdaptedFactory:
     @property
     def __signature__(self) -> inspect.Signature:
         made = load_object(self.path)
-        parameters = _parameters(made) if isinstance(made, type) else {}
+        parameters = constructor_parameters(made) if isinstance(made, type) else {}
         context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)
         hyperparameters = [
             p.replace(kind=p.KEYWORD_ONLY)
             for name, p in parameters.items()
-            if name not in _NUMBER_OF_CLASSES | _EMBEDDING_SIZE and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+            if name not in _NUMBER_OF_CLASSES | _EMBEDDING_SIZE
         ]
-        rest = [p for p in parameters.values() if p.kind is p.VAR_KEYWORD]
-        return inspect.Signature([context, *hyperparameters, *rest])
+        return inspect.Signature([context, *hyperparameters])
 
     def __call__(self, context: LossContext, /, **hyperparameters: Any) -> Loss:
         made = load_object(self.path)
         if not isinstance(made, type):
-            return AdaptedLoss(copy.deepcopy(made), self.takes, self.form)
+            return self.wrap(copy.deepcopy(made), hyperparameters, knows_sizes=False)
         sizes = dict.fromkeys(_NUMBER_OF_CLASSES, context.num_classes)
         sizes |= dict.fromkeys(_EMBEDDING_SIZE, context.embedding_dim)
-        wanted = {name: size for name, size in sizes.items() if name in _parameters(made)}
+        wanted = {name: sizes[name] for name in _sizes_taken(made)}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed)
-            inner = made(**{**wanted, **self.fixed, **hyperparameters})
-        return AdaptedLoss(inner, self.takes, self.form, knows_sizes=bool(wanted))
+            inner = self.build(made, {**wanted, **self.fixed, **hyperparameters})
+        return self.wrap(inner, hyperparameters, knows_sizes=bool(wanted))
+
+    def build(self, made: type, arguments: Mapping[str, Any]) -> nn.Module:
+        """The loss itself; for subclasses that make objects of names."""
+        inner: nn.Module = made(**arguments)
+        return inner
+
+    def wrap(self, inner: Callable[..., Any], hyperparameters: Mapping[str, Any], *, knows_sizes: bool) -> Loss:
+        """The loss behind lossbench's interface; for subclasses that guard it or know its traits."""
+        return AdaptedLoss(inner, self.takes, self.form, knows_sizes)
 
 
 def load_object(path: str) -> Any:
@@ -175,11 +222,18 @@ def adapt(path: str, made: Any, takes: str | None) -> LossSpec:
     )
 
 
-def known_traits(made: Any) -> frozenset[Trait]:
-    """What is known of a class of torch.nn, timm or pytorch-metric-learning; nothing of others."""
+def known_traits(made: Any, *, defaults: bool) -> frozenset[Trait]:
+    """What is known of a class of torch.nn, timm or pytorch-metric-learning; nothing of others.
+
+    Args:
+        made: the class, or an instance.
+        defaults: whether it is built with the defaults.
+    """
     kind = made if isinstance(made, type) else type(made)
     library = "torch.nn" if kind.__module__.startswith("torch.nn.") else kind.__module__.partition(".")[0]
-    return KNOWN_TRAITS.get(f"{library}:{kind.__name__}", frozenset())
+    key = f"{library}:{kind.__name__}"
+    of_defaults = TRAITS_OF_DEFAULTS.get(key, frozenset()) if defaults else frozenset()
+    return KNOWN_TRAITS.get(key, frozenset()) | of_defaults
 
 
 def _takes(path: str, made: Any, first: str, told: str | None) -> Takes:
@@ -190,7 +244,7 @@ def _takes(path: str, made: Any, first: str, told: str | None) -> Takes:
         raise UsageError(f"--takes must be logits or embeddings, got {told!r}")
     kind = made if isinstance(made, type) else type(made)
     library = kind.__module__.partition(".")[0]
-    by_size = isinstance(made, type) and bool(_EMBEDDING_SIZE & set(_parameters(made)))
+    by_size = isinstance(made, type) and bool(_EMBEDDING_SIZE & _sizes_taken(made))
     if library == "pytorch_metric_learning" or first in _NAMES_OF_EMBEDDINGS or by_size:
         return "embeddings"
     if library == "timm" or first in _NAMES_OF_LOGITS:
@@ -204,7 +258,9 @@ def _state_axes(made: type) -> Mapping[str, tuple[str, ...]]:
     sizes = {"class": 3, "embedding": 5}
     try:
         held = AdaptedFactory(f"{made.__module__}:{made.__qualname__}", "embeddings")(context).state_dict()
-    except Exception:  # what is wrong with it is said when it is built to be judged
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # what is wrong with it is said when it is built to be judged
         return {}
     found = {}
     for name, tensor in held.items():
@@ -212,6 +268,27 @@ def _state_axes(made: type) -> Mapping[str, tuple[str, ...]]:
         if axes and tuple(tensor.shape) == tuple(sizes[axis] for axis in axes):
             found[name] = axes
     return found
+
+
+def constructor_parameters(made: type) -> dict[str, inspect.Parameter]:
+    """What a constructor takes by name; one that hands `**kwargs` on takes its parent's names too."""
+    found: dict[str, inspect.Parameter] = {}
+    for kind in made.__mro__:
+        if "__init__" not in vars(kind) or kind in (nn.Module, object):
+            continue
+        parameters = list(_parameters(vars(kind)["__init__"]).values())[1:]  # the first is self
+        for p in parameters:
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+                found.setdefault(p.name, p)
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            break
+    return found
+
+
+def _sizes_taken(made: type) -> set[str]:
+    """What a constructor calls C and D. One whose default is None is an option, not a size of the task."""
+    sizes = _NUMBER_OF_CLASSES | _EMBEDDING_SIZE
+    return {name for name, p in constructor_parameters(made).items() if name in sizes and p.default is not None}
 
 
 def _parameters(made: Any) -> Mapping[str, inspect.Parameter]:

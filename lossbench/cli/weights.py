@@ -1,0 +1,118 @@
+"""`lossbench weights convert` and `lossbench weights inspect`."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typer import Argument, Option
+
+weights = typer.Typer(name="weights", help="Look at files of weights, and convert them.", no_args_is_help=True)
+
+
+@weights.command()
+def convert(
+    source: Annotated[str, Argument(metavar="vggface2:FILE", help="A published file of VGGFace2's SENet-50.")],
+    out: Annotated[Path, Argument(metavar="OUT.safetensors", help="The file to write.")],
+    force: Annotated[bool, Option("--force", help="Replace OUT if it is there.")] = False,
+) -> None:
+    """Write VGGFace2's weights as safetensors, with their preprocessing and the digest of their source."""
+    from ..harness.weights import convert as convert_weights
+
+    converted = convert_weights(source, out, force=force)
+    Console(stderr=True).print(Text(converted.note), soft_wrap=True)
+    typer.echo(out)
+
+
+@weights.command()
+def inspect(
+    file: Annotated[str, Argument(help="A pickle, .pth or .safetensors, or the directory of a run.")],
+    keys: Annotated[bool, Option("--keys", help="A line a tensor.")] = False,
+    json_: Annotated[bool, Option("--json", help="One object, with every tensor.")] = False,
+) -> None:
+    """Say what a file of weights holds: kind, tensors, digest, preprocessing. Nothing in it is executed.
+
+    Exit 1 if it can be read and is nothing that --weights could start from.
+    """
+    from ..harness.inspect_weights import inspect_weights
+
+    content = inspect_weights(file)
+    if json_:
+        typer.echo(json.dumps(content, indent=1))
+    else:
+        _show(content, keys)
+    raise typer.Exit(1 if content["problem"] else 0)
+
+
+def _show(content: dict[str, Any], keys: bool) -> None:
+    facts = Table(box=None, pad_edge=False, show_header=False)
+    for title, value in _facts(content):
+        facts.add_row(Text(title, style="bold"), Text(value))
+    console = Console()
+    console.print(facts)
+    console.print()
+    console.print(_every_tensor(content["tensors"]) if keys else _by_module(content["tensors"]))
+
+
+def _every_tensor(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("tensor", "shape", "type", "becomes"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, (row["name"], _written(row["shape"]), row["dtype"], row["becomes"] or "left out")))
+    return table
+
+
+def _by_module(rows: list[dict[str, Any]]) -> Table:
+    """A line a module of the backbone; what is left out comes last."""
+    counts: dict[str, list[int]] = {}
+    for row in rows:
+        module = row["becomes"].partition(".")[0] if row["becomes"] else "left out"
+        count = counts.setdefault(module, [0, 0])
+        count[0] += 1
+        count[1] += math.prod(row["shape"])
+    table = Table(box=None, pad_edge=False)
+    table.add_column("becomes")
+    table.add_column("tensors", justify="right")
+    table.add_column("numbers", justify="right")
+    for module in sorted(counts, key=lambda name: (name == "left out", name)):
+        table.add_row(Text(module), *(f"{count:,}" for count in counts[module]))
+    return table
+
+
+def _facts(content: dict[str, Any]) -> list[tuple[str, str]]:
+    origin, wants = content["origin"], content["preprocessing"]
+    rows = [("file", f"{content['path']} ({content['container']})"), ("kind", content["kind"] or "unknown")]
+    if content["problem"]:
+        rows.append(("problem", content["problem"]))
+    rows.append(("sha256", content["sha256"]))
+    if "known_as" in origin:
+        rows.append(("known as", origin["known_as"] or "a digest not known to lossbench"))
+        if origin["source_sha256"] != content["sha256"]:
+            rows.append(("made of", f"{origin['source_file']}, sha256 {origin['source_sha256']}"))
+        rows.append(("classifier", f"{origin['identities']:,} identities, left out by --weights"))
+    if "formula" in origin:
+        rows.append(("trained", f"{origin['formula']} on {origin['data']}"))
+    if content["model"]:
+        rows.append(("model", content["model"]))
+    rows.append(("holds", f"{len(content['tensors'])} tensors, {content['parameters']:,} parameters"))
+    if wants:
+        mean, std = (", ".join(f"{value:g}" for value in wants[name]) for name in ("mean", "std"))
+        turned = content["kind"] == "vggface2-pickle" and content["container"] != "safetensors"
+        rows.append(("images", f"{wants['channels']} {wants['scale']}, minus ({mean}), over ({std})"))
+        if turned:
+            rows.append(("", "the file takes BGR; reading it turns its first convolution round"))
+        rows.append(
+            ("", f"{wants['image_size']} px; evaluation sees the central {wants['crop_share']:.1%} of the side")
+        )
+    return rows
+
+
+def _written(shape: list[int]) -> str:
+    return " x ".join(map(str, shape)) or "()"

@@ -1,0 +1,59 @@
+"""Numbers that a task fixes for each of its classes: log-priors, margins, weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ContextError
+from ..types import LossContext
+
+
+class PerClass(nn.Module):
+    """One fixed number a class, held in float32 for training and exact in float64 where that is asked for.
+
+    It moves with the loss, and is no part of the saved state: it is derived from the context.
+
+    Args:
+        values: (C,) float64.
+
+    Example:
+        >>> PerClass(torch.tensor([0.1, 0.2], dtype=torch.float64))(torch.float32)
+        tensor([0.1000, 0.2000])
+    """
+
+    value: Tensor
+
+    def __init__(self, values: Tensor) -> None:
+        super().__init__()
+        self.exact: tuple[float, ...] = tuple(values.tolist())
+        self.register_buffer("value", values.float(), persistent=False)
+
+    def forward(self, dtype: torch.dtype) -> Tensor:
+        """(C,) in `dtype`."""
+        if dtype is torch.float64:
+            return torch.tensor(self.exact, dtype=dtype, device=self.value.device)
+        return self.value.to(dtype)
+
+
+def training_counts(context: LossContext, what: str) -> Tensor:
+    """(C,) float64 training images of each class, all positive.
+
+    Args:
+        context: supplies the counts.
+        what: what needs them, for the message: "class weights".
+
+    Raises:
+        ContextError: naming the classes without a training image.
+
+    Example:
+        >>> training_counts(LossContext(num_classes=2, embedding_dim=1, class_counts=(9, 1)), "margins")
+        tensor([9., 1.], dtype=torch.float64)
+    """
+    empty = [context.class_label(c) for c, count in enumerate(context.class_counts) if count == 0]
+    if empty:
+        raise ContextError(
+            f"{what} need a training image of every class, there is none of {', '.join(empty)}; "
+            f"drop the class, add images, or use a loss without {what}"
+        )
+    return torch.tensor(context.class_counts, dtype=torch.float64)

@@ -1,0 +1,169 @@
+"""Weights for a backbone, checked, with the preprocessing that belongs to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from ..errors import ModelError
+from . import SENET_50, vggface2
+from .build import backbone_forms, imagenet_backbone, own_preprocessing, settings_of
+from .fit import Form, check_fit
+from .preprocessing import Preprocessing
+from .weights_file import SAFETENSORS, WeightsFile, read_weights_file
+
+_FORMAT = "lossbench weights 1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What a backbone starts from.
+
+    Attributes:
+        kind: "imagenet", "vggface2-pickle", "vggface2-dag" or "run".
+        model: the architecture they are for.
+        state: the backbone's state under timm's names.
+        preprocessing: what they want of their images.
+        origin: where they came from, for the record: file, digests, whatever else is known.
+        note: one sentence for the user.
+    """
+
+    kind: str
+    model: str
+    state: dict[str, Tensor] = field(repr=False)
+    preprocessing: Preprocessing
+    origin: dict[str, Any]
+    note: str
+
+    def content(self, spec: str) -> dict[str, Any]:
+        """What a record says of them."""
+        return {"spec": spec, "kind": self.kind, **self.origin}
+
+
+def read_vggface2(path: Path) -> Weights:
+    """VGGFace2's SENet-50 from either published file or from what `convert` made of it.
+
+    Raises:
+        ModelError: a file that can't be read or is something else, saying what.
+    """
+    return vggface2_weights(read_weights_file(path))
+
+
+def vggface2_weights(file: WeightsFile) -> Weights:
+    """The same from an opened file."""
+    forms = backbone_forms(SENET_50, vggface2.PREPROCESSING.image_size)
+    if file.container == SAFETENSORS and file.metadata.get("format") == _FORMAT:
+        return _converted(file, forms)
+    layout = vggface2.layout_of(file.tensors, forms, str(file.path))
+    state = layout.backbone(file.tensors, forms, str(file.path))
+    identities = vggface2.identities_of(file.tensors[f"{layout.classifier}.bias"])
+    origin = _origin(file, file.path.name, file.sha256, identities)
+    return Weights(
+        kind=layout.kind,
+        model=SENET_50,
+        state=with_counters(state, forms),
+        preprocessing=vggface2.PREPROCESSING,
+        origin=origin,
+        note=_note(origin, layout.kind),
+    )
+
+
+def known_as(sha256: str) -> str | None:
+    """The published file with this digest; None where lossbench doesn't know it."""
+    return vggface2.KNOWN_DIGESTS.get(sha256)
+
+
+def imagenet_weights(model: str, image_size: int) -> Weights:
+    """Timm's own weights, from its cache or the hub.
+
+    Raises:
+        ModelError: they can't be had.
+    """
+    backbone = imagenet_backbone(model, image_size)
+    settings = settings_of(backbone)
+    url = settings.get("hf_hub_id") or settings.get("url")
+    origin = {"file": url, "sha256": None, "tag": settings.get("tag")}
+    return Weights(
+        kind="imagenet",
+        model=model,
+        state=dict(backbone.state_dict()),
+        preprocessing=own_preprocessing(backbone, image_size),
+        origin=origin,
+        note=f"weights: timm's of {model} ({settings.get('tag') or 'untagged'})",
+    )
+
+
+def with_counters(state: Mapping[str, Tensor], forms: Mapping[str, Form]) -> dict[str, Tensor]:
+    """With the counters of batch normalisation at zero where a file has none."""
+    return {
+        name: state[name] if name in state else torch.zeros(form.shape, dtype=form.dtype)
+        for name, form in forms.items()
+    }
+
+
+# --- converted files -------------------------------------------------------------------------------------------------
+
+
+def to_file(weights: Weights) -> bytes:
+    """A safetensors file that carries what belongs to the weights; `read_vggface2` reads it back."""
+    metadata = {
+        "format": _FORMAT,
+        "kind": weights.kind,
+        "model": weights.model,
+        "preprocessing": json.dumps(weights.preprocessing.content()),
+        "source_file": weights.origin["source_file"],
+        "source_sha256": weights.origin["source_sha256"],
+        "identities": str(weights.origin["identities"]),
+    }
+    state = {name: value.contiguous() for name, value in weights.state.items()}
+    return to_safetensors(state, metadata)
+
+
+def _converted(file: WeightsFile, forms: Mapping[str, Form]) -> Weights:
+    said = file.metadata
+    try:
+        kind, model = said["kind"], said["model"]
+        source, sha256, identities = said["source_file"], said["source_sha256"], int(said["identities"])
+        preprocessing = Preprocessing.of(json.loads(said["preprocessing"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{file.path} says nothing valid of its weights ({type(error).__name__}: {error}); convert it again"
+        ) from error
+    if model != SENET_50 or kind not in {layout.kind for layout in vggface2.LAYOUTS}:
+        raise ModelError(f"{file.path} holds {kind} weights of {model}; expected VGGFace2's of {SENET_50}")
+    check_fit(file.tensors, forms, f"{file.path} does not fit {SENET_50}")
+    origin = _origin(file, source, sha256, identities)
+    return Weights(
+        kind=kind,
+        model=model,
+        state=file.tensors,
+        preprocessing=preprocessing,
+        origin=origin,
+        note=_note(origin, kind),
+    )
+
+
+def _origin(file: WeightsFile, source_file: str, source_sha256: str, identities: int) -> dict[str, Any]:
+    return {
+        "file": file.path.name,
+        "sha256": file.sha256,
+        "source_file": source_file,
+        "source_sha256": source_sha256,
+        "known_as": known_as(source_sha256),
+        "identities": identities,
+    }
+
+
+def _note(origin: Mapping[str, Any], kind: str) -> str:
+    known, sha256 = origin["known_as"], origin["source_sha256"]
+    digest = f"known as {known}" if known else f"sha256 {sha256[:12]}…, a digest not known to lossbench"
+    made_of = f", made of {origin['source_file']}" if origin["file"] != origin["source_file"] else ""
+    classifier = f"its classifier of {origin['identities']:,} identities is dropped"
+    return f"weights: {origin['file']} ({kind}{made_of}; {digest}); {classifier}"

@@ -1,0 +1,138 @@
+"""One file of weights, opened once: what kind of file it is, its digest, and its tensors. Nothing in it is executed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+import re
+import warnings
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as from_safetensors
+from torch import Tensor
+
+from ..errors import ModelError
+from .pickled_arrays import read_pickled_arrays
+
+# VGGFace2's files have 175 MB, or 260 MB where Python 3 wrote them at protocol 2.
+MAX_BYTES = 2**30
+NUMPY_PICKLE, TORCH_FILE, SAFETENSORS = "numpy pickle", "torch file", "safetensors"
+# torch.save began its files with this number, pickled, before they were zip archives.
+_TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsFile:
+    """Attributes:
+    path: where it lies.
+    container: `NUMPY_PICKLE`, `TORCH_FILE` or `SAFETENSORS`.
+    sha256: of the whole file, in hexadecimal.
+    tensors: name -> tensor, as stored.
+    metadata: of a safetensors file.
+    """
+
+    path: Path
+    container: str
+    sha256: str
+    tensors: dict[str, Tensor] = field(repr=False)
+    metadata: dict[str, str]
+
+
+def read_weights_file(path: Path) -> WeightsFile:
+    """Opens a numpy pickle, a torch state_dict or a safetensors file, whatever its name.
+
+    Raises:
+        ModelError: no such file, too large, of none of these kinds, damaged, or holding anything but arrays.
+    """
+    blob = _content(path)
+    metadata: dict[str, str] = {}
+    if blob.startswith(b"PK\x03\x04") or blob[2:].startswith(_TORCH_MAGIC):
+        container, tensors = TORCH_FILE, _torch_tensors(blob, path)
+    elif blob[8:9] == b"{" and int.from_bytes(blob[:8], "little") < len(blob):
+        container, tensors = SAFETENSORS, _safetensors(blob, path)
+        header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
+        metadata = header.get("__metadata__", {})
+    elif blob[:1] == b"\x80" or blob[:1] in (b"(", b"}"):
+        arrays = read_pickled_arrays(blob, str(path))
+        container, tensors = NUMPY_PICKLE, {name: _tensor(array) for name, array in arrays.items()}
+    else:
+        raise ModelError(f"{path} is no file of weights: {_looks_like(blob)}; expected a pickle, .pth or .safetensors")
+    sha256 = hashlib.sha256(blob).hexdigest()
+    return WeightsFile(path=path, container=container, sha256=sha256, tensors=tensors, metadata=metadata)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise ModelError(f"{path} is a directory; expected a file of weights")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ModelError(f"{path} has {size:,} bytes; a SENet-50 has about 175,000,000, and {MAX_BYTES:,} are read")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: there is no such file of weights") from None
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def _torch_tensors(blob: bytes, path: Path) -> dict[str, Tensor]:
+    try:
+        if blob.startswith(b"PK"):
+            with zipfile.ZipFile(io.BytesIO(blob)) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > MAX_BYTES:
+                raise ModelError(f"{path} unpacks to {unpacked:,} bytes; {MAX_BYTES:,} are read")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of storages' old names
+            content = torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"names {named[1]}" if named else "is damaged or holds more than tensors"
+        raise ModelError(
+            f"{path} {what}, which is no part of a state_dict of tensors, so it is refused. Nothing of it was executed"
+        ) from error
+    except (ModelError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # a damaged file fails in every way there is
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"{path} is a truncated or damaged torch file ({reason}); fetch it again") from error
+    if not isinstance(content, dict) or not content:
+        raise ModelError(f"{path} holds a {type(content).__name__} and not a state_dict of tensors")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor) or value.layout is not torch.strided:
+            kind = type(value).__name__ if not isinstance(value, Tensor) else "sparse tensor"
+            inside = " (a whole checkpoint? save its state_dict alone)" if isinstance(value, dict) else ""
+            raise ModelError(f"{path} holds a {kind} under {name!r}; expected tensors alone{inside}")
+    return {name: value.detach() for name, value in content.items()}
+
+
+def _safetensors(blob: bytes, path: Path) -> dict[str, Tensor]:
+    try:
+        return dict(from_safetensors(blob))
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ModelError(f"{path} is a truncated or damaged safetensors file ({error}); fetch it again") from error
+
+
+def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
+    """A copy, writable and in this machine's byte order."""
+    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+
+
+def _looks_like(blob: bytes) -> str:
+    start = blob[:200].lstrip().lower()
+    if not blob:
+        return "zero bytes"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page, perhaps a download that asked for a login"
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS and not the file it stands for (git lfs pull)"
+    return f"it begins with {blob[:8]!r}"

@@ -1,0 +1,113 @@
+"""A package for a new loss, written from templates: a start that already passes its laws."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import shutil
+import sys
+import tempfile
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from string import Template
+
+from .. import __version__
+from ..errors import UsageError
+from ..registry import loss_entries
+
+KINDS = {
+    "per-sample-logits": "a mean over rows that reads the logits",
+    "per-sample-embeddings": "a mean over rows that reads the embeddings, with learned proxies",
+    "batch-coupled": "one in which the rows of a batch meet",
+    "stateful": "one with a state that moves after each step",
+    "scheduled": "one that changes from epoch to epoch",
+}
+"""What `--kind` may be, and what each is."""
+
+_KEBAB_CASE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def write_package(name: str, kind: str, parent: Path) -> list[Path]:
+    """Writes an installable package with one loss into `parent/name`; all of it or nothing.
+
+    Args:
+        name: kebab-case; of the loss, the distribution and the directory.
+        kind: of `KINDS`.
+        parent: where.
+
+    Returns:
+        The files.
+
+    Raises:
+        UsageError: the name can't be used, the directory exists, or it can't be written.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [path.name for path in write_package("my-loss", "stateful", Path(folder))]
+        ['README.md', 'my_loss.py', 'pyproject.toml', 'test_laws.py']
+    """
+    if kind not in KINDS:
+        raise UsageError(f"--kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    _check_name(name)
+    target = parent / name
+    if target.exists() or target.is_symlink():
+        raise UsageError(f"{target} exists already; choose another name, or remove it")
+    templates, module = files(__package__) / "templates", name.replace("-", "_")
+    words = _words(name, kind)
+    contents = {
+        "README.md": _filled(templates / "README.md.template", words),
+        f"{module}.py": _filled(templates / f"{kind}.py.template", words),
+        "pyproject.toml": _filled(templates / "pyproject.toml.template", words),
+        "test_laws.py": _filled(templates / "test_laws.py.template", words),
+    }
+    try:
+        beside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+        try:
+            for file, text in contents.items():
+                (beside / file).write_text(text, encoding="utf-8")
+            beside.chmod(0o755)  # a temporary directory is private
+            beside.rename(target)
+        except OSError:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise UsageError(f"{target} can't be written: {error.strerror}") from error
+    return [target / file for file in contents]
+
+
+def _check_name(name: str) -> None:
+    if not _KEBAB_CASE.fullmatch(name):
+        raise UsageError(f"a loss name is kebab-case, such as my-loss, got {name!r}")
+    module = name.replace("-", "_")
+    if keyword.iskeyword(module) or keyword.issoftkeyword(module):
+        raise UsageError(f"{name!r} is a keyword of Python and can't name a module; choose another: {name}-loss")
+    taken = [entry.origin for entry in loss_entries() if entry.name == name]
+    if taken:
+        raise UsageError(f"there is a loss {name!r} already, of {taken[0]}; choose another name")
+    if module in sys.stdlib_module_names or importlib.util.find_spec(module) is not None:
+        raise UsageError(
+            f"{name!r} would make a module {module}, and there is one of that name already; "
+            f"choose another, such as {name}-loss"
+        )
+
+
+def _words(name: str, kind: str) -> dict[str, str]:
+    """What the templates leave open."""
+    module = name.replace("-", "_")
+    camel = "".join(part.capitalize() for part in name.split("-"))
+    major, minor = __version__.split(".")[:2]
+    return {
+        "name": name,
+        "module": module,
+        "function": module.removesuffix("_loss"),
+        "class_name": camel if camel.endswith("Loss") else f"{camel}Loss",
+        "title": name.replace("-", " ").capitalize(),
+        "kind": KINDS[kind],
+        "requirement": f"lossbench>={__version__},<{major}.{int(minor) + 1}",
+    }
+
+
+def _filled(template: Traversable, words: dict[str, str]) -> str:
+    return Template(template.read_text(encoding="utf-8")).substitute(words)

@@ -1,0 +1,135 @@
+"""Gaussian affinity: a margin between a sample's nearness to its class's prototype and to the others'.
+
+For embeddings x_i in R^D, targets y_i and learned prototypes w, one a class,
+
+    a_j(x) = exp(-|x - w_j|^2 / sigma)                                    affinity, in (0, 1]
+
+    L = 1/B sum_i sum_{j != y_i} max(0, margin + a_j(x_i) - a_{y_i}(x_i)) + diversity R(w)
+
+    R(w) = mean over pairs j < k of (|w_j - w_k|^2 - mu)^2                mu the mean of |w_j - w_k|^2 over pairs
+
+sigma is in squared embedding units; the hinge is without unit; R, which is zero for equidistant prototypes, is in the
+fourth power of the embeddings' unit. Farther than some sigma from every prototype all affinities are nearly 0: the
+hinge then costs (C - 1) margin and hardly pulls. Prototypes start at random, at squared distances of about sigma.
+
+The terms are the paper's as its re-implementations state them, for one prototype a class; the paper has several. Two
+things are ours: R averages over pairs of different prototypes (one known re-implementation counts each prototype as
+a pair with itself), and the classifier stays the model's, with this as a term beside it, where the paper classifies by
+affinity.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lossbench import Homogeneity, Loss, LossContext, LossSpec, ModelOutput, Need, Trait
+from lossbench.losses.arguments import check_target_range, matrix, number
+
+from .loops import gaussian_affinity as loop
+
+
+def gaussian_affinity(embeddings: Tensor, targets: Tensor, prototypes: Tensor, sigma: float, margin: float) -> Tensor:
+    """Per-sample sum of hinges on affinities; B times C times D numbers are held for the backward pass.
+
+    Args:
+        embeddings: (B, D).
+        targets: (B,) class numbers in [0, C).
+        prototypes: (C, D).
+        sigma: in squared embedding units, positive.
+        margin: of the affinities.
+
+    Returns:
+        (B,) losses without unit.
+
+    Example:
+        >>> x, prototypes = torch.tensor([[0.0]]), torch.tensor([[0.0], [9.0]])
+        >>> gaussian_affinity(x, torch.tensor([1]), prototypes, sigma=1.0, margin=0.5)
+        tensor([1.5000])
+    """
+    squares = (embeddings.unsqueeze(1) - prototypes).square().sum(dim=2)
+    affinity = (-squares / sigma).exp()
+    index = targets.unsqueeze(1)
+    hinges = (margin + affinity - affinity.gather(1, index)).relu()
+    return hinges.scatter(1, index, 0.0).sum(dim=1)
+
+
+def spread(prototypes: Tensor) -> Tensor:
+    """() variance of the squared distances over pairs of prototypes, R(w) above; takes memory of C times C times D.
+
+    Args:
+        prototypes: (C, D), C at least 2.
+
+    Example:
+        >>> spread(torch.tensor([[0.0], [1.0], [3.0]]))
+        tensor(10.8889)
+    """
+    squares = (prototypes.unsqueeze(1) - prototypes).square().sum(dim=2)
+    itself = torch.eye(len(prototypes), dtype=torch.bool, device=prototypes.device)
+    pairs = len(prototypes) * (len(prototypes) - 1)  # each twice
+    residual = squares - squares.sum() / pairs
+    return torch.where(itself, 0.0, residual).square().sum() / pairs
+
+
+class GaussianAffinityLoss(Loss):
+    """Mean of `gaussian_affinity` over the batch plus `diversity` times `spread` of the learned prototypes.
+
+    Args:
+        context: supplies the number of classes, the embedding size and the seed of the prototypes.
+        sigma: width of the affinity, in squared embedding units, above 0.
+        margin: between affinities, at least 0.
+        diversity: of the equidistance of prototypes, at least 0.
+    """
+
+    traits = frozenset(
+        {
+            Trait.SAMPLEWISE,
+            Trait.SHARDABLE,
+            Trait.PIECEWISE,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
+            Trait.TRANSLATION_INVARIANT,
+            Trait.ROTATION_INVARIANT,
+            Trait.SCALE_SAFE,
+            Trait.FULLGRAPH,
+        }
+    )
+    homogeneity = Homogeneity(0, {"sigma": 2, "diversity": -4})
+
+    def __init__(
+        self, context: LossContext, *, sigma: float = 10.0, margin: float = 0.5, diversity: float = 0.001
+    ) -> None:
+        super().__init__()
+        self.num_classes, self.embedding_dim = context.num_classes, context.embedding_dim
+        self.sigma, self.margin = number("sigma", sigma, above=0), number("margin", margin, minimum=0)
+        self.diversity = number("diversity", diversity, minimum=0)
+        generator = torch.Generator().manual_seed(context.seed)
+        directions = torch.randn(context.num_classes, context.embedding_dim, generator=generator)
+        self.prototypes = nn.Parameter(directions * (self.sigma / (2 * context.embedding_dim)) ** 0.5)
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
+        prototypes = self.prototypes.to(embeddings.dtype)
+        try:
+            terms = gaussian_affinity(embeddings, targets.long(), prototypes, self.sigma, self.margin)
+        except (IndexError, RuntimeError):
+            check_target_range(targets, self.num_classes)
+            raise
+        mean = terms.sum() / max(len(targets), 1)
+        return mean + self.diversity * spread(prototypes) * bool(len(targets))
+
+
+SPEC = LossSpec(
+    name="gaussian-affinity",
+    factory=GaussianAffinityLoss,
+    summary="Margin between nearness to the own class's learned prototype and to the others'.",
+    reference="after Hayat et al., Gaussian Affinity for Max-margin Class Imbalanced Learning, ICCV 2019, "
+    "arXiv 1901.07711",
+    needs=frozenset({Need.EMBEDDINGS}),
+    traits=GaussianAffinityLoss.traits,
+    auxiliary=True,
+    joint="softmax + 1*gaussian-affinity",
+    state_axes={"prototypes": ("class", "embedding")},
+    variants=({"sigma": 2.0, "margin": 0.1, "diversity": 0.0},),
+    loop=loop,
+)

@@ -1,0 +1,125 @@
+"""Island: center loss, with centers that also turn away from each other.
+
+For embeddings x_i in R^D, targets y_i and centers c, sums over started classes, k of them,
+
+    L = 1/B sum_i 1/2 |x_i - c_{y_i}|^2 + repulsion sum_j sum_{l != j} (cos(c_j, c_l) + 1)
+
+    c_j <- c_j - alpha [ n_j/(1 + n_j) (c_j - mean_j) + repulsion/(k - 1) sum_{l != j} d cos(c_j, c_l) / d c_j ]
+
+for the classes j of the step, n_j their samples and mean_j their mean; everything on the right is from before the step.
+The first part is in squared embedding units, the second in units of `repulsion`. The second reads centers only: it has
+no gradient in the embeddings and acts through where the centers move. A center starts at the class mean of the first
+batch that holds its class. repulsion = 0 is `center`.
+
+The paper itself was not at hand. The value is the one that independent re-implementations state, of which some
+take half of the double sum or its mean instead. How centers move, which is the whole effect of the second part, is
+from none of them, as their rules contradict each other: it is center loss's rule and the negative gradient of the
+second part over 2 (k - 1), for the classes of the step. The default of `repulsion` is ours.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lossbench import Homogeneity, Loss, LossContext, LossSpec, ModelOutput, Need, Trait
+from lossbench.losses.arguments import check_target_range, matrix, number
+from lossbench.losses.center import center
+from lossbench.ops.centers import class_statistics, start_or_move, started
+from lossbench.ops.triplets import unit_vectors
+
+from .loops import island as loop
+
+
+def pairs_of_centers(centers: Tensor) -> Tensor:
+    """() sum over ordered pairs of different started centers of their cosine plus 1, in O(C D).
+
+    Args:
+        centers: (C, D); a row of NaN marks a class that has not started. A center at the origin has the cosine 0.
+
+    Example:
+        >>> pairs_of_centers(torch.tensor([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0]]))
+        tensor(4.)
+    """
+    has_center = started(centers)
+    units = unit_vectors(torch.where(has_center.unsqueeze(1), centers, 0.0))
+    number_started = has_center.sum().to(centers.dtype)
+    cosines = units.sum(dim=0).square().sum() - units.square().sum()
+    return cosines + number_started * (number_started - 1)
+
+
+class IslandLoss(Loss):
+    """Mean of `center` over the batch plus `repulsion` times `pairs_of_centers`.
+
+    Args:
+        context: supplies the number of classes and the embedding size.
+        repulsion: of the centers, in squared embedding units, at least 0.
+        alpha: how far centers move each step, in (0, 1].
+    """
+
+    traits = frozenset(
+        {
+            Trait.SAMPLEWISE,
+            Trait.SHARDABLE,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
+            Trait.ROTATION_INVARIANT,
+            Trait.FULLGRAPH,
+        }
+    )
+    homogeneity = Homogeneity(2, {"repulsion": 2})
+    centers: Tensor
+
+    def __init__(self, context: LossContext, *, repulsion: float = 1.0, alpha: float = 0.5) -> None:
+        super().__init__()
+        self.num_classes, self.embedding_dim = context.num_classes, context.embedding_dim
+        self.repulsion = number("repulsion", repulsion, minimum=0)
+        self.alpha = number("alpha", alpha, above=0, maximum=1)
+        self.register_buffer("centers", torch.full((context.num_classes, context.embedding_dim), torch.nan))
+        if self.repulsion == 0:
+            plain = {Trait.TRANSLATION_INVARIANT, Trait.ZERO_AT_SEPARATION, Trait.ABSENT_CLASS_STATE_FIXED}
+            self.traits = IslandLoss.traits | plain
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
+        try:
+            pull = center(embeddings, targets.long(), self.centers).sum() / max(len(targets), 1)
+        except IndexError:
+            check_target_range(targets, self.num_classes)
+            raise
+        return pull + self.repulsion * pairs_of_centers(self.centers) * bool(len(targets))
+
+    @torch.no_grad()
+    def update_state(self, output: ModelOutput, targets: Tensor) -> None:
+        statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
+        pull = (statistics.counts / (1 + statistics.counts)).unsqueeze(1) * (self.centers - statistics.mean)
+        moved = self.centers - self.alpha * (pull + self.repulsion * self._mean_slope())
+        self.centers.copy_(start_or_move(self.centers, moved, statistics))
+
+    def _mean_slope(self) -> Tensor:
+        """(C, D) mean over the other started centers of the gradient of the cosine in each center."""
+        has_center = started(self.centers).unsqueeze(1)
+        held = torch.where(has_center, self.centers, 0.0)
+        units, length = unit_vectors(held), held.norm(dim=1, keepdim=True)
+        others = units.sum(dim=0) - units
+        across = others - (others * units).sum(dim=1, keepdim=True) * units
+        number_of_others = (has_center.sum() - 1).clamp(min=1)
+        # A center at the origin has no direction to turn from.
+        return torch.where(length > 0, across / torch.where(length > 0, length, 1.0), 0.0) / number_of_others
+
+
+SPEC = LossSpec(
+    name="island",
+    factory=IslandLoss,
+    summary="Center loss with centers that turn away from each other.",
+    reference="after Cai et al., Island Loss for Learning Discriminative Features in Facial Expression Recognition, "
+    "FG 2018, arXiv 1710.03144; the paper was not at hand",
+    needs=frozenset({Need.EMBEDDINGS}),
+    traits=IslandLoss.traits,
+    auxiliary=True,
+    joint="softmax + 0.001*island",
+    state_axes={"centers": ("class", "embedding")},
+    variants=({"repulsion": 0.1, "alpha": 0.1},),
+    limits=(({"repulsion": 0.0}, "center"),),
+    loop=loop,
+)

@@ -1,0 +1,84 @@
+"""Balanced softmax: softmax whose normaliser counts each class by its training images.
+
+For logits z_i in R^C, targets y_i and n_c training images of class c,
+
+    L = 1/B sum_i (log sum_c n_c exp(z_{i, c}) - log n_{y_i} - z_{i, y_i})          [nats]
+
+The model is trained as if the classes' frequencies were added to its logits, and tested without: its own logits then
+speak of classes that are equally frequent. Adding log n_c is adding log pi_c, the log-prior, as a number added to all
+logits changes nothing: `logit-adjusted(tau=1)` is this loss. Sampling by class and this loss correct twice; lossbench
+gives the loss the counts that the sampler draws, so that with a balanced sampler it is plain softmax.
+
+The formula is the balanced softmax of the paper; its meta-learned sampler is no part of it.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass, Trait
+from lossbench.losses.per_class import training_counts
+from lossbench.losses.softmax import softmax
+
+from .loops import balanced_softmax as loop
+
+
+def balanced_softmax(logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
+    """Per-sample balanced softmax.
+
+    Args:
+        logits: (B, C).
+        targets: (B,) class numbers in [0, C).
+        counts: (C,) positive training images of each class, or anything proportional to them.
+
+    Returns:
+        (B,) losses in nats.
+
+    Example:
+        >>> import torch
+        >>> balanced_softmax(torch.zeros(2, 2), torch.tensor([0, 1]), torch.tensor([3.0, 1.0]))
+        tensor([0.2877, 1.3863])
+    """
+    return softmax(logits + counts.log(), targets)
+
+
+class BalancedSoftmaxLoss(LogitLoss):
+    """Mean of `balanced_softmax` over the batch.
+
+    Args:
+        context: supplies the class counts.
+    """
+
+    traits = frozenset(
+        {
+            Trait.SAMPLEWISE,
+            Trait.SHARDABLE,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
+            Trait.SHIFT_INVARIANT,
+            Trait.MONOTONE,
+            Trait.CONVEX,
+            Trait.ZERO_AT_SEPARATION,
+            Trait.SCALE_SAFE,
+            Trait.FULLGRAPH,
+        }
+    )
+
+    def __init__(self, context: LossContext) -> None:
+        super().__init__(context)
+        counts = training_counts(context, "log-priors")
+        self.share = PerClass(counts / counts.sum())
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return balanced_softmax(logits, targets, self.share(logits.dtype))
+
+
+SPEC = LossSpec(
+    name="balanced-softmax",
+    factory=BalancedSoftmaxLoss,
+    summary="Softmax cross-entropy of the logits plus the log of the class counts.",
+    reference="Ren et al., Balanced Meta-Softmax for Long-Tailed Visual Recognition, NeurIPS 2020, arXiv 2007.10740",
+    needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
+    traits=BalancedSoftmaxLoss.traits,
+    loop=loop,
+)

@@ -1,0 +1,76 @@
+"""Class-balanced softmax: cross-entropy weighted by the effective number of samples.
+
+For logits z_i in R^C, targets y_i, n_c training images of class c, and N their sum,
+
+    L   = 1/B sum_i w_{y_i} (logsumexp(z_i) - z_{i, y_i})          [nats]
+    w_c = s (1 - beta) / (1 - beta^n_c)
+
+`scale="dataset"` chooses s such that sum_c n_c w_c / N = 1, as lossbench's other class weights: the objective then
+keeps its size against weight decay and other terms. `scale="classes"` chooses sum_c w_c = C, as the authors' code does;
+where the frequent classes are large the loss is then small. beta = 0 is plain softmax, beta -> 1 weighs all classes
+equally.
+
+The weight is the paper's. The mean over rows is ours: `torch.nn.CrossEntropyLoss(weight=w)` divides by the batch's own
+weights. The paper also weighs sigmoid and focal losses in this way; those are other losses.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass, Trait
+from lossbench.losses.arguments import choice, number
+from lossbench.losses.per_class import training_counts
+from lossbench.losses.weighted_softmax import weighted_softmax
+
+from .effective_number import effective_number_weights
+from .loops import class_balanced as loop
+
+
+class ClassBalancedLoss(LogitLoss):
+    """Mean of `weighted_softmax` with weights by effective number.
+
+    Args:
+        context: supplies the class counts.
+        beta: in [0, 1): how far more images of a class still count as new.
+        scale: "dataset" gives the weights a mean of 1 over the training images, "classes" over the classes.
+    """
+
+    traits = frozenset(
+        {
+            Trait.SAMPLEWISE,
+            Trait.SHARDABLE,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
+            Trait.SHIFT_INVARIANT,
+            Trait.MONOTONE,
+            Trait.CONVEX,
+            Trait.ZERO_AT_SEPARATION,
+            Trait.WEIGHTED_LIKELIHOOD,
+            Trait.SCALE_SAFE,
+            Trait.FULLGRAPH,
+        }
+    )
+
+    def __init__(self, context: LossContext, *, beta: float = 0.999, scale: str = "dataset") -> None:
+        super().__init__(context)
+        self.beta = number("beta", beta, minimum=0, below=1)
+        self.scale = choice("scale", scale, ("dataset", "classes"))
+        weight = effective_number_weights(training_counts(context, "class weights"), self.beta)
+        self.weight = PerClass(weight if self.scale == "dataset" else weight / weight.mean())
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return weighted_softmax(logits, targets, self.weight(logits.dtype))
+
+
+SPEC = LossSpec(
+    name="class-balanced",
+    factory=ClassBalancedLoss,
+    summary="Softmax cross-entropy weighted by the effective number of samples of each class.",
+    reference="Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019, arXiv 1901.05555",
+    needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
+    traits=ClassBalancedLoss.traits,
+    variants=({"beta": 0.9}, {"scale": "classes"}),
+    limits=(({"beta": 0.0}, "softmax"), ({"beta": 0.0, "scale": "classes"}, "softmax")),
+    loop=loop,
+)

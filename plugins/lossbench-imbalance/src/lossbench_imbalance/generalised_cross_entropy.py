@@ -1,0 +1,91 @@
+"""Generalised cross-entropy: between cross-entropy and the error in probability, for noisy labels.
+
+For logits z_i in R^C, targets y_i and p = softmax(z_i)[y_i],
+
+    L = 1/B sum_i (1 - p^q) / q          0 < q <= 1; the limit at q = 0 is -log p, plain softmax
+
+q = 1 is 1 - p, half the mean absolute error between softmax and one-hot label, and is what makes it robust: a row costs
+at most 1/q, and one that is very wrong, such as a false label, hardly pulls. The same makes it slow to learn from
+scratch; the paper uses q = 0.7. Values are without unit at q = 1 and tend to nats at q = 0.
+
+Computed as -expm1(q log p) / q, which loses no digit when p is near 1. The paper's truncated form, which drops rows
+with p below a threshold, is another loss.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lossbench import LogitLoss, LossContext, LossSpec, Need, Trait
+from lossbench.losses.arguments import number
+from lossbench.losses.softmax import softmax
+
+from .loops import generalised_cross_entropy as loop
+
+
+def generalised_cross_entropy(logits: Tensor, targets: Tensor, q: float) -> Tensor:
+    """Per-sample generalised cross-entropy.
+
+    Args:
+        logits: (B, C) unnormalised log-probabilities.
+        targets: (B,) class numbers in [0, C).
+        q: in [0, 1]; 0 gives cross-entropy.
+
+    Returns:
+        (B,) losses.
+
+    Example:
+        >>> generalised_cross_entropy(torch.zeros(1, 4), torch.tensor([1]), q=0.5)
+        tensor([1.])
+    """
+    cross_entropy = softmax(logits, targets)
+    return -torch.expm1(-q * cross_entropy) / q if q > 0 else cross_entropy
+
+
+class GeneralisedCrossEntropyLoss(LogitLoss):
+    """Mean of `generalised_cross_entropy` over the batch.
+
+    Args:
+        context: supplies the number of classes.
+        q: in [0, 1]; 0 is cross-entropy, 1 the error in probability.
+    """
+
+    traits = frozenset(
+        {
+            Trait.SAMPLEWISE,
+            Trait.SHARDABLE,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
+            Trait.SHIFT_INVARIANT,
+            Trait.MONOTONE,
+            Trait.ZERO_AT_SEPARATION,
+            Trait.SCALE_SAFE,
+            Trait.FULLGRAPH,
+        }
+    )
+
+    def __init__(self, context: LossContext, *, q: float = 0.7) -> None:
+        super().__init__(context)
+        self.q = number("q", q, minimum=0, maximum=1)
+        if self.q == 0:
+            self.traits = GeneralisedCrossEntropyLoss.traits | {Trait.CONVEX, Trait.WEIGHTED_LIKELIHOOD}
+        else:
+            self.upper_bound = 1 / self.q
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return generalised_cross_entropy(logits, targets, self.q)
+
+
+SPEC = LossSpec(
+    name="generalised-cross-entropy",
+    factory=GeneralisedCrossEntropyLoss,
+    summary="Between cross-entropy and the error in probability; bounded, for noisy labels.",
+    reference="Zhang and Sabuncu, Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels, "
+    "NeurIPS 2018, arXiv 1805.07836",
+    needs=frozenset({Need.LOGITS}),
+    traits=GeneralisedCrossEntropyLoss.traits,
+    variants=({"q": 0.1}, {"q": 1.0}),
+    limits=(({"q": 0.0}, "softmax"),),
+    loop=loop,
+)

@@ -1,0 +1,88 @@
+"""Label smoothing: cross-entropy against a label that leaves a share to every class.
+
+For logits z_i in R^C, targets y_i and smoothing e,
+
+    L = 1/B sum_i [ (1 - e) (-log softmax(z_i)[y_i]) + e/C sum_c (-log softmax(z_i)[c]) ]          [nats]
+
+e = 0 is plain softmax. The lowest value is not 0 but the entropy of the smoothed label, and a row that is surer than
+1 - e + e/C costs more again: the loss is not monotone in the true logit.
+
+The share e/C goes to the true class as well, as in the paper and in torch. Others spread e over the C - 1 other classes
+only, which is this loss with the smoothing e C/(C - 1).
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from lossbench import LogitLoss, LossContext, LossSpec, Need, Trait
+from lossbench.losses.arguments import number
+from lossbench.losses.softmax import NEVER_A_LABEL
+
+from .loops import label_smoothing as loop
+
+
+def label_smoothing(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Per-sample cross-entropy against smoothed labels.
+
+    Args:
+        logits: (B, C).
+        targets: (B,) class numbers in [0, C).
+        smoothing: share that is spread over all classes.
+
+    Returns:
+        (B,) losses in nats.
+
+    Example:
+        >>> import torch
+        >>> label_smoothing(torch.tensor([[0.0, 100.0]]), torch.tensor([1]), smoothing=0.1)
+        tensor([5.])
+    """
+    return F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing, ignore_index=NEVER_A_LABEL)
+
+
+class LabelSmoothingLoss(LogitLoss):
+    """Mean of `label_smoothing` over the batch.
+
+    Args:
+        context: supplies the number of classes.
+        smoothing: in [0, 1).
+    """
+
+    traits = frozenset(
+        {
+            Trait.SAMPLEWISE,
+            Trait.SHARDABLE,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
+            Trait.SHIFT_INVARIANT,
+            Trait.CONVEX,
+            Trait.SCALE_SAFE,
+            Trait.FULLGRAPH,
+        }
+    )
+
+    def __init__(self, context: LossContext, *, smoothing: float = 0.1) -> None:
+        super().__init__(context)
+        self.smoothing = number("smoothing", smoothing, minimum=0, below=1)
+        if self.smoothing == 0:
+            plain = {Trait.MONOTONE, Trait.ZERO_AT_SEPARATION, Trait.WEIGHTED_LIKELIHOOD}
+            self.traits = LabelSmoothingLoss.traits | plain
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return label_smoothing(logits, targets, self.smoothing)
+
+
+SPEC = LossSpec(
+    name="label-smoothing",
+    factory=LabelSmoothingLoss,
+    summary="Softmax cross-entropy against labels that leave a share to every class.",
+    reference="Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016, arXiv 1512.00567, "
+    "section 7",
+    needs=frozenset({Need.LOGITS}),
+    traits=LabelSmoothingLoss.traits,
+    variants=({"smoothing": 0.3},),
+    limits=(({"smoothing": 0.0}, "softmax"),),
+    loop=loop,
+)

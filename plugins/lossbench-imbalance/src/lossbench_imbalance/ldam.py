@@ -1,0 +1,117 @@
+"""LDAM: a margin on the cosines that is the larger, the rarer the class, with deferred re-weighting.
+
+For cosines z_i in [-1, 1]^C of a model with a cosine head, targets y_i and n_c training images of class c,
+
+    L   = 1/B sum_i w_{y_i} (-log softmax(s (z_i - m_{y_i} onehot(y_i)))[y_i])          [nats]
+    m_c = max_margin (n_min / n_c)^(1/4)
+
+with the scale s. w_c is 1 at first; from the share `defer` of the epochs on it is the effective-number weight of `beta`
+(see `class_balanced`), which is the paper's deferred re-weighting. `defer=1` never re-weighs. Without margin and
+weights the loss is softmax cross-entropy of the scaled cosines, which are also what is scored.
+
+Margin, scale, their defaults and the schedule (epoch 160 of 200, beta = 0.9999) are those of the authors' code. Two
+things are ours: weights have a mean of 1 over the training images, not over the classes, and rows are averaged, where
+torch's weighted cross-entropy divides by the batch's own weights. Some use it on plain logits; there s = 30 and a
+margin of 1/2 mean little.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lossbench import LogitLoss, LossContext, LossSpec, ModelOutput, Need, PerClass, Trait
+from lossbench.losses.arguments import number
+from lossbench.losses.per_class import training_counts
+from lossbench.losses.weighted_softmax import weighted_softmax
+
+from .effective_number import effective_number_weights
+from .loops import ldam as loop
+
+
+def ldam(cosines: Tensor, targets: Tensor, margin: Tensor, weight: Tensor, scale: float) -> Tensor:
+    """Per-sample cross-entropy of scaled cosines, the true one less its class's margin.
+
+    Args:
+        cosines: (B, C).
+        targets: (B,) class numbers in [0, C).
+        margin: (C,) at least 0.
+        weight: (C,) non-negative.
+        scale: positive.
+
+    Returns:
+        (B,) losses in nats.
+
+    Example:
+        >>> margin = torch.tensor([0.0, 0.5])
+        >>> ldam(torch.tensor([[0.0, 0.5]]), torch.tensor([1]), margin, torch.ones(2), scale=30)
+        tensor([0.6931])
+    """
+    lowered = cosines.scatter_add(1, targets.unsqueeze(1), -margin.index_select(0, targets).unsqueeze(1))
+    return weighted_softmax(scale * lowered, targets, weight)
+
+
+class LDAMLoss(LogitLoss):
+    """Mean of `ldam` over the batch; `begin_epoch` turns the weights on.
+
+    Args:
+        context: supplies the class counts.
+        max_margin: of the rarest class, in units of the cosine, at least 0.
+        scale: of the cosines, above 0.
+        beta: of the weights, in [0, 1).
+        defer: share of the epochs without weights, in [0, 1]; 0 weighs from the start.
+    """
+
+    traits = frozenset(
+        {
+            Trait.SAMPLEWISE,
+            Trait.SHARDABLE,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
+            Trait.SHIFT_INVARIANT,
+            Trait.MONOTONE,
+            Trait.CONVEX,
+            Trait.FULLGRAPH,
+        }
+    )
+
+    def __init__(
+        self,
+        context: LossContext,
+        *,
+        max_margin: float = 0.5,
+        scale: float = 30.0,
+        beta: float = 0.9999,
+        defer: float = 0.8,
+    ) -> None:
+        super().__init__(context)
+        self.scale = number("scale", scale, above=0)
+        self.defer = number("defer", defer, minimum=0, maximum=1)
+        counts = training_counts(context, "margins by class")
+        self.margin = PerClass(number("max_margin", max_margin, minimum=0) * (counts.min() / counts) ** 0.25)
+        self.weight = PerClass(effective_number_weights(counts, number("beta", beta, minimum=0, below=1)))
+        self.weighs = self.defer == 0
+
+    def begin_epoch(self, epoch: int, total: int) -> None:
+        self.weighs = epoch >= self.defer * total
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        weight = self.weight(logits.dtype)
+        weight = weight if self.weighs else torch.ones_like(weight)
+        return ldam(logits, targets, self.margin(logits.dtype), weight, self.scale)
+
+    def scores(self, output: ModelOutput) -> Tensor:
+        return self.scale * output.logits.float()
+
+
+SPEC = LossSpec(
+    name="ldam",
+    factory=LDAMLoss,
+    summary="Softmax cross-entropy of cosines with margins by class, re-weighted late in training.",
+    reference="Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, NeurIPS 2019, "
+    "arXiv 1906.07413",
+    needs=frozenset({Need.COSINE_LOGITS, Need.CLASS_COUNTS}),
+    traits=LDAMLoss.traits,
+    variants=({"defer": 0.0, "beta": 0.99}, {"max_margin": 0.0, "scale": 10.0}),
+    loop=loop,
+)

@@ -1,0 +1,96 @@
+"""Softmax focal loss: cross-entropy that counts the less, the surer the right answer is.
+
+For logits z_i in R^C, targets y_i and p = softmax(z_i)[y_i],
+
+    L = 1/B sum_i (1 - p)^gamma (-log p)          [nats]
+
+gamma = 0 is plain softmax. Computed from d = z_y - logsumexp of the other logits: log p = -log(1 + e^-d) and
+log(1 - p) = -log(1 + e^d), which lose no digit at either end and have a gradient for every gamma.
+
+"Focal" has three definitions in the field, with three values:
+
+- this one: of the softmax, without a class weight;
+- the paper's, for detection: of C sigmoids, every class one-vs-rest, -alpha_t (1 - p_t)^gamma log p_t, summed over the
+  classes (`torchvision.ops.sigmoid_focal_loss`, with alpha = 0.25);
+- a weighted cross-entropy put into e = w_y (-log p), then (1 - exp(-e))^gamma e, as in the code of LDAM-DRW: the weight
+  changes what passes for the probability. Without weights it is this one.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lossbench import LogitLoss, LossContext, LossSpec, Need, Trait
+from lossbench.losses.arguments import number
+
+from .loops import softmax_focal as loop
+
+
+def softmax_focal(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
+    """Per-sample focal loss of the softmax.
+
+    Args:
+        logits: (B, C) unnormalised log-probabilities.
+        targets: (B,) class numbers in [0, C).
+        gamma: at least 0; 0 gives cross-entropy.
+
+    Returns:
+        (B,) losses in nats.
+
+    Example:
+        >>> softmax_focal(torch.zeros(1, 2), torch.tensor([1]), gamma=2.0)
+        tensor([0.1733])
+    """
+    index = targets.unsqueeze(1)
+    true = logits.gather(1, index).squeeze(1)
+    lead = true - logits.scatter(1, index, -torch.inf).logsumexp(dim=1)
+    log_p, log_rest = F.logsigmoid(lead), F.logsigmoid(-lead)
+    return -(gamma * log_rest).exp() * log_p
+
+
+class SoftmaxFocalLoss(LogitLoss):
+    """Mean of `softmax_focal` over the batch.
+
+    Args:
+        context: supplies the number of classes.
+        gamma: how much sure rows are discounted, at least 0.
+    """
+
+    traits = frozenset(
+        {
+            Trait.SAMPLEWISE,
+            Trait.SHARDABLE,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
+            Trait.SHIFT_INVARIANT,
+            Trait.MONOTONE,
+            Trait.ZERO_AT_SEPARATION,
+            Trait.SCALE_SAFE,
+            Trait.FULLGRAPH,
+        }
+    )
+
+    def __init__(self, context: LossContext, *, gamma: float = 2.0) -> None:
+        super().__init__(context)
+        self.gamma = number("gamma", gamma, minimum=0)
+        if self.gamma == 0:
+            self.traits = SoftmaxFocalLoss.traits | {Trait.CONVEX, Trait.WEIGHTED_LIKELIHOOD}
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return softmax_focal(logits, targets, self.gamma)
+
+
+SPEC = LossSpec(
+    name="softmax-focal",
+    factory=SoftmaxFocalLoss,
+    summary="Softmax cross-entropy that discounts rows which are right already.",
+    reference="after Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv 1708.02002, whose own form is "
+    "one-vs-rest",
+    needs=frozenset({Need.LOGITS}),
+    traits=SoftmaxFocalLoss.traits,
+    variants=({"gamma": 0.5}, {"gamma": 1.0}),
+    limits=(({"gamma": 0.0}, "softmax"),),
+    loop=loop,
+)

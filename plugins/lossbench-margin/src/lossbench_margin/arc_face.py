@@ -1,0 +1,113 @@
+"""ArcFace: the true class has to win by a margin on the angle.
+
+For cosines z_i in [-1, 1]^C between an embedding and one unit vector a class, targets y_i, and the angle
+t_i = arccos(z_{i, y_i}),
+
+    L = 1/B sum_i -log [ exp(scale f(t_i)) / (exp(scale f(t_i)) + sum_{j != y_i} exp(scale z_{ij})) ]      [nats]
+
+    f(t) = cos(t + margin)        up to t + margin = pi, and -2 - cos(t + margin) beyond
+
+The margin is in radians and part of the training only; the scale is part of the scores. margin = 0 is `norm-face`.
+
+The paper's f is cos(t + margin) throughout, which rises again beyond t + margin = pi: an angle that is very wrong would
+cost less. Ours goes on falling, with a continuous slope. Widespread code goes over to z - margin sin(margin) there
+instead, with a jump at the seam; some leave the margin out where t > pi/2 ("easy margin").
+cos(t + margin) is computed as z cos(margin) - sqrt(1 - z²) sin(margin), whose slope has no bound near z = 1 or -1; at
+these it is taken without the root. Half precision rounds cosines beyond 1, so z is clipped to [-1, 1]: logits that are
+no cosines get no gradient beyond.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from lossbench import LossContext, LossSpec, Need, Trait
+from lossbench.losses.arguments import number
+from lossbench.losses.softmax import softmax
+
+from .cosine_loss import CosineLoss
+from .loops import arc_face as loop
+
+
+def arc_face(cosines: Tensor, targets: Tensor, scale: float, margin: float) -> Tensor:
+    """Per-sample cross-entropy of scaled cosines, with a margin on the angle of the true one.
+
+    Args:
+        cosines: (B, C).
+        targets: (B,) class numbers in [0, C).
+        scale: positive.
+        margin: in radians, from 0 to pi.
+
+    Returns:
+        (B,) losses in nats.
+
+    Example:
+        >>> arc_face(torch.tensor([[0.0, 1.0]]), torch.tensor([1]), scale=16.0, margin=math.pi / 2)
+        tensor([0.6931])
+    """
+    cosines = cosines.clamp(-1, 1)
+    index = targets.unsqueeze(1)
+    return softmax(scale * cosines.scatter(1, index, lowered(cosines.gather(1, index), margin)), targets)
+
+
+def lowered(cosine: Tensor, margin: float) -> Tensor:
+    """cos(t + margin) of the angle t with this cosine, falling on beyond t + margin = pi.
+
+    Args:
+        cosine: in [-1, 1], of any shape.
+        margin: in radians, from 0 to pi.
+
+    Example:
+        >>> lowered(torch.tensor([1.0, 0.5, -1.0]), math.pi / 3)
+        tensor([ 0.5000, -0.5000, -1.5000])
+    """
+    square = (1 - cosine) * (1 + cosine)
+    sine = torch.where(square > 0, torch.where(square > 0, square, 1.0).sqrt(), 0 * cosine)
+    turned = cosine * math.cos(margin) - sine * math.sin(margin)
+    beyond = cosine < -math.cos(margin)
+    return torch.where(beyond, -2 - turned, turned)
+
+
+class ArcFaceLoss(CosineLoss):
+    """Mean of `arc_face` over the batch.
+
+    Args:
+        context: supplies the number of classes.
+        scale: of the cosines, above 0.
+        margin: in radians, from 0 to pi/2.
+    """
+
+    traits = frozenset(
+        {
+            Trait.SAMPLEWISE,
+            Trait.SHARDABLE,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
+            Trait.MONOTONE,
+            Trait.FULLGRAPH,
+        }
+    )
+
+    def __init__(self, context: LossContext, *, scale: float = 16.0, margin: float = 0.5) -> None:
+        super().__init__(context, scale)
+        self.margin = number("margin", margin, minimum=0, maximum=math.pi / 2)
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return arc_face(logits, targets, self.scale, self.margin)
+
+
+SPEC = LossSpec(
+    name="arc-face",
+    factory=ArcFaceLoss,
+    summary="Softmax cross-entropy of scaled cosines with a margin on the angle of the true class.",
+    reference="Deng et al., ArcFace: Additive Angular Margin Loss for Deep Face Recognition, CVPR 2019, "
+    "arXiv 1801.07698, equation 3",
+    needs=frozenset({Need.COSINE_LOGITS}),
+    traits=ArcFaceLoss.traits,
+    variants=({"scale": 4.0, "margin": 1.5},),
+    limits=(({"margin": 0.0}, "norm-face"),),
+    loop=loop,
+)

@@ -1,0 +1,104 @@
+"""Supervised contrast: each sample should be likelier to meet its own class than any other, in a softmax of cosines.
+
+For embeddings x_i in R^D, u_i = x_i / |x_i|, targets y_i, positives P(i) the other samples of class y_i in the batch,
+and A those i that have one,
+
+    L = 1/|A| sum_{i in A} 1/|P(i)| sum_{p in P(i)} -log [ exp(u_i.u_p / t) / sum_{a != i} exp(u_i.u_a / t) ]    [nats]
+
+with the temperature t. The batch is one view of each image: positives are other images of the class, never an augmented
+copy, so that a class with one sample in the batch is only a negative of others. Without any positive the loss is a zero
+connected to the graph. A zero row has no direction: its cosines are 0.
+
+This is the paper's form with the sum outside the logarithm, on a single view. The released code adds the temperature
+over 0.07 as a factor, and divides by all samples, which is 0/0 where one has no positive. A row's value depends on the
+other rows: several processes see only the pairs within their own rows.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lossbench import Homogeneity, Loss, LossContext, LossSpec, ModelOutput, Need, Trait
+from lossbench.losses.arguments import check_target_range, matrix, number, values_are_readable
+from lossbench.ops.triplets import distances, pair_masks, unit_vectors
+
+from .loops import supervised_contrastive as loop
+
+
+def supervised_contrastive(embeddings: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """Mean over the samples with a positive of the mean surprise at their positives.
+
+    Args:
+        embeddings: (B, D).
+        targets: (B,) class numbers.
+        temperature: of the cosines, positive.
+
+    Returns:
+        () loss in nats.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
+        >>> supervised_contrastive(x, torch.tensor([0, 0, 1]), temperature=1.0)
+        tensor(0.3133)
+    """
+    if len(targets) < 2:
+        return 0 * embeddings.sum()
+    units = unit_vectors(embeddings)
+    length = units.detach().square().sum(dim=1).round()  # 1, or 0 for a zero row
+    # From distances, which no autocast computes in half precision.
+    cosines = (length.unsqueeze(0) + length.unsqueeze(1) - distances(units, squared=True)) / 2
+    positive, negative = pair_masks(targets)
+    exponents = torch.where(positive | negative, cosines / temperature, -torch.inf)
+    surprise = exponents.logsumexp(dim=1, keepdim=True) - cosines / temperature
+    number_of_positives = positive.sum(dim=1)
+    of_anchor = (surprise * positive).sum(dim=1) / number_of_positives.clamp(min=1)
+    return of_anchor.sum() / (number_of_positives > 0).sum().clamp(min=1)
+
+
+class SupervisedContrastiveLoss(Loss):
+    """`supervised_contrastive` on the embeddings.
+
+    Args:
+        context: supplies the number of classes and the embedding size.
+        temperature: of the cosines, above 0.
+    """
+
+    traits = frozenset(
+        {
+            Trait.BATCH_COUPLED,
+            Trait.TWICE_DIFFERENTIABLE,
+            Trait.ROTATION_INVARIANT,
+            Trait.SCALE_INVARIANT,
+            Trait.LABEL_EQUALITY,
+            Trait.SCALE_SAFE,
+            Trait.FULLGRAPH,
+        }
+    )
+    homogeneity = Homogeneity(0)
+
+    def __init__(self, context: LossContext, *, temperature: float = 0.1) -> None:
+        super().__init__()
+        self.num_classes, self.embedding_dim = context.num_classes, context.embedding_dim
+        self.temperature = number("temperature", temperature, above=0)
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
+        if values_are_readable(targets):  # nothing below would notice a label outside the range
+            check_target_range(targets, self.num_classes)
+        return supervised_contrastive(embeddings, targets, self.temperature)
+
+
+SPEC = LossSpec(
+    name="supervised-contrastive",
+    factory=SupervisedContrastiveLoss,
+    summary="Softmax of cosines between the samples of a batch, with same-class pairs as the right answers.",
+    reference="Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, arXiv 2004.11362, the form with the sum "
+    "outside the logarithm",
+    needs=frozenset({Need.EMBEDDINGS}),
+    traits=SupervisedContrastiveLoss.traits,
+    auxiliary=True,
+    joint="softmax + 0.1*supervised-contrastive",
+    variants=({"temperature": 0.5},),
+    loop=loop,
+)

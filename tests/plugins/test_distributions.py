@@ -1,0 +1,134 @@
+"""The distributions under plugins/: found by their entry points, built on public names, trained as a run trains."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from plugin_sites import projects
+
+import lossbench
+from lossbench import loss_info
+from lossbench.harness.config import RunConfig
+from lossbench.harness.run import run
+from lossbench.registry import loss_entries
+
+# What plugins/README.md promises, beside `lossbench` itself.
+PUBLIC_MODULES = {
+    "lossbench.distributed",
+    "lossbench.errors",
+    "lossbench.losses.arguments",
+    "lossbench.losses.center",
+    "lossbench.losses.class_weights",
+    "lossbench.losses.per_class",
+    "lossbench.losses.softmax",
+    "lossbench.losses.weighted_softmax",
+    "lossbench.ops.centers",
+    "lossbench.ops.triplets",
+}
+FOR_CHECKING = {"lossbench.testing", "lossbench.testing.loops"}
+# The three of losses written here; a distribution of adapters has an origin instead.
+WITH_LOSSES = ("lossbench-cluster", "lossbench-imbalance", "lossbench-margin")
+
+
+def about(project: Path) -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    return found
+
+
+def offered() -> dict[str, str]:
+    """Name of a loss -> its distribution, by the projects' own words."""
+    named = {project.name: about(project)["entry-points"].get("lossbench.losses", {}) for project in projects()}
+    return {loss: name for name in WITH_LOSSES for loss in named[name]}
+
+
+def test_every_loss_is_usable_and_says_where_it_comes_from() -> None:
+    origins = offered()
+    rows = {row.name: row for row in loss_entries(load=True) if row.name in origins}
+    assert len(rows) == 16
+    for name, row in rows.items():
+        assert (row.status, row.origin, row.reason) == ("usable", origins[name], None)
+
+
+@pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)
+def test_a_distribution_states_name_version_and_needs(project: Path) -> None:
+    stated = about(project)
+    assert stated["name"] == project.name
+    assert stated["version"] == lossbench.__version__
+    assert any(text.startswith("lossbench>=") for text in stated["dependencies"])
+    assert (project / "README.md").read_text().startswith(f"# {project.name}\n")
+
+
+@pytest.mark.parametrize("name", WITH_LOSSES)
+def test_only_public_names_are_used(name: str) -> None:
+    (project,) = (project for project in projects() if project.name == name)
+    files = sorted((project / "src").rglob("*.py"))
+    assert files
+    for file in files:
+        allowed = PUBLIC_MODULES | (FOR_CHECKING if file.name == "loops.py" else set())
+        for module, names in imports(ast.parse(file.read_text())):
+            if module == "lossbench":
+                assert names <= set(lossbench.__all__), file
+            elif module.startswith("lossbench."):
+                assert module in allowed, f"{file.name} imports {module}"
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, set()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module or "", {alias.name for alias in node.names}
+
+
+def test_a_loss_is_documented_where_it_is() -> None:
+    for name in offered():
+        spec = loss_info(name)
+        module = sys.modules[spec.factory.__module__]
+        assert "    L " in (module.__doc__ or ""), f"{name}: no formula"
+        assert spec.reference != "-", name
+        assert spec.loop is not None, name
+
+
+def test_importing_a_loss_imports_no_kit() -> None:
+    """The loops beside the losses are for checking; hypothesis is not imported to train."""
+    code = (
+        "import sys, lossbench; from lossbench import loss_info\n"
+        f"for name in {sorted(offered())}: loss_info(name)\n"
+        "assert 'hypothesis' not in sys.modules and 'lossbench.testing' not in sys.modules"
+    )
+    path = os.pathsep.join(filter(None, sys.path))
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": path})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", sorted(offered()))
+def test_two_epochs_stay_finite(name: str, precision: str, tmp_path: Path) -> None:
+    config = RunConfig(
+        loss=name, data="synthetic(images=400, test_images_per_class=10)", epochs=2, device="cpu", precision=precision
+    )
+    record = run(config, tmp_path / "run")  # raises on a value or gradient that is not finite
+    assert record["config"]["precision"] == precision
+    for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines():
+        assert all(math.isfinite(value) for value in numbers(json.loads(line)))
+    with np.load(tmp_path / "run" / "predictions.npz") as predictions:
+        assert all(np.isfinite(array).all() for array in predictions.values() if array.dtype.kind == "f")
+
+
+def numbers(tree: Any) -> Iterator[float]:
+    if isinstance(tree, dict | list):
+        for each in tree.values() if isinstance(tree, dict) else tree:
+            yield from numbers(each)
+    elif isinstance(tree, int | float):
+        yield tree
