@@ -16,24 +16,31 @@ import torch.distributed as dist
 from torch import Tensor
 
 from lossbench import Loss, LossSpec, ModelOutput, Need
-from lossbench.adapters import MEAN_OF_ROWS, AdaptedFactory, AdaptedLoss, known_traits, load_object
+from lossbench.adapters import MEAN_OF_ROWS, AdaptedFactory, AdaptedLoss, Form, Takes, known_traits, load_object
 from lossbench.spec import Trait
+
+_FULL = (torch.float32, torch.float64)
 
 
 class GuardedLoss(AdaptedLoss):
     """An `AdaptedLoss` that computes in float32, or in the dtype of its own parameters, and outside autocast."""
 
+    def __init__(
+        self, inner: Callable[..., Any], takes: Takes, form: Form = "labels", knows_sizes: bool = False
+    ) -> None:
+        super().__init__(inner, takes, form, knows_sizes)
+        self.learns = next(self.parameters(), None) is not None
+
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         inputs = output.logits if self.takes == "logits" else output.embeddings
-        dtype = self._dtype(inputs)
-        if inputs.dtype is not dtype and inputs.is_floating_point():
-            output = output._replace(**{self.takes: inputs.to(dtype)})
+        if self.learns or inputs.dtype not in _FULL:
+            inputs = inputs.to(self._dtype(inputs)) if inputs.is_floating_point() else inputs
         if torch.is_autocast_enabled(inputs.device.type):
             with torch.autocast(inputs.device.type, enabled=False):
-                value = super().forward(output, targets)
+                value = self.value(inputs, targets)
         else:
-            value = super().forward(output, targets)
-        if dist.is_available() and dist.is_initialized():
+            value = self.value(inputs, targets)
+        if self.learns and dist.is_available() and dist.is_initialized():
             # Processes wait for each other's gradients: a parameter that a batch leaves out must have one, too.
             value = sum((0 * parameter.sum() for parameter in self.parameters()), value)
         return value
