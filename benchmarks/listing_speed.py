@@ -1,8 +1,8 @@
 """How long `lossbench list` takes with many losses installed: python benchmarks/listing_speed.py [--losses 100]
 
 Distributions of one loss each are laid out on the path of fresh processes, which list and import none of them. Allowed
-are 0.3 s beyond a process that only starts the command line (`lossbench --version`). Exit code 1 if it takes more, or if
-a plugin is imported.
+are 0.3 s beyond a process that only starts the command line (`lossbench --version`). Exit code 1 if it takes more, or
+if a plugin is imported.
 """
 
 from __future__ import annotations
