@@ -151,11 +151,7 @@ class AdaptedFactory:
         made = load_object(self.path)
         parameters = constructor_parameters(made) if isinstance(made, type) else {}
         context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)
-        hyperparameters = [
-            p.replace(kind=p.KEYWORD_ONLY)
-            for name, p in parameters.items()
-            if name not in _SIZES
-        ]
+        hyperparameters = [p.replace(kind=p.KEYWORD_ONLY) for name, p in parameters.items() if name not in _SIZES]
         return inspect.Signature([context, *hyperparameters])
 
     def __call__(self, context: LossContext, /, **hyperparameters: Any) -> Loss:

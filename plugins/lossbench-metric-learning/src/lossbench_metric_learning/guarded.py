@@ -27,7 +27,11 @@ class GuardedLoss(AdaptedLoss):
         inputs = output.logits if self.takes == "logits" else output.embeddings
         dtype = self._dtype(inputs)
         if inputs.dtype is not dtype and inputs.is_floating_point():
-            output = output._replace(**{self.takes: inputs.to(dtype)})
+            cast = inputs.to(dtype)
+            if self.takes == "logits":
+                output = output._replace(logits=cast)
+            else:
+                output = output._replace(embeddings=cast)
         if torch.is_autocast_enabled(inputs.device.type):
             with torch.autocast(inputs.device.type, enabled=False):
                 value = super().forward(output, targets)
