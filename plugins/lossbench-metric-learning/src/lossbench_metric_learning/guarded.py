@@ -28,10 +28,8 @@ class GuardedLoss(AdaptedLoss):
         dtype = self._dtype(inputs)
         if inputs.dtype is not dtype and inputs.is_floating_point():
             cast = inputs.to(dtype)
-            if self.takes == "logits":
-                output = output._replace(logits=cast)
-            else:
-                output = output._replace(embeddings=cast)
+            reads_logits = self.takes == "logits"
+            output = output._replace(logits=cast) if reads_logits else output._replace(embeddings=cast)
         if torch.is_autocast_enabled(inputs.device.type):
             with torch.autocast(inputs.device.type, enabled=False):
                 value = super().forward(output, targets)
