@@ -30,6 +30,7 @@ _NAMES_OF_LOGITS = {"input", "inputs", "logit", "logits", "pred", "preds", "pred
 _NAMES_OF_EMBEDDINGS = {"anchor", "embedding", "embeddings", "feat", "feats", "feature", "features"}
 _NUMBER_OF_CLASSES = {"num_classes", "n_classes", "num_class", "nb_classes", "out_features"}
 _EMBEDDING_SIZE = {"embedding_size", "embedding_dim", "feat_dim", "feature_dim", "in_features"}
+_SIZES = _NUMBER_OF_CLASSES | _EMBEDDING_SIZE
 
 MEAN_OF_ROWS = frozenset({Trait.SAMPLEWISE, Trait.SHARDABLE})
 """What is taken for granted of a loss that declares nothing."""
@@ -150,11 +151,7 @@ class AdaptedFactory:
         made = load_object(self.path)
         parameters = constructor_parameters(made) if isinstance(made, type) else {}
         context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)
-        hyperparameters = [
-            p.replace(kind=p.KEYWORD_ONLY)
-            for name, p in parameters.items()
-            if name not in _NUMBER_OF_CLASSES | _EMBEDDING_SIZE
-        ]
+        hyperparameters = [p.replace(kind=p.KEYWORD_ONLY) for name, p in parameters.items() if name not in _SIZES]
         return inspect.Signature([context, *hyperparameters])
 
     def __call__(self, context: LossContext, /, **hyperparameters: Any) -> Loss:
@@ -271,14 +268,18 @@ def _state_axes(made: type) -> Mapping[str, tuple[str, ...]]:
 
 
 def constructor_parameters(made: type) -> dict[str, inspect.Parameter]:
-    """What a constructor takes by name; one that hands `**kwargs` on takes its parent's names too."""
+    """What a constructor takes by name; one that hands `**kwargs` on takes its parent's names too.
+
+    What a parent must be given, other than a size, its child gives it.
+    """
     found: dict[str, inspect.Parameter] = {}
     for kind in made.__mro__:
         if "__init__" not in vars(kind) or kind in (nn.Module, object):
             continue
         parameters = list(_parameters(vars(kind)["__init__"]).values())[1:]  # the first is self
         for p in parameters:
-            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+            given_by_child = kind is not made and p.default is p.empty and p.name not in _SIZES
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and not given_by_child:
                 found.setdefault(p.name, p)
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break
@@ -287,8 +288,7 @@ def constructor_parameters(made: type) -> dict[str, inspect.Parameter]:
 
 def _sizes_taken(made: type) -> set[str]:
     """What a constructor calls C and D. One whose default is None is an option, not a size of the task."""
-    sizes = _NUMBER_OF_CLASSES | _EMBEDDING_SIZE
-    return {name for name, p in constructor_parameters(made).items() if name in sizes and p.default is not None}
+    return {name for name, p in constructor_parameters(made).items() if name in _SIZES and p.default is not None}
 
 
 def _parameters(made: Any) -> Mapping[str, inspect.Parameter]:

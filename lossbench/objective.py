@@ -113,7 +113,7 @@ def _create_term(term: Term, context: LossContext) -> Loss:
     except (Exception, SystemExit) as error:  # a plugin's own complaint, of whatever type
         raise HyperparameterError(
             f"{term} of {origin} can't be built: {type(error).__name__}: {error}\n"
-            f"A loss is built as factory(context, **hyperparameters){remedy(origin)}"
+            f"A loss is built as factory(context, **hyperparameters){'' if term.arguments else remedy(origin)}"
         ) from error
     if not isinstance(loss, Loss):
         raise PluginError(f"{label} must build a lossbench.Loss, got {type(loss).__name__}{remedy(origin)}")

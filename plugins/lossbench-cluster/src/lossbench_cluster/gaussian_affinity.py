@@ -15,7 +15,7 @@ hinge then costs (C - 1) margin and hardly pulls. Prototypes start at random, at
 The terms are the paper's as its re-implementations state them, for one prototype a class; the paper has several. Two
 things are ours: R averages over pairs of different prototypes (one known re-implementation counts each prototype as
 a pair with itself), and the classifier stays the model's, with this as a term beside it, where the paper classifies by
-affinity.
+affinity. With the coefficient 1 the term outweighs softmax in the embeddings; hence 0.1.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ SPEC = LossSpec(
     needs=frozenset({Need.EMBEDDINGS}),
     traits=GaussianAffinityLoss.traits,
     auxiliary=True,
-    joint="softmax + 1*gaussian-affinity",
+    joint="softmax + 0.1*gaussian-affinity",
     state_axes={"prototypes": ("class", "embedding")},
     variants=({"sigma": 2.0, "margin": 0.1, "diversity": 0.0},),
     loop=loop,

@@ -1,0 +1,129 @@
+"""Another library's loss, kept to the promises of a training program as far as an adapter can.
+
+It gets float32 (or the dtype of its own parameters) and no autocast, whatever the model gives: some losses put their
+parameters into the dtype of their input, and some saturate in half precision. What is wrong inside it stays wrong:
+`lossbench check pml/TripletMarginLoss` shows it, and a run stops where a loss hides a NaN or writes to its state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from lossbench import Loss, LossSpec, ModelOutput, Need
+from lossbench.adapters import MEAN_OF_ROWS, AdaptedFactory, AdaptedLoss, known_traits, load_object
+from lossbench.spec import Trait
+
+
+class GuardedLoss(AdaptedLoss):
+    """An `AdaptedLoss` that computes in float32, or in the dtype of its own parameters, and outside autocast."""
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        inputs = output.logits if self.takes == "logits" else output.embeddings
+        dtype = self._dtype(inputs)
+        if inputs.dtype is not dtype and inputs.is_floating_point():
+            cast = inputs.to(dtype)
+            reads_logits = self.takes == "logits"
+            output = output._replace(logits=cast) if reads_logits else output._replace(embeddings=cast)
+        if torch.is_autocast_enabled(inputs.device.type):
+            with torch.autocast(inputs.device.type, enabled=False):
+                value = super().forward(output, targets)
+        else:
+            value = super().forward(output, targets)
+        if dist.is_available() and dist.is_initialized():
+            # Processes wait for each other's gradients: a parameter that a batch leaves out must have one, too.
+            value = sum((0 * parameter.sum() for parameter in self.parameters()), value)
+        return value
+
+    def _dtype(self, inputs: Tensor) -> torch.dtype:
+        for parameter in self.parameters():
+            if parameter.is_floating_point():
+                return parameter.dtype
+        return torch.float64 if inputs.dtype is torch.float64 else torch.float32
+
+
+@dataclass(frozen=True)
+class GuardedFactory(AdaptedFactory):
+    """Builds a `GuardedLoss` with the traits that are known of the class.
+
+    Attributes:
+        coupled: whether the rows of a batch meet, where `lossbench.adapters` does not know.
+        formula: what is said of it: the library's own words, and where its documentation stands.
+    """
+
+    coupled: bool = False
+    formula: str = ""
+
+    def wrap(self, inner: Callable[..., Any], hyperparameters: Mapping[str, Any], *, knows_sizes: bool) -> Loss:
+        loss = GuardedLoss(inner, self.takes, self.form, knows_sizes)
+        loss.traits = self.traits_with(hyperparameters)
+        return loss
+
+    def traits_with(self, hyperparameters: Mapping[str, Any]) -> frozenset[Trait]:
+        """What is known to hold with these hyper-parameters beside the defaults."""
+        known = known_traits(load_object(self.path), defaults=not hyperparameters)
+        known |= {Trait.BATCH_COUPLED} if self.coupled else set()
+        return known if Trait.BATCH_COUPLED in known else known | MEAN_OF_ROWS
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A library's losses by name.
+
+    Attributes:
+        name: of the origin, before the slash.
+        module: where the losses are looked up; imported when a loss is asked for.
+        factories: name -> how it is built; a loss that the installed version lacks is left out.
+        refused: name -> why it doesn't fit.
+        documentation: page with an anchor `#{name}` for each loss.
+        use_when, avoid_when: one sentence each, for losses that say nothing else.
+    """
+
+    name: str
+    module: str
+    factories: Mapping[str, GuardedFactory]
+    documentation: str
+    refused: Mapping[str, str]
+    use_when: str = ""
+    avoid_when: str = ""
+
+    def names(self) -> list[str]:
+        """The losses that fit, of those that the installed version has."""
+        library = load_object(f"{self.module}:__dict__")
+        return [name for name in self.factories if name in library]
+
+    def spec(self, name: str) -> LossSpec:
+        """The spec of one; a loss that reads embeddings only is a term beside softmax."""
+        factory = self.factories[name]
+        auxiliary = factory.takes == "embeddings"
+        return LossSpec(
+            name=f"{self.name}/{name}",
+            factory=factory,
+            summary=f"{self.module}.{name}, adapted.",
+            reference=self.documentation.format(name=name, anchor=name.lower()),
+            needs=frozenset({Need.EMBEDDINGS if auxiliary else Need.LOGITS}),
+            traits=factory.traits_with({}),
+            auxiliary=auxiliary,
+            joint=f"softmax + 1*{self.name}/{name}" if auxiliary else None,
+            state_axes=STATE_AXES.get(f"{self.name}/{name}", {}),
+            use_when=self.use_when,
+            avoid_when=self.avoid_when,
+        )
+
+
+_PROXIES, _W = {"inner.proxies": ("class", "embedding")}, {"inner.W": ("embedding", "class")}
+STATE_AXES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "pml/ProxyAnchorLoss": _PROXIES,
+    "pml/ProxyNCALoss": _PROXIES,
+    "pml/ArcFaceLoss": _W,
+    "pml/CosFaceLoss": _W,
+    "pml/NormalizedSoftmaxLoss": _W,
+    "pml/LargeMarginSoftmaxLoss": _W,
+    "pml/SphereFaceLoss": _W,
+}
+"""What the axes of learned parameters are. Those of SoftTripleLoss and SubCenterArcFaceLoss mix classes and centers."""
