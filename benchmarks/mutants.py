@@ -54,6 +54,7 @@ class Options:
     """Which laws judge, how hard, and whether to go on after the first that fails."""
 
     seed: int = 0
+    examples: int = 25
     without: tuple[str, ...] = ()
     all_laws: bool = False
     compile: bool = False
@@ -111,7 +112,7 @@ def _judge(mutant: Mutant, folder: Path, options: Options) -> Verdict:
     assert Path(lossbench.__file__).is_relative_to(folder), f"{lossbench.__file__} is not the copy"
     left_out = [find_law(name) for name in options.without]
     laws = [law for law in LAWS if law not in left_out]
-    effort = Effort(seed=options.seed, compile=options.compile)
+    effort = Effort(examples=options.examples, seed=options.seed, compile=options.compile)
     killers, first = dict[str, None](), ""
     for subject in (subject for name in mutant.losses for subject in subjects(lossbench.loss_info(name))):
         for result in judge_all([subject], effort, laws):
@@ -130,6 +131,7 @@ def main() -> None:
     parser.add_argument("--without", action="append", default=[], metavar="LAW", help="leave a law out; repeatable")
     parser.add_argument("--compile", action="store_true", help="judge by the law that compiles too")
     parser.add_argument("--seed", type=int, default=0, help="of the search for failing batches")
+    parser.add_argument("--examples", type=int, default=25, help="batches a law, as in lossbench check")
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
     parser.add_argument("--list", type=Path, default=LIST, metavar="FILE", help="of mutants, instead of mutants.txt")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there")
@@ -139,7 +141,8 @@ def main() -> None:
         chosen = [mutant for mutant in listed if any(text in str(mutant) for text in given.only or [""])]
         if not chosen:
             sys.exit(f"no mutant's name contains {' or '.join(given.only)}")
-        judged = _judged(chosen, Options(given.seed, tuple(given.without), given.all_laws, given.compile), given.jobs)
+        options = Options(given.seed, given.examples, tuple(given.without), given.all_laws, given.compile)
+        judged = _judged(chosen, options, given.jobs)
     except (OSError, ValueError) as error:
         sys.exit(str(error))
     killed = sum(bool(verdict.killers) for verdict in judged)

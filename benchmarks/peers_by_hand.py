@@ -301,8 +301,9 @@ def triplet_rank(peer: Peer) -> str:
 
 def hyperparameters(peer: Peer) -> str:
     """NaN for numbers, and "no" for flags, which then counts as yes."""
-    parameters = inspect.signature(peer.make).parameters
-    names = {name: p.default for name, p in parameters.items() if isinstance(p.default, bool | int | float)}
+    kinds = inspect.getmro(peer.make) if isinstance(peer.make, type) else (peer.make,)  # some hand **kwargs on
+    parameters = [p for kind in kinds for p in inspect.signature(kind).parameters.values()]
+    names = {p.name: p.default for p in parameters if isinstance(p.default, bool | int | float)}
     names = names or {"label_smoothing": 0.0}  # a peer that fixes its own
     inputs, labels, found = _rows(peer, 4), [0, 0, 1, 2], []
     for name, default in names.items():

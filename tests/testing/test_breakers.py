@@ -15,7 +15,7 @@ import breakers
 
 # What starts processes or compiles is left out of the judgement by all laws.
 QUICK = [law for law in LAWS if law.name not in ("compiled-in-one-graph", "equal-shards")]
-FEW = Effort(examples=6)
+FEW = Effort(examples=4)
 
 
 def failures(subject: Subject, laws: list[Law], effort: Effort = FEW) -> dict[str, Result]:
@@ -51,5 +51,5 @@ def test_a_breaker_passes_the_other_laws(name: str) -> None:
 @pytest.mark.parametrize("loss", [breakers.Softmax, breakers.Center, breakers.Pairs])
 def test_the_right_losses_they_derive_from_pass_every_law(loss: type[breakers.Softmax]) -> None:
     for subject in subjects(breakers.spec_of(loss)):
-        found = failures(subject, QUICK, Effort())
+        found = failures(subject, QUICK, Effort(examples=10))
         assert not found, found

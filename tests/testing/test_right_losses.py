@@ -33,7 +33,6 @@ def test_a_right_loss_passes(spec: LossSpec) -> None:
 
 @every
 @pytest.mark.slow
-def test_a_right_loss_passes_for_other_seeds_processes_and_the_compiler(spec: LossSpec) -> None:
-    for seed in (1, 2):
-        found = accused(spec, Effort(seed=seed), list(LAWS))
-        assert set(found) <= EXPECTED.get(spec.name, set()), found
+def test_a_right_loss_passes_in_two_processes_and_compiled(spec: LossSpec) -> None:
+    found = accused(spec, Effort(seed=1, examples=10), list(LAWS))
+    assert set(found) == EXPECTED.get(spec.name, set()), found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossbench.testing import Check, parametrize_with_checks
+from lossbench.testing import Check, Effort, parametrize_with_checks
 
 LOSSES = (
     "softmax-focal",
@@ -17,6 +17,7 @@ LOSSES = (
 )
 
 
-@parametrize_with_checks(LOSSES)
+# Quick, for a suite that runs often; `lossbench check` looks at 25 batches a law, and compiles.
+@parametrize_with_checks(LOSSES, effort=Effort(examples=8, compile=False))
 def test_laws(check: Check) -> None:
     check()

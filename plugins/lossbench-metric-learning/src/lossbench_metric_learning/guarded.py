@@ -19,8 +19,6 @@ from lossbench import Loss, LossSpec, ModelOutput, Need
 from lossbench.adapters import MEAN_OF_ROWS, AdaptedFactory, AdaptedLoss, Form, Takes, known_traits, load_object
 from lossbench.spec import Trait
 
-_FULL = (torch.float32, torch.float64)
-
 
 class GuardedLoss(AdaptedLoss):
     """An `AdaptedLoss` that computes in float32, or in the dtype of its own parameters, and outside autocast."""
@@ -33,8 +31,9 @@ class GuardedLoss(AdaptedLoss):
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         inputs = output.logits if self.takes == "logits" else output.embeddings
-        if self.learns or inputs.dtype not in _FULL:
-            inputs = inputs.to(self._dtype(inputs)) if inputs.is_floating_point() else inputs
+        dtype = self._dtype(inputs)
+        if inputs.dtype is not dtype and inputs.is_floating_point():
+            inputs = inputs.to(dtype)
         if torch.is_autocast_enabled(inputs.device.type):
             with torch.autocast(inputs.device.type, enabled=False):
                 value = self.value(inputs, targets)
@@ -46,9 +45,10 @@ class GuardedLoss(AdaptedLoss):
         return value
 
     def _dtype(self, inputs: Tensor) -> torch.dtype:
-        for parameter in self.parameters():
-            if parameter.is_floating_point():
-                return parameter.dtype
+        if self.learns:
+            for parameter in self.parameters():
+                if parameter.is_floating_point():
+                    return parameter.dtype
         return torch.float64 if inputs.dtype is torch.float64 else torch.float32
 
 

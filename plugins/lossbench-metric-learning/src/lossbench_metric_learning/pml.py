@@ -76,7 +76,7 @@ class PmlFactory(GuardedFactory):
         ready = {name: _part(name, value) if name in _PARTS else value for name, value in arguments.items()}
         miner = ready.pop("miner", None)
         loss = super().build(made, ready)
-        return loss if miner is None else MinedLoss(loss, miner)
+        return MinedLoss(loss, miner) if isinstance(miner, nn.Module) else loss
 
     def traits_with(self, hyperparameters: Mapping[str, Any]) -> frozenset[Trait]:
         if not any(hyperparameters.get(name) is not None for name in _PARTS):
