@@ -1,6 +1,7 @@
 """What an adapter adds to a peer's own time, forward and backward, side by side in one process at B = 256.
 
-python benchmarks/adapter_overhead.py [--rounds N]
+    pip install ./plugins/lossbench-metric-learning
+    python benchmarks/adapter_overhead.py [--rounds N] > benchmarks/results/adapter-overhead.md
 
 Allowed is 5 % of the peer's own time or 20 µs, whichever is more. Calls alternate between the two, in random order, and
 each figure is the median over all rounds; the time that is added is the median of the differences of neighbours. It is
@@ -12,12 +13,15 @@ Exit code 1 if a loss exceeds what is allowed.
 from __future__ import annotations
 
 import argparse
+import platform
 import random
 import statistics
 import sys
 import time
 from collections.abc import Callable
 
+import pytorch_metric_learning
+import timm
 import torch
 from torch import Tensor
 
@@ -41,6 +45,13 @@ def main() -> int:
     output = ModelOutput(torch.randn(BATCH, DIM, generator=generator), torch.randn(BATCH, CLASSES, generator=generator))
     targets = torch.randint(CLASSES, (BATCH,), generator=generator)
     context = LossContext(num_classes=CLASSES, embedding_dim=DIM, class_counts=(100,) * CLASSES)
+    print("# What an adapter adds to a peer's own time\n\n    python benchmarks/adapter_overhead.py --rounds", rounds)
+    print(
+        f"\nForward and backward, float32, B = {BATCH}, C = {CLASSES}, D = {DIM}, one thread of {platform.machine()};"
+    )
+    libraries = f"timm {timm.__version__}, pytorch-metric-learning {pytorch_metric_learning.__version__}"
+    print(f"torch {torch.__version__}, {libraries}.")
+    print("Median microseconds of the calling thread; allowed is 5 % or 20 µs, whichever is more.\n")
     print("| loss | peer, µs | adapted, µs | added, µs | allowed, µs |\n|-|-|-|-|-|")
     exceeded = False
     for name in LOSSES:

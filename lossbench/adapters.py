@@ -118,7 +118,7 @@ def _one_hot(targets: Tensor, inputs: Tensor) -> Tensor:
     if inputs.ndim != 2:
         raise ValueError(f"inputs must have shape (B, C), got {tuple(inputs.shape)}")
     try:
-        return torch.zeros_like(inputs, requires_grad=False).scatter(1, targets.long().unsqueeze(1), 1.0)
+        return torch.zeros_like(inputs, requires_grad=False).scatter_(1, targets.long().unsqueeze(1), 1.0)
     except (IndexError, RuntimeError):
         check_target_range(targets, inputs.shape[1])
         raise

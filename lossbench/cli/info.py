@@ -55,7 +55,7 @@ def info(
         "needs": sorted(spec.needs),
         "traits": sorted(spec.traits),
         "hyperparameters": {k: None if v is inspect.Parameter.empty else v for k, v in defaults.items()},
-        "required": [k for k, v in defaults.items() if v is inspect.Parameter.empty],
+        "required": spec.required,
         "auxiliary": spec.auxiliary,
         "joint": spec.joint,
         "origin": f"{entry.origin} {entry.version}".strip() if entry else None,

@@ -22,7 +22,7 @@ from ..objective import create_loss, expand_formula, formula_needs
 from ..spec import Need
 from ..types import LossContext
 from .config import ResolvedConfig, RunConfig
-from .contract import check_contract, made_batch
+from .contract import check_contract, check_hooks, made_batch
 from .training import Reporter
 from .weights import read_weights, seen_before
 
@@ -110,7 +110,9 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
         seed=derived_seed(config.seed, "loss"),
     )
     # Hyper-parameters, class counts and losses that can't be trained are refused here, before anything is written.
-    check_contract(create_loss(str(formula), context), *made_batch(context))
+    loss, batch = create_loss(str(formula), context), made_batch(context)
+    check_contract(loss, *batch)
+    check_hooks(loss, *batch)
     return Task(
         config=config.resolved(image_size),
         formula=formula,

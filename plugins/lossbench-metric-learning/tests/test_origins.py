@@ -26,7 +26,7 @@ from lossbench_metric_learning.guarded import Origin
 
 CONTEXT = LossContext(num_classes=4, embedding_dim=6, class_counts=(40, 30, 20, 10))
 ORIGINS = (pml.ORIGIN, timm_losses.ORIGIN, torch_losses.ORIGIN)
-REQUIRED = {"pml/RankedListLoss": "(margin=0.4, Tn=10)", "pml/HistogramLoss": "(n_bins=10)"}
+REQUIRED = {"pml/RankedListLoss": "(margin=0.4, Tn=1)", "pml/HistogramLoss": "(n_bins=10)"}
 NAMES = [f"{origin.name}/{name}" for origin in ORIGINS for name in origin.names()]
 
 
@@ -77,6 +77,11 @@ def test_a_loss_is_built_pure_differentiable_and_guarded(name: str) -> None:
     assert set(spec.state_axes) <= set(loss.state_dict())
     assert spec.auxiliary == (spec.needs == {Need.EMBEDDINGS})
     assert spec.joint == (f"softmax + 1*{name}" if spec.auxiliary else None)
+
+
+def test_a_loss_that_must_be_given_values_is_judged_with_some() -> None:
+    for name, arguments in REQUIRED.items():
+        assert [str(subject) for subject in resolve(name)] == [name + arguments]
 
 
 def test_parts_are_made_of_their_names() -> None:
