@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,9 @@ def _must_work(subject: Subject, hint: str) -> None:
     case = fixed_case()
     output, targets = case.output(torch.float32), case.labels()
     try:
-        value = subject.build(case.context, torch.float32)(output, targets)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a loss's warnings are not the kit's
+            value = subject.build(case.context, torch.float32)(output, targets)
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -26,7 +26,7 @@ from lossbench_metric_learning.guarded import Origin
 
 CONTEXT = LossContext(num_classes=4, embedding_dim=6, class_counts=(40, 30, 20, 10))
 ORIGINS = (pml.ORIGIN, timm_losses.ORIGIN, torch_losses.ORIGIN)
-REQUIRED = {"pml/RankedListLoss": "(margin=0.4, Tn=1)", "pml/HistogramLoss": "(n_bins=10)"}
+REQUIRED = {"pml/RankedListLoss": "(margin=0.4, Tn=1)"}
 NAMES = [f"{origin.name}/{name}" for origin in ORIGINS for name in origin.names()]
 
 
