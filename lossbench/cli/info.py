@@ -54,6 +54,8 @@ def info(
         "reference": spec.reference,
         "needs": sorted(spec.needs),
         "traits": sorted(spec.traits),
+        "use_when": spec.use_when or None,
+        "avoid_when": spec.avoid_when or None,
         "hyperparameters": {k: None if v is inspect.Parameter.empty else v for k, v in defaults.items()},
         "required": spec.required,
         "auxiliary": spec.auxiliary,
@@ -76,6 +78,8 @@ def info(
         ("needs", ", ".join(content["needs"])),
         ("traits", ", ".join(content["traits"])),
         ("trained as", spec.joint or name),
+        ("use when", spec.use_when or "unknown"),
+        ("avoid when", spec.avoid_when or "unknown"),
         ("reference", spec.reference),
         ("origin", content["origin"]),
     ):

@@ -84,4 +84,6 @@ SPEC = LossSpec(
     reference="-",
     needs=frozenset({Need.LOGITS}),
     traits=SoftmaxLoss.traits,
+    use_when="classes are about equally frequent, or as what every other loss is compared with",
+    avoid_when="rare classes must be found: it learns the training set's frequencies too",
 )

@@ -153,4 +153,6 @@ SPEC = LossSpec(
         {"normalize": False},
         {"average": "all"},
     ),
+    use_when="embeddings are compared by distance, and batches hold several images of each class",
+    avoid_when="classes are so rare that a batch seldom holds two images of one: those never form a pair",
 )

@@ -156,4 +156,6 @@ SPEC = LossSpec(
     state_axes={"centers": ("class", "embedding")},
     variants=({"separation": "mean", "delta": 0.001}, {"term_weight": "none"}, {"power": 0.5}),
     limits=(({"power": 0.0}, 'weighted-cluster(term_weight="none")'),),
+    use_when="classes differ in size and should be compact, too; compare it with weighted-softmax, its other term",
+    avoid_when="training is short, or one hyper-parameter has to do: logit-adjusted is simpler",
 )

@@ -96,4 +96,6 @@ SPEC = LossSpec(
     traits=WeightedSoftmaxLoss.traits,
     variants=({"power": 0.5}, {"average": "batch"}),
     limits=(({"power": 0.0}, "softmax"),),
+    use_when="classes differ in size and balanced accuracy counts; the first thing to try",
+    avoid_when="the rarest class has so few images that one of them makes a batch's gradient: power=0.5 is milder",
 )

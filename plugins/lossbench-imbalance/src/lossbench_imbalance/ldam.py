@@ -115,4 +115,6 @@ SPEC = LossSpec(
     traits=LDAMLoss.traits,
     variants=({"defer": 0.0, "beta": 0.99}, {"max_margin": 0.0, "scale": 10.0}),
     loop=loop,
+    use_when="classes differ in size and a run is long enough for a second phase with weights",
+    avoid_when="plain logits are needed, or there are few epochs: margins and weights then act hardly at all",
 )
