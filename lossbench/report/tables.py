@@ -13,10 +13,10 @@ from ..harness.metrics import wilson_interval
 from .attribution import Split, shapley, split_gain
 from .cost import cost, named_target
 from .resampling import image_interval
-from .statistics import FEWEST_SEEDS, holm, paired_t
+from .statistics import ALPHA, FEWEST_SEEDS, PairedT, holm, paired_t
 from .tail import calibration_by_class, geometry
 from .thresholds import PRIORS
-from .verdict import Comparison, Entrant
+from .verdict import BASELINE, Comparison, Entrant
 from .words import points, span
 
 
@@ -46,6 +46,7 @@ def all_tables(comparison: Comparison) -> list[Table]:
         pairs(comparison),
         loss_or_threshold(comparison),
         gains(comparison),
+        sampler_effects(comparison),
         attribution(comparison),
         test_priors(comparison),
         costs(comparison),
@@ -64,9 +65,8 @@ def ranking(comparison: Comparison) -> Table:
     for entrant in comparison.entrants:
         over_seeds = "-"
         if len(entrant.scores) >= FEWEST_SEEDS:
-            test = paired_t(list(entrant.scores.values()))
-            half = float(test.half_width())
-            over_seeds = f"{100 * (entrant.mean - half):.1f} to {100 * (entrant.mean + half):.1f}"
+            low, high = _around(paired_t(list(entrant.scores.values())))
+            over_seeds = f"{100 * low:.1f} to {100 * high:.1f}"
         rows.append(
             (
                 entrant.label,
@@ -144,7 +144,7 @@ def _seeds_needed(needed: int | None, p: float | None) -> str:
 def loss_or_threshold(comparison: Comparison) -> Table:
     """Balanced accuracy under other decision rules, means over seeds."""
     rows = []
-    for entrant in _trained(comparison):
+    for entrant in trained(comparison):
         found = list(entrant.thresholds.values())
         taus = [t.tau for t in found if t.tau is not None]
         rows.append(
@@ -170,9 +170,9 @@ def gains(comparison: Comparison) -> Table | None:
     """Each loss's gain over plain softmax, split into prior shift and representation."""
     rows = []
     for sampler in comparison.records.samplers:
-        trained = [e for e in _trained(comparison) if e.sampler == sampler]
-        base = next((e for e in trained if e.formula == "softmax"), None)
-        for entrant in trained:
+        own = [e for e in trained(comparison) if e.sampler == sampler]
+        base = next((e for e in own if e.formula == BASELINE), None)
+        for entrant in own:
             if base is None or entrant is base:
                 continue
             splits = _splits(entrant, base)
@@ -216,7 +216,7 @@ def attribution(comparison: Comparison) -> Table | None:
         return None
     several = len(samplers) > 1
     rows = []
-    for entrant in _trained(comparison):
+    for entrant in trained(comparison):
         if entrant.sampler != samplers[0] or entrant is base:
             continue
         for other in samplers[1:] or (samplers[0],):
@@ -244,7 +244,7 @@ def _parts(comparison: Comparison, entrant: Entrant, base: Entrant, sampler: str
     for on_loss, on_sampler in ((a, b) for a in (False, True) for b in ((False, True) if several else (False,))):
         loss, drawn = (entrant.loss if on_loss else base.loss), (sampler if on_sampler else first)
         found = next(
-            (e for e in _trained(comparison) if (e.loss, e.sampler) == (loss, drawn)),
+            (e for e in trained(comparison) if (e.loss, e.sampler) == (loss, drawn)),
             None,
         )
         if found is None:
@@ -269,7 +269,7 @@ def _parts(comparison: Comparison, entrant: Entrant, base: Entrant, sampler: str
 def test_priors(comparison: Comparison) -> Table:
     """Accuracy if the test's classes were as frequent as in training, alike, or in reverse."""
     rows = []
-    for entrant in _trained(comparison):
+    for entrant in trained(comparison):
         sweeps = [t.sweep for t in entrant.thresholds.values()]
         cells = [_mean([sweep[prior][n] for sweep in sweeps]) for prior in PRIORS for n in (0, 1)]
         rows.append((entrant.label, *cells))
@@ -286,10 +286,10 @@ test_priors.__test__ = False  # type: ignore[attr-defined]  # no test, whatever 
 
 def costs(comparison: Comparison) -> Table:
     """Seconds, memory, and the time to an accuracy that every run reached."""
-    trained = _trained(comparison)
-    target = named_target([run.history for e in trained for run in e.runs.values()])
+    entrants = trained(comparison)
+    target = named_target([run.history for e in entrants for run in e.runs.values()])
     rows = []
-    for entrant in trained:
+    for entrant in entrants:
         runs = list(entrant.runs.values())
         found = cost([run.record for run in runs], [run.history for run in runs], target if target is not None else 2.0)
         rows.append(
@@ -341,8 +341,13 @@ def tail(comparison: Comparison) -> Table:
 _MOST_CLASSES = 20
 
 
+def recall_interval(recall: float, images: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a recall over so many test images of one run."""
+    return wilson_interval(round(recall * images), images) or (0.0, 1.0)
+
+
 def _wilson(recall: float, images: int) -> str:
-    low, high = wilson_interval(round(recall * images), images) or (0.0, 1.0)
+    low, high = recall_interval(recall, images)
     return f"{100 * low:.0f} to {100 * high:.0f}"
 
 
@@ -421,31 +426,38 @@ def problems(comparison: Comparison) -> Table | None:
     return Table("problems", "Runs that could not be used", ("run", "what", "why"), tuple(rows), note)
 
 
-def sampler_effects(comparison: Comparison) -> list[tuple[str, str, float, tuple[float, float], float]]:
-    """For each loss: label, sampler, mean gain over the first sampler, interval, Holm's p over all of these."""
+def sampler_effects(comparison: Comparison) -> Table | None:
+    """What another sampler does to each loss, paired by seed."""
     first, *others = comparison.records.samplers
-    trained = {(e.loss, e.sampler): e for e in _trained(comparison)}
-    made = []
-    for loss in comparison.records.losses:
-        for sampler in others:
-            one, base = trained.get((loss, sampler)), trained.get((loss, first))
+    found = {(e.loss, e.sampler): e for e in trained(comparison)}
+    named, tests = [], []
+    for sampler in others:
+        for loss in comparison.records.losses:
+            one, base = found.get((loss, sampler)), found.get((loss, first))
             seeds = sorted(set(one.scores) & set(base.scores)) if one and base else []
             if one and base and len(seeds) >= FEWEST_SEEDS:
-                made.append((loss, sampler, paired_t([one.scores[s] - base.scores[s] for s in seeds])))
-    adjusted = holm([float(test.p) for *_, test in made]).tolist() if made else []
-    return [
-        (
-            loss,
-            sampler,
-            float(test.mean),
-            (float(test.mean - test.half_width()), float(test.mean + test.half_width())),
-            p,
-        )
-        for (loss, sampler, test), p in zip(made, adjusted, strict=True)
-    ]
+                named.append(f"{loss}, {sampler}")
+                tests.append(paired_t([one.scores[s] - base.scores[s] for s in seeds]))
+    adjusted = holm([float(test.p) for test in tests]).tolist() if tests else []
+    rows = tuple(
+        (name, points(float(test.mean)), span(_around(test)), _p(p), "differ" if p < ALPHA else "not shown")
+        for name, test, p in zip(named, tests, adjusted, strict=True)
+    )
+    note = (
+        f"Points of balanced accuracy over the same loss with the {first} sampler, paired by seed; p is Holm's over "
+        "these rows."
+    )
+    columns = ("loss, sampler", "mean", "95 % over seeds", "p, Holm", "verdict")
+    return Table("samplers", "What the sampler does", columns, rows, note)
 
 
-def _trained(comparison: Comparison) -> list[Entrant]:
+def _around(test: PairedT) -> tuple[float, float]:
+    half = float(test.half_width())
+    return float(test.mean) - half, float(test.mean) + half
+
+
+def trained(comparison: Comparison) -> list[Entrant]:
+    """Entrants whose scores are judged as trained."""
     return [e for e in comparison.entrants if not e.post_hoc]
 
 
@@ -459,5 +471,4 @@ def _effect(values: Sequence[float]) -> str:
     if len(values) < FEWEST_SEEDS:
         return points(statistics.mean(values))
     test = paired_t(values)
-    half = float(test.half_width())
-    return f"{points(float(test.mean))} ({span((float(test.mean) - half, float(test.mean) + half))})"
+    return f"{points(float(test.mean))} ({span(_around(test))})"

@@ -12,7 +12,7 @@ from .tables import Table, all_tables
 from .verdict import Comparison
 from .words import verdict_words
 
-_ON_SCREEN = ("ranking", "pairs", "thresholds", "gains", "attribution", "costs", "tuning", "problems")
+_ON_SCREEN = ("ranking", "pairs", "thresholds", "gains", "samplers", "attribution", "costs", "tuning", "problems")
 
 
 def comparison_summary(comparison: Comparison) -> RenderableType:

@@ -42,6 +42,11 @@ class Entrant:
     runs: Mapping[int, Run] = field(repr=False)
     post_hoc: bool = False
 
+    @property
+    def name(self) -> str:
+        """What a sentence calls it that has named the sampler."""
+        return f"{self.loss} ({POST_HOC})" if self.post_hoc else self.loss
+
     @cached_property
     def thresholds(self) -> dict[int, Thresholds]:
         """Seed -> decision rules."""
@@ -316,6 +321,10 @@ def _limits(records: Records) -> list[str]:
         notes.append(
             f"few test images: {listed}. One image of {rarest} is worth {100 / count / len(present):.1f} points of "
             "balanced accuracy"
+        )
+    if 0 < data["selection_images"] < _FEW_IMAGES * len(present):
+        notes.append(
+            f"the selection split has {data['selection_images']} images: what is chosen by it, such as tau, is noisy"
         )
     notes += [note for note in records.grid.get("notes", []) if note not in notes]
     return notes

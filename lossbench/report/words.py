@@ -9,6 +9,7 @@ from .statistics import FEWEST_SEEDS
 from .verdict import Comparison, Entrant, Pair
 
 _CLOSE = 0.0005  # of two means that print alike
+_TOLD = 6  # pairs in one paragraph
 
 
 def verdict_words(comparison: Comparison) -> list[str]:
@@ -21,7 +22,7 @@ def verdict_words(comparison: Comparison) -> list[str]:
     for sampler in comparison.records.samplers:
         entrants = [e for e in comparison.entrants if e.sampler == sampler]
         if len(entrants) > 1:
-            words.append(_of_sampler(comparison, entrants, sampler))
+            words += _of_sampler(comparison, entrants, sampler)
     if not words:
         words.append("One loss alone: there is nothing to compare.")
     return [
@@ -58,40 +59,49 @@ def span(interval: tuple[float, float]) -> str:
     return f"{points(interval[0])} to {points(interval[1])}"
 
 
-def _of_sampler(comparison: Comparison, entrants: Sequence[Entrant], sampler: str) -> str:
+def _of_sampler(comparison: Comparison, entrants: Sequence[Entrant], sampler: str) -> list[str]:
     """Who leads, and what is shown to differ."""
     under = f"With the {sampler} sampler, " if len(comparison.records.samplers) > 1 else ""
     no = "no" if under else "No"
     seeds = min(len(e.scores) for e in entrants)
-    best = entrants[0]
+    best, others = entrants[0], entrants[1:]
     groups = comparison.groups.get(sampler)
     if not groups or seeds < FEWEST_SEEDS:
-        ranking = listed([f"{e.label} {100 * e.mean:.1f}" for e in entrants[:4]])
-        return (
+        ranking = listed([f"{e.name} {100 * e.mean:.1f}" for e in entrants[:4]])
+        return [
             f"{under}{no} claim: {seeds} seed(s) can't tell a difference from chance ({FEWEST_SEEDS} at least, 5 "
-            f"to report, 10 to claim). Means of balanced accuracy, as they fell out: {ranking}."
-        )
+            f"to report, 10 to claim).",
+            f"Means of balanced accuracy, as they fell out: {ranking}.",
+        ]
+    behind = [p for e in others if (p := comparison.pair(best.label, e.label)) is not None and p.different]
     if len(groups) == 1:
-        return (
-            f"{under}{no} difference is shown between {listed([e.label for e in entrants])}: means reach "
+        return [
+            f"{under}{no} difference is shown between {listed([e.name for e in entrants])}: means reach "
             f"from {100 * entrants[-1].mean:.1f} to {100 * best.mean:.1f} % balanced accuracy over {seeds} seeds."
+        ]
+    beaten = {p.second for p in behind}
+    level = [e.name for e in others if e.label not in beaten]
+    if not level:
+        headline = f"{under}{best.name} is ahead of all others, at {100 * best.mean:.1f} % balanced accuracy."
+    elif beaten:
+        headline = (
+            f"{under}{best.name} has the best mean, {100 * best.mean:.1f} %, and {_are(level)} not shown to differ "
+            f"from it; {listed([p.worse.name for p in behind])} {'is' if len(behind) == 1 else 'are'} behind."
         )
-    leading = next(group for group in groups if best.label in group)
-    text = (
-        f"{under}{best.label} is ahead of all others, at {100 * best.mean:.1f} % balanced accuracy. "
-        if len(leading) == 1
-        else f"{under}{listed(leading)} lead, and no difference is shown among them. "
-    )
-    return text + " ".join(_behind(comparison, best, e) for e in entrants[1:] if e.label not in leading)
+    else:
+        headline = f"{under}{best.name} has the best mean, {100 * best.mean:.1f} %, but is shown to be ahead of none."
+    told = behind or [p for p in comparison.pairs if p.different and p.better.sampler == sampler]
+    return [headline, " ".join(_ahead(pair) for pair in told[:_TOLD])]
 
 
-def _behind(comparison: Comparison, best: Entrant, other: Entrant) -> str:
-    pair = comparison.pair(best.label, other.label)
-    if pair is None or pair.interval is None or not pair.different:
-        return f"{other.label} is not shown to differ from {best.label}."
-    return (
-        f"{other.label} is behind {best.label} by {100 * pair.mean:.1f} points ({span(pair.interval)}){_doubt(pair)}."
-    )
+def _are(labels: Sequence[str]) -> str:
+    return f"{listed(labels)} {'is' if len(labels) == 1 else 'are'}"
+
+
+def _ahead(pair: Pair) -> str:
+    assert pair.interval is not None
+    by = f"{100 * pair.mean:.1f} points ({span(pair.interval)}){_doubt(pair)}"
+    return f"{pair.better.name} is ahead of {pair.worse.name} by {by}."
 
 
 def _doubt(pair: Pair) -> str:
