@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from ..data.preflight import drop, unreadable, unreadable_error
+from ..data.request import Splits
 from ..data.sampling import Sampler, sampled_counts
 from ..data.sources import open_data
 from ..data.splits import carve, check_splits, left_out
@@ -39,7 +42,7 @@ class Task:
         formula: the objective, expanded.
         needs: what its terms read.
         train: the training split, without the selection split.
-        selection: carved from training where the run selects, else None.
+        selection: carved from training where the run selects or carves, else None.
         test: the evaluation split.
         split_origin: where the evaluation split came from.
         context: what the loss is told.
@@ -61,12 +64,18 @@ class Task:
     skipped: tuple[str, ...]
 
 
-def prepare(config: RunConfig, reporter: Reporter) -> Task:
+Readable = tuple[Splits, tuple[str, ...]]  # and what was left out of them
+
+
+def prepare(
+    config: RunConfig, reporter: Reporter, read: Callable[[RunConfig, Reporter], Readable] | None = None
+) -> Task:
     """Checks formula, model, device and data against each other.
 
     Args:
         config: as asked.
         reporter: is told of long checks.
+        read: how the data is read; None for `read_splits`.
 
     Raises:
         UsageError: its subclasses say what is wrong.
@@ -77,27 +86,20 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
     own_size = weights.preprocessing.image_size if weights else own_image_size(config.model)
     image_size = config.image_size or own_size
     embedding_dim = check_model(config.model, image_size)
-    splits = open_data(
-        config.data,
-        val=config.val,
-        label=config.label,
-        seed=config.seed,
-        classes=config.classes,
-        min_images=config.min_images,
-        allow_missing_classes=config.allow_missing_classes,
-    )
-    train, test, skipped = _readable(splits.train, splits.test, config, reporter)
+    splits, skipped = (read or read_splits)(config, reporter)
+    train, test = splits.train, splits.test
     notes = list(splits.notes)
     if weights is not None:
         notes.append(weights.note)
         if doubt := seen_before(weights, config.data, splits):
             notes.append(doubt)
     selection = None
-    if config.select:
+    if config.select or config.carve:
         rows, held = carve(train, SELECTION_FRACTION, config.seed)
         whole = left_out(train, held)
         if not len(held):
-            raise DataError("--select: no class has the 10 training images that carving a selection split takes")
+            option = "--select" if config.select else "--carve"
+            raise DataError(f"{option}: no class has the 10 training images that carving a selection split takes")
         if whole:
             notes.append(f"too small for the selection split, whole in training: {', '.join(whole)}")
         train, selection = train.subset(rows), train.subset(held)
@@ -181,6 +183,21 @@ def check_shares(task: Task, processes: int) -> None:
             f"{f', cut into {parts} parts' if parts > 1 else ''}, which leaves single images, and at "
             f"{config.image_size} px {config.model} can't normalise over one. Change --batch-size or --image-size"
         )
+
+
+def read_splits(config: RunConfig, reporter: Reporter) -> Readable:
+    """The splits of a run's data, whose images can all be read, and what was left out of them."""
+    splits = open_data(
+        config.data,
+        val=config.val,
+        label=config.label,
+        seed=config.seed,
+        classes=config.classes,
+        min_images=config.min_images,
+        allow_missing_classes=config.allow_missing_classes,
+    )
+    train, test, skipped = _readable(splits.train, splits.test, config, reporter)
+    return dataclasses.replace(splits, train=train, test=test), skipped
 
 
 def _readable(

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from ..data.table import ImageTable
+from ..data.table import ImageTable, Int64Array
 from ..registry import loss_info
 from ..spec import Trait
 from . import record as files
 from .assembly import build_accelerator, build_trainer
+from .clock import reset_peak_memory
 from .config import RunConfig
 from .content import record_content, timing_content
 from .evaluate import Predictions, predict, share_running_statistics
 from .metrics import classification_metrics
-from .prepare import Task, check_shares, prepare
+from .prepare import Readable, Task, check_shares, prepare
+from .refit import MOST_CLASSES, Refit, refit, refit_rows
 from .step import TrainStep
 from .training import Reporter, Silent, Trainer
 
@@ -36,13 +41,22 @@ class Best:
     weights: dict[str, Tensor]
 
 
-def run(config: RunConfig, out: Path | None = None, reporter: Reporter | None = None) -> dict[str, Any]:
+def run(
+    config: RunConfig,
+    out: Path | None = None,
+    reporter: Reporter | None = None,
+    *,
+    read: Callable[[RunConfig, Reporter], Readable] | None = None,
+    sealed: bool = False,
+) -> dict[str, Any]:
     """Trains, evaluates once after the last epoch, and writes the record.
 
     Args:
         config: the options.
         out: the run's directory; None makes a fresh one under `runs/`.
         reporter: is told how it goes.
+        read: how the data is read; None for `prepare.read_splits`.
+        sealed: leave the evaluation split alone, and let the selection split stand in its place: for tuning.
 
     Returns:
         The record, with its directory under "directory"; of several processes, all but the first get the
@@ -54,8 +68,12 @@ def run(config: RunConfig, out: Path | None = None, reporter: Reporter | None = 
     """
     began = time.perf_counter()
     reporter = reporter or Silent()
-    task = prepare(config, reporter)
+    task = prepare(config, reporter, read)
+    if sealed:
+        assert task.selection is not None
+        task = dataclasses.replace(task, test=task.selection, split_origin="the selection split, for tuning")
     accelerator = build_accelerator(task.config)
+    reset_peak_memory(accelerator.device)
     check_shares(task, accelerator.num_processes)
     directory = _claim(task, out, accelerator)
     task.train.prepare()
@@ -72,13 +90,22 @@ def run(config: RunConfig, out: Path | None = None, reporter: Reporter | None = 
     test = _predict(task.test, task, trainer)
     timing["evaluation_seconds"] = time.perf_counter() - evaluated
     selection = None if task.selection is None else _predict(task.selection, task, trainer)
+    frozen = _predict_training(task, trainer)
     content: dict[str, Any] = {}
     if accelerator.is_main_process:
         _write_weights(directory, trainer.step)
-        _write_predictions(directory, trainer.step, test, selection)
+        fitted = None if frozen is None else refit(*frozen, test.embeddings, task.context.num_classes)
+        _write_predictions(directory, trainer.step, test, selection, fitted)
         timing["total_seconds"] = time.perf_counter() - began
         content = record_content(
-            task, trainer.step, test, timing, accelerator, directory, selected_epoch=best.epoch if best else None
+            task,
+            trainer.step,
+            test,
+            timing,
+            accelerator,
+            directory,
+            selected_epoch=best.epoch if best else None,
+            refit=fitted.content() if fitted else None,
         )
         # Last: a directory with a record is a finished run.
         files.write_json(directory / files.RECORD, content)
@@ -100,7 +127,7 @@ def _claim(task: Task, out: Path | None, accelerator: Accelerator) -> Path:
 
 
 def _train(task: Task, trainer: Trainer, directory: Path, reporter: Reporter) -> Best | None:
-    """All epochs, each with a line in the history; the best by the selection split, where there is one."""
+    """All epochs, each with a line in the history; the best by the selection split, where the run selects."""
     epochs = task.config.epochs
     reporter.begin(epochs, epochs * len(trainer.batches))
     best, history = None, ""
@@ -111,7 +138,7 @@ def _train(task: Task, trainer: Trainer, directory: Path, reporter: Reporter) ->
             selection = _predict(task.selection, task, trainer)
             metrics = classification_metrics(selection.scores, selection.targets, task.train.class_names)
             row["selection_balanced_accuracy"] = score = float(metrics["balanced_accuracy"])
-            if best is None or score > best.balanced_accuracy:
+            if task.config.select and (best is None or score > best.balanced_accuracy):
                 best = Best(epoch, score, {k: v.detach().cpu().clone() for k, v in trainer.step.state_dict().items()})
         history += json.dumps(row, allow_nan=False) + "\n"
         if trainer.accelerator.is_main_process:
@@ -130,6 +157,14 @@ def _predict(table: ImageTable, task: Task, trainer: Trainer) -> Predictions:
         batch_size=config.batch_size,
         workers=config.workers,
     )
+
+
+def _predict_training(task: Task, trainer: Trainer) -> tuple[npt.NDArray[Any], Int64Array] | None:
+    """Embeddings and targets of training images as evaluation sees them, for the refit; None for too many classes."""
+    if task.context.num_classes > MOST_CLASSES:
+        return None
+    seen = _predict(task.train.subset(refit_rows(task.train.targets, task.config.seed)), task, trainer)
+    return seen.embeddings, seen.targets
 
 
 def _not_promised(task: Task, trainer: Trainer) -> list[str]:
@@ -155,8 +190,12 @@ def _write_weights(directory: Path, step: TrainStep) -> None:
     files.write_atomically(directory / files.WEIGHTS, lambda file: file.write(to_safetensors(state)))
 
 
-def _write_predictions(directory: Path, step: TrainStep, test: Predictions, selection: Predictions | None) -> None:
+def _write_predictions(
+    directory: Path, step: TrainStep, test: Predictions, selection: Predictions | None, fitted: Refit | None
+) -> None:
     arrays = {f"test_{name}": value for name, value in test._asdict().items()}
+    if fitted is not None:
+        arrays["test_refit_scores"] = fitted.scores
     if selection is not None:
         arrays |= {f"selection_{name}": value for name, value in selection._asdict().items()}
     centers = [b for name, b in step.loss.named_buffers() if name.rpartition(".")[2] == "centers"]

@@ -1,0 +1,56 @@
+"""A comparison for a terminal and as Markdown."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from .tables import Table, all_tables
+from .verdict import Comparison
+from .words import verdict_words
+
+_ON_SCREEN = ("ranking", "pairs", "thresholds", "gains", "samplers", "attribution", "costs", "tuning", "problems")
+
+
+def comparison_summary(comparison: Comparison) -> RenderableType:
+    """The verdict in words, then the tables that fit a screen; the rest is in the report."""
+    words = [Padding(Text(text), (0, 0, 1, 0)) for text in verdict_words(comparison)]
+    notes = [Text(f"note  {note}", style="yellow") for note in comparison.notes]
+    tables = [drawn(table) for table in all_tables(comparison) if table.key in _ON_SCREEN]
+    return Group(Text("Verdict\n", style="bold"), *words, *notes, *(Padding(table, (1, 0, 0, 0)) for table in tables))
+
+
+def drawn(table: Table) -> RenderableType:
+    """One table, as rich draws it."""
+    made = RichTable(
+        title=table.title, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False,
+        caption=table.note, caption_justify="left",
+    )  # fmt: skip
+    for n, column in enumerate(table.columns):
+        numbers = n > 0 and table.key != "problems"
+        made.add_column(column, justify="right" if numbers else "left", overflow="fold", min_width=0 if n else 16)
+    for n, row in enumerate(table.rows):
+        made.add_row(*(Text(cell) for cell in row), style="bold green" if n in table.best else "")
+    return made
+
+
+def markdown(comparison: Comparison) -> str:
+    """The verdict and all tables."""
+    parts = ["## Verdict", *verdict_words(comparison)]
+    parts += [f"- {note}" for note in comparison.notes]
+    for table in all_tables(comparison):
+        parts += [f"## {table.title}", markdown_table(table), table.note]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def markdown_table(table: Table) -> str:
+    """A table in Markdown; bars within cells are escaped."""
+
+    def line(cells: tuple[str, ...]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+    ruler = "|" + "|".join("-" if n == 0 else "-:" for n in range(len(table.columns))) + "|"
+    return "\n".join([line(table.columns), ruler, *(line(row) for row in table.rows)])
