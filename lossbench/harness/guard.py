@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +86,15 @@ class FiniteGuard:
                 f"training stopped at step {int(self.first_bad_step)}: {what}. No weights were changed by that step. "
                 "Try a lower --lr, a smaller coefficient, or --precision fp32"
             )
+
+    def counts(self) -> dict[str, int]:
+        """What a checkpoint holds of it."""
+        return {"step": self.step, "skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
+
+    def put_back(self, counts: Mapping[str, int]) -> None:
+        """Goes on from the `counts` of an interrupted run."""
+        self.step, self.skipped = counts["step"], counts["skipped"]
+        self.skipped_in_a_row = counts["skipped_in_a_row"]
 
     def count_skip(self, skipped: bool) -> None:
         """Counts the steps that the gradient scaler of fp16 left out.

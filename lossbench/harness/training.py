@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -59,6 +60,25 @@ class Silent:
 
 
 @dataclass
+class EpochSoFar:
+    """The part of an epoch that is done.
+
+    Attributes:
+        step: optimizer steps taken.
+        total: sum of the loss over the rows of this process; None before the first step.
+        rows_left_out: rows of whole batches whose step was skipped.
+        seconds: spent on it.
+        begun: whether the loss was told that it begins.
+    """
+
+    step: int = 0
+    total: Tensor | None = None
+    rows_left_out: int = 0
+    seconds: float = 0.0
+    begun: bool = False
+
+
+@dataclass
 class Trainer:
     """Takes optimizer steps and keeps what a record wants to know of them.
 
@@ -74,6 +94,8 @@ class Trainer:
         guard: against numbers that are not finite.
         micro_batches: parts into which a step's rows are cut.
         marks_inside: whether `step` itself marks the end of forward and loss (not when compiled).
+        seconds_before: spent on earlier epochs.
+        so_far: of the current epoch; the next one begins with a fresh one.
     """
 
     accelerator: Accelerator
@@ -87,28 +109,42 @@ class Trainer:
     guard: FiniteGuard
     micro_batches: int = 1
     marks_inside: bool = True
-    train_seconds: float = 0.0
+    seconds_before: float = 0.0
     last_lr: float = 0.0
     warned: set[str] = field(default_factory=set)
     last: tuple[ModelOutput, Tensor] | None = None
+    so_far: EpochSoFar = field(default_factory=EpochSoFar)
 
-    def run_epoch(self, epoch: int, epochs: int, reporter: Reporter) -> dict[str, Any]:
-        """Trains one epoch and gives its row of the history."""
-        began = time.perf_counter()
-        self.batches.epoch = epoch
+    def run_epoch(
+        self, epoch: int, epochs: int, reporter: Reporter, after_step: Callable[[], float] = lambda: 0.0
+    ) -> dict[str, Any]:
+        """Trains what is left of an epoch and gives its row of the history.
+
+        Args:
+            epoch: from 0.
+            epochs: of the run.
+            reporter: told of each step.
+            after_step: called after each step; gives the seconds that were not training.
+        """
+        so_far = self.so_far
+        began = time.perf_counter() - so_far.seconds
+        self.batches.epoch, self.batches.start = epoch, so_far.step
         self.step.train()
-        self.step.loss.begin_epoch(epoch, epochs)
-        total = self._zero()
+        if not so_far.begun:
+            self.step.loss.begin_epoch(epoch, epochs)
+            so_far.begun = True
+        so_far.total = self.total()
         images = iter(self.images)
-        for number in range(len(self.batches)):
+        for number in range(so_far.step, len(self.batches)):
             self.clock.begin()
-            total += self._take_step(next(images), self._global_rows(number))
+            so_far.total += self._take_step(next(images), self._global_rows(number))
+            so_far.step, so_far.seconds = number + 1, time.perf_counter() - began
             reporter.step(epoch)
+            began += after_step()
         self.guard.check()
-        mean_loss = float(reduce(total, "sum")) / len(self.batches.table)
-        self.clock.end_epoch()
-        seconds = time.perf_counter() - began
-        self.train_seconds += seconds
+        mean_loss = float(reduce(so_far.total.clone(), "sum")) / max(len(self.batches.table) - so_far.rows_left_out, 1)
+        self.clock.read_events()
+        so_far.seconds = seconds = time.perf_counter() - began
         row = {
             "epoch": epoch,
             "loss": mean_loss,
@@ -122,6 +158,24 @@ class Trainer:
                 self.warned.add(text.split(":")[0])
                 reporter.warning(text)
         return row
+
+    def end_epoch(self) -> None:
+        """To be called after `run_epoch`, when its row is safe: the next epoch may begin."""
+        self.seconds_before += self.so_far.seconds
+        self.so_far = EpochSoFar()
+
+    @property
+    def train_seconds(self) -> float:
+        """Of the run so far, without checkpoints."""
+        return self.seconds_before + self.so_far.seconds
+
+    def steps_taken(self, epoch: int) -> int:
+        """Optimizer steps of the run so far, in whose epoch `epoch` it is."""
+        return epoch * len(self.batches) + self.so_far.step
+
+    def total(self) -> Tensor:
+        """The sum of the loss so far, ()."""
+        return self._zero() if self.so_far.total is None else self.so_far.total
 
     def loss_seconds(self) -> float:
         """Median seconds of the loss alone, forward and backward, on the outputs of the last step."""
