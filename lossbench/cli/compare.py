@@ -111,10 +111,11 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     from ..harness.devices import gpus_for
     from ..harness.grid import plan, tuned, write_grid
     from ..harness.pool import run_cells
-    from ..harness.tuning import parse_range, tune
+    from ..harness.tuning import check_tunable, parse_range, tune
     from .live import GridWatch
 
     ranges = [parse_range(text) for text in asked.tune]
+    check_tunable(asked.losses, ranges)
     grid = plan(config, asked.losses, asked.samplers, asked.seeds)
     gpus = gpus_for(config.device)
     jobs = asked.jobs or max(gpus, 1)
