@@ -8,7 +8,9 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from .tables import Table, all_tables
+from .made import commands, environment_rows, facts, objectives
+from .table import Table
+from .tables import all_tables
 from .verdict import Comparison
 from .words import verdict_words
 
@@ -43,6 +45,9 @@ def markdown(comparison: Comparison) -> str:
     parts += [f"- {note}" for note in comparison.notes]
     for table in all_tables(comparison):
         parts += [f"## {table.title}", markdown_table(table), table.note]
+    parts += ["## How it was made", *(f"    {command}" for command in commands(comparison))]
+    told = [*facts(comparison), *((f"objective of {name}", f"`{formula}`") for name, formula in objectives(comparison))]
+    parts.append("\n".join(f"- {name}: {value}" for name, value in (*told, *environment_rows(comparison))))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
