@@ -47,6 +47,10 @@ def compare(
         ),
     ] = None,
     trials: Annotated[int, Option(help="Of each loss, with --tune.", min=1, rich_help_panel=_GRID)] = 8,
+    target: Annotated[
+        float | None,
+        Option(help="Time is taken to this balanced accuracy on the selection split.", rich_help_panel=_VERDICT),
+    ] = None,
     allow_differences: Annotated[
         bool, Option("--allow-differences", help="Compare also runs of other conditions.", rich_help_panel=_VERDICT)
     ] = False,
@@ -87,7 +91,7 @@ def compare(
     _run(config, asked, out)
     from ..report.verdict import compare as compare_records
 
-    comparison = compare_records(out, allow_differences=allow_differences)
+    comparison = compare_records(out, allow_differences=allow_differences, target=target)
     _print(comparison, json_)
     if not json_:
         typer.echo(f"\nlossbench report {out} --html report.html   draws it", err=True)
@@ -164,6 +168,6 @@ def _self_test(losses: str | None, seeds: int, json_: bool) -> None:
         return
     from rich.console import Console
 
-    from ..report.text import drawn
+    from ..report.text import Drawn
 
-    Console().print(drawn(self_test_table(content)))
+    Console().print(Drawn(self_test_table(content)))

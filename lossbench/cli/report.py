@@ -17,6 +17,9 @@ def report(
     html: Annotated[Path | None, Option(help="Write one self-contained page.")] = None,
     md: Annotated[Path | None, Option(help="Write verdict and tables as Markdown.")] = None,
     figures: Annotated[Path | None, Option(help="A directory: write each figure as SVG.")] = None,
+    target: Annotated[
+        float | None, Option(help="Time is taken to this balanced accuracy on the selection split.")
+    ] = None,
     allow_differences: Annotated[
         bool, Option("--allow-differences", help="Compare also runs of other conditions.")
     ] = False,
@@ -31,7 +34,7 @@ def report(
             raise ConfigError(f"{option} {path}: expected a name that ends in {suffix}")
     from ..report.verdict import compare
 
-    comparison = compare(directory, allow_differences=allow_differences)
+    comparison = compare(directory, allow_differences=allow_differences, target=target)
     from ..harness.record import write_text
 
     if html is not None:

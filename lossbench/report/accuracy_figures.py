@@ -124,12 +124,11 @@ def cost_plot(comparison: Comparison) -> Picture:
 
 def tuning_curves(comparison: Comparison) -> Picture | None:
     """Expected best of k trials."""
-    losses = list(dict.fromkeys(trial["loss"] for trial in comparison.trials))
-    if not losses:
+    if not comparison.trials:
         return None
     figure, axis = new_figure(2.8)
-    for number, loss in enumerate(losses):
-        values = [t["score"] for t in comparison.trials if t["loss"] == loss and t["score"] is not None]
+    for number, (loss, mine) in enumerate(comparison.trials_of().items()):
+        values = [t["score"] for t in mine if t["score"] is not None]
         if values:
             curve = best_of_curve(values)
             axis.plot(range(1, len(curve) + 1), curve, color=series(number), marker="o", ms=3.5, label=short(loss))

@@ -34,7 +34,15 @@ def ranking(comparison: Comparison) -> Table:
         )
     note = "Per cent. Losses that share a letter are not shown to differ."
     columns = ("loss", "balanced accuracy", "sd", "95 % over seeds", "95 % over test images", "seeds", "group")
-    return Table("ranking", "Balanced accuracy", columns, tuple(rows), note, frozenset({0}))
+    return Table(
+        "ranking",
+        "Balanced accuracy",
+        columns,
+        tuple(rows),
+        note,
+        frozenset({0}),
+        frozenset({"sd", "95 % over test images"}),
+    )
 
 
 def every_pair(comparison: Comparison) -> Table:
@@ -63,7 +71,8 @@ def every_pair(comparison: Comparison) -> Table:
         note += " * on these test images: with others of the same classes it could vanish."
     columns = ("difference", "mean", "95 % over seeds", "95 % over images", "p, Holm", "verdict",
                "shown 4 in 5", "seeds to show it")  # fmt: skip
-    return Table("pairs", "Every pair", columns, tuple(rows), note)
+    wide = frozenset({"95 % over images", "p, Holm", "shown 4 in 5"})
+    return Table("pairs", "Every pair", columns, tuple(rows), note, wide=wide)
 
 
 def _over_images(entrant: Entrant) -> str:

@@ -10,7 +10,7 @@ from .verdict import Comparison
 def costs(comparison: Comparison) -> Table:
     """Seconds, memory, and the time to an accuracy that every run reached."""
     entrants = comparison.trained
-    target = named_target([run.history for e in entrants for run in e.runs.values()])
+    target = comparison.target or named_target([run.history for e in entrants for run in e.runs.values()])
     rows = []
     for entrant in entrants:
         runs = list(entrant.runs.values())
@@ -24,25 +24,25 @@ def costs(comparison: Comparison) -> Table:
                 f"{found.train_seconds:.1f}",
                 f"{found.peak_bytes / 2**30:.2f}",
                 "-" if found.seconds_to_target is None else f"{found.seconds_to_target:.1f}",
+                f"{found.reached} of {len(runs)}",
             )
         )
     named = "an accuracy" if target is None else f"{100 * target:.0f} % balanced accuracy"
     note = (
-        f"Means over runs; peak memory is the largest. The last column is training time to {named} on the selection "
-        "split."
+        f"Means over runs; peak memory is the largest. The target is {named} on the selection split: mean training "
+        "time of the runs that reached it."
     )
-    columns = ("loss", "ms a step", "of it the loss", "share", "s of training", "peak GiB", "s to target")
-    return Table("costs", "Cost", columns, tuple(rows), note)
+    columns = ("loss", "ms a step", "of it the loss", "share", "s of training", "peak GiB", "s to target", "reached it")
+    wide = frozenset({"share", "s of training", "reached it"})
+    return Table("costs", "Cost", columns, tuple(rows), note, wide=wide)
 
 
 def tuning(comparison: Comparison) -> Table | None:
     """Expected best of k trials, for each loss."""
     from .tuned import best_of_curve
 
-    losses = list(dict.fromkeys(trial["loss"] for trial in comparison.trials))
     rows = []
-    for loss in losses:
-        mine = [trial for trial in comparison.trials if trial["loss"] == loss]
+    for loss, mine in comparison.trials_of().items():
         scores = [t["score"] for t in mine if t["score"] is not None]
         if not scores:
             rows.append((loss, "-", "-", "-", str(len(mine))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,7 @@ class Table:
     rows: cells as they are printed.
     note: what a reader must know to read it.
     best: numbers of the rows to be set off.
+    wide: columns that a narrow terminal does without.
     """
 
     key: str
@@ -22,3 +23,10 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     best: frozenset[int] = frozenset()
+    wide: frozenset[str] = frozenset()
+
+    def narrow(self) -> Table:
+        """Without its wide columns."""
+        kept = [n for n, column in enumerate(self.columns) if column not in self.wide]
+        rows = tuple(tuple(row[n] for n in kept) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[n] for n in kept), rows=rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rich.box import SIMPLE
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -14,6 +14,7 @@ from .tables import all_tables
 from .verdict import Comparison
 from .words import verdict_words
 
+_WIDE = 110  # columns
 _ON_SCREEN = ("ranking", "pairs", "thresholds", "gains", "samplers", "attribution", "costs", "tuning", "problems")
 
 
@@ -21,22 +22,27 @@ def comparison_summary(comparison: Comparison) -> RenderableType:
     """The verdict in words, then the tables that fit a screen; the rest is in the report."""
     words = [Padding(Text(text), (0, 0, 1, 0)) for text in verdict_words(comparison)]
     notes = [Text(f"note  {note}", style="yellow") for note in comparison.notes]
-    tables = [drawn(table) for table in all_tables(comparison) if table.key in _ON_SCREEN]
+    tables = [Drawn(table) for table in all_tables(comparison) if table.key in _ON_SCREEN]
     return Group(Text("Verdict\n", style="bold"), *words, *notes, *(Padding(table, (1, 0, 0, 0)) for table in tables))
 
 
-def drawn(table: Table) -> RenderableType:
-    """One table, as rich draws it."""
-    made = RichTable(
-        title=table.title, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False,
-        caption=table.note, caption_justify="left",
-    )  # fmt: skip
-    for n, column in enumerate(table.columns):
-        numbers = n > 0 and table.key != "problems"
-        made.add_column(column, justify="right" if numbers else "left", overflow="fold", min_width=0 if n else 16)
-    for n, row in enumerate(table.rows):
-        made.add_row(*(Text(cell) for cell in row), style="bold green" if n in table.best else "")
-    return made
+class Drawn:
+    """One table, as rich draws it; on a narrow terminal without its wide columns."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = self.table if options.max_width >= _WIDE else self.table.narrow()
+        made = RichTable(box=SIMPLE, pad_edge=False)
+        for n, column in enumerate(table.columns):
+            numbers = n > 0 and table.key != "problems"
+            made.add_column(column, justify="right" if numbers else "left", overflow="fold")
+        for n, row in enumerate(table.rows):
+            made.add_row(*(Text(cell) for cell in row), style="bold green" if n in table.best else "")
+        yield Text(table.title, style="bold")
+        yield made
+        yield Text(table.note, style="dim")
 
 
 def markdown(comparison: Comparison) -> str:

@@ -102,12 +102,11 @@ def attribution(comparison: Comparison) -> Table | None:
                 name = f"{entrant.loss}, {other}" if several else entrant.label
                 factors = ("loss", "sampler", "threshold") if several else ("loss", "threshold")
                 rows.append((name, *(effect([p[f] for p in parts]) for f in ("all", *factors))))
+    changed = "loss, sampler and threshold" if several else "loss and threshold"
     note = (
-        f"Points of balanced accuracy over {base.label} as trained, when the loss, "
-        + ("the sampler " if several else "")
-        + "and the threshold (tau tuned on the selection split) are all changed: each one's part is its mean effect "
-        "over all orders of changing them (Shapley), with Student's 95 % interval over seeds. The parts sum to the "
-        "whole."
+        f"Points of balanced accuracy over {base.label} as trained, when {changed} (tau tuned on the selection split) "
+        "are all changed: each one's part is its mean effect over all orders of changing them (Shapley), with "
+        "Student's 95 % interval over seeds. The parts sum to the whole."
     )
     columns = ("to", "all", "loss", *(("sampler",) if several else ()), "threshold")
     return Table("attribution", "Loss, sampler or threshold?", columns, tuple(rows), note)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Comparison:
         groups: sampler -> sets of labels within which no difference is shown; empty where nothing was tested.
         notes: what limits the comparison.
         trials: of the tuning, where there was one.
+        target: balanced accuracy on the selection split to which time is taken; None for what every run reached.
     """
 
     records: Records
@@ -40,6 +41,7 @@ class Comparison:
     groups: Mapping[str, tuple[tuple[str, ...], ...]]
     notes: tuple[str, ...]
     trials: tuple[dict[str, Any], ...] = ()
+    target: float | None = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -56,6 +58,14 @@ class Comparison:
     def pair(self, one: str, other: str) -> Pair | None:
         return next((p for p in self.pairs if {p.first, p.second} == {one, other}), None)
 
+    def trials_of(self) -> dict[str, list[dict[str, Any]]]:
+        """Label of what was tuned -> its trials."""
+        made: dict[str, list[dict[str, Any]]] = {}
+        for trial in self.trials:
+            label = trial["loss"] if len(self.records.samplers) == 1 else f"{trial['loss']}, {trial['sampler']}"
+            made.setdefault(label, []).append(trial)
+        return made
+
     @property
     def trained(self) -> list[Entrant]:
         """Entrants whose scores are judged as trained."""
@@ -69,17 +79,20 @@ class Comparison:
         return next(found, None)
 
 
-def compare(directory: Path, *, allow_differences: bool = False) -> Comparison:
+def compare(directory: Path, *, allow_differences: bool = False, target: float | None = None) -> Comparison:
     """Reads a directory and judges what is in it.
 
     Args:
         directory: of a comparison, or of runs.
         allow_differences: compare also what differs in more than loss, sampler and seed.
+        target: balanced accuracy on the selection split to which time is taken, between 0 and 1.
 
     Raises:
         ConfigError: nothing to compare, or what must not be compared, with the reason.
     """
-    return judge(read_records(directory), allow_differences=allow_differences)
+    if target is not None and not 0 < target <= 1:
+        raise ConfigError(f"--target must be a balanced accuracy above 0 and at most 1, got {target}")
+    return replace(judge(read_records(directory), allow_differences=allow_differences), target=target)
 
 
 def judge(records: Records, *, allow_differences: bool = False) -> Comparison:
