@@ -83,6 +83,9 @@ def run(
     checkpoint_every: Annotated[
         str, Option(help="Steps (200) or minutes (5m) between checkpoints.", rich_help_panel=_MACHINE)
     ] = "5m",
+    on_nonfinite: Annotated[
+        str, Option(help="stop or skip: a step that is not finite; skips are bounded.", rich_help_panel=_TRAINING)
+    ] = "stop",
     resume: Annotated[Path | None, Option(metavar="DIR", help="Go on with an interrupted run.")] = None,
     config: Annotated[
         Path | None, Option(help="TOML file with options; flags override it.", is_eager=True, callback=read_config)
@@ -117,7 +120,7 @@ def run(
             "micro_batches": micro_batches, "lr": lr, "optimizer": optimizer, "weight_decay": weight_decay,
             "warmup_epochs": warmup_epochs, "select": select, "carve": carve, "seed": seed, "device": device,
             "precision": precision, "workers": workers, "compile": compile_, "sync_bn": sync_bn,
-            "checkpoint_every": checkpoint_every,
+            "checkpoint_every": checkpoint_every, "on_nonfinite": on_nonfinite,
         }  # fmt: skip
         from ..harness.config import RunConfig
 

@@ -55,6 +55,7 @@ class RunConfig:
     skip_unreadable: bool = False
     allow_missing_classes: bool = False
     checkpoint_every: str = "5m"
+    on_nonfinite: str = "stop"
 
     def __post_init__(self) -> None:
         for name, minimum in (
@@ -73,6 +74,7 @@ class RunConfig:
         self._check_choice("precision", PRECISIONS)
         self._check_choice("optimizer", OPTIMIZERS)
         self._check_choice("sampler", tuple(Sampler))
+        self._check_choice("on_nonfinite", ("stop", "skip"))
         if not CHECKPOINT_INTERVAL.fullmatch(self.checkpoint_every):
             raise ConfigError(
                 f"--checkpoint-every must be a number of steps (200) or of minutes (5m), got {self.checkpoint_every!r}"

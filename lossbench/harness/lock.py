@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ConfigError
-
-LOCK = ".lock"
+from .record import LOCK
 
 
 @contextlib.contextmanager

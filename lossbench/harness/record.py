@@ -25,6 +25,7 @@ from ..errors import ConfigError, LossbenchError, StorageError
 SCHEMA_VERSION = 1
 RECORD, CONFIG, HISTORY, PREDICTIONS = "record.json", "config.toml", "history.jsonl", "predictions.npz"
 WEIGHTS = "checkpoint/weights.safetensors"
+LOCK = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PACKAGES = ("torch", "torchvision", "timm", "accelerate", "pytorch-metric-learning", "numpy", "scikit-learn", "pillow")
 
@@ -36,7 +37,7 @@ def claim_directory(out: Path) -> Path:
         ConfigError: it holds another run or other files, or can't be made or written.
     """
     try:
-        if out.is_dir() and any(out.iterdir()):
+        if out.is_dir() and any(not _is_leftover(path.name) for path in out.iterdir()):
             if (out / CONFIG).exists():
                 raise ConfigError(
                     f"--out {out} holds another run; give a new directory, leave --out away, or go on with that one: "
@@ -49,6 +50,11 @@ def claim_directory(out: Path) -> Path:
     except OSError as error:
         raise ConfigError(f"--out {out} can't be written: {error.strerror or error}; give another directory") from error
     return out
+
+
+def _is_leftover(name: str) -> bool:
+    """Whether a run that was killed before its `config.toml` left this."""
+    return name == LOCK or name.startswith(f".{CONFIG}.")
 
 
 def fresh_directory(loss: str, data: str, seed: int, root: Path = Path("runs")) -> Path:

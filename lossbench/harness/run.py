@@ -16,11 +16,12 @@ from safetensors.torch import save as to_safetensors
 from torch import nn
 
 from ..data.table import ImageTable, Int64Array
-from ..errors import Interrupted
+from ..errors import Interrupted, NonFiniteError
 from ..registry import loss_info
 from ..spec import Trait
 from . import record as files
 from .assembly import build_accelerator, build_trainer
+from .bad_batch import write_bad_batch
 from .checkpoint import FOLDER, Checkpoint, remove_checkpoints
 from .clock import reset_peak_memory
 from .config import RunConfig
@@ -37,6 +38,8 @@ from .saving import Best, Interval, Progress, Saver
 from .signals import StopSignals, stopped_by
 from .step import TrainStep
 from .training import Reporter, Silent, Trainer
+
+_SAID_SKIPS = 5
 
 
 def run(
@@ -156,13 +159,19 @@ def _train(
     reporter.begin(epochs, epochs * len(trainer.batches) - trainer.steps_taken(progress.epoch))
 
     def after_step() -> float:
+        if trainer.guard.skips and trainer.guard.skipped_in_a_row:
+            _say_skipped(task, trainer, progress, directory, reporter)
         seconds, stop = saver.after_step()
         if stop:
             raise stopped_by(stop, progress.where(trainer))
         return seconds
 
     while progress.epoch < epochs:
-        row = trainer.run_epoch(progress.epoch, epochs, reporter, after_step)
+        try:
+            row = trainer.run_epoch(progress.epoch, epochs, reporter, after_step)
+        except NonFiniteError as error:
+            bundle = write_bad_batch(directory, task, trainer, str(error))
+            raise NonFiniteError(f"{error}{f'. The batch: lossbench replay {bundle}' if bundle else ''}") from error
         if task.selection is not None:
             alone = trainer.accelerator.num_processes == 1
             try:
@@ -177,6 +186,17 @@ def _train(
         if trainer.accelerator.is_main_process:
             files.write_text(directory / files.HISTORY, progress.history())
         reporter.epoch(row)
+
+
+def _say_skipped(task: Task, trainer: Trainer, progress: Progress, directory: Path, reporter: Reporter) -> None:
+    """A word on the first steps that were left out, and the batch of the very first."""
+    skipped = trainer.guard.skipped
+    if skipped == 1:
+        bundle = write_bad_batch(directory, task, trainer, f"left out at {progress.where(trainer)}")
+        reporter.warning(f"{progress.where(trainer)} is not finite and left out; the batch: lossbench replay {bundle}")
+    elif skipped <= _SAID_SKIPS:
+        more = "; further ones are not said, the record counts them" if skipped == _SAID_SKIPS else ""
+        reporter.warning(f"{progress.where(trainer)} is not finite and left out{more}")
 
 
 def _judge(task: Task, selection: ImageTable, trainer: Trainer, progress: Progress) -> float:

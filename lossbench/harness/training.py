@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
+import warnings
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -59,6 +61,26 @@ class Silent:
         pass
 
 
+class RecentStep(NamedTuple):
+    """A step that a guard may yet find not finite.
+
+    Attributes:
+        step: as the guard counts.
+        epoch: from 0.
+        output: of the model, detached.
+        targets: (B,).
+        rows: (B,) of the training table.
+        random_state: of torch on the CPU, before the step.
+    """
+
+    step: int
+    epoch: int
+    output: ModelOutput
+    targets: Tensor
+    rows: Tensor
+    random_state: Tensor
+
+
 @dataclass
 class EpochSoFar:
     """The part of an epoch that is done.
@@ -94,6 +116,7 @@ class Trainer:
         guard: against numbers that are not finite.
         micro_batches: parts into which a step's rows are cut.
         marks_inside: whether `step` itself marks the end of forward and loss (not when compiled).
+        recent: the last steps, as many as the guard may lag behind.
         seconds_before: spent on earlier epochs.
         so_far: of the current epoch; the next one begins with a fresh one.
     """
@@ -109,6 +132,7 @@ class Trainer:
     guard: FiniteGuard
     micro_batches: int = 1
     marks_inside: bool = True
+    recent: deque[RecentStep] = field(default_factory=deque)
     seconds_before: float = 0.0
     last_lr: float = 0.0
     warned: set[str] = field(default_factory=set)
@@ -202,6 +226,7 @@ class Trainer:
         targets = batch.targets.to(self.accelerator.device, non_blocking=True)
         self.clock.mark("data")
         self.guard.before_forward()
+        random_state = torch.get_rng_state()
         outputs, objective = [], self._zero()
         parts = list(zip(images.chunk(self.micro_batches), targets.chunk(self.micro_batches), strict=True))
         for number, (part, labels) in enumerate(parts):
@@ -216,25 +241,52 @@ class Trainer:
             self.clock.mark("backward")
             objective += value.detach() * rows
             outputs.append(_detached(output))
-        self._update(_joined(outputs), targets, objective, own_rows)
+        output = _joined(outputs)
+        self.recent.append(RecentStep(self.guard.step, self.batches.epoch, output, targets, batch.index, random_state))
+        while len(self.recent) > self.guard.read_every:
+            self.recent.popleft()
+        spoilt = self._update(output, targets, objective, own_rows)
         self.clock.mark("step")
-        return objective if own_rows else objective * 0
+        if spoilt:
+            self.so_far.rows_left_out += global_rows
+        return objective if own_rows and not spoilt else torch.zeros_like(objective)
 
-    def _update(self, output: ModelOutput, targets: Tensor, objective: Tensor, own_rows: int) -> None:
+    def _update(self, output: ModelOutput, targets: Tensor, objective: Tensor, own_rows: int) -> bool:
+        """Steps optimizer, schedule and the loss's state; gives whether the step was left out as not finite."""
+        spoilt = False
         if self.accelerator.scaler is None:
-            self.guard.after_backward(objective / max(own_rows, 1), (output.embeddings, output.logits))
-        self.optimizer.step()
+            value = objective / max(own_rows, 1)
+            spoilt = self.guard.after_backward(value, (output.embeddings, output.logits), self._of_all)
+        if not spoilt:
+            self.optimizer.step()
         self.last_lr = self.optimizer.param_groups[0]["lr"]
-        self.schedule.step()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # the very first was left out
+            self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)
-        skipped = self.accelerator.scaler is not None and self.accelerator.optimizer_step_was_skipped
+        skipped = spoilt or (self.accelerator.scaler is not None and self.accelerator.optimizer_step_was_skipped)
         if not skipped:
             own = slice(0, own_rows)
             extras = {name: value[own] for name, value in output.extras.items()}
             self.step.loss.update_state(ModelOutput(output.embeddings[own], output.logits[own], extras), targets[own])
         self.guard.after_update(skipped)
         self.guard.count_skip(skipped)
-        self.last = output, targets
+        if not spoilt or self.last is None:
+            self.last = output, targets
+        return spoilt
+
+    def first_bad_step(self) -> RecentStep | None:
+        """The first step that was not finite, where the guard has found one and it is still known."""
+        first = int(self.guard.first_bad_step)
+        known = [step for step in self.recent if first in (-1, step.step)]
+        return known[-1] if known else None
+
+    def _of_all(self, flag: Tensor) -> Tensor:
+        """Whether a flag is set in any process."""
+        if self.accelerator.num_processes == 1:
+            return flag
+        together: Tensor = self.accelerator.reduce(flag.float(), "sum") > 0
+        return together
 
     def _diagnostics(self) -> dict[str, Any]:
         assert self.last is not None

@@ -96,6 +96,6 @@ def test_a_killed_loader_worker_is_named(pictures: Path, whole: dict[str, Any], 
     assert "error: a loader process died at epoch " in said
     assert f"process {victim.pid} " in said
     assert "try fewer --workers" in said
-    assert sorted(path.name[:5] for path in (out / "checkpoint").iterdir()) == ["step-", "step-"]
+    assert (out / "checkpoint/step-000000009").exists()
     resume(out, workers=0)
     assert_same(outcome(out), whole)
