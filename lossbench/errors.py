@@ -9,9 +9,12 @@ LossbenchError
 │   ├── PluginError           a distribution whose loss can't be used
 │   ├── ConfigError           an option that makes no sense here
 │   ├── DataError             images, labels, manifests
-│   └── ModelError            a backbone, weights or a run that can't be loaded
+│   ├── ModelError            a backbone, weights or a run that can't be loaded
+│   └── CheckpointError       a run that can't be gone on with
 └── RunFailed             exit code 1: a run that started and could not end well
-    └── NonFiniteError        a loss or gradient that is NaN or infinite
+    ├── NonFiniteError        a loss or gradient that is NaN or infinite
+    ├── StorageError          a disk that is full
+    └── Interrupted           exit code 143 or 130: a run that was told to stop
 """
 
 from __future__ import annotations
@@ -62,6 +65,10 @@ class ModelError(UsageError):
     """A backbone, weights or an earlier run that can't be loaded."""
 
 
+class CheckpointError(UsageError):
+    """A run that can't be gone on with: no checkpoint of it, one of another run, or of another version."""
+
+
 class RunFailed(LossbenchError):  # noqa: N818  # says what happened
     """A run that started and could not end well."""
 
@@ -70,6 +77,18 @@ class RunFailed(LossbenchError):  # noqa: N818  # says what happened
 
 class NonFiniteError(RunFailed):
     """A loss or gradient that is NaN or infinite."""
+
+
+class StorageError(RunFailed):
+    """A disk that is full."""
+
+
+class Interrupted(RunFailed):
+    """A run that was told to stop by a signal, whose number its exit code carries as shells do."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import check, compare, data, doctor, info, new, predict, report, run, weights
+from . import check, compare, data, doctor, info, new, predict, replay, report, run, weights
 
 app = typer.Typer(
     name="lossbench",
@@ -23,6 +23,7 @@ app.command("check")(check.check)
 app.command("verify")(check.verify)
 app.command("new")(new.new)
 app.command("predict")(predict.predict)
+app.command("replay")(replay.replay)
 app.command("doctor")(doctor.doctor)
 app.add_typer(data.data)
 app.add_typer(weights.weights)

@@ -47,6 +47,10 @@ def compare(
         ),
     ] = None,
     trials: Annotated[int, Option(help="Of each loss, with --tune.", min=1, rich_help_panel=_GRID)] = 8,
+    target: Annotated[
+        float | None,
+        Option(help="Time is taken to this balanced accuracy on the selection split.", rich_help_panel=_VERDICT),
+    ] = None,
     allow_differences: Annotated[
         bool, Option("--allow-differences", help="Compare also runs of other conditions.", rich_help_panel=_VERDICT)
     ] = False,
@@ -87,7 +91,7 @@ def compare(
     _run(config, asked, out)
     from ..report.verdict import compare as compare_records
 
-    comparison = compare_records(out, allow_differences=allow_differences)
+    comparison = compare_records(out, allow_differences=allow_differences, target=target)
     _print(comparison, json_)
     if not json_:
         typer.echo(f"\nlossbench report {out} --html report.html   draws it", err=True)
@@ -111,10 +115,11 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     from ..harness.devices import gpus_for
     from ..harness.grid import plan, tuned, write_grid
     from ..harness.pool import run_cells
-    from ..harness.tuning import parse_range, tune
+    from ..harness.tuning import check_tunable, parse_range, tune
     from .live import GridWatch
 
     ranges = [parse_range(text) for text in asked.tune]
+    check_tunable(asked.losses, ranges)
     grid = plan(config, asked.losses, asked.samplers, asked.seeds)
     gpus = gpus_for(config.device)
     jobs = asked.jobs or max(gpus, 1)
@@ -163,6 +168,6 @@ def _self_test(losses: str | None, seeds: int, json_: bool) -> None:
         return
     from rich.console import Console
 
-    from ..report.text import drawn
+    from ..report.text import Drawn
 
-    Console().print(drawn(self_test_table(content)))
+    Console().print(Drawn(self_test_table(content)))

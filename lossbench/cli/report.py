@@ -16,6 +16,10 @@ def report(
     directory: Annotated[Path, Argument(help="Of a comparison, or one whose subdirectories are runs.")],
     html: Annotated[Path | None, Option(help="Write one self-contained page.")] = None,
     md: Annotated[Path | None, Option(help="Write verdict and tables as Markdown.")] = None,
+    figures: Annotated[Path | None, Option(help="A directory: write each figure as SVG.")] = None,
+    target: Annotated[
+        float | None, Option(help="Time is taken to this balanced accuracy on the selection split.")
+    ] = None,
     allow_differences: Annotated[
         bool, Option("--allow-differences", help="Compare also runs of other conditions.")
     ] = False,
@@ -30,7 +34,7 @@ def report(
             raise ConfigError(f"{option} {path}: expected a name that ends in {suffix}")
     from ..report.verdict import compare
 
-    comparison = compare(directory, allow_differences=allow_differences)
+    comparison = compare(directory, allow_differences=allow_differences, target=target)
     from ..harness.record import write_text
 
     if html is not None:
@@ -41,6 +45,14 @@ def report(
         from ..report.text import markdown
 
         write_text(md, markdown(comparison))
+    if figures is not None:
+        from ..harness.record import plain
+        from ..report.figures import all_pictures
+        from ..report.page import standing_alone
+
+        for pictures in all_pictures(comparison).values():
+            for picture in pictures:
+                write_text(figures / f"{plain(picture.key)}.svg", standing_alone(picture))
     if json_:
         from ..report.content import comparison_content
 
@@ -50,8 +62,8 @@ def report(
 
     from ..report.text import comparison_summary
 
-    if html is None and md is None:
+    if html is None and md is None and figures is None:
         Console().print(comparison_summary(comparison))
-    for path in (html, md):
+    for path in (html, md, figures):
         if path is not None:
             Console(stderr=True).print(f"{path} written", markup=False, soft_wrap=True)

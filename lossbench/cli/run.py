@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import tomllib
-import typing
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer import Option
 
-from ..errors import ConfigError, did_you_mean
+from ..errors import ConfigError
 
-_WRITTEN = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 _DATA, _MODEL, _TRAINING, _MACHINE = "Data", "Model", "Training", "Machine"
 
 
@@ -21,31 +18,19 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Makes the values of a TOML file the defaults of the options, so that a flag overrides them."""
     if path is None:
         return None
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"--config {path} can't be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config {path} is no valid TOML: {error}") from error
-    from ..harness.config import RunConfig
+    from ..harness.options_file import read_options
 
-    known = typing.get_type_hints(RunConfig)
-    defaults = {}
-    for key, value in values.items():
-        name = key.replace("-", "_")
-        if name not in known:
-            raise ConfigError(f"--config {path}: there is no option {key!r}. {did_you_mean(name, known)}")
-        kinds = typing.get_args(known[name]) or (known[name],)
-        if type(value) not in kinds and not (float in kinds and type(value) is int):
-            wanted = next(_WRITTEN[kind] for kind in kinds if kind in _WRITTEN)
-            raise ConfigError(f"--config {path}: {key} must be {wanted}, got {value!r}")
-        defaults["compile_" if name == "compile" else name] = value  # the parameter below is not to hide the builtin
-    context.default_map = defaults
+    options = read_options(path, f"--config {path}")
+    # The parameter below is not to hide the builtin.
+    context.default_map = {"compile_" if name == "compile" else name: value for name, value in options.items()}
     return path
 
 
 def run(
-    loss: Annotated[str, Option(help='A loss or formula: weighted-cluster, "softmax + 0.1*center(alpha=0.5)".')],
+    context: typer.Context,
+    loss: Annotated[
+        str | None, Option(help='A loss or formula: weighted-cluster, "softmax + 0.1*center(alpha=0.5)".')
+    ] = None,
     data: Annotated[
         str, Option(help="synthetic, digits, csv:PATH, folder:PATH or affectnet:PATH.", rich_help_panel=_DATA)
     ] = "synthetic",
@@ -95,6 +80,13 @@ def run(
     sync_bn: Annotated[
         bool, Option("--sync-bn", help="Batch statistics over all processes (CUDA).", rich_help_panel=_MACHINE)
     ] = False,
+    checkpoint_every: Annotated[
+        str, Option(help="Steps (200) or minutes (5m) between checkpoints.", rich_help_panel=_MACHINE)
+    ] = "5m",
+    on_nonfinite: Annotated[
+        str, Option(help="stop or skip: a step that is not finite; skips are bounded.", rich_help_panel=_TRAINING)
+    ] = "stop",
+    resume: Annotated[Path | None, Option(metavar="DIR", help="Go on with an interrupted run.")] = None,
     config: Annotated[
         Path | None, Option(help="TOML file with options; flags override it.", is_eager=True, callback=read_config)
     ] = None,
@@ -106,18 +98,29 @@ def run(
     lossbench run --loss weighted-cluster
 
     lossbench run --loss "softmax + 0.1*center" --data csv:faces/train.csv --val faces/val.csv
+
+    lossbench run --resume runs/NAME
     """
     from .progress import RichReporter
 
     with RichReporter() as reporter:
+        if resume is not None:
+            changed = _given_with_resume(context)
+            from ..harness.resume import resume as resume_run
+
+            _show(resume_run(resume, reporter, **changed), json_)
+            return
+        if loss is None:
+            raise ConfigError("--loss is missing: a loss or formula, such as --loss weighted-cluster")
         options: dict[str, Any] = {
             "loss": loss, "data": data, "val": val, "label": label, "classes": classes,
             "min_images": min_images, "sampler": sampler, "image_size": image_size,
             "cache": cache, "skip_unreadable": skip_unreadable, "allow_missing_classes": allow_missing_classes,
             "model": model, "weights": weights, "epochs": epochs, "batch_size": batch_size,
             "micro_batches": micro_batches, "lr": lr, "optimizer": optimizer, "weight_decay": weight_decay,
-            "warmup_epochs": warmup_epochs, "select": select, "carve": carve, "seed": seed,
-            "device": device, "precision": precision, "workers": workers, "compile": compile_, "sync_bn": sync_bn,
+            "warmup_epochs": warmup_epochs, "select": select, "carve": carve, "seed": seed, "device": device,
+            "precision": precision, "workers": workers, "compile": compile_, "sync_bn": sync_bn,
+            "checkpoint_every": checkpoint_every, "on_nonfinite": on_nonfinite,
         }  # fmt: skip
         from ..harness.config import RunConfig
 
@@ -125,6 +128,29 @@ def run(
         from ..harness.run import run as run_task
 
         content = run_task(checked, out, reporter)
+    _show(content, json_)
+
+
+def _given_with_resume(context: typer.Context) -> dict[str, Any]:
+    """The options beside `--resume`: those that change no result."""
+    from ..harness.config import ANY_TIME_OPTIONS
+
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
+    }
+    allowed = {name: value for name, value in given.items() if name in ANY_TIME_OPTIONS}
+    if odd := sorted(given.keys() - allowed.keys() - {"resume", "json_"}):
+        names = ", ".join(f"--{name.strip('_').replace('_', '-')}" for name in odd)
+        raise ConfigError(
+            f"--resume goes on with a run's own options, and {names} beside it would be another run. "
+            f"What may be changed: {', '.join('--' + name.replace('_', '-') for name in ANY_TIME_OPTIONS)}"
+        )
+    return allowed
+
+
+def _show(content: dict[str, Any], json_: bool) -> None:
     if not content.get("metrics"):
         return  # one of several processes: the first one speaks
     if json_:

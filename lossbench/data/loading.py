@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,8 +97,9 @@ def square(
 class EpochBatches:
     """The global batches of an epoch, and of each the part of one process.
 
-    Set `epoch` before iterating. Each batch is cut into as many nearly equal parts as there are processes; where a
-    part would be empty, it holds the batch's first row, to be given no weight.
+    Set `epoch` before iterating, and `start` to leave out its first batches. Each batch is cut into as many nearly
+    equal parts as there are processes; where a part would be empty, it holds the batch's first row, to be given no
+    weight.
 
     Args:
         table: the training split.
@@ -112,13 +114,13 @@ class EpochBatches:
         self, table: ImageTable, batch_size: int, *, seed: int, sampler: Sampler, rank: int = 0, processes: int = 1
     ) -> None:
         self.table, self.batch_size, self.seed, self.sampler = table, batch_size, seed, sampler
-        self.rank, self.processes, self.epoch = rank, processes, 0
+        self.rank, self.processes, self.epoch, self.start = rank, processes, 0, 0
 
     def __len__(self) -> int:
         return math.ceil(len(self.table) / self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        for rows in self.global_batches():
+        for rows in self.global_batches()[self.start :]:
             part = np.array_split(rows, self.processes)[self.rank]
             yield [(self.epoch, int(row)) for row in (part if len(part) else rows[:1])]
 
@@ -154,7 +156,18 @@ def loader(dataset: ImageBatches, batches: Any, *, workers: int, pin_memory: boo
         collate_fn=_as_is,  # a list of keys gives a whole batch, which needs no collating
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
+        worker_init_fn=_outlive_signals if workers else None,
+        generator=torch.Generator(),  # its own: beginning an epoch must not draw from the run's random state
     )
+
+
+def _outlive_signals(worker: int) -> None:
+    """Keeps a worker alive when a signal for the run reaches its whole group: the run says when it is over.
+
+    A second SIGTERM ends it: torch's own, should the worker hang.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def _as_is(batch: Any) -> Any:

@@ -57,7 +57,7 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         step = torch.nn.SyncBatchNorm.convert_sync_batchnorm(step)
     step.to(accelerator.device, dtype=torch.float64 if config.precision == "fp64" else torch.float32)
     step.model.to(memory_format=torch.channels_last)
-    guard = FiniteGuard(step, accelerator.device)
+    guard = FiniteGuard(step, accelerator.device, skips=config.on_nonfinite == "skip")
     optimizer = build_optimizer(config.optimizer, model, loss, lr=config.lr, weight_decay=config.weight_decay)
     if guard.read_every > 1 and accelerator.scaler is None:
         mask_steps(optimizer, guard.found)

@@ -19,7 +19,7 @@ from .config import RunConfig
 FAILURE, CELLS, TRIALS = "failure.json", "cells", "trials"
 DONE, FAILED, DIVERGED, BUSY, MISSING = "done", "failed", "diverged", "busy", "missing"
 # What changes how a result comes about, and not the result.
-_OF_THE_MACHINE = ("workers", "cache", "device")
+_OF_THE_MACHINE = ("workers", "cache", "device", "checkpoint_every")
 
 
 @dataclass(frozen=True, kw_only=True)

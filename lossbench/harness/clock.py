@@ -22,7 +22,7 @@ _CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 class StepClock:
     """Times the parts of sampled steps: by CUDA events on a GPU, where the host runs ahead, else by the host's clock.
 
-    `begin()`, then `mark(part)` when each part is over; `end_epoch()` reads the events.
+    `begin()`, then `mark(part)` when each part is over; `read_events()` makes seconds of what was marked.
 
     The wait for data is summed over every step as well, in `data_wait_seconds`: one slow batch in ten is what a median
     hides. On a GPU, where the host runs ahead, it is the most that the GPU can have waited.
@@ -38,6 +38,7 @@ class StepClock:
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.steps = 0
         self.data_wait_seconds = 0.0
+        self._warm_at = _WARMUP_STEPS
         self._sampling = False
         self._step: dict[str, float] = defaultdict(float)
         self._events: list[tuple[str, torch.cuda.Event]] = []
@@ -46,7 +47,7 @@ class StepClock:
 
     def begin(self) -> None:
         """A step begins; what comes first is the wait for data."""
-        self._sampling = self.steps >= _WARMUP_STEPS and self.steps % self.every == 0
+        self._sampling = self.steps >= self._warm_at and self.steps % self.every == 0
         self.steps += 1
         self._step = defaultdict(float)
         self._last = time.perf_counter()
@@ -69,8 +70,13 @@ class StepClock:
             self._pending.append((self._step, self._events))
             self._events = []
 
-    def end_epoch(self) -> None:
-        """Waits for the GPU and reads the epoch's events."""
+    def go_on(self, steps: int, data_wait_seconds: float) -> None:
+        """Counts on from an interrupted run; the first five steps are again not sampled."""
+        self.steps, self.data_wait_seconds = steps, data_wait_seconds
+        self._warm_at = steps + _WARMUP_STEPS
+
+    def read_events(self) -> None:
+        """Waits for the GPU and reads the events so far."""
         if self.on_gpu:
             torch.cuda.synchronize()
         for seconds, events in self._pending:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from ..models import SENET_50, SENET_TINY, WEIGHTS_FORMS, architecture, split_we
 
 PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
 OPTIMIZERS = ("adamw", "sgd")
+CHECKPOINT_INTERVAL = re.compile(r"([1-9]\d{0,8})(m?)")
+# What may be changed when a run goes on: the weights do not depend on it.
+ANY_TIME_OPTIONS = ("workers", "cache", "checkpoint_every")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,8 @@ class RunConfig:
     sync_bn: bool = False
     skip_unreadable: bool = False
     allow_missing_classes: bool = False
+    checkpoint_every: str = "5m"
+    on_nonfinite: str = "stop"
 
     def __post_init__(self) -> None:
         for name, minimum in (
@@ -68,6 +74,11 @@ class RunConfig:
         self._check_choice("precision", PRECISIONS)
         self._check_choice("optimizer", OPTIMIZERS)
         self._check_choice("sampler", tuple(Sampler))
+        self._check_choice("on_nonfinite", ("stop", "skip"))
+        if not CHECKPOINT_INTERVAL.fullmatch(self.checkpoint_every):
+            raise ConfigError(
+                f"--checkpoint-every must be a number of steps (200) or of minutes (5m), got {self.checkpoint_every!r}"
+            )
         kind, _ = split_weights(self.weights) or ("", "")
         if not kind:
             raise ConfigError(f"--weights must be {WEIGHTS_FORMS}, got {self.weights!r}")

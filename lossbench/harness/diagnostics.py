@@ -38,7 +38,7 @@ def term_diagnostics(head: torch.nn.Module, loss: Loss, output: ModelOutput, tar
             (gradient,) = torch.autograd.grad(value, leaf, retain_graph=True, allow_unused=True)
             values.append(float(value.detach()))
             norms.append(0.0 if gradient is None else float(gradient.norm()))
-    names = _unique(loss.names)
+    names = unique_names(loss.names)
     base = norms[loss.primary]
     return {
         "terms": {name: _finite(value) for name, value in zip(names, values, strict=True)},
@@ -99,7 +99,7 @@ def warnings_of(ratios: dict[str, float | None], epoch: int) -> list[str]:
     return messages
 
 
-def _unique(names: tuple[str, ...]) -> list[str]:
+def unique_names(names: tuple[str, ...]) -> list[str]:
     """The names of terms, numbered where one occurs twice."""
     return [n if names.count(n) == 1 else f"{n}#{names[: i + 1].count(n)}" for i, n in enumerate(names)]
 

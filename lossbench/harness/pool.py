@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import ConfigError
 from .cells import BUSY, DIVERGED, DONE, FAILED, Cell, state, write_failure
 
 Watch = Callable[[Cell, dict[str, Any]], None]
@@ -45,6 +46,8 @@ def run_cells(cells: Sequence[Cell], out: Path, *, jobs: int, gpus: int, watch: 
                 thread.join(timeout=0.2)  # a join without a limit would not hear Ctrl-C
     finally:
         pool.stop()
+    if isinstance(pool.error, OSError):
+        raise ConfigError(f"{out}: {pool.error.strerror or pool.error}; make room or write elsewhere") from pool.error
     if pool.error is not None:
         raise pool.error
     return pool.outcomes

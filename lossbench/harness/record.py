@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,11 +20,13 @@ from typing import IO, Any
 import numpy as np
 import tomli_w
 
-from ..errors import ConfigError
+from ..errors import ConfigError, LossbenchError, StorageError
 
 SCHEMA_VERSION = 1
 RECORD, CONFIG, HISTORY, PREDICTIONS = "record.json", "config.toml", "history.jsonl", "predictions.npz"
 WEIGHTS = "checkpoint/weights.safetensors"
+LOCK = ".lock"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PACKAGES = ("torch", "torchvision", "timm", "accelerate", "pytorch-metric-learning", "numpy", "scikit-learn", "pillow")
 
 
@@ -33,15 +37,24 @@ def claim_directory(out: Path) -> Path:
         ConfigError: it holds another run or other files, or can't be made or written.
     """
     try:
-        if out.is_dir() and any(out.iterdir()):
-            what = "another run" if (out / CONFIG).exists() else "other files"
-            raise ConfigError(f"--out {out} holds {what}; give a new directory, or leave --out away")
+        if out.is_dir() and any(not _is_leftover(path.name) for path in out.iterdir()):
+            if (out / CONFIG).exists():
+                raise ConfigError(
+                    f"--out {out} holds another run; give a new directory, leave --out away, or go on with that one: "
+                    f"lossbench run --resume {out}"
+                )
+            raise ConfigError(f"--out {out} holds other files; give a new directory, or leave --out away")
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
         raise ConfigError(f"--out {out} can't be written: {error.strerror or error}; give another directory") from error
     return out
+
+
+def _is_leftover(name: str) -> bool:
+    """Whether a run that was killed before its `config.toml` left this."""
+    return name == LOCK or name.startswith(f".{CONFIG}.")
 
 
 def fresh_directory(loss: str, data: str, seed: int, root: Path = Path("runs")) -> Path:
@@ -74,7 +87,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Writes beside, syncs, and renames: a reader sees the old file or the new one, whole.
 
     Raises:
-        ConfigError: the disk is full or the file can't be written; the old file is left as it was.
+        StorageError: the disk is full; the old file is left as it was.
+        ConfigError: the file can't be written for another reason; the old file is left as it was.
     """
     beside = None
     try:
@@ -86,15 +100,58 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(file.fileno())
         os.chmod(beside, 0o666 & ~_umask())
         os.replace(beside, path)
+        sync_directory(path.parent)
     except BaseException as error:
         if beside is not None:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise ConfigError(
-                f"{path} can't be written: {error.strerror or error}; make room or write elsewhere"
-            ) from error
+            raise not_written(path, error) from error
         raise
+
+
+def write_synced(path: Path, content: bytes, whole: Path) -> None:
+    """Writes a new file and syncs it.
+
+    Args:
+        path: the file.
+        content: all of it.
+        whole: what it is to be a part of, for the message.
+
+    Raises:
+        StorageError, ConfigError: as `write_atomically`.
+    """
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise not_written(whole, error, len(content)) from error
+
+
+def sync_directory(path: Path) -> None:
+    """Makes names that were written or renamed in a directory last, where the file system can."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def not_written(path: Path, error: OSError, size: int | None = None) -> LossbenchError:
+    """The error for a file that could not be written; `size` bytes were needed."""
+    if error.errno not in _FULL:
+        return ConfigError(f"{path} can't be written: {error.strerror or error}; make room or write elsewhere")
+    need = "" if size is None else f", {size:,} bytes are needed"
+    with contextlib.suppress(OSError):
+        need += f", {shutil.disk_usage(path.parent).free:,} are free"
+    what = "the file-size limit is reached" if error.errno == errno.EFBIG else "the disk is full"
+    return StorageError(
+        f"{path} can't be written: {what} ({error.strerror}){need}. What was there before is whole. Make room; an "
+        "interrupted run goes on by: lossbench run --resume DIR"
+    )
 
 
 def write_json(path: Path, content: object) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +13,33 @@ import numpy.typing as npt
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import save as to_safetensors
-from torch import Tensor, nn
+from torch import nn
 
 from ..data.table import ImageTable, Int64Array
+from ..errors import Interrupted, NonFiniteError
 from ..registry import loss_info
 from ..spec import Trait
 from . import record as files
 from .assembly import build_accelerator, build_trainer
+from .bad_batch import write_bad_batch
+from .checkpoint import FOLDER, Checkpoint, remove_checkpoints
 from .clock import reset_peak_memory
 from .config import RunConfig
 from .content import record_content, timing_content
 from .evaluate import Predictions, predict, share_running_statistics
+from .failures import explained
+from .identity import identity_of
+from .lock import locked
 from .metrics import classification_metrics
 from .prepare import Readable, Task, check_shares, prepare
 from .refit import MOST_CLASSES, Refit, refit, refit_rows
+from .restore import restore
+from .saving import Best, Interval, Progress, Saver
+from .signals import StopSignals, stopped_by
 from .step import TrainStep
 from .training import Reporter, Silent, Trainer
 
-
-@dataclass(frozen=True)
-class Best:
-    """The epoch that the selection split likes best so far, and its weights."""
-
-    epoch: int
-    balanced_accuracy: float
-    weights: dict[str, Tensor]
+_SAID_SKIPS = 5
 
 
 def run(
@@ -75,12 +76,144 @@ def run(
     accelerator = build_accelerator(task.config)
     reset_peak_memory(accelerator.device)
     check_shares(task, accelerator.num_processes)
-    directory = _claim(task, out, accelerator)
-    task.train.prepare()
-    trainer = build_trainer(task, accelerator)
-    for note in (*task.notes, *_not_promised(task, trainer)):
-        reporter.message(note)
-    best = _train(task, trainer, directory, reporter)
+    with _claimed(task, out, accelerator) as directory:
+        return complete(task, accelerator, directory, reporter, began=began)
+
+
+def complete(
+    task: Task,
+    accelerator: Accelerator,
+    directory: Path,
+    reporter: Reporter,
+    *,
+    began: float,
+    checkpoint: Checkpoint | None = None,
+) -> dict[str, Any]:
+    """Trains what is left of a run in its claimed directory, and writes its record.
+
+    Args:
+        task: checked.
+        accelerator: of the task.
+        directory: with the run's `config.toml`.
+        reporter: is told how it goes.
+        began: when this process took it up, by `time.perf_counter`.
+        checkpoint: where to go on from; None for the beginning.
+
+    Returns:
+        As `run`.
+
+    Raises:
+        RunFailed: as `run`.
+    """
+    signals = StopSignals(reporter.message)
+    progress = Progress()
+    trainer = None
+    try:
+        with signals.listening(), explained(task.config, lambda: progress.where(trainer)):
+            with signals.at_once():
+                task.train.prepare()
+                trainer = build_trainer(task, accelerator)
+            saver = Saver(
+                directory,
+                identity_of(task, accelerator.num_processes, accelerator.device),
+                Interval.parse(task.config.checkpoint_every),
+                trainer,
+                progress,
+                stop_signal=lambda: signals.received,
+                began=began,
+            )
+            for note in (*task.notes, *_not_promised(task, trainer)):
+                reporter.message(note)
+            if checkpoint is not None:
+                restore(checkpoint, trainer, saver, task.config.epochs, reporter)
+            _train(task, trainer, saver, signals, directory, reporter)
+            if signals.received or saver.is_due_before_evaluation():
+                saver.write()
+            with signals.at_once():
+                return _evaluate(task, trainer, saver, directory)
+    except Interrupted as error:
+        signal_number = error.exit_code - 128
+        raise Interrupted(f"{error}; go on by: lossbench run --resume {directory}", signal_number) from error
+
+
+@contextlib.contextmanager
+def _claimed(task: Task, out: Path | None, accelerator: Accelerator) -> Iterator[Path]:
+    """The run's directory with its `config.toml`, made and held by the first process."""
+    config, chosen = task.config, [""]
+    with contextlib.ExitStack() as held:
+        if accelerator.is_main_process:
+            fresh = files.claim_directory(out) if out else files.fresh_directory(config.loss, config.data, config.seed)
+            held.enter_context(locked(fresh))
+            files.write_config(fresh / files.CONFIG, config.as_options())
+            chosen = [str(fresh)]
+        if accelerator.num_processes > 1:
+            broadcast_object_list(chosen)
+        yield Path(chosen[0])
+
+
+def _train(
+    task: Task, trainer: Trainer, saver: Saver, signals: StopSignals, directory: Path, reporter: Reporter
+) -> None:
+    """All epochs that are left, each with a line in the history; keeps the best by the selection split, if any."""
+    progress, epochs = saver.progress, task.config.epochs
+    reporter.begin(epochs, epochs * len(trainer.batches) - trainer.steps_taken(progress.epoch))
+
+    def after_step() -> float:
+        if trainer.guard.skips and trainer.guard.skipped_in_a_row:
+            _say_skipped(task, trainer, progress, directory, reporter)
+        seconds, stop = saver.after_step()
+        if stop:
+            raise stopped_by(stop, progress.where(trainer))
+        return seconds
+
+    while progress.epoch < epochs:
+        try:
+            row = trainer.run_epoch(progress.epoch, epochs, reporter, after_step)
+        except NonFiniteError as error:
+            bundle = write_bad_batch(directory, task, trainer, str(error))
+            raise NonFiniteError(f"{error}{f'. The batch: lossbench replay {bundle}' if bundle else ''}") from error
+        if task.selection is not None:
+            alone = trainer.accelerator.num_processes == 1
+            try:
+                with signals.at_once() if alone else contextlib.nullcontext():
+                    row["selection_balanced_accuracy"] = _judge(task, task.selection, trainer, progress)
+            except Interrupted:
+                saver.write()
+                raise
+        trainer.end_epoch()
+        progress.rows.append(row)
+        progress.epoch += 1
+        if trainer.accelerator.is_main_process:
+            files.write_text(directory / files.HISTORY, progress.history())
+        reporter.epoch(row)
+
+
+def _say_skipped(task: Task, trainer: Trainer, progress: Progress, directory: Path, reporter: Reporter) -> None:
+    """A word on the first steps that were left out, and the batch of the very first."""
+    skipped = trainer.guard.skipped
+    if skipped == 1:
+        bundle = write_bad_batch(directory, task, trainer, f"left out at {progress.where(trainer)}")
+        reporter.warning(f"{progress.where(trainer)} is not finite and left out; the batch: lossbench replay {bundle}")
+    elif skipped <= _SAID_SKIPS:
+        more = "; further ones are not said, the record counts them" if skipped == _SAID_SKIPS else ""
+        reporter.warning(f"{progress.where(trainer)} is not finite and left out{more}")
+
+
+def _judge(task: Task, selection: ImageTable, trainer: Trainer, progress: Progress) -> float:
+    """Balanced accuracy on the selection split; the best epoch so far is kept where the run selects."""
+    share_running_statistics(trainer.step)
+    predicted = _predict(selection, task, trainer)
+    metrics = classification_metrics(predicted.scores, predicted.targets, task.train.class_names)
+    score = float(metrics["balanced_accuracy"])
+    if task.config.select and (progress.best is None or score > progress.best.balanced_accuracy):
+        weights = {k: v.detach().cpu().clone() for k, v in trainer.step.state_dict().items()}
+        progress.best = Best(progress.epoch, score, weights)
+    return score
+
+
+def _evaluate(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> dict[str, Any]:
+    """The trained model, or the best one, on the evaluation split; writes all that a finished run has."""
+    accelerator, best = trainer.accelerator, saver.progress.best
     timing = timing_content(trainer, task.config)
     share_running_statistics(trainer.step)
     if best is not None:
@@ -96,7 +229,7 @@ def run(
         _write_weights(directory, trainer.step)
         fitted = None if frozen is None else refit(*frozen, test.embeddings, task.context.num_classes)
         _write_predictions(directory, trainer.step, test, selection, fitted)
-        timing["total_seconds"] = time.perf_counter() - began
+        timing |= saver.progress.timing() | {"total_seconds": saver.seconds()}
         content = record_content(
             task,
             trainer.step,
@@ -109,42 +242,9 @@ def run(
         )
         # Last: a directory with a record is a finished run.
         files.write_json(directory / files.RECORD, content)
+        remove_checkpoints(directory / FOLDER)
     accelerator.wait_for_everyone()
     return {**content, "directory": str(directory)}
-
-
-def _claim(task: Task, out: Path | None, accelerator: Accelerator) -> Path:
-    """The run's directory with its `config.toml`, made by the first process."""
-    chosen = [""]
-    if accelerator.is_main_process:
-        config = task.config
-        directory = files.claim_directory(out) if out else files.fresh_directory(config.loss, config.data, config.seed)
-        files.write_config(directory / files.CONFIG, config.as_options())
-        chosen = [str(directory)]
-    if accelerator.num_processes > 1:
-        broadcast_object_list(chosen)
-    return Path(chosen[0])
-
-
-def _train(task: Task, trainer: Trainer, directory: Path, reporter: Reporter) -> Best | None:
-    """All epochs, each with a line in the history; the best by the selection split, where the run selects."""
-    epochs = task.config.epochs
-    reporter.begin(epochs, epochs * len(trainer.batches))
-    best, history = None, ""
-    for epoch in range(epochs):
-        row = trainer.run_epoch(epoch, epochs, reporter)
-        if task.selection is not None:
-            share_running_statistics(trainer.step)
-            selection = _predict(task.selection, task, trainer)
-            metrics = classification_metrics(selection.scores, selection.targets, task.train.class_names)
-            row["selection_balanced_accuracy"] = score = float(metrics["balanced_accuracy"])
-            if task.config.select and (best is None or score > best.balanced_accuracy):
-                best = Best(epoch, score, {k: v.detach().cpu().clone() for k, v in trainer.step.state_dict().items()})
-        history += json.dumps(row, allow_nan=False) + "\n"
-        if trainer.accelerator.is_main_process:
-            files.write_text(directory / files.HISTORY, history)
-        reporter.epoch(row)
-    return best
 
 
 def _predict(table: ImageTable, task: Task, trainer: Trainer) -> Predictions:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
+import warnings
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -58,6 +61,45 @@ class Silent:
         pass
 
 
+class RecentStep(NamedTuple):
+    """A step that a guard may yet find not finite.
+
+    Attributes:
+        step: as the guard counts.
+        epoch: from 0.
+        output: of the model, detached.
+        targets: (B,).
+        rows: (B,) of the training table.
+        random_state: of torch on the CPU, before the step.
+    """
+
+    step: int
+    epoch: int
+    output: ModelOutput
+    targets: Tensor
+    rows: Tensor
+    random_state: Tensor
+
+
+@dataclass
+class EpochSoFar:
+    """The part of an epoch that is done.
+
+    Attributes:
+        step: optimizer steps taken.
+        total: sum of the loss over the rows of this process; None before the first step.
+        rows_left_out: rows of whole batches whose step was skipped.
+        seconds: spent on it.
+        begun: whether the loss was told that it begins.
+    """
+
+    step: int = 0
+    total: Tensor | None = None
+    rows_left_out: int = 0
+    seconds: float = 0.0
+    begun: bool = False
+
+
 @dataclass
 class Trainer:
     """Takes optimizer steps and keeps what a record wants to know of them.
@@ -74,6 +116,9 @@ class Trainer:
         guard: against numbers that are not finite.
         micro_batches: parts into which a step's rows are cut.
         marks_inside: whether `step` itself marks the end of forward and loss (not when compiled).
+        recent: the last steps, as many as the guard may lag behind.
+        seconds_before: spent on earlier epochs.
+        so_far: of the current epoch; the next one begins with a fresh one.
     """
 
     accelerator: Accelerator
@@ -87,28 +132,43 @@ class Trainer:
     guard: FiniteGuard
     micro_batches: int = 1
     marks_inside: bool = True
-    train_seconds: float = 0.0
+    recent: deque[RecentStep] = field(default_factory=deque)
+    seconds_before: float = 0.0
     last_lr: float = 0.0
     warned: set[str] = field(default_factory=set)
     last: tuple[ModelOutput, Tensor] | None = None
+    so_far: EpochSoFar = field(default_factory=EpochSoFar)
 
-    def run_epoch(self, epoch: int, epochs: int, reporter: Reporter) -> dict[str, Any]:
-        """Trains one epoch and gives its row of the history."""
-        began = time.perf_counter()
-        self.batches.epoch = epoch
+    def run_epoch(
+        self, epoch: int, epochs: int, reporter: Reporter, after_step: Callable[[], float] = lambda: 0.0
+    ) -> dict[str, Any]:
+        """Trains what is left of an epoch and gives its row of the history.
+
+        Args:
+            epoch: from 0.
+            epochs: of the run.
+            reporter: told of each step.
+            after_step: called after each step; gives the seconds that were not training.
+        """
+        so_far = self.so_far
+        began = time.perf_counter() - so_far.seconds
+        self.batches.epoch, self.batches.start = epoch, so_far.step
         self.step.train()
-        self.step.loss.begin_epoch(epoch, epochs)
-        total = self._zero()
+        if not so_far.begun:
+            self.step.loss.begin_epoch(epoch, epochs)
+            so_far.begun = True
+        so_far.total = self.total()
         images = iter(self.images)
-        for number in range(len(self.batches)):
+        for number in range(so_far.step, len(self.batches)):
             self.clock.begin()
-            total += self._take_step(next(images), self._global_rows(number))
+            so_far.total += self._take_step(next(images), self._global_rows(number))
+            so_far.step, so_far.seconds = number + 1, time.perf_counter() - began
             reporter.step(epoch)
+            began += after_step()
         self.guard.check()
-        mean_loss = float(reduce(total, "sum")) / len(self.batches.table)
-        self.clock.end_epoch()
-        seconds = time.perf_counter() - began
-        self.train_seconds += seconds
+        mean_loss = float(reduce(so_far.total.clone(), "sum")) / max(len(self.batches.table) - so_far.rows_left_out, 1)
+        self.clock.read_events()
+        so_far.seconds = seconds = time.perf_counter() - began
         row = {
             "epoch": epoch,
             "loss": mean_loss,
@@ -122,6 +182,24 @@ class Trainer:
                 self.warned.add(text.split(":")[0])
                 reporter.warning(text)
         return row
+
+    def end_epoch(self) -> None:
+        """To be called after `run_epoch`, when its row is safe: the next epoch may begin."""
+        self.seconds_before += self.so_far.seconds
+        self.so_far = EpochSoFar()
+
+    @property
+    def train_seconds(self) -> float:
+        """Of the run so far, without checkpoints."""
+        return self.seconds_before + self.so_far.seconds
+
+    def steps_taken(self, epoch: int) -> int:
+        """Optimizer steps of the run so far, in whose epoch `epoch` it is."""
+        return epoch * len(self.batches) + self.so_far.step
+
+    def total(self) -> Tensor:
+        """The sum of the loss so far, ()."""
+        return self._zero() if self.so_far.total is None else self.so_far.total
 
     def loss_seconds(self) -> float:
         """Median seconds of the loss alone, forward and backward, on the outputs of the last step."""
@@ -148,6 +226,7 @@ class Trainer:
         targets = batch.targets.to(self.accelerator.device, non_blocking=True)
         self.clock.mark("data")
         self.guard.before_forward()
+        random_state = torch.get_rng_state()
         outputs, objective = [], self._zero()
         parts = list(zip(images.chunk(self.micro_batches), targets.chunk(self.micro_batches), strict=True))
         for number, (part, labels) in enumerate(parts):
@@ -162,25 +241,52 @@ class Trainer:
             self.clock.mark("backward")
             objective += value.detach() * rows
             outputs.append(_detached(output))
-        self._update(_joined(outputs), targets, objective, own_rows)
+        output = _joined(outputs)
+        self.recent.append(RecentStep(self.guard.step, self.batches.epoch, output, targets, batch.index, random_state))
+        while len(self.recent) > self.guard.read_every:
+            self.recent.popleft()
+        spoilt = self._update(output, targets, objective, own_rows)
         self.clock.mark("step")
-        return objective if own_rows else objective * 0
+        if spoilt:
+            self.so_far.rows_left_out += global_rows
+        return objective if own_rows and not spoilt else torch.zeros_like(objective)
 
-    def _update(self, output: ModelOutput, targets: Tensor, objective: Tensor, own_rows: int) -> None:
+    def _update(self, output: ModelOutput, targets: Tensor, objective: Tensor, own_rows: int) -> bool:
+        """Steps optimizer, schedule and the loss's state; gives whether the step was left out as not finite."""
+        spoilt = False
         if self.accelerator.scaler is None:
-            self.guard.after_backward(objective / max(own_rows, 1), (output.embeddings, output.logits))
-        self.optimizer.step()
+            value = objective / max(own_rows, 1)
+            spoilt = self.guard.after_backward(value, (output.embeddings, output.logits), self._of_all)
+        if not spoilt:
+            self.optimizer.step()
         self.last_lr = self.optimizer.param_groups[0]["lr"]
-        self.schedule.step()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # the very first was left out
+            self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)
-        skipped = self.accelerator.scaler is not None and self.accelerator.optimizer_step_was_skipped
+        skipped = spoilt or (self.accelerator.scaler is not None and self.accelerator.optimizer_step_was_skipped)
         if not skipped:
             own = slice(0, own_rows)
             extras = {name: value[own] for name, value in output.extras.items()}
             self.step.loss.update_state(ModelOutput(output.embeddings[own], output.logits[own], extras), targets[own])
         self.guard.after_update(skipped)
         self.guard.count_skip(skipped)
-        self.last = output, targets
+        if not spoilt or self.last is None:
+            self.last = output, targets
+        return spoilt
+
+    def first_bad_step(self) -> RecentStep | None:
+        """The first step that was not finite, where the guard has found one and it is still known."""
+        first = int(self.guard.first_bad_step)
+        known = [step for step in self.recent if first in (-1, step.step)]
+        return known[-1] if known else None
+
+    def _of_all(self, flag: Tensor) -> Tensor:
+        """Whether a flag is set in any process."""
+        if self.accelerator.num_processes == 1:
+            return flag
+        together: Tensor = self.accelerator.reduce(flag.float(), "sum") > 0
+        return together
 
     def _diagnostics(self) -> dict[str, Any]:
         assert self.last is not None

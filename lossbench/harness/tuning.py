@@ -76,6 +76,19 @@ def tunable(loss: str, ranges: Sequence[Range]) -> tuple[Range, ...]:
     return tuple(r for r in ranges if r.is_option or _takes(loss, r))
 
 
+def check_tunable(losses: Sequence[str], ranges: Sequence[Range]) -> None:
+    """Refuses a range that means nothing for any of the losses.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    for wanted in ranges:
+        if not any(tunable(loss, [wanted]) for loss in losses):
+            raise ConfigError(
+                f"--tune {wanted.name}: none of the losses takes it; options that can be tuned: {', '.join(_OPTIONS)}"
+            )
+
+
 def with_values(config: RunConfig, values: dict[str, float]) -> RunConfig:
     """The run with these values in its options and its loss."""
     options = {name: value for name, value in values.items() if name in _OPTIONS}
@@ -122,17 +135,10 @@ def tune(
         The trials (loss, sampler, values, and the name of the cell), and entrant and sampler, as
         "loss, sampler", -> values of the best.
 
-    Raises:
-        ConfigError: no loss has anything of this to tune.
     """
-    asked = [(cell, tunable(cell.config.loss, ranges)) for cell in cells]
-    if not any(own for _, own in asked):
-        names = ", ".join(r.name for r in ranges)
-        raise ConfigError(
-            f"--tune {names}: none of the losses takes it; options that can be tuned: {', '.join(_OPTIONS)}"
-        )
     planned = []
-    for cell, own in asked:
+    for cell in cells:
+        own = tunable(cell.config.loss, ranges)
         for values in _draws(own, trials if own else 1):
             config = dataclasses.replace(with_values(cell.config, values), seed=SEED)
             planned.append((cell, values, dataclasses.replace(cell, config=config, sealed=True)))

@@ -60,23 +60,28 @@ def run_cell(cell: Cell, out: Path, say: Say, read: WarmSplits) -> tuple[str, st
         read: the process's data.
     """
     directory = cell.place(out)
-    with claim(directory) as ours:
-        if not ours:
-            return BUSY, ""
-        status, message = state(directory)
-        if status in (DONE, DIVERGED):
-            return status, message
-        try:
-            clear(directory)
-            run(cell.config, directory, _Telling(say), read=read, sealed=cell.sealed)
-            return DONE, ""
-        except NonFiniteError as error:
-            status, message = DIVERGED, str(error)
-        except (LossbenchError, OSError) as error:
-            status, message = FAILED, str(error)
-        except (Exception, SystemExit) as error:  # of a plugin, or of a library: a row of the table
-            status, message = FAILED, f"{type(error).__name__}: {error}"
-        write_failure(directory, status, message, cell.config)
+    try:
+        with claim(directory) as ours:
+            return _run_claimed(cell, directory, say, read) if ours else (BUSY, "")
+    except OSError as error:  # no claim can be written
+        return FAILED, f"{error.filename or directory}: {error.strerror or error}"
+
+
+def _run_claimed(cell: Cell, directory: Path, say: Say, read: WarmSplits) -> tuple[str, str]:
+    status, message = state(directory)
+    if status in (DONE, DIVERGED):
+        return status, message
+    try:
+        clear(directory)
+        run(cell.config, directory, _Telling(say), read=read, sealed=cell.sealed)
+        return DONE, ""
+    except NonFiniteError as error:
+        status, message = DIVERGED, str(error)
+    except (LossbenchError, OSError) as error:
+        status, message = FAILED, str(error)
+    except (Exception, SystemExit) as error:  # of a plugin, or of a library: a row of the table
+        status, message = FAILED, f"{type(error).__name__}: {error}"
+    write_failure(directory, status, message, cell.config)
     return status, message
 
 

@@ -9,7 +9,7 @@ from ..errors import ConfigError, listed
 from .records import Run
 
 # Of the options: what is compared, and what changes how a result comes about and not the result.
-_FREE_OPTIONS = frozenset({"loss", "sampler", "seed", "workers", "cache", "device"})
+_FREE_OPTIONS = frozenset({"loss", "sampler", "seed", "workers", "cache", "device", "checkpoint_every"})
 _DATA = ("test_digest", "class_names", "release", "box_margin")
 _OF_A_SEED = ("train_digest", "class_counts", "selection_images")
 _MODEL = ("name", "weights", "embedding_dim", "image_size", "preprocessing")

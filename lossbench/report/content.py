@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .verdict import Comparison, Pair
+from .pairs import Pair
+from .verdict import Comparison
 from .words import verdict_words
 
 

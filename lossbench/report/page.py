@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from .figures import Picture, all_pictures
-from .tables import Table, all_tables
+from .figures import all_pictures
+from .made import commands, environment_rows, facts, objectives
+from .picture import Picture
+from .table import Table
+from .tables import all_tables
 from .verdict import Comparison
 from .words import verdict_words
 
@@ -48,54 +53,20 @@ def page(comparison: Comparison) -> str:
         notes=comparison.notes,
         sections=[section for section in sections if section["tables"] or section["pictures"]],
         facts=facts(comparison),
-        formulas=_formulas(comparison),
+        formulas=objectives(comparison),
         commands=commands(comparison),
         environment=environment_rows(comparison),
         style=Markup(environment.get_template("report.css").render()),
     )
 
 
-def facts(comparison: Comparison) -> list[tuple[str, str]]:
-    """What was compared on what."""
-    record = comparison.entrants[0].any_run.record
-    data, model, config = record["data"], record["model"], record["config"]
-    counts = sorted(data["class_counts"].values(), reverse=True)
-    seeds = sorted({seed for entrant in comparison.entrants for seed in entrant.runs})
-    return [
-        ("data", str(data["spec"])),
-        ("training", f"{sum(counts):,} images in {len(counts)} classes, {counts[0]:,} to {counts[-1]:,}"),
-        ("selection", f"{data['selection_images']:,} images carved from training"),
-        ("test", f"{sum(data['test_class_counts'].values()):,} images: {data['split_origin']}"),
-        (
-            "model",
-            f"{model['name']}, {model['parameters']:,} parameters, {model['image_size']} px, "
-            f"weights: {model['weights']}",
-        ),
-        ("training of each", ", ".join(_told(config))),
-        ("seeds", ", ".join(map(str, seeds))),
-        ("epoch judged", "the best on the selection split" if config.get("select") else "the last"),
-    ]
-
-
-def commands(comparison: Comparison) -> list[str]:
-    """What was typed: the comparison's own command, or those of single runs."""
-    import shlex
-
-    grid = comparison.records.grid.get("command")
-    told = [grid] if grid else [run.record["environment"]["command"] for run in comparison.records.runs]
-    return [shlex.join(command) for command in told]
-
-
-def environment_rows(comparison: Comparison) -> list[tuple[str, str]]:
-    """Versions and machine of the first run; runs that differ in them were not compared, or a note says so."""
-    found = comparison.records.runs[0].record["environment"]
-    named: list[tuple[str, Any]] = [
-        (name.replace("_", " "), found.get(name))
-        for name in ("lossbench", "python", "platform", "device", "device_name", "cuda", "cpu_threads", "cpu_cores",
-                     "deterministic_algorithms", "git")
-    ]  # fmt: skip
-    rows = [(name, _plain(value)) for name, value in named if value is not None]
-    return [*rows, *((name, str(version)) for name, version in found["packages"].items())]
+def standing_alone(picture: Picture) -> str:
+    """A figure as a file of its own: the page's colors and fonts go with it, light and dark."""
+    css = resources.files("lossbench.report").joinpath("templates/report.css").read_text(encoding="utf-8")
+    light, dark = re.findall(r":root (\{.*?\n *\})", css, re.DOTALL)
+    own = f"svg {light} @media (prefers-color-scheme: dark) {{ svg {dark} }} svg {{ background: var(--card) }}"
+    head, bracket, rest = picture.svg.partition(">")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{head}{bracket}<style>{own}</style>{rest}'
 
 
 def _section(
@@ -112,20 +83,3 @@ def _section(
         "pictures": pictures.get(key, []),
         "legend": pictures["map-legend"] if key == "maps" else [],
     }
-
-
-def _formulas(comparison: Comparison) -> list[tuple[str, str]]:
-    found = {e.loss: e.formula for e in (*comparison.entrants, *comparison.copies)}
-    return list(found.items())
-
-
-def _told(config: dict[str, Any]) -> list[str]:
-    """The options that say most, as a user writes them."""
-    names = ("epochs", "batch_size", "optimizer", "lr", "weight_decay", "warmup_epochs", "image_size", "precision")
-    return [f"{name.replace('_', ' ')} {config[name]}" for name in names if name in config]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {inner}" for name, inner in value.items())
-    return str(value)

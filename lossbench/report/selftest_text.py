@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from .selftest import COMPARISONS, PLANTED, Rate, Setting, expected_smallest, false_alarms, found
-from .tables import Table
+from .table import Table
 
 HEAVY = "with heavy tails"
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 from scipy.special import softmax
 
 Array = npt.NDArray[Any]
@@ -102,7 +103,7 @@ def geometry(embeddings: Array, targets: Array, classes: int) -> Geometry | None
     means = sums[present] / counts[present, None]
     place = np.searchsorted(present, targets)
     squared = np.bincount(place, weights=((x - means[place]) ** 2).sum(axis=1)) / counts[present]
-    distances = np.linalg.norm(means[:, None] - means[None], axis=2)
+    distances = cdist(means, means)
     between = distances[~np.eye(len(present), dtype=bool)]
     spacing = float(between.mean())
     if not spacing:

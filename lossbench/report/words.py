@@ -5,8 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from .entrants import Entrant
+from .format import listed, points, span
+from .pairs import Pair
 from .statistics import FEWEST_SEEDS
-from .verdict import Comparison, Entrant, Pair
+from .verdict import Comparison
 
 _CLOSE = 0.0005  # of two means that print alike
 _TOLD = 6  # pairs in one paragraph
@@ -32,31 +35,6 @@ def verdict_words(comparison: Comparison) -> list[str]:
         *(_same(pair) for pair in comparison.same),
         *_left_out(comparison),
     ]
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names as a sentence has them.
-
-    Example:
-        >>> listed(["a", "b", "c"])
-        'a, b and c'
-    """
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def points(value: float) -> str:
-    """A difference of shares in points, with its sign.
-
-    Example:
-        >>> points(0.0123), points(-0.5)
-        ('+1.2', '-50.0')
-    """
-    return f"{100 * value:+.1f}"
-
-
-def span(interval: tuple[float, float]) -> str:
-    """An interval of differences in points."""
-    return f"{points(interval[0])} to {points(interval[1])}"
 
 
 def _of_sampler(comparison: Comparison, entrants: Sequence[Entrant], sampler: str) -> list[str]:
@@ -154,10 +132,11 @@ def _resolution(comparison: Comparison) -> list[str]:
 
 
 def _same(pair: Pair) -> str:
+    name = min(pair.first, pair.second, key=len)
     if all(value == 0 for value in pair.differences):
-        return f"A/A: {pair.first} run twice is equal in each of {len(pair.seeds)} seeds, as it must be."
+        return f"A/A: {name} run twice is equal in each of {len(pair.seeds)} seeds, as it must be."
     told = "no difference, as it must be" if not pair.different else "A DIFFERENCE: something but the loss differs"
-    return f"A/A: {pair.first} run twice shows {told} ({points(pair.mean)} points)."
+    return f"A/A: {name} run twice shows {told} ({points(pair.mean)} points)."
 
 
 def _left_out(comparison: Comparison) -> list[str]:

@@ -215,7 +215,13 @@ def test_one_clear_error_and_nothing_written(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["rum"], ["predict", "somewhere"], ["info"]])
+def test_a_run_without_a_loss_is_told_to_name_one(lossbench: Any) -> None:
+    done = lossbench("run")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: --loss is missing: a loss or formula, such as --loss weighted-cluster\n"
+
+
+@pytest.mark.parametrize("arguments", [["rum"], ["predict", "somewhere"], ["info"]])
 def test_a_command_that_is_not_complete_is_a_usage_error(lossbench: Any, arguments: list[str]) -> None:
     done = lossbench(*arguments)
     assert done.code == 2

@@ -31,8 +31,8 @@ def test_the_first_five_steps_warm_up_and_medians_are_taken_of_the_rest(now: lis
         cost = 100.0 if number < 5 else float(number)
         take_step(clock, now, dict.fromkeys(PARTS, cost))
     assert clock.samples == 0  # events are read at the end of an epoch
-    clock.end_epoch()
-    clock.end_epoch()  # reads nothing twice
+    clock.read_events()
+    clock.read_events()  # reads nothing twice
     assert (clock.steps, clock.samples) == (8, 3)
     assert clock.medians() == dict.fromkeys(PARTS, 6.0)
 
@@ -48,7 +48,7 @@ def test_one_step_in_so_many_is_sampled(now: list[float]) -> None:
     clock = StepClock(torch.device("cpu"), every=4)
     for number in range(13):
         take_step(clock, now, dict.fromkeys(PARTS, float(number)))
-    clock.end_epoch()
+    clock.read_events()
     assert clock.seconds["forward"] == [8.0, 12.0]
 
 
@@ -57,14 +57,14 @@ def test_the_parts_of_micro_batches_are_summed(now: list[float]) -> None:
     seconds = {"data": 1.0, "forward": 2.0, "loss": 3.0, "backward": 4.0, "step": 5.0}
     for _ in range(6):
         take_step(clock, now, seconds, micro_batches=3)
-    clock.end_epoch()
+    clock.read_events()
     assert clock.medians() == {"data": 1.0, "forward": 6.0, "loss": 9.0, "backward": 12.0, "step": 5.0}
 
 
 def test_without_a_sampled_step_there_are_no_medians(now: list[float]) -> None:
     clock = StepClock(torch.device("cpu"))
     take_step(clock, now, dict.fromkeys(PARTS, 1.0))
-    clock.end_epoch()
+    clock.read_events()
     assert clock.medians() == dict.fromkeys(PARTS)
 
 

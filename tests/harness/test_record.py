@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 import pytest
 
-from lossbench.errors import ConfigError
+from lossbench.errors import ConfigError, StorageError
 from lossbench.harness import record
 
 AS_ROOT = os.name == "posix" and os.geteuid() == 0
@@ -37,10 +37,11 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path,
         file.write(b"half of it")
         raise error
 
-    with pytest.raises(ConfigError if isinstance(error, OSError) else type(error)) as caught:
+    with pytest.raises(StorageError if isinstance(error, OSError) else type(error)) as caught:
         record.write_atomically(path, write)
     if isinstance(error, OSError):
-        assert str(caught.value) == f"{path} can't be written: No space left on device; make room or write elsewhere"
+        assert str(caught.value).startswith(f"{path} can't be written: the disk is full (No space left on device), ")
+        assert "are free. What was there before is whole. Make room; " in str(caught.value)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

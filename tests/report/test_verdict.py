@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -128,6 +129,30 @@ def test_everything_is_printed_and_written(far: Path) -> None:
         assert f"## {table.title}" in written
     content = json.loads(json.dumps(comparison_content(comparison), allow_nan=False))
     assert len(content["pairs"]) == 6
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_no_less_of_the_verdict(far: Path) -> None:
+    comparison = compare(far)
+    texts = {}
+    for width in (80, 160):
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(comparison_summary(comparison))
+        texts[width] = console.export_text()
+        assert max(map(len, texts[width].splitlines())) <= width
+    assert "95 % over images" in texts[160]
+    assert "95 % over images" not in " ".join(texts[80].split())
+    for text in texts.values():
+        assert verdict_words(comparison)[0] in " ".join(text.split())
+
+
+def test_time_is_taken_to_the_accuracy_that_is_named(far: Path) -> None:
+    (table,) = (t for t in all_tables(compare(far, target=0.99)) if t.key == "costs")
+    assert "The target is 99 % balanced accuracy on the selection split" in table.note
+    assert {row[-2:] for row in table.rows} == {("-", "0 of 5")}
+    (table,) = (t for t in all_tables(compare(far)) if t.key == "costs")
+    assert {row[-1] for row in table.rows} == {"5 of 5"}
+    with pytest.raises(ConfigError, match="--target must be a balanced accuracy above 0 and at most 1, got 60"):
+        compare(far, target=60)
 
 
 # --- what is wrong ---------------------------------------------------------------------------------------------------

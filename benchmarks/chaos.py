@@ -1,0 +1,213 @@
+"""Runs are killed at random instants, and gone on with: each must end with the bits of one that never was.
+
+    python benchmarks/chaos.py benchmarks/results/chaos.md --kills 200
+
+Every trial is a real `lossbench run` of the five losses in turn, with 0 and 2 loader workers in turn, that gets SIGKILL
+at a random instant of its life, in one, two or three places; then `lossbench run --resume`. After each kill all that
+lies on the disk must be readable: options, history, checkpoints. At the end weights, metrics, predictions and history
+(but for times) are compared by their bytes. Processes are forks of this one, so that torch is imported once.
+`--hostile` also feeds 10,000 made manifests, formulas, records and images, by the tests' own generators.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from forked_runs import ForkedRun
+from PIL import Image
+from safetensors.torch import load_file
+
+from lossbench.harness.checkpoint import newest_checkpoint
+from lossbench.harness.config import RunConfig
+from lossbench.harness.options_file import read_options
+from lossbench.harness.run import run
+
+LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
+EPOCHS, ROWS = 6, 62
+_TIMES = ("seconds", "images_per_second")
+
+
+def main() -> int:
+    """Kills, resumes, compares, and writes what was seen; 1 if anything was not as promised."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("result", type=Path, help="the markdown file to write")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0, help="of the instants")
+    parser.add_argument("--hostile", action="store_true", help="also 10,000 hostile inputs of each kind")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        trials = Trials(Path(folder), random.Random(asked.seed))
+        while trials.kills < asked.kills:
+            trials.one()
+    lines = trials.report(time.monotonic() - began)
+    code = 0 if trials.wrong == [] else 1
+    if asked.hostile:
+        tests = Path(__file__).parents[1] / "tests/faults/test_hostile.py"
+        command = [sys.executable, "-m", "pytest", str(tests), "--hypothesis-profile", "chaos", "-q", "-n", "0"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        lines += ["", f"Hostile inputs, 10,000 of each kind: {done.stdout.strip().splitlines()[-1]}"]
+        code = code or done.returncode
+    asked.result.write_text("\n".join([*_head(asked), *lines, ""]))
+    print("\n".join(lines))
+    return code
+
+
+class Trials:
+    """Args:
+    folder: for data and runs.
+    draw: random numbers.
+    """
+
+    def __init__(self, folder: Path, draw: random.Random) -> None:
+        self.folder, self.draw = folder, draw
+        self.data = make_pictures(folder)
+        self.kills = self.count = 0
+        self.found: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self.references: dict[str, tuple[dict[str, Any], float]] = {}
+
+    def one(self) -> None:
+        """One run with one to three kills, and its end."""
+        loss, workers = LOSSES[self.count % len(LOSSES)], 2 * (self.count // len(LOSSES) % 2)
+        every = self.draw.choice((1, 2, 5))
+        self.count += 1
+        out = self.folder / f"run{self.count}"
+        expected, seconds = self._reference(loss)
+        for _ in range(self.draw.choice((1, 1, 2, 3))):
+            process = ForkedRun(self._arguments(loss, workers, every, out), out.with_suffix(".log"))
+            time.sleep(self.draw.uniform(0, 1.1 * seconds))
+            ended = process.poll() is not None
+            process.send(signal.SIGKILL) if not ended else None
+            code = process.wait()
+            self.kills += code == -signal.SIGKILL
+            self._look(out, loss, workers, code)
+        process = ForkedRun(self._arguments(loss, workers, every, out), out.with_suffix(".log"))
+        what = f"run {self.count}, {loss}, {workers} workers"
+        if process.wait() != 0:
+            self.wrong.append(f"{what}: it did not go on: {process.said()[-500:]}")
+        elif differing := [name for name, value in outcome(out).items() if value != expected[name]]:
+            self.wrong.append(f"{what}: other {', '.join(differing)}")
+        else:
+            self.found["ended with the same bits"] += 1
+
+    def _arguments(self, loss: str, workers: int, every: int, out: Path) -> list[str]:
+        if (out / "config.toml").exists():
+            return ["--resume", str(out)]
+        return [
+            "--loss", loss, "--data", f"csv:{self.data}", "--model", "test_efficientnet", "--image-size", "32",
+            "--epochs", str(EPOCHS), "--batch-size", "8", "--lr", "0.01", "--device", "cpu", "--select",
+            "--workers", str(workers), "--checkpoint-every", str(every), "--out", str(out),
+        ]  # fmt: skip
+
+    def _reference(self, loss: str) -> tuple[dict[str, Any], float]:
+        """What an uninterrupted run of a loss ends with, and how long it takes."""
+        if loss not in self.references:
+            out = self.folder / f"reference-{loss}"
+            if not self.references:  # all that a run imports is in this process when it forks
+                run(RunConfig(loss="softmax", data=f"csv:{self.data}", epochs=1, device="cpu"), self.folder / "warm")
+            began = time.monotonic()
+            process = ForkedRun(self._arguments(loss, 0, 5, out), out.with_suffix(".log"))
+            assert process.wait() == 0, process.said()
+            self.references[loss] = outcome(out), time.monotonic() - began
+        return self.references[loss]
+
+    def _look(self, out: Path, loss: str, workers: int, code: int) -> None:
+        """All that lies on the disk after a kill can be read."""
+        if code != -signal.SIGKILL:
+            self.found["ended before its kill"] += 1
+            return
+        if not (out / "config.toml").exists():
+            self.found["killed before its config.toml"] += 1
+            return
+        said: list[str] = []
+        try:
+            read_options(out / "config.toml", "config.toml")
+            if (out / "history.jsonl").exists():
+                [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+            newest = newest_checkpoint(out / "checkpoint", said.append)
+        except Exception as error:
+            self.wrong.append(f"{loss}, {workers} workers: unreadable after a kill: {error!r}")
+            return
+        self.wrong += said
+        if (out / "record.json").exists():
+            self.found["killed after its record"] += 1
+        elif newest is None:
+            self.found["killed before its first checkpoint"] += 1
+        else:
+            beside = any(path.name.startswith(".writing") for path in (out / "checkpoint").iterdir())
+            self.found[f"killed while {'a checkpoint was written' if beside else 'training or evaluating'}"] += 1
+
+    def report(self, seconds: float) -> list[str]:
+        """The result as lines of markdown."""
+        rows = [f"| {what} | {count} |" for what, count in sorted(self.found.items())]
+        wrong = [f"- {text}" for text in self.wrong] or ["Nothing was unreadable, and no run ended with other bits."]
+        return [
+            f"{self.kills} kills of {self.count} runs in {seconds / 60:.1f} minutes.",
+            "", "| what | how often |", "|-|-|", *rows, "", *wrong,
+        ]  # fmt: skip
+
+
+def make_pictures(folder: Path) -> Path:
+    """A manifest of small pictures of three classes, with a split."""
+    draw = np.random.default_rng(0)
+    lines = ["path,label,split"]
+    for split, count in (("train", ROWS), ("val", 12)):
+        for i in range(count):
+            pixels = draw.integers(0, 120, (24, 24, 3), dtype=np.uint8)
+            pixels[:, :, i % 3] += 60
+            Image.fromarray(pixels).save(folder / f"{split}{i}.png")
+            lines.append(f"{split}{i}.png,{'abc'[i % 3]},{split}")
+    (folder / "all.csv").write_text("\n".join(lines) + "\n")
+    return folder / "all.csv"
+
+
+def outcome(out: Path) -> dict[str, Any]:
+    """All of a finished run that must not depend on interruptions."""
+    record = json.loads((out / "record.json").read_text())
+    history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    with np.load(out / "predictions.npz", allow_pickle=False) as file:
+        predictions = {name: value.tobytes() for name, value in file.items()}
+    return {
+        "weights": {n: t.numpy().tobytes() for n, t in load_file(out / "checkpoint/weights.safetensors").items()},
+        "history": [{name: value for name, value in row.items() if name not in _TIMES} for row in history],
+        "predictions": predictions,
+        **{
+            name: record[name] for name in ("metrics", "confusion_matrix", "selected_epoch", "formula", "data", "model")
+        },
+    }
+
+
+def _head(asked: argparse.Namespace) -> list[str]:
+    return [
+        "# Killed at random instants",
+        "",
+        "Made by",
+        "",
+        f"    python benchmarks/chaos.py benchmarks/results/chaos.md --kills {asked.kills} --seed {asked.seed}"
+        + (" --hostile" if asked.hostile else ""),
+        "",
+        f"with torch {torch.__version__}, Python {platform.python_version()}, one thread, {os.cpu_count()} cores. "
+        f"{', '.join(LOSSES)} in turn, 0 and 2 loader workers in turn, {EPOCHS} epochs of a tiny network on {ROWS} "
+        "pictures, a selection split, a checkpoint every 1, 2 or 5 steps.",
+        "",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
