@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from .drawing import CARD, INK, MUTED, legend_below, new_figure, percent_axis, series, short, to_svg
 from .picture import Picture, style_of
@@ -91,7 +92,7 @@ def over_time(comparison: Comparison) -> Picture | None:
     if not drawn:
         return None
     axis.set_xlabel("epoch")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     percent_axis(axis, "y", "balanced accuracy, per cent")
     legend_below(axis)
     note = (
@@ -133,7 +134,7 @@ def tuning_curves(comparison: Comparison) -> Picture | None:
             curve = best_of_curve(values)
             axis.plot(range(1, len(curve) + 1), curve, color=series(number), marker="o", ms=3.5, label=short(loss))
     axis.set_xlabel("trials")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     percent_axis(axis, "y", "balanced accuracy, per cent")
     legend_below(axis)
     note = "Expected best of so many random trials, on the selection split."
