@@ -9,13 +9,16 @@ from typing import Any
 
 import affectnet_losses
 import pytest
+import results_page
 import two_stage
 from figures import interval, recall
 from made_affectnet import make_affectnet
+from made_records import make_records
 from made_weights import write_made_weights
 
 from lossbench.cli import main
 from lossbench.harness.config import RunConfig
+from lossbench.report.verdict import compare
 
 CONFIG = affectnet_losses.CONFIG
 
@@ -73,6 +76,20 @@ def test_the_two_stages_see_as_many_images_as_one() -> None:
     """Of faces8, where stage one has 4,778 images and expressions 9,538."""
     together = two_stage.IDENTITY_EPOCHS * 4778 + two_stage.EXPRESSION_EPOCHS * 9538
     assert together == pytest.approx(two_stage.SCRATCH_EPOCHS * 9538, rel=0.002)
+
+
+def test_the_paper_s_order_is_judged_step_by_step(tmp_path: Path) -> None:
+    losses = {"softmax": 0.5, "center": 0.5, "weighted-softmax": 0.52, "weighted-cluster": 1.0}
+    grid = make_records(tmp_path / "grid", losses)
+    comparison = compare(grid)
+    assert results_page.step(comparison, "weighted-cluster", "weighted-softmax")[3] == "**yes**"
+    assert results_page.step(comparison, "weighted-softmax", "weighted-cluster")[3] == "**the reverse**"
+    assert results_page.step(comparison, "weighted-softmax", "center")[3] == "no, not shown"
+    assert "weighted-cluster > weighted-softmax: yes (+" in results_page.in_short(comparison)
+    text = results_page.section("made data", comparison, tmp_path)
+    assert "(images/results-made-data-forest.svg)" in text
+    assert (tmp_path / "images" / "results-made-data-forest.svg").read_text().startswith("<?xml")
+    assert "## Every pair" in (tmp_path / "results" / "made-data.md").read_text()
 
 
 def test_differences_are_taken_by_seed() -> None:

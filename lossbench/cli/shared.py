@@ -13,7 +13,8 @@ from .run import run
 _TAKEN = (
     "data", "val", "label", "classes", "min_images", "image_size", "cache", "skip_unreadable",
     "allow_missing_classes", "model", "weights", "epochs", "batch_size", "micro_batches", "lr", "optimizer",
-    "weight_decay", "warmup_epochs", "select", "device", "precision", "workers", "compile_", "sync_bn", "config",
+    "weight_decay", "warmup_epochs", "select", "device", "precision", "workers", "compile_", "sync_bn",
+    "checkpoint_every", "config",
 )  # fmt: skip
 
 

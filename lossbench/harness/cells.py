@@ -14,12 +14,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from . import record as files
-from .config import RunConfig
+from .config import ANY_TIME_OPTIONS, RunConfig
 
 FAILURE, CELLS, TRIALS = "failure.json", "cells", "trials"
 DONE, FAILED, DIVERGED, BUSY, MISSING = "done", "failed", "diverged", "busy", "missing"
 # What changes how a result comes about, and not the result.
-_OF_THE_MACHINE = ("workers", "cache", "device", "checkpoint_every")
+OF_NO_MATTER = (*ANY_TIME_OPTIONS, "device")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Cell:
     @property
     def digest(self) -> str:
         """SHA-256 of everything that matters."""
-        options = {name: value for name, value in self.config.as_options().items() if name not in _OF_THE_MACHINE}
+        options = {name: value for name, value in self.config.as_options().items() if name not in OF_NO_MATTER}
         told = json.dumps([options, self.matters, self.sealed], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()
 

@@ -128,6 +128,7 @@ class _Pool:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "lossbench.harness.worker"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
+                start_new_session=True,  # Ctrl-C is for us, who end it
             )  # fmt: skip
         with self.lock:
             self.workers.add(worker)

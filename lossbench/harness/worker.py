@@ -12,14 +12,13 @@ import gc
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import LossbenchError, NonFiniteError
+from ..errors import Interrupted, LossbenchError, NonFiniteError
 from .cells import BUSY, DIVERGED, DONE, FAILED, Cell, claim, clear, state, write_failure
 from .run import run
 from .warm import WarmSplits
@@ -75,6 +74,8 @@ def _run_claimed(cell: Cell, directory: Path, say: Say, read: WarmSplits) -> tup
         clear(directory)
         run(cell.config, directory, _Telling(say), read=read, sealed=cell.sealed)
         return DONE, ""
+    except Interrupted:
+        raise  # and with it ends this process
     except NonFiniteError as error:
         status, message = DIVERGED, str(error)
     except (LossbenchError, OSError) as error:
@@ -88,7 +89,6 @@ def _run_claimed(cell: Cell, directory: Path, say: Say, read: WarmSplits) -> tup
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print must not stand between answers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started us
     orders: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def listen() -> None:

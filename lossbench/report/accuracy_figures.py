@@ -92,7 +92,7 @@ def over_time(comparison: Comparison) -> Picture | None:
     if not drawn:
         return None
     axis.set_xlabel("epoch")
-    axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     percent_axis(axis, "y", "balanced accuracy, per cent")
     legend_below(axis)
     note = (
@@ -134,7 +134,7 @@ def tuning_curves(comparison: Comparison) -> Picture | None:
             curve = best_of_curve(values)
             axis.plot(range(1, len(curve) + 1), curve, color=series(number), marker="o", ms=3.5, label=short(loss))
     axis.set_xlabel("trials")
-    axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     percent_axis(axis, "y", "balanced accuracy, per cent")
     legend_below(axis)
     note = "Expected best of so many random trials, on the selection split."

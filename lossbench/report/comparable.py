@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..errors import ConfigError, listed
+from ..harness.cells import OF_NO_MATTER
 from .records import Run
 
 # Of the options: what is compared, and what changes how a result comes about and not the result.
-_FREE_OPTIONS = frozenset({"loss", "sampler", "seed", "workers", "cache", "device", "checkpoint_every"})
+_FREE_OPTIONS = frozenset({"loss", "sampler", "seed", *OF_NO_MATTER})
 _DATA = ("test_digest", "class_names", "release", "box_margin")
 _OF_A_SEED = ("train_digest", "class_counts", "selection_images")
 _MODEL = ("name", "weights", "embedding_dim", "image_size", "preprocessing")

@@ -18,7 +18,7 @@ _ROLES = {INK: "ink", MUTED: "muted", LINE: "line", CARD: "card"}
 SERIES, CLASSES = 10, 10
 WIDTH = 4.6  # inches; at 100 dots an inch a phone shows it at nearly full size
 
-_SETTINGS: dict[Any, Any] = {
+_SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lossbench",
     "text.parse_math": False,  # a dollar sign in a class name is a dollar sign

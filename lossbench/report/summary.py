@@ -113,7 +113,7 @@ def _thresholds(record: dict[str, Any]) -> list[RenderableType]:
     )
     priors = _table("accuracy under other test priors")
     priors.add_column("classes as frequent as")
-    for heading in ("as trained", "scores shifted to it"):
+    for heading in ("as trained", "shifted from training to it"):
         priors.add_column(heading, justify="right")
     names = {"training-like": "in training", "uniform": "each other", "reversed": "in training, in reverse"}
     for prior, (plain, adjusted) in found.sweep.items():

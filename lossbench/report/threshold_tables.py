@@ -120,8 +120,8 @@ def prior_sweep(comparison: Comparison) -> Table:
         cells = [mean_percent([sweep[prior][n] for sweep in sweeps]) for prior in PRIORS for n in (0, 1)]
         rows.append((entrant.label, *cells))
     note = (
-        "Per cent accuracy with recalls weighted by the prior, means over seeds. Adjusted: scores shifted from the "
-        "training frequencies to the prior, as one could who knows it."
+        "Per cent accuracy with recalls weighted by the prior, means over seeds. Adjusted: scores shifted to the "
+        "prior, as one could who knows it, from the training frequencies, which those of plain softmax carry."
     )
     columns = ("loss", *(f"{prior}{more}" for prior in PRIORS for more in ("", ", adjusted")))
     return Table("priors", "Other test priors", columns, tuple(rows), note)
