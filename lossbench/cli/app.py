@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import check, data, doctor, info, new, predict, run, weights
+from . import bench, check, data, doctor, info, new, predict, run, weights
 
 app = typer.Typer(
     name="lossbench",
@@ -18,6 +18,7 @@ app.command("run")(run.run)
 app.command("list")(info.list_)
 app.command("info")(info.info)
 app.command("check")(check.check)
+app.command("bench")(bench.bench)
 app.command("verify")(check.verify)
 app.command("new")(new.new)
 app.command("predict")(predict.predict)
