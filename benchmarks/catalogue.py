@@ -1,11 +1,12 @@
 """Writes docs/catalogue.md: every built-in loss, and those of the four distributions under plugins/.
 
     lossbench check --all --installed --json > rows.json          (about ten minutes)
-    python benchmarks/catalogue.py --rows rows.json               (keeps what the laws found, and writes the page)
-    python benchmarks/catalogue.py                                (writes the page from what is kept)
+    python benchmarks/catalogue.py --rows rows.json               (keeps what the laws found, and writes the page;
+                                                                   rows of some losses replace theirs alone)
+    python benchmarks/catalogue.py                                (counts memory, and writes the page from what is kept)
 
 The page is made from the losses' specs and docstrings, and from what benchmarks/results/laws.json keeps: what `check`
-found, and how the memory of a call grows with the batch, which is counted when results are kept.
+found, and how the memory of a call grows with the batch, which is counted each time.
 """
 
 from __future__ import annotations
@@ -60,13 +61,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=Path, help=f"the output of `{COMMAND}`")
     rows = parser.parse_args().rows
+    found = json.loads(FOUND.read_text()) if FOUND.exists() else {"losses": {}}
     if rows is not None:
-        FOUND.write_text(one_line_a_loss(kept(json.loads(rows.read_text()))))
-    PAGE.write_text(page(json.loads(FOUND.read_text())))
+        fresh = kept(json.loads(rows.read_text()))
+        found = {**fresh, "losses": found["losses"] | fresh["losses"]}
+    present = [name for losses in names().values() for name in losses if name in found["losses"]]
+    found["losses"] = {name: {**found["losses"][name], "cost": cost(loss_info(name))} for name in present}
+    FOUND.write_text(one_line_a_loss(found))
+    PAGE.write_text(page(found))
 
 
 def kept(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the page needs: by loss its cost, its configurations, and each law's worst status by number."""
+    """What the page needs of the results: by loss its configurations, and each law's worst status by number."""
     rank, wanted = ("skipped", "passed", "failed"), {name for losses in names().values() for name in losses}
     losses: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -74,9 +80,7 @@ def kept(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         name = configuration.partition("(")[0]
         if name not in wanted:
             continue
-        if name not in losses:
-            losses[name] = {"cost": cost(loss_info(name)), "configurations": [], "laws": {}}
-        loss = losses[name]
+        loss = losses.setdefault(name, {"cost": "", "configurations": [], "laws": {}})
         if row["loss"] not in loss["configurations"]:
             loss["configurations"].append(row["loss"])
         number = str(row["number"])
