@@ -47,8 +47,8 @@ def tail(comparison: Comparison) -> Table:
         rows.append((entrant.label, f"{names[worst]} {100 * recall[worst]:.0f}", *_calibration(entrant, order)))
     note = (
         "Worst class: its recall in per cent. ECE: expected calibration error in per cent, class by class, mean over "
-        "all classes and over the rarest third. Scatter: within a class, root mean squared distance to its mean over the "
-        "mean distance between class means; of all classes and of the rarest third."
+        "all classes and over the rarest third. Scatter: within a class, root mean squared distance to its mean over "
+        "the mean distance between class means; of all classes and of the rarest third."
     )
     columns = ("loss", "worst class", "ECE", "ECE, tail", "scatter", "scatter, tail")
     return Table("tail", "The tail: worst class, calibration, geometry", columns, tuple(rows), note)
