@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import check, compare, data, doctor, info, new, predict, replay, report, run, weights
+from . import bench, check, compare, data, doctor, info, new, predict, replay, report, run, weights
 
 app = typer.Typer(
     name="lossbench",
@@ -20,6 +20,7 @@ app.command("report")(report.report)
 app.command("list")(info.list_)
 app.command("info")(info.info)
 app.command("check")(check.check)
+app.command("bench")(bench.bench)
 app.command("verify")(check.verify)
 app.command("new")(new.new)
 app.command("predict")(predict.predict)

@@ -1,0 +1,231 @@
+"""The measuring core: contenders take turns in one process, call by call.
+
+A call is forward, backward and fresh gradients. On the CPU with one thread its time is the thread's CPU time, which
+other programs disturb less than the clock's; with more it is the clock's; on CUDA it is the stream's, by events.
+Memory, operators and waits are counted in one more call.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import psutil
+import torch
+
+from ..testing.memory import PeakMemory
+from ..types import ModelOutput
+from .census import take_census
+from .contenders import Contender
+from .workload import Workload
+
+LEAST_CALLS, MOST_CALLS = 5, 300
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one contender costs on one workload; None where it failed, with the reason in `error`.
+
+    Attributes:
+        name: of the contender.
+        workload: (B, C, D).
+        seconds: median of a call.
+        quartiles: first and third of it.
+        calls: how many were timed.
+        times_faster: the first contender's median divides this one's: how many times faster the first is.
+        peak_bytes: most memory at one time beyond what was there.
+        operations: dispatched operators that are no views.
+        host_syncs: waits of the host for a number, in forward, backward and update_state.
+        error: why it has no figures.
+    """
+
+    name: str
+    workload: tuple[int, int, int]
+    seconds: float | None = None
+    quartiles: tuple[float, float] | None = None
+    calls: int = 0
+    times_faster: float | None = None
+    peak_bytes: int | None = None
+    operations: int | None = None
+    host_syncs: int | None = None
+    error: str | None = None
+
+
+class Bench:
+    """A contender that was built, ready to be called."""
+
+    def __init__(self, contender: Contender, workload: Workload) -> None:
+        self.contender, self.workload = contender, workload
+        self.output, self.targets = workload.batch_of_model()
+        self.loss = contender.build(workload.context).to(workload.device)
+        for name, state in self.loss.named_buffers():
+            if name.rpartition(".")[2] == "centers" and state.shape == (workload.classes, workload.dim):
+                state.copy_(workload.centers())
+                state.requires_grad_(workload.state_learns)
+        self.samples: list[float] = []
+
+    def call(self) -> None:
+        """One forward and backward pass on leaves of its own."""
+        fresh = {
+            name: getattr(self.output, name).detach().requires_grad_(name in self.contender.reads)
+            for name in ("embeddings", "logits")
+        }
+        for tensor in (*self.loss.parameters(), *self.loss.buffers()):
+            tensor.grad = None
+        value = self.loss(ModelOutput(**fresh), self.targets)
+        value.backward()
+
+    def time(self) -> float:
+        if torch.device(self.workload.device).type == "cuda":
+            start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            torch.cuda.synchronize()
+            start.record()
+            self.call()
+            stop.record()
+            stop.synchronize()
+            return float(start.elapsed_time(stop)) / 1000
+        clock: Callable[[], float] = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+        began = clock()
+        self.call()
+        return clock() - began
+
+    def update(self) -> None:
+        detached = ModelOutput(self.output.embeddings, self.output.logits)
+        with torch.no_grad():
+            self.loss.update_state(detached, self.targets)
+
+    def peak_bytes(self) -> int:
+        if torch.device(self.workload.device).type == "cuda":
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            self.call()
+            return int(torch.cuda.max_memory_allocated()) - before
+        with PeakMemory() as memory:
+            self.call()
+        return int(memory.peak_bytes)
+
+
+def measure(
+    contenders: Sequence[Contender],
+    workload: Workload,
+    *,
+    seconds: float = 1.0,
+    memory_limit_bytes: int | None = None,
+) -> list[Row]:
+    """A row for each contender, also for one that fails or runs out of memory.
+
+    Args:
+        contenders: the first is what the others are compared with.
+        workload: the batch.
+        seconds: about so long is each timed; a call that takes longer alone counts once or twice.
+        memory_limit_bytes: of this process beyond what it has; 80 % of what is free if None.
+    """
+    ready: dict[int, Bench] = {}
+    errors: dict[int, str] = {}
+    with _limited_memory(memory_limit_bytes):
+        for number, each in enumerate(contenders):
+            with _caught(errors, number):
+                bench = Bench(each, workload)
+                bench.samples.append(bench.time())
+                if bench.samples[0] < seconds / 3:  # the first call reserves memory, and does not count
+                    bench.samples.clear()
+                    bench.time()
+                ready[number] = bench
+        _take_turns(ready, errors, seconds)
+        rows = []
+        for number, each in enumerate(contenders):
+            row = Row(each.name, (workload.batch, workload.classes, workload.dim), error=errors.get(number))
+            if number in ready and number not in errors:
+                with _caught(errors, number):
+                    row = _row(ready[number])
+                row = row if number not in errors else Row(each.name, row.workload, error=errors[number])
+            rows.append(row)
+    return [_compared(row, rows[0]) for row in rows]
+
+
+def _take_turns(ready: dict[int, Bench], errors: dict[int, str], seconds: float) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        running = dict(ready)
+        while running:
+            for number, bench in list(running.items()):
+                spent, calls = sum(bench.samples), len(bench.samples)
+                enough = spent > seconds if calls >= LEAST_CALLS else spent > 4 * seconds
+                if enough or calls >= MOST_CALLS:
+                    del running[number]
+                else:
+                    with _caught(errors, number):
+                        bench.samples.append(bench.time())
+                    if number in errors:
+                        del running[number]
+    finally:
+        gc.enable()
+
+
+def _row(bench: Bench) -> Row:
+    peak = bench.peak_bytes()
+    census = take_census(bench.call, bench.update, bench.workload.device)
+    samples = bench.samples
+    quarters = statistics.quantiles(samples, n=4, method="inclusive") if len(samples) > 1 else [samples[0]] * 3
+    workload = bench.workload
+    return Row(
+        name=bench.contender.name,
+        workload=(workload.batch, workload.classes, workload.dim),
+        seconds=statistics.median(samples),
+        quartiles=(quarters[0], quarters[2]),
+        calls=len(samples),
+        peak_bytes=peak,
+        operations=census.operations,
+        host_syncs=census.host_syncs,
+    )
+
+
+def _compared(row: Row, first: Row) -> Row:
+    if row.seconds is None or first.seconds is None:
+        return row
+    return replace(row, times_faster=row.seconds / first.seconds)
+
+
+@contextmanager
+def _caught(errors: dict[int, str], number: int) -> Iterator[None]:
+    """An error becomes the contender's row; running out of memory is said as that."""
+    try:
+        yield
+    except (MemoryError, torch.cuda.OutOfMemoryError) as error:
+        errors[number] = f"out of memory: {_first_line(error)}"
+    except Exception as error:
+        text = _first_line(error)
+        is_memory = "can't allocate memory" in str(error) or "DefaultCPUAllocator" in str(error)
+        errors[number] = f"out of memory: {text}" if is_memory else f"{type(error).__name__}: {text}"
+    if number in errors:
+        gc.collect()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+
+
+@contextmanager
+def _limited_memory(limit_bytes: int | None) -> Iterator[None]:
+    """Makes an allocation beyond the limit fail, instead of letting the system end the process."""
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        yield
+        return
+    limit = limit_bytes or int(0.8 * psutil.virtual_memory().available)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = psutil.Process().memory_info().vms + limit
+    if before[1] != resource.RLIM_INFINITY:
+        wanted = min(wanted, before[1])
+    resource.setrlimit(resource.RLIMIT_AS, (wanted, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

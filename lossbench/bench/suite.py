@@ -1,0 +1,179 @@
+"""The figures that the built-in losses are held to, and what is measured beside them.
+
+Each goal is one measurement of a loss beside a peer, in one process on one core in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from .contenders import contender, peers_of
+from .cuda_graph import replay_seconds
+from .growth import measure_growth
+from .measure import Bench, Row, measure
+from .workload import Workload
+
+EUCLIDEAN = "distance=euclidean"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One line of the suite.
+
+    Attributes:
+        loss: as `lossbench bench` takes it.
+        workload: the batch.
+        against: the peer.
+        times_faster: at least, than the peer.
+        times_smaller: at least, in peak memory, than the peer.
+        slower_by_at_most_seconds: instead of a ratio, where a call takes microseconds.
+        peak_bytes: at most.
+    """
+
+    loss: str
+    workload: Workload
+    against: str
+    times_faster: float | None = None
+    times_smaller: float | None = None
+    slower_by_at_most_seconds: float | None = None
+    peak_bytes: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A goal and what was measured: pairs of words for the goal and the figure, and whether all were met."""
+
+    what: str
+    peer: str
+    goals: tuple[str, ...]
+    measured: tuple[str, ...]
+    met: bool | None
+    rows: tuple[Row, ...] = ()
+
+    def content(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def _softmax_goals() -> Iterator[Goal]:
+    for loss in ("softmax", "weighted-softmax"):
+        for batch, classes in ((8, 8), (128, 8), (1024, 8), (4096, 8), (256, 100), (1024, 100), (128, 1000)):
+            size = batch * classes
+            yield Goal(
+                loss,
+                Workload(batch, classes, 1),
+                "torch",
+                times_faster=0.95 if size >= 10_000 else None,
+                slower_by_at_most_seconds=15e-6 if size < 10_000 else None,
+            )
+        yield Goal(loss, Workload(1024, 1000, 1), "torch", times_faster=0.95)
+        yield Goal(loss, Workload(512, 10_000, 1), "torch", times_faster=1.5)
+
+
+def _with_centers(batch: int, classes: int, dim: int) -> Workload:
+    """Centers get a gradient as well, as in other implementations, where they are parameters."""
+    return Workload(batch, classes, dim, state_learns=True)
+
+
+GOALS = (
+    Goal("weighted-cluster", _with_centers(128, 8, 2048), "naive", times_faster=25, times_smaller=15),
+    Goal("weighted-cluster", _with_centers(512, 1000, 512), "naive", times_faster=1500, times_smaller=900),
+    Goal("center", _with_centers(512, 1000, 512), "naive", times_faster=20),
+    Goal("center", _with_centers(512, 10_000, 512), "naive", times_faster=60),
+    Goal(f"triplet({EUCLIDEAN})", Workload(8, 2, 128), "pml", times_faster=1.0),
+    Goal(f"triplet({EUCLIDEAN})", Workload(16, 4, 128), "pml", times_faster=1.3),
+    Goal(f"triplet({EUCLIDEAN})", Workload(32, 8, 128), "pml", times_faster=1.5),
+    Goal(f"triplet({EUCLIDEAN})", Workload(256, 8, 128), "pml", times_faster=25),
+    Goal(f"triplet({EUCLIDEAN})", Workload(512, 8, 128), "pml", times_faster=80),
+    Goal(f"triplet({EUCLIDEAN})", Workload(1024, 8, 128), "pml", times_faster=200, peak_bytes=20e6),
+    Goal(f"triplet({EUCLIDEAN},mining=hard)", Workload(512, 8, 128), "pml", times_faster=1.5),
+    Goal(f"triplet({EUCLIDEAN},mining=semihard)", Workload(512, 8, 128), "pml", times_faster=20),
+    *_softmax_goals(),
+)
+
+LARGEST_TRIPLET = Workload(4096, 8, 128)
+LARGEST_PEAK_BYTES, LARGEST_EXPONENT = 150e6, 2.3
+
+ON_A_GPU = (
+    ("weighted-cluster", Workload(128, 8, 2048), 15e-6),
+    ("weighted-cluster", Workload(4096, 8, 2048), 30e-6),
+    ("triplet", Workload(4096, 8, 128), 3e-3),
+)
+
+
+def run_suite(seconds: float, told: Callable[[str], None] = lambda text: None) -> Iterator[Line]:
+    """The lines of the suite as they come.
+
+    Args:
+        seconds: about so long is each contender of a line timed.
+        told: is told what is measured next.
+    """
+    for goal in GOALS:
+        told(f"{goal.loss} {goal.workload}")
+        contenders = [contender(goal.loss), *peers_of(goal.loss, goal.against)]
+        yield _judged(goal, measure(contenders, goal.workload, seconds=seconds))
+    told(f"triplet {LARGEST_TRIPLET}")
+    yield _largest(seconds)
+    yield from _on_a_gpu()
+
+
+def _judged(goal: Goal, rows: list[Row]) -> Line:
+    ours, peer = rows
+    what, goals, measured, met = f"{goal.loss} {goal.workload}", [], [], []
+
+    def judge(wanted: str, found: str, reached: bool) -> None:
+        goals.append(wanted)
+        measured.append(found)
+        met.append(reached)
+
+    if failed := [f"{row.name}: {row.error}" for row in rows if row.error]:
+        return Line(what, peer.name, (), tuple(failed), False, tuple(rows))
+    assert ours.seconds is not None
+    assert peer.seconds is not None
+    assert peer.times_faster is not None
+    assert ours.peak_bytes is not None
+    assert peer.peak_bytes is not None
+    if goal.times_faster is not None:
+        judge(f"{goal.times_faster:g}x faster", f"{peer.times_faster:,.2f}x", peer.times_faster >= goal.times_faster)
+    if goal.times_smaller is not None:
+        smaller = peer.peak_bytes / ours.peak_bytes
+        judge(f"{goal.times_smaller:g}x smaller", f"{smaller:,.1f}x", smaller >= goal.times_smaller)
+    if goal.slower_by_at_most_seconds is not None:
+        slower = ours.seconds - peer.seconds
+        most = goal.slower_by_at_most_seconds
+        judge(f"at most {1e6 * most:g} µs slower", f"{1e6 * slower:+.1f} µs", slower <= most)
+    if goal.peak_bytes is not None:
+        judge(f"{goal.peak_bytes / 1e6:g} MB", f"{ours.peak_bytes / 1e6:.1f} MB", ours.peak_bytes <= goal.peak_bytes)
+    return Line(what, peer.name, tuple(goals), tuple(measured), all(met), tuple(rows))
+
+
+def _largest(seconds: float) -> Line:
+    ours = contender(f"triplet({EUCLIDEAN})")
+    sizes = [LARGEST_TRIPLET.batch // 4, LARGEST_TRIPLET.batch // 2, LARGEST_TRIPLET.batch]
+    (growth,) = measure_growth([ours], LARGEST_TRIPLET, "B", sizes, seconds=seconds)
+    last, exponent = growth.rows[-1], growth.time_exponent
+    what = f"{ours.name} {LARGEST_TRIPLET}"
+    goals = ("finishes", f"{LARGEST_PEAK_BYTES / 1e6:g} MB", f"time ~ B^{LARGEST_EXPONENT}")
+    if last.error or last.seconds is None or last.peak_bytes is None or exponent is None:
+        return Line(what, "-", goals, (last.error or "no figures",), False, growth.rows)
+    found = (f"{1e3 * last.seconds:,.0f} ms", f"{last.peak_bytes / 1e6:.1f} MB", f"B^{exponent:.2f}")
+    met = last.peak_bytes <= LARGEST_PEAK_BYTES and exponent <= LARGEST_EXPONENT
+    return Line(what, "-", goals, found, met, growth.rows)
+
+
+def _on_a_gpu() -> Iterator[Line]:
+    for loss, workload, most in ON_A_GPU:
+        what, wanted = f"{loss} {workload}, CUDA graph", (f"{1e6 * most:,.0f} µs of stream time",)
+        if not torch.cuda.is_available():
+            yield Line(what, "-", wanted, ("not measured: no CUDA device here",), None)
+            continue
+        try:
+            found = replay_seconds(Bench(contender(loss), replace(workload, device="cuda")).call)
+        except RuntimeError as error:
+            yield Line(what, "-", wanted, (str(error).splitlines()[0],), False)
+            continue
+        yield Line(what, "-", wanted, (f"{1e6 * found:,.1f} µs",), found <= most)

@@ -1,0 +1,252 @@
+"""`lossbench bench`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..bench import Growth, Row, Workload
+    from ..bench.suite import Line
+
+
+def bench(
+    losses: Annotated[
+        list[str] | None, Argument(help="Names, formulas or module:object; all built-in losses if none is given.")
+    ] = None,
+    against: Annotated[
+        str, Option(help="Comma-separated peers: pml, torch, naive, or any loss. Ratios are to the loss itself.")
+    ] = "",
+    batch_size: Annotated[int, Option("--batch-size", "-b", help="Rows.")] = 128,
+    classes: Annotated[int, Option(help="Classes.")] = 8,
+    dim: Annotated[int, Option(help="Embedding size.")] = 128,
+    device: Annotated[str, Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    threads: Annotated[int, Option(help="CPU threads; with one, times are CPU time.", min=1)] = 1,
+    seconds: Annotated[float, Option(help="About so long is each timed, a workload.", min=0.01)] = 1.0,
+    learn_state: Annotated[bool, Option("--learn-state", help="A gradient for centers as well.")] = False,
+    grow: Annotated[str, Option(help="B, C or D: measure its growth, and fit exponents.")] = "",
+    sizes: Annotated[str, Option(help="Comma-separated sizes of --grow.")] = "64,128,256,512,1024",
+    plot: Annotated[Path | None, Option(help="With --grow: a log-log plot as SVG.")] = None,
+    suite: Annotated[bool, Option("--suite", help="What the built-in losses are held to, beside what is measured.")] = (
+        False
+    ),
+    json_: Annotated[bool, Option("--json", help="One object, with the machine and versions.")] = False,
+) -> None:
+    """What losses cost: forward and backward time, peak memory, operators and host syncs, in turns in one process.
+
+    lossbench bench triplet --against pml,naive -b 256
+
+    lossbench bench triplet --against pml --grow B --plot growth.svg
+    """
+    axis = _checked(grow, plot, suite, losses or [])
+    import torch
+
+    from ..bench import Workload
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        if suite:
+            _suite(seconds, json_)
+            return
+        workload = Workload(batch_size, classes, dim, device, learn_state)
+        peers = [part.strip() for part in against.split(",") if part.strip()]
+        if axis:
+            _growth(losses or [], peers, workload, axis, _sizes(sizes, axis), seconds, plot, json_)
+        else:
+            _rows(losses or [], peers, workload, seconds, json_)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _checked(grow: str, plot: Path | None, suite: bool, losses: Sequence[str]) -> str:
+    axis = grow.strip().upper()
+    if axis not in ("", "B", "C", "D"):
+        raise ConfigError(f"--grow must be B, C or D, got {grow!r}")
+    if plot is not None and not axis:
+        raise ConfigError("--plot draws growth: give --grow B, C or D as well")
+    if plot is not None and len(losses) != 1:
+        raise ConfigError("--plot draws one loss and its peers: name one loss")
+    if plot is not None and not plot.parent.is_dir():
+        raise ConfigError(f"--plot {plot}: there is no directory {plot.parent}")
+    if suite and (losses or axis):
+        raise ConfigError("--suite has its own losses and sizes: give it alone")
+    return axis
+
+
+def _sizes(text: str, axis: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise ConfigError(f"--sizes must be comma-separated numbers, such as 64,128,256, got {text!r}")
+    least = 2 if axis == "C" else 1
+    found = sorted({int(part) for part in parts})
+    if found[0] < least:
+        raise ConfigError(f"--sizes of {axis} must be at least {least}, got {found[0]}")
+    return found
+
+
+def _named(losses: Sequence[str]) -> list[str]:
+    from ..losses import BUILT_INS
+
+    return list(losses) or [built_in.name for built_in in BUILT_INS]
+
+
+def _groups(losses: Sequence[str], peers: Sequence[str]) -> list[list[Any]]:
+    """Each loss with its peers; everything is resolved before anything is measured."""
+    from ..bench import contender, peers_of
+
+    return [[contender(name), *(p for peer in peers for p in peers_of(name, peer))] for name in _named(losses)]
+
+
+def _rows(losses: Sequence[str], peers: Sequence[str], workload: Workload, seconds: float, json_: bool) -> None:
+    from rich.console import Console
+
+    from ..bench import measure
+
+    found = []
+    console = Console(stderr=True)
+    for group in _groups(losses, peers):
+        with console.status(f"{group[0].name}", spinner="line"):
+            found.append(measure(group, workload, seconds=seconds))
+    if json_:
+        _print_json({"workload": asdict(workload), "rows": [asdict(row) for rows in found for row in rows]})
+        return
+    out = Console()
+    out.print(_table(found, workload))
+    _print_errors(out, [row for rows in found for row in rows])
+
+
+def _growth(
+    losses: Sequence[str],
+    peers: Sequence[str],
+    workload: Workload,
+    axis: str,
+    sizes: list[int],
+    seconds: float,
+    plot: Path | None,
+    json_: bool,
+) -> None:
+    from rich.console import Console
+
+    from ..bench import measure_growth
+
+    found = []
+    console = Console(stderr=True)
+    for group in _groups(losses, peers):
+        with console.status(f"{group[0].name}", spinner="line"):
+            found.append(measure_growth(group, workload, axis, sizes, seconds=seconds))
+    if plot is not None:
+        from ..bench.plot import plot_growth
+
+        others = {"B": "C = {0.classes}, D = {0.dim}", "C": "B = {0.batch}, D = {0.dim}"}
+        rest = others.get(axis, "B = {0.batch}, C = {0.classes}").format(workload)
+        plot_growth(found[0], plot, f"{found[0][0].name}: growth in {axis} ({rest})")
+        console.print(f"written to {plot}", markup=False, highlight=False)
+    if json_:
+        _print_json({"workload": asdict(workload), "growth": [asdict(growth) for each in found for growth in each]})
+        return
+    out = Console()
+    out.print(_growth_table([growth for each in found for growth in each], axis, sizes))
+    _print_errors(out, [row for each in found for growth in each for row in growth.rows])
+
+
+def _suite(seconds: float, json_: bool) -> None:
+    from rich.console import Console
+
+    from ..bench.suite import run_suite
+
+    console = Console(stderr=True)
+    lines: list[Line] = []
+    with console.status("", spinner="line") as status:
+        lines += run_suite(seconds, status.update)
+    if json_:
+        _print_json({"lines": [line.content() for line in lines]})
+        return
+    Console().print(_suite_table(lines))
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    from ..bench.machine import machine
+
+    typer.echo(json.dumps({"machine": machine(), **content}, indent=1))
+
+
+def _table(groups: list[list[Row]], workload: Workload) -> Table:
+    from rich.table import Table
+
+    title = f"B = {workload.batch}, C = {workload.classes}, D = {workload.dim}, float32, {workload.device}"
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table.add_column("loss", no_wrap=True)
+    for name in ("ms a call", "quartiles", "ratio", "peak MB", "operators", "host syncs"):
+        table.add_column(name, justify="right", no_wrap=name == "quartiles")
+    for rows in groups:
+        for number, row in enumerate(rows):
+            ratio = "" if number == 0 or row.times_faster is None else f"{row.times_faster:,.2f}x"
+            table.add_row(("  " if number else "") + row.name, *_cells(row, ratio))
+    return table
+
+
+def _cells(row: Row, ratio: str) -> list[str]:
+    if row.seconds is None or row.quartiles is None or row.peak_bytes is None:
+        return ["failed", *[""] * 5]
+    quartiles = " - ".join(_milliseconds(value) for value in row.quartiles)
+    counts = [str(row.operations), str(row.host_syncs)]
+    return [_milliseconds(row.seconds), quartiles, ratio, f"{row.peak_bytes / 1e6:,.3f}", *counts]
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:,.3f}" if seconds < 0.1 else f"{1e3 * seconds:,.0f}"
+
+
+def _growth_table(growths: Sequence[Growth], axis: str, sizes: Sequence[int]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, title=f"ms a call (peak MB) as {axis} grows", title_justify="left")
+    table.add_column("loss", no_wrap=True)
+    for size in sizes:
+        table.add_column(f"{axis} = {size:,}", justify="right")
+    for name in ("time ~", "memory ~"):
+        table.add_column(name, justify="right")
+    for growth in growths:
+        place = "BCD".index(axis)
+        by_size = {row.workload[place]: row for row in growth.rows}
+        cells = [_cell(by_size.get(size)) for size in sizes]
+        exponents = ["" if e is None else f"{axis}^{e:.2f}" for e in (growth.time_exponent, growth.memory_exponent)]
+        table.add_row(growth.name, *cells, *exponents)
+    return table
+
+
+def _cell(row: Row | None) -> str:
+    if row is None:
+        return "-"
+    if row.seconds is None or row.peak_bytes is None:
+        return "failed"
+    return f"{_milliseconds(row.seconds)} ({row.peak_bytes / 1e6:,.2f})"
+
+
+def _suite_table(lines: Sequence[Line]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("loss (B, C, D)", "against", "goal", "measured", ""):
+        table.add_column(name, no_wrap=name == "loss (B, C, D)")
+    for line in lines:
+        met = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}[line.met]
+        table.add_row(line.what, line.peer, "\n".join(line.goals), "\n".join(line.measured), met)
+    return table
+
+
+def _print_errors(out: Any, rows: Sequence[Row]) -> None:
+    for row in rows:
+        if row.error:
+            out.print(f"{row.name} {row.workload}: {row.error}", markup=False, highlight=False)
