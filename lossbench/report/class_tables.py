@@ -18,30 +18,45 @@ _MOST_CLASSES = 20
 _CHANGES = 10
 
 
-def tail(comparison: Comparison) -> Table:
-    """Recall by class, rarest last, with the interval of all seeds' runs, calibration and geometry of the worst."""
+def recall_by_class(comparison: Comparison) -> Table:
+    """Recall of each class, from the most to the least frequent in training."""
     data = comparison.entrants[0].any_run.record["data"]
-    names = comparison.class_names
-    order = sorted(range(len(names)), key=lambda c: -data["class_counts"][names[c]])
+    names, order = comparison.class_names, _by_frequency(comparison)
     shown = order if len(order) <= _MOST_CLASSES else [*order[:5], *order[-15:]]
     rows = []
     for entrant in comparison.entrants:
-        matrix = entrant.confusion()
-        recall = np.diagonal(matrix)
-        worst = int(np.nanargmin(recall))
-        cells = []
-        for c in shown:
-            images = data["test_class_counts"][names[c]]
-            cells.append("-" if not images else f"{100 * recall[c]:.0f} ({_wilson(recall[c], images)})")
-        rows.append((entrant.label, *cells, f"{names[worst]} {100 * recall[worst]:.0f}", *_calibration(entrant, order)))
+        recall = np.diagonal(entrant.confusion())
+        images = [data["test_class_counts"][names[c]] for c in shown]
+        cells = ("-" if not n else f"{100 * recall[c]:.0f} ({_wilson(recall[c], n)})"
+                 for c, n in zip(shown, images, strict=True))  # fmt: skip
+        rows.append((entrant.label, *cells))
     note = (
         "Recall in per cent, mean over seeds, with the Wilson interval of one run's test images; classes from the most "
-        "to the least frequent in training. ECE: expected calibration error in per cent, of all images and of those of "
-        "the rarest third of the classes. Scatter: within a class, root mean squared distance to its mean over the "
-        "mean distance between class means; of all classes and of the rarest third."
+        "to the least frequent in training."
     )
-    columns = ("loss", *(names[c] for c in shown), "worst class", "ECE", "ECE, tail", "scatter", "scatter, tail")
-    return Table("tail", "Class by class", columns, tuple(rows), note)
+    return Table("recall", "Class by class", ("loss", *(names[c] for c in shown)), tuple(rows), note)
+
+
+def tail(comparison: Comparison) -> Table:
+    """The worst class, and calibration and scatter of the rare ones."""
+    names, order = comparison.class_names, _by_frequency(comparison)
+    rows = []
+    for entrant in comparison.entrants:
+        recall = np.diagonal(entrant.confusion())
+        worst = int(np.nanargmin(recall))
+        rows.append((entrant.label, f"{names[worst]} {100 * recall[worst]:.0f}", *_calibration(entrant, order)))
+    note = (
+        "Worst class: its recall in per cent. ECE: expected calibration error in per cent, class by class, mean over "
+        "all classes and over the rarest third. Scatter: within a class, root mean squared distance to its mean over "
+        "the mean distance between class means; of all classes and of the rarest third."
+    )
+    columns = ("loss", "worst class", "ECE", "ECE, tail", "scatter", "scatter, tail")
+    return Table("tail", "The tail: worst class, calibration, geometry", columns, tuple(rows), note)
+
+
+def _by_frequency(comparison: Comparison) -> list[int]:
+    counts = comparison.entrants[0].any_run.record["data"]["class_counts"]
+    return sorted(range(len(comparison.class_names)), key=lambda c: -counts[comparison.class_names[c]])
 
 
 def confusion_difference(comparison: Comparison) -> Table | None:

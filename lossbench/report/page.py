@@ -20,7 +20,7 @@ from .words import verdict_words
 _SECTIONS = (
     ("accuracy", "Balanced accuracy", ("ranking", "pairs")),
     ("threshold", "Loss or threshold?", ("thresholds", "gains", "samplers", "attribution", "priors")),
-    ("classes", "Class by class", ("tail", "changes")),
+    ("classes", "Class by class", ("recall", "tail", "changes")),
     ("confusion", "Confusion matrices", ()),
     ("maps", "Embeddings", ()),
     ("training", "Training and tuning", ("tuning",)),

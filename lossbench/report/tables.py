@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .accuracy_tables import every_pair, ranking
-from .class_tables import confusion_difference, tail
+from .class_tables import confusion_difference, recall_by_class, tail
 from .cost_tables import costs, problems, tuning
 from .table import Table
 from .threshold_tables import attribution, gains, loss_or_threshold, prior_sweep, sampler_effects
@@ -22,6 +22,7 @@ def all_tables(comparison: Comparison) -> list[Table]:
         prior_sweep(comparison),
         costs(comparison),
         tuning(comparison),
+        recall_by_class(comparison),
         tail(comparison),
         confusion_difference(comparison),
         problems(comparison),

@@ -337,11 +337,11 @@ def test_the_reference_experiment_under_each_loss(lossbench: Any, tmp_path: Path
     from made_affectnet import make_affectnet
     from made_weights import write_made_weights
 
-    data = make_affectnet(tmp_path / "affectnet", images=100, validation=1, size=48)
+    data = make_affectnet(tmp_path / "affectnet", images=40, validation=1, size=48)
     weights = write_made_weights(tmp_path / "w.pkl", identities=3)
     done = lossbench(
         "compare", "--config", CONFIG, "--losses", ", ".join(LOSSES), "--seeds", 2, "--data", f"affectnet:{data}",
-        "--weights", f"vggface2:{weights}", "--image-size", 32, "--epochs", 1, "--batch-size", 16, "--workers", 0,
+        "--weights", f"vggface2:{weights}", "--image-size", 32, "--epochs", 1, "--batch-size", 20, "--workers", 0,
         "--device", "cpu", "--out", tmp_path / "grid",
     )  # fmt: skip
     weights.unlink()
