@@ -105,7 +105,7 @@ def _problem_of_value(value: object, output: ModelOutput) -> str | None:
     finite = bool(output.embeddings.isfinite().all()) and bool(output.logits.isfinite().all())
     if finite and not bool(value.isfinite()):
         return (
-            f"its value is {float(value)} on finite embeddings and logits. "
+            f"its value is {float(value.detach())} on finite embeddings and logits. "
             "Look for log(0), 0/0 and a square root or norm at zero"
         )
     return None
