@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .errors import UsageError
-from .losses.arguments import values_are_readable
+from .losses.arguments import check_target_range
 from .losses.base import Loss
 from .spec import LossSpec, Need, Trait
 from .types import LossContext, ModelOutput
@@ -99,35 +98,41 @@ class AdaptedLoss(Loss):
         self.inner, self.takes, self.form, self.knows_sizes = inner, takes, form, knows_sizes
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        inputs = output.logits if self.takes == "logits" else output.embeddings
+        return self.value(output.logits if self.takes == "logits" else output.embeddings, targets)
+
+    def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """What the loss gives for its own input, and labels in its own form."""
         if self.form == "labels":
             value: Tensor = self.inner(inputs, targets)
         elif self.form == "one-hot":
-            value = self.inner(inputs, _one_hot(targets, inputs.shape[-1]).to(inputs.dtype))
+            value = self.inner(inputs, _one_hot(targets, inputs))
         else:
-            if len(targets) != len(inputs):
-                raise ValueError(f"targets must be one label for each of {len(inputs)} rows, got {len(targets)}")
+            _must_be_labels(targets, inputs)
             value = self.inner(*(inputs[rows] for rows in _triplets(targets)))
         return value
 
 
-def _one_hot(targets: Tensor, classes: int) -> Tensor:
-    """(B, C). What an adapter makes of labels it checks itself: the loss never sees them."""
-    _must_be_labels(targets)
-    readable = values_are_readable(targets) and targets.numel()
-    if readable and not (int(targets.min()) >= 0 and int(targets.max()) < classes):
-        raise ValueError(f"targets must lie in [0, {classes}), got {int(targets.min())} to {int(targets.max())}")
-    return F.one_hot(targets.long(), classes)
+def _one_hot(targets: Tensor, inputs: Tensor) -> Tensor:
+    """Like `inputs`. What an adapter makes of labels it checks itself: the loss never sees them."""
+    _must_be_labels(targets, inputs)
+    if inputs.ndim != 2:
+        raise ValueError(f"inputs must have shape (B, C), got {tuple(inputs.shape)}")
+    try:
+        return torch.zeros_like(inputs, requires_grad=False).scatter_(1, targets.long().unsqueeze(1), 1.0)
+    except (IndexError, RuntimeError):
+        check_target_range(targets, inputs.shape[1])
+        raise
 
 
-def _must_be_labels(targets: Tensor) -> None:
+def _must_be_labels(targets: Tensor, inputs: Tensor) -> None:
     if targets.ndim != 1 or targets.is_floating_point():
         raise ValueError(f"targets must be whole numbers of shape (B,), got {targets.dtype} of {tuple(targets.shape)}")
+    if len(targets) != len(inputs):
+        raise ValueError(f"targets must be one label for each of {len(inputs)} rows, got {len(targets)}")
 
 
 def _triplets(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The rows of every triplet: two of one class and one of another."""
-    _must_be_labels(targets)
     same = targets.unsqueeze(0) == targets.unsqueeze(1)
     pairs = same & ~torch.eye(len(targets), dtype=torch.bool, device=targets.device)
     anchors, positives, negatives = (pairs.unsqueeze(2) & ~same.unsqueeze(1)).nonzero().unbind(1)

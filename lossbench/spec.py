@@ -103,6 +103,8 @@ class LossSpec:
         # An adapted loss, "pml/CircleLoss" or "torch.nn:CrossEntropyLoss", keeps the spelling of its library.
         if not self.is_adapted and not _KEBAB_CASE.fullmatch(self.name):
             raise ValueError(f"a loss name is kebab-case, such as 'my-loss', got {self.name!r}")
+        if not callable(self.factory):
+            raise ValueError(f"{self.name}: factory must be called as factory(context), got {self.factory!r}")
         if self.auxiliary and self.joint is None:
             raise ValueError(f"{self.name}: an auxiliary loss states its joint objective, as 'softmax + 1*{self.name}'")
 
@@ -123,6 +125,11 @@ class LossSpec:
         """Name -> default, read from the factory's signature (`inspect.Parameter.empty`: must be given)."""
         return {p.name: p.default for p in self._parameters() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
+    @property
+    def required(self) -> list[str]:
+        """Hyper-parameters without a default."""
+        return [name for name, default in self.hyperparameters.items() if default is inspect.Parameter.empty]
+
     def check_hyperparameters(self, given: Mapping[str, Any]) -> None:
         """Refuses names that the factory does not take, and names that it must be given.
 
@@ -135,8 +142,8 @@ class LossSpec:
             if name not in known and not takes_any:
                 takes = did_you_mean(name, known) if known else "It takes none."
                 raise HyperparameterError(f"{self.name} has no hyper-parameter {name!r}. {takes}")
-        for name, default in known.items():
-            if default is inspect.Parameter.empty and name not in given:
+        for name in self.required:
+            if name not in given:
                 raise HyperparameterError(f"{self.name} needs a value for {name!r}, as in {self.name}({name}=…)")
 
     def _parameters(self) -> list[inspect.Parameter]:

@@ -27,7 +27,7 @@ def lay_out_plugins() -> None:
     site = Path(tempfile.mkdtemp(prefix="lossbench-plugins-"))
     atexit.register(shutil.rmtree, site, ignore_errors=True)
     for project in absent:
-        _write_metadata(project, site)
+        write_metadata(project, site)
     added = [str(site), *(str(project / "src") for project in absent)]
     sys.path += added
     # Children that run `python -m lossbench` see what this process sees.
@@ -42,7 +42,7 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def _write_metadata(project: Path, site: Path) -> None:
+def write_metadata(project: Path, site: Path) -> None:
     """What pip would write of a project: name, version, requirements, entry points."""
     about = tomllib.loads((project / "pyproject.toml").read_text())["project"]
     info = site / f"{about['name'].replace('-', '_')}-{about['version']}.dist-info"

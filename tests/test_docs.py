@@ -31,19 +31,6 @@ def test_the_readme_loop_runs() -> None:
     assert not names["loss"].terms[1].centers.isnan().any()
 
 
-def test_the_loss_of_the_plugin_page_works() -> None:
-    import torch
-
-    from lossbench import LossContext, ModelOutput
-
-    (source,) = blocks(ROOT / "docs" / "plugins.md", "python")
-    names: dict[str, Any] = {"__name__": "page"}
-    exec(compile(source, "plugins.md", "exec"), names)
-    loss = names["SPEC"].factory(LossContext(num_classes=2, embedding_dim=1, class_counts=(1, 1)), smoothing=0.0)
-    value = loss(ModelOutput(torch.zeros(1, 1), torch.zeros(1, 2)), torch.tensor([0]))
-    assert value == pytest.approx(0.6931, abs=1e-4)
-
-
 def test_the_readme_has_the_two_commands() -> None:
     text = (ROOT / "README.md").read_text()
     assert (

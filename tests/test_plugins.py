@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import os
-import subprocess
-import sys
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
 import pytest
+from wheels import LOSS, MARKED, Shell, Wheel, entry, install, loss_module
 
 import lossbench
 
-REPOSITORY = Path(lossbench.__file__).parents[1]
-
-# What each plugin module starts with: it leaves a file behind when it is imported.
-MARKED = """
-import os, pathlib
-pathlib.Path(os.environ["MARKERS"], __name__).touch()
-"""
-LOSS = (
-    MARKED
-    + """
-from lossbench import Loss, LossSpec, Need
-
-class Mine(Loss):
-    def __init__(self, context, *, slope: float = 1.0):
-        super().__init__()
-        self.slope = slope
-
-    def forward(self, output, targets):
-        true = output.logits.gather(1, targets.unsqueeze(1)).squeeze(1)
-        return self.slope * (output.logits.logsumexp(1) - true).mean()
-
-def spec(name):
-    return LossSpec(
-        name=name, factory=Mine, summary=f"{name} of {__name__}.", reference="-", needs=frozenset({Need.LOGITS})
-    )
-
-SPEC = spec(NAME)
-"""
-)
+pytestmark = pytest.mark.xdist_group("plugins")  # one worker: what is installed is shared
 ORIGIN = (
     LOSS
     + """
@@ -62,50 +28,6 @@ class Origin:
 ORIGIN = Origin()
 """
 )
-
-
-def loss_module(name: str) -> str:
-    return LOSS.replace("NAME", repr(name))
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A distribution of one module."""
-
-    distribution: str
-    code: str
-    entry_points: str
-    requires: tuple[str, ...] = ("lossbench",)
-    version: str = "1.2"
-
-    @property
-    def module(self) -> str:
-        return self.distribution.replace("-", "_")
-
-    def write(self, folder: Path) -> Path:
-        info = f"{self.module}-{self.version}.dist-info"
-        requires = "".join(f"Requires-Dist: {text}\n" for text in self.requires)
-        files = {
-            f"{self.module}.py": self.code,
-            f"{info}/METADATA": "Metadata-Version: 2.1\n"
-            f"Name: {self.distribution}\nVersion: {self.version}\n{requires}",
-            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-            f"{info}/entry_points.txt": dedent(self.entry_points),
-        }
-        record = "".join(f"{name},sha256={digest(text)},{len(text.encode())}\n" for name, text in files.items())
-        path = folder / f"{self.module}-{self.version}-py3-none-any.whl"
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, text in (files | {f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}).items():
-                archive.writestr(name, text)
-        return path
-
-
-def digest(text: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
-
-
-def entry(name: str, module: str, thing: str = "SPEC") -> str:
-    return f"[lossbench.losses]\n{name} = {module}:{thing}\n"
 
 
 WHEELS = (
@@ -156,50 +78,13 @@ REASONS = {
     "shapes/FlatLoss": "must be a LossSpec, got str",
     "shapes/LostLoss": "can't be adapted: KeyError: 'LostLoss'",
 }
-Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all plugins, installed as pip installs."""
-    folder = tmp_path_factory.mktemp("plugins")
-    wheels = [wheel.write(folder) for wheel in WHEELS]
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--no-deps", "--no-index", "--quiet"]
-    # One that pip itself would refuse for its requirement is laid out as an older pip did.
-    refused = next(path for path in wheels if path.name.startswith("bad_requirement"))
-    subprocess.run([*pip, "--target", folder / "site", *(w for w in wheels if w != refused)], check=True)
-    zipfile.ZipFile(refused).extractall(folder / "site")
-    return folder / "site"
-
-
-@dataclass(frozen=True)
-class Shell:
-    """Runs Python beside the plugins, with a cache of its own."""
-
-    site: Path
-    home: Path
-
-    def __call__(self, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-        (self.home / "markers").mkdir(exist_ok=True)
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(self.site), str(REPOSITORY)]),
-            "XDG_CACHE_HOME": str(self.home / "cache"),
-            "MARKERS": str(self.home / "markers"),
-            "OMP_NUM_THREADS": "1",
-        }
-        command = [sys.executable, *arguments]
-        done = subprocess.run(command, cwd=self.home, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
-
-    def rows(self, *arguments: str) -> dict[tuple[str, str], Row]:
-        rows = json.loads(self("-m", "lossbench", "list", "--json", *arguments).stdout)
-        return {(row["name"], row["origin"]): row for row in rows}
-
-    @property
-    def imported(self) -> set[str]:
-        return {path.name for path in (self.home / "markers").iterdir()}
+    refused = [wheel for wheel in WHEELS if wheel.distribution == "bad-requirement"]
+    return install([w for w in WHEELS if w not in refused], tmp_path_factory.mktemp("plugins"), refused)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import check, data, doctor, info, new, predict, replay, run, weights
+from . import check, compare, data, doctor, info, new, predict, replay, report, run, weights
 
 app = typer.Typer(
     name="lossbench",
@@ -15,6 +15,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run.run)
+app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("list")(info.list_)
 app.command("info")(info.info)
 app.command("check")(check.check)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..testing import Effort, Law, Result
     from ..testing.certificate import Asked
 
+_CAN_BE_JUDGED = "can-be-judged"
+
 
 def check(
     names: Annotated[
@@ -53,16 +55,21 @@ def check(
     lossbench check pytorch_metric_learning.losses:TripletMarginLoss
     """
     from ..testing.certificate import Asked
+    from ..testing.resolve import parse_traits
 
-    chosen = _chosen(names or [], all_, installed)
+    chosen, broken = _chosen(names or [], all_, installed)
     told = tuple(filter(None, (part.strip() for part in (traits or "").split(","))))
+    parse_traits(told)
+    if all_ and takes is not None:
+        raise UsageError("--takes is for one loss without a spec; it does not go with --all")
     asked = [Asked(name, takes, told) for name in chosen]
     if certificate is not None:
         if len(asked) > 1 or law:
             raise UsageError("--certificate is for one loss and all laws; name one, without --law")
         if not certificate.parent.is_dir():
             raise UsageError(f"--certificate {certificate}: there is no directory {certificate.parent}")
-    results = _judge(asked, law or [], _effort(examples, seed, deep, compile_), certificate)
+    unfit = dict(broken) if all_ else None
+    results = _judge(asked, law or [], _effort(examples, seed, deep, compile_), certificate, unfit)
     if json_:
         typer.echo(json.dumps([{**asdict(r), "seconds": round(r.seconds, 3)} for r in results], indent=1))
     else:
@@ -102,7 +109,8 @@ def verify(
     raise typer.Exit(1 if found.changed else 0)
 
 
-def _chosen(names: Sequence[str], all_: bool, installed: bool) -> list[str]:
+def _chosen(names: Sequence[str], all_: bool, installed: bool) -> tuple[list[str], dict[str, str]]:
+    """What is to be judged, and of installed losses that can't be: name -> why."""
     from ..registry import loss_entries
 
     if installed and not all_:
@@ -110,11 +118,17 @@ def _chosen(names: Sequence[str], all_: bool, installed: bool) -> list[str]:
     if all_ and names:
         raise UsageError("name losses, or give --all, not both")
     if all_:
-        usable = ("built-in", "usable") if installed else ("built-in",)
-        return [entry.name for entry in loss_entries(load=installed) if entry.status in usable]
+        rows = [row for row in loss_entries(load=installed) if installed or row.status == "built-in"]
+        counts = Counter(row.name for row in rows)
+        named = [
+            (row.name if counts[row.name] == 1 or row.status == "built-in" else f"{row.origin}/{row.name}", row)
+            for row in rows
+        ]
+        broken = {name: row.reason or "" for name, row in named if row.status == "broken"}
+        return [name for name, row in named if name not in broken], broken
     if not names:
         raise UsageError("which loss? Name one, as in: lossbench check weighted-cluster; or give --all")
-    return list(names)
+    return list(names), {}
 
 
 def _effort(examples: int | None, seed: int, deep: bool, compile_: bool) -> Effort:
@@ -124,8 +138,22 @@ def _effort(examples: int | None, seed: int, deep: bool, compile_: bool) -> Effo
     return Effort(examples=examples or default, seed=seed, deep=deep, compile=compile_)
 
 
-def _judge(asked: Sequence[Asked], laws: Sequence[str], effort: Effort, certificate: Path | None) -> list[Result]:
-    """Resolves everything first, so that a bad name costs no time; then judges, with progress on stderr."""
+def _judge(
+    asked: Sequence[Asked],
+    laws: Sequence[str],
+    effort: Effort,
+    certificate: Path | None,
+    unfit: dict[str, str] | None = None,
+) -> list[Result]:
+    """Resolves everything first, so that a bad name costs no time; then judges, with progress on stderr.
+
+    Args:
+        asked: what to judge.
+        laws: these only; none for all.
+        effort: how hard to look.
+        certificate: where to write one.
+        unfit: losses that can't be judged -> why. Not None: others that turn out so get a row, too, and end nothing.
+    """
     from dataclasses import replace
 
     import torch
@@ -135,7 +163,14 @@ def _judge(asked: Sequence[Asked], laws: Sequence[str], effort: Effort, certific
 
     torch.set_num_threads(1)  # the batches are tiny
     chosen = [find_law(name) for name in laws] or LAWS
-    losses = [(each, each.subjects()) for each in asked]
+    losses = []
+    for each in asked:
+        try:
+            losses.append((each, each.subjects()))
+        except UsageError as error:
+            if unfit is None:
+                raise
+            unfit[each.target] = str(error)
     results: list[Result] = []
     with _progress() as progress:
         for each, subjects in losses:
@@ -150,7 +185,14 @@ def _judge(asked: Sequence[Asked], laws: Sequence[str], effort: Effort, certific
                 _write(certificate, json.dumps(content, indent=1) + "\n")
                 progress.console.print(f"{content['quote']}\nwritten to {certificate}", markup=False, highlight=False)
             results += found
-    return results
+    return results + [_unfit(name, reason) for name, reason in (unfit or {}).items()]
+
+
+def _unfit(name: str, reason: str) -> Result:
+    """The row of a loss that can't be judged; it stands for all laws."""
+    from ..testing import Result
+
+    return Result(loss=name, number=0, law=_CAN_BE_JUDGED, status="failed", message=reason)
 
 
 def _write(path: Path, text: str) -> None:
@@ -177,12 +219,17 @@ def _progress() -> Progress:
 
 def _print(console: Console, results: Iterable[Result]) -> None:
     """A table law x result for each loss, then what was broken."""
+    from rich.text import Text
+
     from ..testing import find_law
 
     by_loss: dict[str, list[Result]] = {}
     for result in results:
         by_loss.setdefault(_bare(result.loss), []).append(result)
     for name, found in by_loss.items():
+        if found[0].law == _CAN_BE_JUDGED:
+            console.print(Text(f"{name} can't be judged: {found[0].message}\n", style="bold red"))
+            continue
         laws = {result.law: find_law(result.law) for result in found}
         console.print(_table(name, found, laws))
         for law in laws.values():

@@ -72,6 +72,9 @@ def run(
         bool,
         Option("--select", help="Keep the epoch that a tenth of training likes best.", rich_help_panel=_TRAINING),
     ] = False,
+    carve: Annotated[
+        bool, Option("--carve", help="Hold that tenth back, and keep the last epoch.", rich_help_panel=_TRAINING)
+    ] = False,
     seed: Annotated[int, Option(help="Of order, augmentation, model and loss.", rich_help_panel=_TRAINING)] = 0,
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_MACHINE)] = "auto",
     precision: Annotated[str, Option(help="fp32, bf16, fp16 or fp64.", rich_help_panel=_MACHINE)] = "fp32",
@@ -119,7 +122,7 @@ def run(
             "max_unreadable": max_unreadable, "allow_missing_classes": allow_missing_classes,
             "model": model, "weights": weights, "epochs": epochs, "batch_size": batch_size,
             "micro_batches": micro_batches, "lr": lr, "optimizer": optimizer, "weight_decay": weight_decay,
-            "warmup_epochs": warmup_epochs, "select": select, "seed": seed, "device": device,
+            "warmup_epochs": warmup_epochs, "select": select, "carve": carve, "seed": seed, "device": device,
             "precision": precision, "workers": workers, "compile": compile_, "sync_bn": sync_bn,
             "checkpoint_every": checkpoint_every, "on_nonfinite": on_nonfinite,
         }  # fmt: skip

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import resource
 import statistics
 import sys
 import time
 from collections import defaultdict
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 
 PARTS = ("data", "forward", "loss", "backward", "step")
 _WARMUP_STEPS = 5
+_CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 class StepClock:
@@ -92,9 +96,21 @@ class StepClock:
         return len(self.seconds["step"])
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Begins to measure anew, where that can be done: a process may run several times."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):
+            _CLEAR_REFS.write_text("5")  # the peak of resident memory, says proc(5)
+
+
 def peak_memory_bytes(device: torch.device) -> int:
-    """The allocator's peak on a GPU, else the process's peak resident memory."""
+    """The allocator's peak on a GPU, else the process's peak resident memory, since `reset_peak_memory`."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+    with contextlib.suppress(OSError):
+        if found := re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text()):
+            return int(found[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux

@@ -44,6 +44,7 @@ class RunConfig:
     image_size: int | None = None
     sampler: str = "natural"
     select: bool = False
+    carve: bool = False
     seed: int = 0
     device: str = "auto"
     precision: str = "fp32"

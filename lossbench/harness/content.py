@@ -27,6 +27,7 @@ def record_content(
     directory: Path,
     *,
     selected_epoch: int | None,
+    refit: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The record. Of the arguments, `test` alone is judged."""
     config = task.config
@@ -59,6 +60,7 @@ def record_content(
         "selected_epoch": selected_epoch,
         "metrics": metrics | retrieval_quality(test.embeddings, test.targets),
         "confusion_matrix": confusion,
+        "refit": refit,
         "timing": timing,
         "memory": {"peak_bytes": peak_memory_bytes(accelerator.device)},
         "weights_sha256": files.file_sha256(directory / files.WEIGHTS),

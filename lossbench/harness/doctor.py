@@ -89,5 +89,9 @@ def _add_plugins(add: Any) -> None:
             add("broken", f"plugin {plugin.name}", str(error))
             continue
         seconds = time.perf_counter() - began
-        slow = f", slow to import: {seconds:.1f} s" if seconds > _SLOW_IMPORT_SECONDS else ""
+        slow = (
+            f", slow to import: {seconds:.1f} s. Who asks for its losses waits"
+            if seconds > _SLOW_IMPORT_SECONDS
+            else ""
+        )
         add("ok", f"plugin {plugin.name}", f"{plugin.where}{slow}")

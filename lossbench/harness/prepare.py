@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 
 from ..data.preflight import drop, unreadable, unreadable_error
 from ..data.readable import ReadableFiles
+from ..data.request import Splits
 from ..data.sampling import Sampler, sampled_counts
 from ..data.sources import open_data
 from ..data.splits import carve, check_splits, left_out
@@ -23,7 +26,7 @@ from ..objective import create_loss, expand_formula, formula_needs
 from ..spec import Need
 from ..types import LossContext
 from .config import ResolvedConfig, RunConfig
-from .contract import check_contract, made_batch
+from .contract import check_contract, check_hooks, made_batch
 from .training import Reporter
 from .weights import read_weights, seen_before
 
@@ -40,7 +43,7 @@ class Task:
         formula: the objective, expanded.
         needs: what its terms read.
         train: the training split, without the selection split.
-        selection: carved from training where the run selects, else None.
+        selection: carved from training where the run selects or carves, else None.
         test: the evaluation split.
         split_origin: where the evaluation split came from.
         context: what the loss is told.
@@ -62,12 +65,18 @@ class Task:
     skipped: tuple[str, ...]
 
 
-def prepare(config: RunConfig, reporter: Reporter) -> Task:
+Readable = tuple[Splits, tuple[str, ...]]  # and what was left out of them
+
+
+def prepare(
+    config: RunConfig, reporter: Reporter, read: Callable[[RunConfig, Reporter], Readable] | None = None
+) -> Task:
     """Checks formula, model, device and data against each other.
 
     Args:
         config: as asked.
         reporter: is told of long checks.
+        read: how the data is read; None for `read_splits`.
 
     Raises:
         UsageError: its subclasses say what is wrong.
@@ -78,27 +87,20 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
     own_size = weights.preprocessing.image_size if weights else own_image_size(config.model)
     image_size = config.image_size or own_size
     embedding_dim = check_model(config.model, image_size)
-    splits = open_data(
-        config.data,
-        val=config.val,
-        label=config.label,
-        seed=config.seed,
-        classes=config.classes,
-        min_images=config.min_images,
-        allow_missing_classes=config.allow_missing_classes,
-    )
-    train, test, skipped = _readable(splits.train, splits.test, config, reporter)
+    splits, skipped = (read or read_splits)(config, reporter)
+    train, test = splits.train, splits.test
     notes = list(splits.notes)
     if weights is not None:
         notes.append(weights.note)
         if doubt := seen_before(weights, config.data, splits):
             notes.append(doubt)
     selection = None
-    if config.select:
+    if config.select or config.carve:
         rows, held = carve(train, SELECTION_FRACTION, config.seed)
         whole = left_out(train, held)
         if not len(held):
-            raise DataError("--select: no class has the 10 training images that carving a selection split takes")
+            option = "--select" if config.select else "--carve"
+            raise DataError(f"{option}: no class has the 10 training images that carving a selection split takes")
         if whole:
             notes.append(f"too small for the selection split, whole in training: {', '.join(whole)}")
         train, selection = train.subset(rows), train.subset(held)
@@ -111,7 +113,9 @@ def prepare(config: RunConfig, reporter: Reporter) -> Task:
         seed=derived_seed(config.seed, "loss"),
     )
     # Hyper-parameters, class counts and losses that can't be trained are refused here, before anything is written.
-    check_contract(create_loss(str(formula), context), *made_batch(context))
+    loss, batch = create_loss(str(formula), context), made_batch(context)
+    check_contract(loss, *batch)
+    check_hooks(loss, *batch)
     return Task(
         config=config.resolved(image_size),
         formula=formula,
@@ -180,6 +184,21 @@ def check_shares(task: Task, processes: int) -> None:
             f"{f', cut into {parts} parts' if parts > 1 else ''}, which leaves single images, and at "
             f"{config.image_size} px {config.model} can't normalise over one. Change --batch-size or --image-size"
         )
+
+
+def read_splits(config: RunConfig, reporter: Reporter) -> Readable:
+    """The splits of a run's data, whose images can all be read, and what was left out of them."""
+    splits = open_data(
+        config.data,
+        val=config.val,
+        label=config.label,
+        seed=config.seed,
+        classes=config.classes,
+        min_images=config.min_images,
+        allow_missing_classes=config.allow_missing_classes,
+    )
+    train, test, skipped = _readable(splits.train, splits.test, config, reporter)
+    return dataclasses.replace(splits, train=train, test=test), skipped
 
 
 def _readable(

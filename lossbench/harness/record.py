@@ -64,7 +64,7 @@ def fresh_directory(loss: str, data: str, seed: int, root: Path = Path("runs")) 
         ConfigError: it can't be made.
     """
     kind, _, path = data.partition("(")[0].partition(":")
-    stem = "-".join(filter(None, (_plain(loss), _plain(Path(path).stem if path else kind), f"s{seed}")))
+    stem = "-".join(filter(None, (plain(loss), plain(Path(path).stem if path else kind), f"s{seed}")))
     try:
         root.mkdir(parents=True, exist_ok=True)
         n = 1
@@ -77,7 +77,7 @@ def fresh_directory(loss: str, data: str, seed: int, root: Path = Path("runs")) 
         raise ConfigError(f"{root} can't be written: {error.strerror or error}; give a directory by --out") from error
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Letters, digits and points, the rest as single hyphens."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c == ".") else "-" for c in text)
     return "-".join(filter(None, kept.split("-")))[:60].strip("-.")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
-from ..data.table import ImageTable
+from ..data.table import ImageTable, Int64Array
 from ..errors import Interrupted, NonFiniteError
 from ..registry import loss_info
 from ..spec import Trait
@@ -21,6 +23,7 @@ from . import record as files
 from .assembly import build_accelerator, build_trainer
 from .bad_batch import write_bad_batch
 from .checkpoint import FOLDER, Checkpoint, remove_checkpoints
+from .clock import reset_peak_memory
 from .config import RunConfig
 from .content import record_content, timing_content
 from .evaluate import Predictions, predict, share_running_statistics
@@ -28,7 +31,8 @@ from .failures import explained
 from .identity import identity_of
 from .lock import locked
 from .metrics import classification_metrics
-from .prepare import Task, check_shares, prepare
+from .prepare import Readable, Task, check_shares, prepare
+from .refit import MOST_CLASSES, Refit, refit, refit_rows
 from .restore import restore
 from .saving import Best, Interval, Progress, Saver
 from .signals import StopSignals, stopped_by
@@ -38,13 +42,22 @@ from .training import Reporter, Silent, Trainer
 _SAID_SKIPS = 5
 
 
-def run(config: RunConfig, out: Path | None = None, reporter: Reporter | None = None) -> dict[str, Any]:
+def run(
+    config: RunConfig,
+    out: Path | None = None,
+    reporter: Reporter | None = None,
+    *,
+    read: Callable[[RunConfig, Reporter], Readable] | None = None,
+    sealed: bool = False,
+) -> dict[str, Any]:
     """Trains, evaluates once after the last epoch, and writes the record.
 
     Args:
         config: the options.
         out: the run's directory; None makes a fresh one under `runs/`.
         reporter: is told how it goes.
+        read: how the data is read; None for `prepare.read_splits`.
+        sealed: leave the evaluation split alone, and let the selection split stand in its place: for tuning.
 
     Returns:
         The record, with its directory under "directory"; of several processes, all but the first get the
@@ -56,8 +69,12 @@ def run(config: RunConfig, out: Path | None = None, reporter: Reporter | None = 
     """
     began = time.perf_counter()
     reporter = reporter or Silent()
-    task = prepare(config, reporter)
+    task = prepare(config, reporter, read)
+    if sealed:
+        assert task.selection is not None
+        task = dataclasses.replace(task, test=task.selection, split_origin="the selection split, for tuning")
     accelerator = build_accelerator(task.config)
+    reset_peak_memory(accelerator.device)
     check_shares(task, accelerator.num_processes)
     with _claimed(task, out, accelerator) as directory:
         return complete(task, accelerator, directory, reporter, began=began)
@@ -183,12 +200,12 @@ def _say_skipped(task: Task, trainer: Trainer, progress: Progress, directory: Pa
 
 
 def _judge(task: Task, selection: ImageTable, trainer: Trainer, progress: Progress) -> float:
-    """Balanced accuracy on the selection split; the best epoch so far is kept."""
+    """Balanced accuracy on the selection split; the best epoch so far is kept where the run selects."""
     share_running_statistics(trainer.step)
     predicted = _predict(selection, task, trainer)
     metrics = classification_metrics(predicted.scores, predicted.targets, task.train.class_names)
     score = float(metrics["balanced_accuracy"])
-    if progress.best is None or score > progress.best.balanced_accuracy:
+    if task.config.select and (progress.best is None or score > progress.best.balanced_accuracy):
         weights = {k: v.detach().cpu().clone() for k, v in trainer.step.state_dict().items()}
         progress.best = Best(progress.epoch, score, weights)
     return score
@@ -206,13 +223,22 @@ def _evaluate(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> di
     test = _predict(task.test, task, trainer)
     timing["evaluation_seconds"] = time.perf_counter() - evaluated
     selection = None if task.selection is None else _predict(task.selection, task, trainer)
+    frozen = _predict_training(task, trainer)
     content: dict[str, Any] = {}
     if accelerator.is_main_process:
         _write_weights(directory, trainer.step)
-        _write_predictions(directory, trainer.step, test, selection)
+        fitted = None if frozen is None else refit(*frozen, test.embeddings, task.context.num_classes)
+        _write_predictions(directory, trainer.step, test, selection, fitted)
         timing |= saver.progress.timing() | {"total_seconds": saver.seconds()}
         content = record_content(
-            task, trainer.step, test, timing, accelerator, directory, selected_epoch=best.epoch if best else None
+            task,
+            trainer.step,
+            test,
+            timing,
+            accelerator,
+            directory,
+            selected_epoch=best.epoch if best else None,
+            refit=fitted.content() if fitted else None,
         )
         # Last: a directory with a record is a finished run.
         files.write_json(directory / files.RECORD, content)
@@ -231,6 +257,14 @@ def _predict(table: ImageTable, task: Task, trainer: Trainer) -> Predictions:
         batch_size=config.batch_size,
         workers=config.workers,
     )
+
+
+def _predict_training(task: Task, trainer: Trainer) -> tuple[npt.NDArray[Any], Int64Array] | None:
+    """Embeddings and targets of training images as evaluation sees them, for the refit; None for too many classes."""
+    if task.context.num_classes > MOST_CLASSES:
+        return None
+    seen = _predict(task.train.subset(refit_rows(task.train.targets, task.config.seed)), task, trainer)
+    return seen.embeddings, seen.targets
 
 
 def _not_promised(task: Task, trainer: Trainer) -> list[str]:
@@ -256,8 +290,12 @@ def _write_weights(directory: Path, step: TrainStep) -> None:
     files.write_atomically(directory / files.WEIGHTS, lambda file: file.write(to_safetensors(state)))
 
 
-def _write_predictions(directory: Path, step: TrainStep, test: Predictions, selection: Predictions | None) -> None:
+def _write_predictions(
+    directory: Path, step: TrainStep, test: Predictions, selection: Predictions | None, fitted: Refit | None
+) -> None:
     arrays = {f"test_{name}": value for name, value in test._asdict().items()}
+    if fitted is not None:
+        arrays["test_refit_scores"] = fitted.scores
     if selection is not None:
         arrays |= {f"selection_{name}": value for name, value in selection._asdict().items()}
     centers = [b for name, b in step.loss.named_buffers() if name.rpartition(".")[2] == "centers"]

@@ -9,36 +9,34 @@ An empty batch gives a zero connected to the graph. There is no ignored label: -
 
 from __future__ import annotations
 
-import sys
-
-import torch.nn.functional as F
 from torch import Tensor
 
+from ..ops.cross_entropy import NEVER_A_LABEL, cross_entropy
 from ..spec import LossSpec, Need, Trait
 from ..types import LossContext, ModelOutput
 from .arguments import check_target_range, matrix
 from .base import Loss
 
-# cross_entropy drops rows of one label; a label that can't occur turns that off.
-NEVER_A_LABEL = -sys.maxsize
+__all__ = ["NEVER_A_LABEL", "SPEC", "SoftmaxLoss", "softmax"]
 
 
-def softmax(logits: Tensor, targets: Tensor) -> Tensor:
-    """Per-sample softmax cross-entropy.
+def softmax(logits: Tensor, targets: Tensor, *, reduction: str = "none") -> Tensor:
+    """Softmax cross-entropy of each sample.
 
     Args:
         logits: (B, C) unnormalised log-probabilities.
         targets: (B,) class numbers in [0, C).
+        reduction: "none", or "mean" for their mean, which is 0 without samples.
 
     Returns:
-        (B,) losses in nats.
+        (B,) losses in nats, or ().
 
     Example:
         >>> import torch
         >>> softmax(torch.zeros(1, 2), torch.tensor([1]))
         tensor([0.6931])
     """
-    return F.cross_entropy(logits, targets, reduction="none", ignore_index=NEVER_A_LABEL)
+    return cross_entropy(logits, targets, reduction=reduction)
 
 
 class SoftmaxLoss(Loss):
@@ -71,7 +69,7 @@ class SoftmaxLoss(Loss):
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         logits = matrix("logits", output.logits, targets, self.num_classes, self.num_classes)
         try:
-            return softmax(logits, targets.long()).sum() / max(len(targets), 1)
+            return softmax(logits, targets.long(), reduction="mean")
         except IndexError:
             check_target_range(targets, self.num_classes)
             raise
@@ -84,4 +82,6 @@ SPEC = LossSpec(
     reference="-",
     needs=frozenset({Need.LOGITS}),
     traits=SoftmaxLoss.traits,
+    use_when="classes are about equally frequent, or as what every other loss is compared with",
+    avoid_when="rare classes must be found: it learns the training set's frequencies too",
 )

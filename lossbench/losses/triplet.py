@@ -21,10 +21,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..ops.triplets import distances, every_triplet, hardest_triplets, unit_vectors
+from ..ops.triplets import Mining, mean_hinge, unit_vectors
 from ..spec import Homogeneity, LossSpec, Need, Trait
 from ..types import LossContext, ModelOutput
-from .arguments import check_target_range, choice, flag, matrix, number, values_are_readable
+from .arguments import choice, flag, matrix, number, refuse_out_of_range
 from .base import Loss
 
 
@@ -61,12 +61,7 @@ def triplet(
     if not len(targets):
         return embeddings.sum()
     rows = unit_vectors(embeddings) if normalize else embeddings
-    between = distances(rows, squared=distance == "squared")
-    if mining == "hard":
-        hinges = hardest_triplets(between, targets, margin)
-    else:
-        hinges = every_triplet(between, targets, margin, semihard=mining == "semihard")
-    return hinges.total / (hinges.active if average == "active" else hinges.kept).clamp(min=1)
+    return mean_hinge(rows, targets, Mining(margin, mining, distance == "squared", average))
 
 
 class TripletLoss(Loss):
@@ -86,6 +81,7 @@ class TripletLoss(Loss):
             Trait.BATCH_COUPLED,
             Trait.PIECEWISE,
             Trait.TWICE_DIFFERENTIABLE,
+            Trait.VMAP,
             Trait.ROTATION_INVARIANT,
             Trait.LABEL_EQUALITY,
             Trait.FULLGRAPH,
@@ -123,8 +119,7 @@ class TripletLoss(Loss):
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
-        if values_are_readable(targets):  # nothing below would notice a label outside the range
-            check_target_range(targets, self.num_classes)
+        refuse_out_of_range(targets, self.num_classes)  # nothing below would notice
         return triplet(
             embeddings,
             targets,
@@ -153,4 +148,6 @@ SPEC = LossSpec(
         {"normalize": False},
         {"average": "all"},
     ),
+    use_when="embeddings are compared by distance, and batches hold several images of each class",
+    avoid_when="classes are so rare that a batch seldom holds two images of one: those never form a pair",
 )

@@ -28,7 +28,7 @@ from ..ops.centers import (
     center_separation,
     class_statistics,
     mean_center,
-    squared_distance_to_own_center,
+    own_distance_and_separation,
     start_or_move,
     started,
 )
@@ -40,27 +40,28 @@ from .class_weights import ClassWeights
 
 
 def weighted_cluster(
-    embeddings: Tensor, targets: Tensor, centers: Tensor, weight: Tensor, denominator: Tensor
+    embeddings: Tensor, targets: Tensor, centers: Tensor, weight: Tensor, scale: Tensor | float, delta: float
 ) -> Tensor:
-    """Per-sample weighted distance to the own center over the class's denominator.
+    """Per-sample weighted distance to the own center over the class's distances to the others.
 
     Args:
         embeddings: (B, D).
         targets: (B,) class numbers in [0, C).
         centers: (C, D); a row of NaN marks a class that has not started, whose samples give zero.
         weight: (C,) class weights.
-        denominator: (C,) positive: s S_y + delta.
+        scale: s, of the sum of squared distances between centers.
+        delta: added to it, above 0.
 
     Returns:
         (B,) losses without unit.
 
     Example:
-        >>> one = torch.ones(1)
-        >>> weighted_cluster(torch.tensor([[3.0, 4.0]]), torch.tensor([0]), torch.zeros(1, 2), 2 * one, 5 * one)
-        tensor([5.])
+        >>> centers = torch.tensor([[0.0, 0.0], [0.0, 2.0]])
+        >>> weighted_cluster(torch.tensor([[3.0, 4.0]]), torch.tensor([0]), centers, torch.ones(2), 1.0, 1.0)
+        tensor([2.5000])
     """
-    squares = squared_distance_to_own_center(embeddings, targets, centers)
-    return squares / 2 * (weight / denominator).index_select(0, targets)
+    squares, separation = own_distance_and_separation(embeddings, targets, centers)
+    return squares / 2 * (weight / (scale * separation + delta)).index_select(0, targets)
 
 
 class WeightedClusterLoss(Loss):
@@ -112,11 +113,12 @@ class WeightedClusterLoss(Loss):
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
-        denominator = self._scaled_separation() + self.delta
         # With a single center there is nothing to be separated from: a zero, still connected.
         weight = self.class_weights(embeddings.dtype) * (started(self.centers).sum() > 1)
         try:
-            terms = weighted_cluster(embeddings, targets.long(), self.centers, weight, denominator)
+            terms = weighted_cluster(
+                embeddings, targets.long(), self.centers, weight, self._separation_scale(), self.delta
+            )
         except IndexError:
             check_target_range(targets, self.num_classes)
             raise
@@ -126,21 +128,19 @@ class WeightedClusterLoss(Loss):
     def update_state(self, output: ModelOutput, targets: Tensor) -> None:
         counts, mean, scatter = statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
         number_started, mean_of_centers = mean_center(self.centers)
-        separation = self._scaled_separation()
-        scaled_scatter = scatter * self._separation_scale()
-        push = torch.minimum(scaled_scatter / (separation + self.delta), 0.9 / number_started)
+        scale = self._separation_scale()
+        separation = scale * center_separation(self.centers)
+        push = torch.minimum(scale * scatter / (separation + self.delta), 0.9 / number_started)
         pull = self.centers - mean
         step = pull - (push * number_started).unsqueeze(1) * (self.centers - mean_of_centers)
         share = self.alpha * counts / (1 + counts) * (number_started > 1)
         moved = self.centers - share.unsqueeze(1) * step
         self.centers.copy_(start_or_move(self.centers, moved, statistics))
 
-    def _separation_scale(self) -> Tensor:
-        others = (mean_center(self.centers)[0] - 1).clamp(min=1)
-        return torch.ones_like(others) if self.separation == "sum" else 1 / others
-
-    def _scaled_separation(self) -> Tensor:
-        return center_separation(self.centers) * self._separation_scale()
+    def _separation_scale(self) -> Tensor | float:
+        if self.separation == "sum":
+            return 1.0
+        return 1 / (started(self.centers).sum() - 1).clamp(min=1).to(self.centers.dtype)
 
 
 SPEC = LossSpec(
@@ -156,4 +156,6 @@ SPEC = LossSpec(
     state_axes={"centers": ("class", "embedding")},
     variants=({"separation": "mean", "delta": 0.001}, {"term_weight": "none"}, {"power": 0.5}),
     limits=(({"power": 0.0}, 'weighted-cluster(term_weight="none")'),),
+    use_when="classes differ in size and should be compact, too; compare it with weighted-softmax, its other term",
+    avoid_when="training is short, or one hyper-parameter has to do: logit-adjusted is simpler",
 )

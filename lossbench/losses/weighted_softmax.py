@@ -12,34 +12,34 @@ objective, which depends on how a batch is cut into shards.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
+from ..ops.cross_entropy import cross_entropy
 from ..spec import LossSpec, Need, Trait
 from ..types import LossContext, ModelOutput
 from .arguments import check_target_range, choice, matrix
 from .base import Loss
 from .class_weights import ClassWeights
-from .softmax import NEVER_A_LABEL
 
 
-def weighted_softmax(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
-    """Per-sample weighted cross-entropy.
+def weighted_softmax(logits: Tensor, targets: Tensor, weight: Tensor, *, reduction: str = "none") -> Tensor:
+    """Weighted cross-entropy of each sample.
 
     Args:
         logits: (B, C) unnormalised log-probabilities.
         targets: (B,) class numbers in [0, C).
         weight: (C,) non-negative class weights.
+        reduction: "none", or "mean" for their mean over the samples, which is 0 without any.
 
     Returns:
-        (B,) losses in nats.
+        (B,) losses in nats, or ().
 
     Example:
         >>> import torch
         >>> weighted_softmax(torch.zeros(1, 2), torch.tensor([1]), torch.tensor([1.0, 3.0]))
         tensor([2.0794])
     """
-    return F.cross_entropy(logits, targets, weight=weight, reduction="none", ignore_index=NEVER_A_LABEL)
+    return cross_entropy(logits, targets, weight, reduction=reduction)
 
 
 class WeightedSoftmaxLoss(Loss):
@@ -78,13 +78,13 @@ class WeightedSoftmaxLoss(Loss):
         weight: Tensor = self.class_weights(logits.dtype)
         targets = targets.long()
         try:
-            total = weighted_softmax(logits, targets, weight).sum()
+            mean = weighted_softmax(logits, targets, weight, reduction="mean")
         except IndexError:
             check_target_range(targets, self.num_classes)
             raise
         if self.average == "dataset" or not len(targets):
-            return total / max(len(targets), 1)
-        return total / weight.index_select(0, targets).sum()
+            return mean
+        return mean * (len(targets) / weight.index_select(0, targets).sum())
 
 
 SPEC = LossSpec(
@@ -96,4 +96,6 @@ SPEC = LossSpec(
     traits=WeightedSoftmaxLoss.traits,
     variants=({"power": 0.5}, {"average": "batch"}),
     limits=(({"power": 0.0}, "softmax"),),
+    use_when="classes differ in size and balanced accuracy counts; the first thing to try",
+    avoid_when="the rarest class has so few images that one of them makes a batch's gradient: power=0.5 is milder",
 )

@@ -5,12 +5,17 @@ A row of NaN marks a class that has not started: it takes part in nothing.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..distributed import sum_over_ranks
+from .class_sums import class_sums
+from .function import Function
+
+_BLOCK = 2**16
+"""Numbers in a block of centers."""
 
 
 class ClassStatistics(NamedTuple):
@@ -41,10 +46,10 @@ def class_statistics(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Cl
         tensor([nan, 5.])
     """
     targets = targets.long()
-    counts = centers.new_zeros(len(centers)).index_add_(0, targets, embeddings.new_ones(len(targets)))
-    total = torch.zeros_like(centers).index_add_(0, targets, embeddings)
+    counts = class_sums(embeddings.new_ones(len(targets)), targets, len(centers))
+    total = class_sums(embeddings, targets, len(centers))
     squares = (embeddings - centers.index_select(0, targets)).square().sum(dim=1)  # NaN without a center
-    scatter = centers.new_zeros(len(centers)).index_add_(0, targets, squares)
+    scatter = class_sums(squares, targets, len(centers))
     sum_over_ranks(counts, total, scatter)
     return ClassStatistics(counts, total / counts.clamp(min=1).unsqueeze(1), scatter / counts)
 
@@ -79,17 +84,27 @@ def squared_distance_to_own_center(embeddings: Tensor, targets: Tensor, centers:
         >>> squared_distance_to_own_center(torch.tensor([[3.0, 4.0]]), torch.tensor([0]), torch.zeros(1, 2))
         tensor([25.])
     """
-    has_center = started(centers).index_select(0, targets).unsqueeze(1)
-    # 0 * x and not 0: a NaN in a row must surface even before its class has a center.
-    difference = torch.where(has_center, embeddings - centers.index_select(0, targets), 0 * embeddings)
-    return difference.square().sum(dim=1)
+    squares: Tensor = _Spread.apply(embeddings, targets, centers, False)[0]
+    return squares
+
+
+def own_distance_and_separation(embeddings: Tensor, targets: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
+    """`squared_distance_to_own_center` and `center_separation` at once, whose gradients in the centers share a buffer.
+
+    Args:
+        embeddings: (B, D).
+        targets: (B,) class numbers in [0, C).
+        centers: (C, D); a row of NaN marks a class that has not started.
+    """
+    squares, _, separation = _Spread.apply(embeddings, targets, centers, True)
+    return squares, separation
 
 
 def mean_center(centers: Tensor) -> tuple[Tensor, Tensor]:
     """The number of started classes, (), and the mean of their centers, (D,)."""
     has_center = started(centers)
     number_started = has_center.sum().to(centers.dtype)
-    total = torch.where(has_center.unsqueeze(1), centers, 0.0).sum(dim=0)
+    total = torch.stack([_started_rows(rows).sum(dim=0) for rows in _blocks(centers)]).sum(dim=0)
     return number_started, total / number_started.clamp(min=1)
 
 
@@ -104,6 +119,72 @@ def center_separation(centers: Tensor) -> Tensor:
         tensor([26., 17., 41.])
     """
     number_started, mean = mean_center(centers)
+    squared_radius = torch.cat([(rows - mean).square().sum(dim=1) for rows in _blocks(centers)])
+    squared_radius = torch.where(started(centers), squared_radius, 0.0)
+    return torch.where(started(centers), number_started * squared_radius + squared_radius.sum(), 0.0)
+
+
+class _Spread(Function):
+    """Squared distances to own centers, the offsets that they are of, and the separation of the centers.
+
+    An offset is the gradient of its square up to a factor of its row: the backward pass is one multiplication, and one
+    sum by class where centers learn. It is an output, so that the gradient of the gradient finds its way back.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(embeddings: Tensor, targets: Tensor, centers: Tensor, separate: bool) -> tuple[Tensor, ...]:
+        own = centers.index_select(0, targets)
+        # x - x and not 0: a NaN in a row must surface even before its class has a center.
+        offset = torch.where(started(own).unsqueeze(1), own, embeddings).sub_(embeddings)
+        squares = torch.linalg.vector_norm(offset, dim=1).square()
+        return squares, offset, center_separation(centers) if separate else squares.new_zeros(())
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        _, targets, centers, ctx.separate = inputs
+        ctx.save_for_backward(targets, centers, output[1])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(
+        ctx: Any, of_squares: Tensor | None, of_offset: Tensor | None, of_separation: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        targets, centers, offset = ctx.saved_tensors
+        pull = None if of_squares is None else (-2 * of_squares).unsqueeze(1) * offset
+        if of_offset is not None:
+            moving = torch.where(started(centers).index_select(0, targets).unsqueeze(1), of_offset, 0.0)
+            pull = -moving if pull is None else pull - moving
+        if not ctx.needs_input_grad[2]:
+            return pull, None, None, None
+        of_centers = None
+        if ctx.separate and of_separation is not None:
+            of_centers = _gradient_of_separation(centers, of_separation)
+        if pull is not None:
+            drawn = class_sums(pull, targets, len(centers))
+            of_centers = -drawn if of_centers is None else of_centers - drawn
+        return pull, None, of_centers, None
+
+
+def _gradient_of_separation(centers: Tensor, gradient: Tensor) -> Tensor:
+    """(C, D): with r_k = c_k - m and n started classes, 2 [(n g_k + sum g) r_k - sum_j g_j r_j]."""
+    number_started, mean = mean_center(centers)
     has_center = started(centers)
-    squared_radius = torch.where(has_center.unsqueeze(1), centers - mean, 0.0).square().sum(dim=1)
-    return torch.where(has_center, number_started * squared_radius + squared_radius.sum(), 0.0)
+    gradient = torch.where(has_center, gradient, 0.0)
+    radius = torch.where(has_center.unsqueeze(1), centers - mean, 0.0)
+    shared = (gradient.unsqueeze(1) * radius).sum(dim=0)
+    own = (number_started * gradient + gradient.sum()).unsqueeze(1) * radius
+    return torch.where(has_center.unsqueeze(1), 2 * (own - shared), 0.0)
+
+
+def _started_rows(centers: Tensor) -> Tensor:
+    return torch.where(started(centers).unsqueeze(1), centers, 0.0)
+
+
+def _blocks(centers: Tensor) -> tuple[Tensor, ...]:
+    """The rows in blocks that stay in a CPU's cache; whole elsewhere, and in a graph that is compiled."""
+    if centers.device.type != "cpu" or torch.compiler.is_compiling():
+        return (centers,)
+    blocks: tuple[Tensor, ...] = centers.split(max(1, _BLOCK // centers.shape[1]))
+    return blocks

@@ -1,12 +1,8 @@
-"""All triplets of a batch in O(B^2 log B) time and O(B^2) memory, by counting instead of listing them.
+"""All triplets of a batch, exactly, in O(B^2 log B) time and the memory of a block of anchors.
 
-For one anchor a with distances d, a positive p and a negative n give the hinge d_p - d_n + margin, which is active
-when d_n < d_p + margin. The sum over active triplets is therefore
-
-    sum_p k_p d_p  -  sum_n q_n d_n  +  margin * (number of active triplets)
-
-with k_p the negatives active with p and q_n the positives active with n. Both are found by binary search in sorted
-rows. They are integers that don't change under small moves, so this expression has the exact gradient as well.
+How often each pair counts is found by `triplet_counts`, as whole numbers W. The mean hinge and its gradient then come
+from one pass over blocks of anchors: a matrix product for the distances, W, and two products for the gradient. Neither
+triplets nor B x B pairs are ever listed, and the host never waits for a number.
 """
 
 from __future__ import annotations
@@ -15,121 +11,203 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .distances import distances, distances_of_blocks
+from .function import Function
+from .triplet_counts import COMPARE_UP_TO, pair_masks, signed_counts
+from .unit_vectors import unit_vectors
+
+__all__ = ["Mining", "distances", "mean_hinge", "pair_masks", "unit_vectors"]
+
+_BLOCK = 2**17
+"""Pairs in a block: what its buffers hold stays in the cache."""
 
 
-class HingeSum(NamedTuple):
-    """The outcome of mining one batch.
+class Mining(NamedTuple):
+    """What is summed and what it is divided by; see `lossbench.losses.triplet`."""
 
-    Attributes:
-        total: () sum of the active hinges, connected to the distances.
-        active: () number of hinges above zero.
-        kept: () number of triplets that the mining kept.
-    """
-
-    total: Tensor
-    active: Tensor
-    kept: Tensor
+    margin: float
+    mining: str
+    squared: bool
+    average: str
 
 
-def pair_masks(targets: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, B) masks of the positives (same class, not itself) and the negatives of each anchor, a row each."""
-    same = targets.unsqueeze(0) == targets.unsqueeze(1)
-    itself = torch.eye(len(targets), dtype=torch.bool, device=targets.device)
-    return same & ~itself, ~same
-
-
-def unit_vectors(embeddings: Tensor) -> Tensor:
-    """(B, D) rows of length one; a zero row stays zero, with zero gradient.
-
-    Dividing by the largest entry first keeps squares of rows of length 1e20 or 1e-20 in range.
-    """
-    largest = embeddings.detach().abs().amax(dim=1, keepdim=True)
-    nonzero = largest != 0
-    rows = embeddings / torch.where(nonzero, largest, 1)
-    norm = torch.where(nonzero, rows, 1).norm(dim=1, keepdim=True)
-    return torch.where(nonzero, rows / norm, 0 * embeddings)
-
-
-def distances(embeddings: Tensor, *, squared: bool) -> Tensor:
-    """(B, B) distances between rows from their differences, so that coincident rows have distance exactly 0."""
-    if squared:
-        result: Tensor = _SquaredDistances.apply(embeddings)
-        return result
-    return _euclidean(embeddings)
-
-
-def _euclidean(embeddings: Tensor) -> Tensor:
-    return torch.cdist(embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-class _SquaredDistances(torch.autograd.Function):
-    """The square of a root is smooth at 0, but autograd goes through the root and finds no curvature there."""
-
-    @staticmethod
-    def forward(embeddings: Tensor) -> Tensor:
-        return _euclidean(embeddings).square()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (embeddings,) = ctx.saved_tensors
-        rows = embeddings - embeddings.mean(dim=0)  # the result does not change, and cancels less
-        pull = gradient + gradient.T
-        slope: Tensor = 2 * (pull.sum(dim=1, keepdim=True) * rows - pull @ rows)
-        return slope
-
-
-def every_triplet(distance: Tensor, targets: Tensor, margin: float, *, semihard: bool) -> HingeSum:
-    """The sum over all triplets, or over those with d_ap < d_an < d_ap + margin.
+def mean_hinge(rows: Tensor, targets: Tensor, rule: Mining) -> Tensor:
+    """Mean hinge over the triplets of a batch that a rule keeps.
 
     Args:
-        distance: (B, B).
+        rows: (B, D), B at least 1.
         targets: (B,).
-        margin: of the hinge.
-        semihard: whether to leave out triplets whose negative is not farther than the positive.
+        rule: of mining.
 
     Example:
         >>> x = torch.tensor([[0.0], [1.0], [1.1]])
-        >>> d = distances(x, squared=False)
-        >>> every_triplet(d, torch.tensor([0, 0, 1]), 0.2, semihard=False).active
-        tensor(2)
+        >>> mean_hinge(x, torch.tensor([0, 0, 1]), Mining(0.2, "all", False, "active"))
+        tensor(0.6000)
     """
-    positive, negative = pair_masks(targets)
-    with torch.no_grad():
-        sorted_negatives = torch.where(negative, distance, torch.inf).sort(dim=1).values
-        reach = distance + margin
-        if semihard:  # no negative lies in an empty band: margin 0, or lost in the rounding of a large distance
-            positive = positive & (reach > distance)
-        sorted_reaches = torch.where(positive, reach, torch.inf).sort(dim=1).values
-        of_positive = torch.searchsorted(sorted_negatives, reach)
-        of_negative = positive.sum(dim=1, keepdim=True) - torch.searchsorted(sorted_reaches, distance, right=True)
-        if semihard:
-            sorted_positives = torch.where(positive, distance, torch.inf).sort(dim=1).values
-            of_positive -= torch.searchsorted(sorted_negatives, distance, right=True)
-            closer = torch.searchsorted(sorted_positives, distance)
-            of_negative -= positive.sum(dim=1, keepdim=True) - closer
-        of_positive, of_negative = of_positive * positive, of_negative * negative
-        active = of_positive.sum()
-        kept = active if semihard else (positive.sum(dim=1) * negative.sum(dim=1)).sum()
-    total = ((of_positive - of_negative) * distance).sum() + margin * active.to(distance.dtype)
-    return HingeSum(total, active, kept)
+    value: Tensor
+    if torch.compiler.is_compiling():  # one operator: the loop over blocks would be unrolled into the graph
+        value, _ = _compiled_mean_hinge(rows, targets, *rule)
+        return value
+    if torch.is_grad_enabled() and rows.requires_grad:
+        value, _ = _MeanHinge.apply(rows, targets, *rule)
+        return value
+    return _evaluate(rows, targets, rule, slope=False)[0]
 
 
-def hardest_triplets(distance: Tensor, targets: Tensor, margin: float) -> HingeSum:
-    """The sum over anchors of the hinge on the farthest positive and the nearest negative.
+class _MeanHinge(Function):
+    """The value with its gradient, both outputs: so that the gradient of the gradient finds its way back."""
 
-    Args:
-        distance: (B, B).
-        targets: (B,).
-        margin: of the hinge.
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(rows: Tensor, targets: Tensor, *rule: Any) -> tuple[Tensor, Tensor]:
+        return _evaluate(rows, targets, Mining(*rule), slope=True)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        rows, targets, *rule = inputs
+        ctx.save_for_backward(rows, targets, output[1])
+        ctx.rule = rule
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor | None, direction: Tensor | None) -> tuple[Tensor | None, ...]:
+        rows, targets, slope = ctx.saved_tensors
+        found = None if gradient is None else gradient * slope
+        if direction is not None:
+            bend = _Curvature.apply(direction, rows, targets, *ctx.rule)
+            found = bend if found is None else found + bend
+        return found, None, *(None for _ in ctx.rule)
+
+
+class _Curvature(Function):
+    """The second derivative times a direction; a third is refused by torch."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(direction: Tensor, rows: Tensor, targets: Tensor, *rule: Any) -> Tensor:
+        return _evaluate(rows, targets, Mining(*rule), slope=True, direction=direction)[1]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        raise RuntimeError("the triplet loss has no third derivative")
+
+
+@torch.library.custom_op("lossbench::mean_hinge", mutates_args=())
+def _compiled_mean_hinge(
+    rows: Tensor, targets: Tensor, margin: float, mining: str, squared: bool, average: str
+) -> tuple[Tensor, Tensor]:
+    return _evaluate(rows, targets, Mining(margin, mining, squared, average), slope=True)
+
+
+@_compiled_mean_hinge.register_fake
+def _(rows: Tensor, targets: Tensor, *rule: Any) -> tuple[Tensor, Tensor]:
+    return rows.new_empty(()), torch.empty_like(rows)
+
+
+def _save_slope(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(output[1])
+
+
+def _times_slope(ctx: Any, gradient: Tensor, of_slope: Tensor) -> tuple[Tensor | None, ...]:
+    (slope,) = ctx.saved_tensors
+    return gradient * slope, *(None for _ in range(5))  # torch refuses a second derivative of a compiled graph
+
+
+_compiled_mean_hinge.register_autograd(_times_slope, setup_context=_save_slope)
+
+
+def _evaluate(
+    rows: Tensor, targets: Tensor, rule: Mining, *, slope: bool, direction: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The value, and its gradient in the rows or, with a direction, the derivative of the gradient along that."""
+    batch = len(rows)
+    between = distances_of_blocks(rows, squared=rule.squared, by_product=batch * rows.numel() > _BLOCK)
+    centered = rows - rows.mean(dim=0)  # what pulls does not change, and cancels less
+    pulls = _Pulls(centered if direction is None else direction)
+    turns = _Pulls(centered)
+    totals, actives, divisors = [], [], []
+    in_block = max(1, _BLOCK // batch)
+    for start in range(0, batch, in_block):
+        anchors = slice(start, min(start + in_block, batch))
+        length = between(anchors)
+        positive, negative = pair_masks(targets, start, anchors.stop)
+        compare = batch <= COMPARE_UP_TO
+        near = length.to(rows.dtype) if compare else length  # where few are compared, few round to the other side
+        count = signed_counts(near, positive, negative, rule.margin, rule.mining, compare=compare).to(rows.dtype)
+        totals.append((length * count).sum())
+        actives.append(count.clamp(min=0).sum(dtype=_wide(rows)))
+        if rule.average == "all" and rule.mining != "semihard":
+            divisors.append(_kept(positive, negative, rule.mining, _wide(rows)))
+        if slope:
+            weight = count if rule.squared else torch.where(length > 0, count / length, 0).to(rows.dtype)
+            pulls.add(anchors, weight)
+            if direction is not None and not rule.squared:
+                turns.add(anchors, weight * _stretch(centered, direction, anchors, length))
+    active = _summed(actives)
+    divisor = (_summed(divisors) if divisors else active).clamp(min=1)
+    value = (torch.add(_summed(totals), active, alpha=rule.margin) / divisor).to(rows.dtype)
+    if not slope:
+        return value, value
+    found = pulls.sum() if direction is None or rule.squared else pulls.sum() - turns.sum()
+    return value, found / (divisor / 2 if rule.squared else divisor)
+
+
+def _wide(rows: Tensor) -> torch.dtype:
+    """What counts are summed in: float64 holds whole numbers below 2^53, where the device has it."""
+    return rows.dtype if rows.device.type == "mps" else torch.float64
+
+
+def _summed(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum()
+
+
+def _kept(positive: Tensor, negative: Tensor, mining: str, dtype: torch.dtype) -> Tensor:
+    """() triplets of a block that the mining keeps: of "hard", one an anchor that has both."""
+    positives, negatives = positive.sum(dim=1, dtype=dtype), negative.sum(dim=1, dtype=dtype)
+    if mining == "hard":
+        positives, negatives = positives.clamp(max=1), negatives.clamp(max=1)
+    return (positives * negatives).sum()
+
+
+def _stretch(rows: Tensor, direction: Tensor, anchors: slice, length: Tensor) -> Tensor:
+    """(R, B) relative growth of each distance along a direction; 0 where the distance is."""
+    dots = (rows * direction).sum(dim=1)
+    grown = dots[anchors].unsqueeze(1) + dots
+    grown.addmm_(rows[anchors], direction.T, alpha=-1).addmm_(direction[anchors], rows.T, alpha=-1)
+    return torch.where(length > 0, grown / length.square(), 0).to(rows.dtype)
+
+
+class _Pulls:
+    """Sums weight_aj (x_a - x_j) over pairs into row a, and its opposite into row j.
+
+    That is the gradient of weight_aj |x_a - x_j|^2 / 2. The products are in place, because autocast leaves those alone.
     """
-    positive, negative = pair_masks(targets)
-    anchor = positive.any(dim=1) & negative.any(dim=1)
-    farthest = torch.where(positive, distance, -torch.inf).max(dim=1).values
-    nearest = torch.where(negative, distance, torch.inf).min(dim=1).values
-    # An anchor without a triplet gives 0 * d_aa and not 0: a NaN in its row must surface.
-    hinge = torch.where(anchor, farthest - nearest + margin, 0 * distance.diagonal()).relu()
-    return HingeSum(hinge.sum(), (hinge > 0).sum(), anchor.sum())
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows
+        self.found: Tensor | None = None
+
+    def add(self, anchors: slice, weight: Tensor) -> None:
+        if len(weight) == len(self.rows):
+            both = weight + weight.T
+            self.found = (both.sum(dim=1, keepdim=True) * self.rows).addmm_(both, self.rows, alpha=-1)
+            return
+        if self.found is None:
+            self.found = torch.zeros_like(self.rows)
+        self.found.addmm_(weight.T, self.rows[anchors], alpha=-1)
+        self.found.addcmul_(weight.sum(dim=0).unsqueeze(1), self.rows)
+        own = (weight.sum(dim=1, keepdim=True) * self.rows[anchors]).addmm_(weight, self.rows, alpha=-1)
+        self.found[anchors] += own
+
+    def sum(self) -> Tensor:
+        assert self.found is not None
+        return self.found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,6 +13,7 @@ from rich.text import Text
 
 from .published import Published, published, why_not_comparable
 from .shorten import ends
+from .thresholds import thresholds
 
 _PARTS = ("data", "forward", "loss_forward", "backward", "step")
 _BAR = 10
@@ -52,7 +55,7 @@ def run_summary(record: dict[str, Any]) -> RenderableType:
         f"peak memory {record['memory']['peak_bytes'] / 2**30:.2f} GiB on {record['environment']['device']}\n",
         ("record     ", "bold"), f"{record['directory']}",
     )  # fmt: skip
-    parts: list[RenderableType] = [head, _metrics_table(metrics), _recall_table(record)]
+    parts: list[RenderableType] = [head, _metrics_table(metrics), _recall_table(record), *_thresholds(record)]
     if figures := published(record):
         parts += [_published_table(record, figures), _comparable(record)]
     return Group(*parts, _time_table(record["timing"]), tail)
@@ -88,6 +91,34 @@ def _recall_table(record: dict[str, Any]) -> Table:
             "█" * round(_BAR * (recall or 0)),
         )
     return table
+
+
+def _thresholds(record: dict[str, Any]) -> list[RenderableType]:
+    """Balanced accuracy under other decision rules, and accuracy under other test priors, from the predictions."""
+    try:
+        with np.load(Path(record["directory"]) / "predictions.npz", allow_pickle=False) as stored:
+            wanted = [name for name in stored if name.endswith(("scores", "targets"))]
+            found = thresholds({name: stored[name] for name in wanted}, list(record["data"]["class_counts"].values()))
+    except (OSError, KeyError):
+        return []  # a record alone
+    table = _table("is it the loss, or the threshold?")
+    table.add_column("decided by")
+    table.add_column("balanced accuracy", justify="right")
+    table.add_row("the scores, as trained", _number(found.as_trained))
+    table.add_row("scores shifted by training frequencies, tau = 1", _number(found.tau_1))
+    if found.tau is not None:
+        table.add_row(f"the same, tau = {found.tau:.2f} by the selection split", _number(found.tuned))
+    table.add_row(
+        "a balanced linear refit on the embeddings", "not fitted" if found.refit is None else _number(found.refit)
+    )
+    priors = _table("accuracy under other test priors")
+    priors.add_column("classes as frequent as")
+    for heading in ("as trained", "scores shifted to it"):
+        priors.add_column(heading, justify="right")
+    names = {"training-like": "in training", "uniform": "each other", "reversed": "in training, in reverse"}
+    for prior, (plain, adjusted) in found.sweep.items():
+        priors.add_row(names[prior], _number(plain), _number(adjusted))
+    return [table, priors]
 
 
 def _published_table(record: dict[str, Any], figures: tuple[Published, ...]) -> Table:

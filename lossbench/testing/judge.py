@@ -267,7 +267,8 @@ class _Search:
             self.law.judge(trial)
         except (NotApplicableError, HypothesisException, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as raised:
+            error = raised if isinstance(raised, Exception) else RuntimeError(f"sys.exit({raised})")
             self.judged += 1
             if self.only_silent and not (isinstance(error, Violation) and error.silent):
                 self.passed_over = True

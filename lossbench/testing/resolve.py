@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from ..adapters import MEAN_OF_ROWS, adapt, known_traits
 from ..errors import UsageError, did_you_mean
 from ..expression import Term, parse_call, parse_formula
 from ..losses.base import Loss
-from ..registry import loss_info
+from ..registry import loss_info, loss_origin, remedy
 from ..spec import LossSpec, Need, Trait
 from .cases import fixed_case
 from .subject import Subject, subjects
 from .trial import with_tensors
+
+_HINT = "A loss takes (inputs, targets); if it reads the other of logits and embeddings, say so with --takes"
 
 
 def resolve(target: str, *, takes: str | None = None, traits: Iterable[str] = ()) -> list[Subject]:
@@ -43,14 +46,16 @@ def resolve(target: str, *, takes: str | None = None, traits: Iterable[str] = ()
     if ":" in name:
         arguments = parse_call(f"loss({rest}")[1] if opening else None
         spec, known = _spec_of_object(name.strip(), takes, defaults=not arguments)
-        found = _subjects(spec, arguments, known | declared, unknown=spec.is_adapted)
+        found = _subjects(spec, arguments, known | declared, spec.is_adapted)
+        _must_work(found[0], _HINT)
     else:
         if takes is not None:
             raise UsageError(f"--takes is for losses without a spec; {target!r} says itself what it reads")
         (term,) = _one_term(target)
         spec = loss_info(term.name)
-        found = _subjects(spec, dict(term.arguments) or None, declared, unknown=spec.is_adapted)
-    _must_work(found[0])
+        origin = loss_origin(term.name)
+        found = _subjects(spec, dict(term.arguments) or None, declared, spec.is_adapted, remedy(origin))
+        _must_work(found[0], f"It is of {origin}, and called as forward(output, targets){remedy(origin)}")
     return found
 
 
@@ -77,8 +82,8 @@ def subjects_of(spec: LossSpec) -> list[Subject]:
     Raises:
         UsageError: one is not.
     """
-    found = _subjects(spec, None, frozenset(), unknown=spec.is_adapted)
-    _must_work(found[0])
+    found = _subjects(spec, None, frozenset(), spec.is_adapted)
+    _must_work(found[0], _HINT)
     return found
 
 
@@ -90,9 +95,10 @@ def _one_term(target: str) -> tuple[Term]:
 
 
 def _subjects(
-    spec: LossSpec, arguments: Mapping[str, Any] | None, traits: frozenset[Trait], *, unknown: bool
+    spec: LossSpec, arguments: Mapping[str, Any] | None, traits: frozenset[Trait], unknown: bool, hint: str = ""
 ) -> list[Subject]:
-    spec.check_hyperparameters(arguments or {})
+    if arguments is not None or not spec.variants:
+        spec.check_hyperparameters(arguments or {})
     try:
         return subjects(spec, arguments, traits=traits, undeclared_is_unknown=unknown)
     except UsageError:
@@ -100,26 +106,32 @@ def _subjects(
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise UsageError(f"{spec.name} can't be built: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{spec.name} can't be built: {type(error).__name__}: {error}{hint}") from error
 
 
-def _must_work(subject: Subject) -> None:
-    """One call on an ordinary batch, so that a class that is no loss is not judged sixty times."""
+def _must_work(subject: Subject, hint: str) -> None:
+    """One call on an ordinary batch, so that a class that is no loss is not judged sixty times.
+
+    Args:
+        subject: a configuration.
+        hint: what may help, on a line of its own.
+    """
     case = fixed_case()
     output, targets = case.output(torch.float32), case.labels()
     try:
-        value = subject.build(case.context, torch.float32)(output, targets)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a loss's warnings are not the kit's
+            value = subject.build(case.context, torch.float32)(output, targets)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         first = (str(error).splitlines() or [""])[0]
         raise UsageError(
             f"{subject} can't be called with {' and '.join(subject.reads)} of 12 rows and their labels: "
-            f"{type(error).__name__}: {first}\nA loss takes (inputs, targets); if it reads the other of logits and "
-            "embeddings, say so with --takes"
+            f"{type(error).__name__}: {first}\n{hint}"
         ) from error
     if not isinstance(value, torch.Tensor):
-        raise UsageError(f"{subject} returns {type(value).__name__}, expected a tensor")
+        raise UsageError(f"{subject} returns {type(value).__name__}, expected a tensor. {hint}")
 
 
 def _spec_of_object(path: str, takes: str | None, *, defaults: bool) -> tuple[LossSpec, frozenset[Trait]]:

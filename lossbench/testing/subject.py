@@ -94,6 +94,8 @@ def subjects(
 ) -> list[Subject]:
     """The configurations of a loss that the laws judge: the defaults and each variant, fresh and started.
 
+    A loss that must be given a value has no defaults: its variants alone are judged.
+
     Args:
         spec: of the loss.
         hyperparameters: judge these alone, instead of the defaults and variants.
@@ -106,7 +108,8 @@ def subjects(
         ['center', 'center, started', 'center(alpha=0.1)', 'center(alpha=0.1), started']
     """
     found = []
-    for chosen in ({}, *spec.variants) if hyperparameters is None else (hyperparameters,):
+    alone = hyperparameters is None and spec.variants and spec.required
+    for chosen in spec.variants if alone else ({}, *spec.variants) if hyperparameters is None else (hyperparameters,):
         subject = Subject(spec=spec, hyperparameters=chosen, traits=traits, undeclared_is_unknown=undeclared_is_unknown)
         found += [subject, replace(subject, started=True)] if is_stateful(subject.specimen) else [subject]
     return found

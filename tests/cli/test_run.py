@@ -36,6 +36,7 @@ NUMBER, SOME = (int, float), (int, float, type(None))
 FIELDS: dict[str, type | tuple[type, ...]] = {
     "schema_version": int, "formula": str, "loss": str, "terms": list, "seed": int, "config": dict,
     "selected_epoch": (int, type(None)), "confusion_matrix": list, "weights_sha256": str,
+    "refit.images": int, "refit.seconds": float,
     "metrics.balanced_accuracy": float, "metrics.accuracy": float, "metrics.macro_f1": float,
     "metrics.cohen_kappa": float, "metrics.krippendorff_alpha": float, "metrics.auroc": float,
     "metrics.average_precision": float, "metrics.mean_average_precision_at_r": float,
@@ -173,7 +174,7 @@ def test_the_weights_are_hashed_and_complete(trained: Any) -> None:
 def test_metrics_can_be_recomputed_from_the_predictions(trained: Any, loss: str) -> None:
     out = trained[loss][0]
     record, arrays = read_json(out / "record.json"), arrays_of(out)
-    expected = {"test_scores", "test_embeddings", "test_targets", "test_sample_ids"}
+    expected = {"test_scores", "test_embeddings", "test_targets", "test_sample_ids", "test_refit_scores"}
     assert set(arrays) == expected | ({"centers"} if loss in ("center", "weighted-cluster") else set())
     assert (arrays["test_scores"].dtype, arrays["test_embeddings"].dtype) == (np.float32, np.float16)
     assert arrays["test_sample_ids"][0] == "images/val/amber/0.png"
@@ -263,6 +264,26 @@ def test_select_keeps_the_epoch_that_the_selection_split_likes_best(train: Any) 
     assert sum(record["data"]["class_counts"].values()) == 42
     assert not set(arrays["selection_sample_ids"]) & set(arrays["test_sample_ids"])
     assert f"epoch {kept + 1} was kept" in done.out
+
+
+def test_carving_holds_the_same_images_back_and_keeps_the_last_epoch(train: Any) -> None:
+    selected, carved = (train("softmax", option, "--epochs", 2)[0] for option in ("--select", "--carve"))
+    np.testing.assert_array_equal(
+        arrays_of(selected)["selection_sample_ids"], arrays_of(carved)["selection_sample_ids"]
+    )
+    record = read_json(carved / "record.json")
+    assert record["selected_epoch"] is None
+    assert [row["selection_balanced_accuracy"] for row in history_of(carved)] == [
+        row["selection_balanced_accuracy"] for row in history_of(selected)
+    ]
+    assert record["refit"]["images"] == sum(record["data"]["class_counts"].values()) == 42
+
+
+def test_a_run_prints_what_a_threshold_would_do(trained: Any) -> None:
+    _, done = trained["softmax"]
+    assert "is it the loss, or the threshold?" in done.out
+    assert "scores shifted by training frequencies, tau = 1" in done.out
+    assert "a balanced linear refit on the embeddings" in done.out
 
 
 def test_of_equal_epochs_the_first_is_kept(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:

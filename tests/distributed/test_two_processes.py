@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("two-processes")]
 
 LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
 # Ten steps of nine rows, an uneven share each; the last step has three rows.

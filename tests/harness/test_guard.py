@@ -158,3 +158,17 @@ def test_all_finite_sees_each_entry_and_does_not_overflow(spoil: Callable[[Tenso
     spoil(tensors[1])
     assert bool(all_finite(tensors)) is finite
     assert bool(all_finite([]))
+
+
+@pytest.mark.parametrize("hidden", [torch.nan, torch.inf])
+def test_a_loss_can_t_hide_that_the_model_s_output_is_not_finite(hidden: float) -> None:
+    """A comparison with NaN is false: a loss that keeps what is above zero gives a finite value and gradient."""
+    module = Small()
+    guard = FiniteGuard(module, CPU)
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    outputs = [torch.ones(2, 3), torch.ones(2, 2)]
+    guard.after_backward(torch.tensor(0.25), outputs)
+    outputs[1][0, 1] = hidden
+    with pytest.raises(NonFiniteError, match=r"at step 1: a gradient or the model's output .*\(the loss is 0\.25\)"):
+        guard.after_backward(torch.tensor(0.25), outputs)

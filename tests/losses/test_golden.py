@@ -14,7 +14,6 @@ from lossbench import Loss, LossContext, ModelOutput, loss_info
 from lossbench.losses.center import center
 from lossbench.losses.class_weights import class_weights
 from lossbench.losses.weighted_cluster import weighted_cluster
-from lossbench.ops.centers import center_separation
 
 Case = dict[str, Any]
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 2e-4}
@@ -65,8 +64,7 @@ def test_gradient_in_the_centers(cases: list[Case], number: int) -> None:
         given = case["hyperparameters"]
         weight = class_weights(tuple(case["class_counts"]), given["power"] if given["term_weight"] == "class" else 0.0)
         scale = 1 if given["separation"] == "sum" else 1 / (case["num_classes"] - 1)
-        denominator = scale * center_separation(centers) + given["delta"]
-        terms = weighted_cluster(embeddings, targets, centers, weight, denominator)
+        terms = weighted_cluster(embeddings, targets, centers, weight, scale, given["delta"])
     terms.mean().backward()
     _close_gradient(centers.grad, case["grad_centers"], torch.float64)
 

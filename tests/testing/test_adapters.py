@@ -166,8 +166,8 @@ def test_triplets_are_all_those_of_the_batch() -> None:
 @pytest.mark.parametrize(
     ("form", "targets", "message"),
     [
-        ("one-hot", torch.tensor([0, 3]), r"targets must lie in \[0, 3\), got 0 to 3"),
-        ("one-hot", torch.tensor([-1, 0]), r"targets must lie in \[0, 3\), got -1 to 0"),
+        ("one-hot", torch.tensor([0, 3]), r"targets must lie in \[0, 3\), got 3 in row 1"),
+        ("one-hot", torch.tensor([-1, 0]), r"targets must lie in \[0, 3\), got -1 in row 0"),
         ("one-hot", torch.tensor([0.0, 1.0]), r"targets must be whole numbers of shape \(B,\), got torch.float32 of"),
         ("triplets", torch.tensor([[0], [1]]), r"targets must be whole numbers of shape \(B,\), got torch.int64 of"),
         ("triplets", torch.tensor([0]), "targets must be one label for each of 2 rows, got 1"),

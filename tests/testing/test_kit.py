@@ -89,6 +89,12 @@ def test_torch_and_hypothesis_are_enough() -> None:
     assert (done.stdout, done.stderr) == ("passed\n", "")
 
 
+def test_a_suite_that_does_not_ask_for_laws_pays_nothing_for_them() -> None:
+    program = "import sys, lossbench.pytest_plugin; print(sorted({'torch', 'hypothesis'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_expected_failures_are_strict() -> None:
     wrong = {"not-negative": "the penalty has the other sign on purpose", "one-number": "never"}
     by_law = {c.law.name: c for c in checks([NEGATIVE], expected_failures=wrong, effort=Effort(examples=200))}

@@ -385,6 +385,16 @@ def memory_growth(trial: Trial) -> None:
     if isinstance(trial.loss, AdaptedLoss) and trial.loss.form == "triplets":
         raise NotApplicableError("it is given every triplet of the batch, a list that grows as B^3")
     declared = 2 if trial.subject.declares(Trait.BATCH_COUPLED) else 1
+    exponent, (sizes, peaks) = growth_of_memory(trial)
+    if exponent > declared + 0.3:
+        raise Violation(
+            f"peak memory grows as B^{exponent:.2f} ({peaks[0]:,} bytes at B = {sizes[0]}, {peaks[1]:,} at "
+            f"{sizes[1]}), expected at most B^{declared}"
+        )
+
+
+def growth_of_memory(trial: Trial) -> tuple[float, tuple[tuple[int, ...], list[int]]]:
+    """The power of B with which the peak memory of forward and backward grows, and the sizes and bytes it is from."""
     sizes, peaks = (32, 128), []
     for size in sizes:
         case = fixed_case(size=size, dim=8)
@@ -392,12 +402,7 @@ def memory_growth(trial: Trial) -> None:
         with PeakMemory() as memory:
             trial.gradients(loss, output, case.labels())
         peaks.append(memory.peak_bytes)
-    exponent = math.log(peaks[1] / max(peaks[0], 1)) / math.log(sizes[1] / sizes[0])
-    if exponent > declared + 0.3:
-        raise Violation(
-            f"peak memory grows as B^{exponent:.2f} ({peaks[0]:,} bytes at B = {sizes[0]}, {peaks[1]:,} at "
-            f"{sizes[1]}), expected at most B^{declared}"
-        )
+    return math.log(peaks[1] / max(peaks[0], 1)) / math.log(sizes[1] / sizes[0]), (sizes, peaks)
 
 
 @law(51, GROUP, owed=True)

@@ -13,20 +13,22 @@ import pytest
 import timm.loss
 import torch
 from pytorch_metric_learning import distances, losses, miners, reducers
+from torch import Tensor, nn
 
 from lossbench import LossContext, ModelOutput, Need, Trait, create_loss, loss_info
-from lossbench.errors import HyperparameterError, PluginError, UnknownLossError
+from lossbench.errors import HyperparameterError, NonFiniteError, PluginError, UnknownLossError
 from lossbench.harness.config import RunConfig
 from lossbench.harness.contract import check_contract, made_batch
+from lossbench.harness.guard import FiniteGuard
 from lossbench.harness.run import run
 from lossbench.registry import loss_entries
 from lossbench.testing import find_law, judge, resolve
 from lossbench_metric_learning import pml, timm_losses, torch_losses
-from lossbench_metric_learning.guarded import Origin
+from lossbench_metric_learning.guarded import GuardedLoss, Origin
 
 CONTEXT = LossContext(num_classes=4, embedding_dim=6, class_counts=(40, 30, 20, 10))
 ORIGINS = (pml.ORIGIN, timm_losses.ORIGIN, torch_losses.ORIGIN)
-REQUIRED = {"pml/RankedListLoss": "(margin=0.4, Tn=10)", "pml/HistogramLoss": "(n_bins=10)"}
+REQUIRED = {"pml/RankedListLoss": "(margin=0.4, Tn=1)"}
 NAMES = [f"{origin.name}/{name}" for origin in ORIGINS for name in origin.names()]
 
 
@@ -77,6 +79,11 @@ def test_a_loss_is_built_pure_differentiable_and_guarded(name: str) -> None:
     assert set(spec.state_axes) <= set(loss.state_dict())
     assert spec.auxiliary == (spec.needs == {Need.EMBEDDINGS})
     assert spec.joint == (f"softmax + 1*{name}" if spec.auxiliary else None)
+
+
+def test_a_loss_that_must_be_given_values_is_judged_with_some() -> None:
+    for name, arguments in REQUIRED.items():
+        assert [str(subject) for subject in resolve(name)] == [name + arguments]
 
 
 def test_parts_are_made_of_their_names() -> None:
@@ -167,6 +174,59 @@ def test_what_the_adapter_protects_from_is_no_failure(law: str) -> None:
     assert judge(resolve("pml/ArcFaceLoss")[0], find_law(law)).status == "passed"
     if law == "forward-changes-no-state":
         assert judge(resolve("pytorch_metric_learning.losses:ArcFaceLoss")[0], find_law(law)).status == "failed"
+
+
+class Counting(nn.Module):
+    """Counts its calls in forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        self.calls += 1
+        return nn.functional.cross_entropy(logits, labels)
+
+
+class Retyping(nn.Module):
+    """Puts its parameter into another dtype, whatever it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        self.scale.data = self.scale.data.to(torch.float16)
+        return nn.functional.cross_entropy(logits, labels)
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        (Counting(), r"its forward changed its state, inner\.calls\. Forward is pure"),
+        (Retyping(), r"its forward changed its state, inner\.scale \(torch\.float32 became torch\.float16\)"),
+    ],
+)
+def test_a_loss_that_writes_to_its_state_is_refused_before_the_first_step(inner: nn.Module, message: str) -> None:
+    with pytest.raises(PluginError, match=message):
+        check_contract(GuardedLoss(inner, "logits"), *made_batch(CONTEXT))
+
+
+def test_a_nan_that_a_loss_hides_stops_a_run() -> None:
+    """Value and gradients are finite: only the model's own output tells."""
+    output, targets = made_batch(CONTEXT)
+    logits = output.logits.clone()
+    logits[0, 1] = torch.nan
+    head = nn.Linear(6, 4)
+    value = create_loss("torch/MultiMarginLoss", CONTEXT)(
+        ModelOutput(output.embeddings, head(output.embeddings) * 0 + logits), targets
+    )
+    guard = FiniteGuard(head, torch.device("cpu"))
+    (leaf,) = torch.autograd.grad(value, [head.bias], retain_graph=True)
+    assert value.isfinite()
+    assert leaf.isfinite().all()
+    with pytest.raises(NonFiniteError, match="a gradient or the model's output is not finite"):
+        guard.after_backward(value.detach(), (output.embeddings, logits))
 
 
 @pytest.mark.slow

@@ -110,4 +110,6 @@ SPEC = LossSpec(
     state_axes={"centers": ("class", "embedding")},
     variants=({"delta": 0.01, "alpha": 0.1},),
     loop=loop,
+    use_when="compact and separated classes are wanted without choosing the embeddings' scale",
+    avoid_when="there are many classes: the nearest other center drowns in the sum over all",
 )

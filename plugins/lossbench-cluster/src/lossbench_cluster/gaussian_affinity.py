@@ -132,4 +132,6 @@ SPEC = LossSpec(
     state_axes={"prototypes": ("class", "embedding")},
     variants=({"sigma": 2.0, "margin": 0.1, "diversity": 0.0},),
     loop=loop,
+    use_when="prototypes should be spread evenly, and the embeddings' scale is under control",
+    avoid_when="embeddings are many sigma away from every prototype: the hinge then hardly pulls",
 )

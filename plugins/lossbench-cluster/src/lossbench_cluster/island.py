@@ -122,4 +122,6 @@ SPEC = LossSpec(
     variants=({"repulsion": 0.1, "alpha": 0.1},),
     limits=(({"repulsion": 0.0}, "center"),),
     loop=loop,
+    use_when="center loss is wanted, with centers that don't end up on one side of the origin",
+    avoid_when="classes need not differ in direction, or there are more classes than dimensions",
 )

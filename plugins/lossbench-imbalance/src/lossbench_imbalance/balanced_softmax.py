@@ -81,4 +81,6 @@ SPEC = LossSpec(
     needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
     traits=BalancedSoftmaxLoss.traits,
     loop=loop,
+    use_when="classes differ in size and are to count equally when testing; no hyper-parameter to choose",
+    avoid_when="the test set has the training set's frequencies, or the sampler is balanced already",
 )

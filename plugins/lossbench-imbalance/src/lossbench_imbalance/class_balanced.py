@@ -73,4 +73,6 @@ SPEC = LossSpec(
     variants=({"beta": 0.9}, {"scale": "classes"}),
     limits=(({"beta": 0.0}, "softmax"), ({"beta": 0.0, "scale": "classes"}, "softmax")),
     loop=loop,
+    use_when="rare classes are so small that inverse frequencies would overweight them",
+    avoid_when="all classes have far more than 1/(1 - beta) images: all weights are then nearly the same",
 )

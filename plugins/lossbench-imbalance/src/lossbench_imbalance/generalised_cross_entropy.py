@@ -88,4 +88,6 @@ SPEC = LossSpec(
     variants=({"q": 0.1}, {"q": 1.0}),
     limits=(({"q": 0.0}, "softmax"),),
     loop=loop,
+    use_when="some labels are wrong: a row that contradicts its label hardly pulls",
+    avoid_when="labels are clean, or hard rows matter: it learns slowly from rows that it has wrong",
 )

@@ -85,4 +85,6 @@ SPEC = LossSpec(
     variants=({"smoothing": 0.3},),
     limits=(({"smoothing": 0.0}, "softmax"),),
     loop=loop,
+    use_when="labels are uncertain, or the model becomes too sure",
+    avoid_when="probabilities of rare classes matter: every class gets the same share, however rare",
 )

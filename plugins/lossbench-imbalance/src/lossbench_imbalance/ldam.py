@@ -9,10 +9,11 @@ with the scale s. w_c is 1 at first; from the share `defer` of the epochs on it 
 (see `class_balanced`), which is the paper's deferred re-weighting. `defer=1` never re-weighs. Without margin and
 weights the loss is softmax cross-entropy of the scaled cosines, which are also what is scored.
 
-Margin, scale, their defaults and the schedule (epoch 160 of 200, beta = 0.9999) are those of the authors' code. Two
-things are ours: weights have a mean of 1 over the training images, not over the classes, and rows are averaged, where
-torch's weighted cross-entropy divides by the batch's own weights. Some use it on plain logits; there s = 30 and a
-margin of 1/2 mean little.
+Margin, scale and their defaults are those of the authors' code (github.com/kaidic/LDAM-DRW, losses.py); so are beta and
+`defer`, from its training script for CIFAR (cifar_train.py: weights of beta = 0.9999 from epoch 160 on, of 200 by
+default). Three things are ours: `defer` is a share of whatever epochs there are; weights have a mean of 1 over the
+training images, not over the classes; and rows are averaged, where torch's weighted cross-entropy divides by the
+batch's own weights. Some use it on plain logits; there s = 30 and a margin of 1/2 mean little.
 """
 
 from __future__ import annotations
@@ -114,4 +115,6 @@ SPEC = LossSpec(
     traits=LDAMLoss.traits,
     variants=({"defer": 0.0, "beta": 0.99}, {"max_margin": 0.0, "scale": 10.0}),
     loop=loop,
+    use_when="classes differ in size and a run is long enough for a second phase with weights",
+    avoid_when="plain logits are needed, or there are few epochs: margins and weights then act hardly at all",
 )

@@ -88,4 +88,6 @@ SPEC = LossSpec(
     variants=({"tau": 0.5}, {"tau": 2.0}),
     limits=(({"tau": 1.0}, "balanced-softmax"), ({"tau": 0.0}, "softmax")),
     loop=loop,
+    use_when="classes differ in size and are to count equally when testing; tau says how far",
+    avoid_when="the test set has the training set's frequencies, or the sampler is balanced already",
 )

@@ -98,4 +98,6 @@ SPEC = LossSpec(
     variants=({"q": 0.0}, {"p": 0.0, "q": 0.5}),
     limits=(({"p": 0.0, "q": 0.0}, "softmax"),),
     loop=loop,
+    use_when="there are many classes in a long tail, where frequent ones crowd out rare ones",
+    avoid_when="second derivatives or the value itself are used: its gradient is not the derivative of its value",
 )

@@ -93,4 +93,6 @@ SPEC = LossSpec(
     variants=({"gamma": 0.5}, {"gamma": 1.0}),
     limits=(({"gamma": 0.0}, "softmax"),),
     loop=loop,
+    use_when="most rows are easy and the few hard ones are right",
+    avoid_when="labels are noisy, or classes merely differ in size: it knows nothing of class counts",
 )

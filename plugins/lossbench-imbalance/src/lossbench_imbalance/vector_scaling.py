@@ -103,4 +103,6 @@ SPEC = LossSpec(
         ({"gamma": 0.0, "tau": 0.0, "power": 0.5}, "weighted-softmax(power=0.5)"),
     ),
     loop=loop,
+    use_when="training reaches zero error, where weights and offsets lose their effect",
+    avoid_when="training is short, or there is no time to tune: logit-adjusted has one hyper-parameter",
 )

@@ -110,4 +110,6 @@ SPEC = LossSpec(
     variants=({"scale": 4.0, "margin": 1.5},),
     limits=(({"margin": 0.0}, "norm-face"),),
     loop=loop,
+    use_when="embeddings are compared by angle, as in verification",
+    avoid_when="labels are noisy: a wrong label has to win by the margin, too",
 )

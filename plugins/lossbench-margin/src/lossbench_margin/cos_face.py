@@ -82,4 +82,6 @@ SPEC = LossSpec(
     variants=({"scale": 4.0, "margin": 0.1},),
     limits=(({"margin": 0.0}, "norm-face"),),
     loop=loop,
+    use_when="embeddings are compared by angle; its margin is simpler than that of arc-face",
+    avoid_when="labels are noisy; or with the customary scale of 64 and few classes, where it is nearly a hinge",
 )

@@ -76,4 +76,6 @@ SPEC = LossSpec(
     variants=({"scale": 4.0},),
     limits=(({"scale": 1.0}, "softmax"),),
     loop=loop,
+    use_when="only directions should count, without a margin; the base of cos-face and arc-face",
+    avoid_when="the length of an embedding says how sure the model should be",
 )

@@ -101,4 +101,6 @@ SPEC = LossSpec(
     joint="softmax + 0.1*supervised-contrastive",
     variants=({"temperature": 0.5},),
     loop=loop,
+    use_when="batches are large and hold several images of each class",
+    avoid_when="classes are so rare that a batch seldom holds two images of one: those are only negatives",
 )

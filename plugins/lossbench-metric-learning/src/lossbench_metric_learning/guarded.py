@@ -8,7 +8,7 @@ parameters into the dtype of their input, and some saturate in half precision. W
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,34 +16,48 @@ import torch.distributed as dist
 from torch import Tensor
 
 from lossbench import Loss, LossSpec, ModelOutput, Need
-from lossbench.adapters import MEAN_OF_ROWS, AdaptedFactory, AdaptedLoss, known_traits, load_object
+from lossbench.adapters import MEAN_OF_ROWS, AdaptedFactory, AdaptedLoss, Form, Takes, known_traits, load_object
 from lossbench.spec import Trait
 
 
 class GuardedLoss(AdaptedLoss):
     """An `AdaptedLoss` that computes in float32, or in the dtype of its own parameters, and outside autocast."""
 
+    def __init__(
+        self, inner: Callable[..., Any], takes: Takes, form: Form = "labels", knows_sizes: bool = False
+    ) -> None:
+        super().__init__(inner, takes, form, knows_sizes)
+        # Where a parameter is kept: to look for one at each call would take longer than all else that is done here.
+        self.learned = next(
+            (
+                (owner, name)
+                for owner in self.modules()
+                for name, parameter in owner.named_parameters(recurse=False)
+                if parameter.is_floating_point()
+            ),
+            None,
+        )
+
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         inputs = output.logits if self.takes == "logits" else output.embeddings
         dtype = self._dtype(inputs)
         if inputs.dtype is not dtype and inputs.is_floating_point():
-            cast = inputs.to(dtype)
-            reads_logits = self.takes == "logits"
-            output = output._replace(logits=cast) if reads_logits else output._replace(embeddings=cast)
+            inputs = inputs.to(dtype)
         if torch.is_autocast_enabled(inputs.device.type):
             with torch.autocast(inputs.device.type, enabled=False):
-                value = super().forward(output, targets)
+                value = self.value(inputs, targets)
         else:
-            value = super().forward(output, targets)
-        if dist.is_available() and dist.is_initialized():
+            value = self.value(inputs, targets)
+        if self.learned is not None and dist.is_available() and dist.is_initialized():
             # Processes wait for each other's gradients: a parameter that a batch leaves out must have one, too.
             value = sum((0 * parameter.sum() for parameter in self.parameters()), value)
         return value
 
     def _dtype(self, inputs: Tensor) -> torch.dtype:
-        for parameter in self.parameters():
-            if parameter.is_floating_point():
-                return parameter.dtype
+        if self.learned is not None:
+            owner, name = self.learned
+            dtype: torch.dtype = getattr(owner, name).dtype
+            return dtype
         return torch.float64 if inputs.dtype is torch.float64 else torch.float32
 
 
@@ -82,6 +96,7 @@ class Origin:
         refused: name -> why it doesn't fit.
         documentation: page with an anchor `#{name}` for each loss.
         use_when, avoid_when: one sentence each, for losses that say nothing else.
+        variants: name -> hyper-parameters with which the laws judge a loss that must be given some.
     """
 
     name: str
@@ -91,6 +106,7 @@ class Origin:
     refused: Mapping[str, str]
     use_when: str = ""
     avoid_when: str = ""
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """The losses that fit, of those that the installed version has."""
@@ -111,6 +127,7 @@ class Origin:
             auxiliary=auxiliary,
             joint=f"softmax + 1*{self.name}/{name}" if auxiliary else None,
             state_axes=STATE_AXES.get(f"{self.name}/{name}", {}),
+            variants=(self.variants[name],) if name in self.variants else (),
             use_when=self.use_when,
             avoid_when=self.avoid_when,
         )

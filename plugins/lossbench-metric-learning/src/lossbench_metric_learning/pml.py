@@ -169,4 +169,5 @@ ORIGIN = Origin(
     },
     use_when="to compare with a loss of metric learning as its library computes it",
     avoid_when="what `lossbench check` finds in it matters to you, or with large batches: many list pairs or triplets",
+    variants={"RankedListLoss": {"margin": 0.4, "Tn": 1}},
 )

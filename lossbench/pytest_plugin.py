@@ -1,6 +1,7 @@
 """`pytest --lossbench my-loss`: the laws as test items, without a test file.
 
-pytest loads this in every suite where lossbench is installed; it imports nothing of it until asked.
+pytest loads this in every suite where lossbench is installed, so it imports nothing until asked; `testing`, where the
+rest lies, takes torch with it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from .pytest_support import Check
+    from .testing.pytest_support import Check
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,8 +26,8 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     wanted = config.getoption("--lossbench")
     if not wanted:
         return
-    from ..errors import LossbenchError
-    from .pytest_support import checks
+    from .errors import LossbenchError
+    from .testing.pytest_support import checks
 
     try:
         found = checks(wanted)
@@ -48,7 +49,7 @@ class LawItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """A violation speaks for itself."""
-        from .law import Violation
+        from .testing.law import Violation
 
         return str(excinfo.value) if isinstance(excinfo.value, Violation) else super().repr_failure(excinfo, style)
 

@@ -1,0 +1,69 @@
+"""`lossbench report`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from ..errors import ConfigError
+
+
+def report(
+    directory: Annotated[Path, Argument(help="Of a comparison, or one whose subdirectories are runs.")],
+    html: Annotated[Path | None, Option(help="Write one self-contained page.")] = None,
+    md: Annotated[Path | None, Option(help="Write verdict and tables as Markdown.")] = None,
+    figures: Annotated[Path | None, Option(help="A directory: write each figure as SVG.")] = None,
+    target: Annotated[
+        float | None, Option(help="Time is taken to this balanced accuracy on the selection split.")
+    ] = None,
+    allow_differences: Annotated[
+        bool, Option("--allow-differences", help="Compare also runs of other conditions.")
+    ] = False,
+    json_: Annotated[bool, Option("--json", help="Print one object.")] = False,
+) -> None:
+    """Judge finished runs again, without training, and draw the report.
+
+    lossbench report grid --html report.html --md report.md
+    """
+    for option, path, suffix in (("--html", html, ".html"), ("--md", md, ".md")):
+        if path is not None and path.suffix.lower() != suffix:
+            raise ConfigError(f"{option} {path}: expected a name that ends in {suffix}")
+    from ..report.verdict import compare
+
+    comparison = compare(directory, allow_differences=allow_differences, target=target)
+    from ..harness.record import write_text
+
+    if html is not None:
+        from ..report.page import page
+
+        write_text(html, page(comparison))
+    if md is not None:
+        from ..report.text import markdown
+
+        write_text(md, markdown(comparison))
+    if figures is not None:
+        from ..harness.record import plain
+        from ..report.figures import all_pictures
+        from ..report.page import standing_alone
+
+        for pictures in all_pictures(comparison).values():
+            for picture in pictures:
+                write_text(figures / f"{plain(picture.key)}.svg", standing_alone(picture))
+    if json_:
+        from ..report.content import comparison_content
+
+        typer.echo(json.dumps(comparison_content(comparison), allow_nan=False))
+        return
+    from rich.console import Console
+
+    from ..report.text import comparison_summary
+
+    if html is None and md is None and figures is None:
+        Console().print(comparison_summary(comparison))
+    for path in (html, md, figures):
+        if path is not None:
+            Console(stderr=True).print(f"{path} written", markup=False, soft_wrap=True)

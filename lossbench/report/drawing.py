@@ -1,0 +1,117 @@
+"""Figures as SVG that stands within a page: its colors and fonts are the page's, in light and in dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+# Placeholders that `to_svg` replaces by the page's variables; no figure uses such colors for anything else.
+INK, MUTED, LINE, CARD = "#010203", "#010204", "#010205", "#010206"
+_ROLES = {INK: "ink", MUTED: "muted", LINE: "line", CARD: "card"}
+SERIES, CLASSES = 10, 10
+WIDTH = 4.6  # inches; at 100 dots an inch a phone shows it at nearly full size
+
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lossbench",
+    "text.parse_math": False,  # a dollar sign in a class name is a dollar sign
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "axes.titlesize": 9.5,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "text.color": INK,
+    "grid.color": LINE,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "legend.labelcolor": INK,
+}
+
+
+def series(number: int) -> str:
+    """The color of an entrant."""
+    return f"#0a0b{number % SERIES:02x}"
+
+
+def of_class(number: int) -> str:
+    """The color of a class in a map."""
+    return f"#0c0d{number % CLASSES:02x}"
+
+
+def new_figure(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
+    """A figure of one axes, in inches."""
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        return figure, figure.add_subplot()
+
+
+def to_svg(figure: Figure, title: str) -> str:
+    """The figure as an element of a page.
+
+    Args:
+        figure: of `new_figure`.
+        title: what it shows, for those who don't see it.
+    """
+    buffer = io.StringIO()
+    with mpl.rc_context(_SETTINGS):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    for color, role in _ROLES.items():
+        svg = svg.replace(color, f"var(--{role})")
+    svg = re.sub(r"#0a0b([0-9a-f]{2})", lambda m: f"var(--s{int(m[1], 16)})", svg)
+    svg = re.sub(r"#0c0d([0-9a-f]{2})", lambda m: f"var(--c{int(m[1], 16)})", svg)
+    svg = re.sub(r"(font: (?:[\w.]+ )*[\d.]+px) [^;\"]*", r"\1 var(--font)", svg)
+    wide = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    assert wide
+    shape = f'style="max-width: {float(wide[1]) * 4 / 3:.0f}px" role="img" aria-label="{_attribute(title)}"'
+    return svg.replace(wide[0], shape, 1)
+
+
+def short(name: str, most: int = 30) -> str:
+    """A name cut to what a figure has room for.
+
+    Example:
+        >>> short("softmax + 0.1*center(alpha=0.5)", 12)
+        'softmax + 0…'
+    """
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def percent_axis(axis: Axes, which: str = "x", label: str = "per cent") -> None:
+    """Shares as per cents, with a quiet grid."""
+    part = axis.xaxis if which == "x" else axis.yaxis
+    part.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
+    (axis.set_xlabel if which == "x" else axis.set_ylabel)(label)
+    axis.grid(axis="x" if which == "x" else "y")
+    axis.set_axisbelow(True)
+
+
+def legend_below(axis: Axes, columns: int = 2, handles: Sequence[Any] | None = None) -> None:
+    """A legend under the axes, where it hides nothing."""
+    more = {} if handles is None else {"handles": handles}
+    axis.figure.legend(
+        loc="outside lower left", ncols=columns, frameon=False, fontsize=8, labelcolor=INK, handlelength=1.8, **more
+    )
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

@@ -1,0 +1,118 @@
+"""Who takes part in a comparison: a loss under a sampler, with its runs."""
+
+from __future__ import annotations
+
+import statistics as plain
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .records import Records, Run
+from .resampling import mean_of
+from .thresholds import Thresholds, shifted, thresholds
+
+BASELINE = "softmax"
+POST_HOC = "post-hoc"
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A loss under a sampler, or plain softmax with its scores shifted after training.
+
+    Attributes:
+        label: what tables call it.
+        loss: the formula as written, with " #2" for a second copy.
+        sampler: how training rows were drawn.
+        runs: seed -> run.
+        post_hoc: whether scores are shifted (tau = 1).
+    """
+
+    label: str
+    loss: str
+    sampler: str
+    runs: Mapping[int, Run] = field(repr=False)
+    post_hoc: bool = False
+
+    @property
+    def name(self) -> str:
+        """What a sentence calls it that has named the sampler."""
+        return f"{self.loss} ({POST_HOC})" if self.post_hoc else self.loss
+
+    @cached_property
+    def thresholds(self) -> dict[int, Thresholds]:
+        """Seed -> decision rules."""
+        return {seed: thresholds(run.arrays, counts_of(run)) for seed, run in self.runs.items()}
+
+    @cached_property
+    def scores(self) -> dict[int, float]:
+        """Seed -> balanced accuracy."""
+        return {s: t.tau_1 if self.post_hoc else t.as_trained for s, t in self.thresholds.items()}
+
+    @property
+    def mean(self) -> float:
+        return plain.mean(self.scores.values())
+
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation over seeds; None with one."""
+        return plain.stdev(self.scores.values()) if len(self.scores) > 1 else None
+
+    @cached_property
+    def predictions(self) -> dict[int, npt.NDArray[np.int64]]:
+        """Seed -> (N,) predicted classes."""
+        return {seed: self.test_scores(run).argmax(axis=1) for seed, run in self.runs.items()}
+
+    @property
+    def formula(self) -> str:
+        return str(self.any_run.record["formula"])
+
+    @property
+    def any_run(self) -> Run:
+        return next(iter(self.runs.values()))
+
+    def right(self, seeds: Collection[int]) -> npt.NDArray[np.float64]:
+        """(N,) in which share of these seeds' runs each test image was classified correctly."""
+        return mean_of(self.predictions[s] == self.runs[s].arrays["test_targets"] for s in seeds)
+
+    def confusion(self) -> npt.NDArray[np.float64]:
+        """(C, C) rows true, columns predicted: mean over seeds of the shares of each row; NaN without test images."""
+        classes = len(self.any_run.record["data"]["class_names"])
+        total = np.zeros((classes, classes))
+        for seed, predicted in self.predictions.items():
+            targets = self.runs[seed].arrays["test_targets"]
+            total += np.bincount(targets * classes + predicted, minlength=classes**2).reshape(classes, classes)
+        rows = total.sum(axis=1, keepdims=True)
+        return np.asarray(np.divide(total, rows, out=np.full_like(total, np.nan), where=rows > 0))
+
+    def test_scores(self, run: Run) -> npt.NDArray[Any]:
+        """(N, C) the scores whose argmax is judged."""
+        scores = run.arrays["test_scores"]
+        if not self.post_hoc:
+            return scores
+        frequency = counts_of(run) / counts_of(run).sum()
+        return shifted(scores, frequency, 1.0)
+
+
+def entrants_of(records: Records) -> list[Entrant]:
+    """The entrants of what was read; plain softmax takes part once more, with its scores shifted."""
+    found = []
+    for sampler in records.samplers:
+        for loss in records.losses:
+            runs = {run.seed: run for run in records.runs if (run.loss, run.sampler) == (loss, sampler)}
+            if runs:
+                label = loss if len(records.samplers) == 1 else f"{loss}, {sampler}"
+                found.append(Entrant(label, loss, sampler, runs))
+    plain_softmax = next((e for e in found if e.formula == BASELINE and " #" not in e.loss), None)
+    if plain_softmax is not None:
+        label = f"{plain_softmax.label} ({POST_HOC})"
+        found.append(Entrant(label, plain_softmax.loss, plain_softmax.sampler, plain_softmax.runs, post_hoc=True))
+    return found
+
+
+def counts_of(run: Run) -> npt.NDArray[np.float64]:
+    """(C,) training images of each class."""
+    return np.array(list(run.record["data"]["class_counts"].values()), dtype=np.float64)

@@ -1,0 +1,58 @@
+"""Numbers and names as sentences and tables have them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from .statistics import FEWEST_SEEDS, PairedT, paired_t
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them.
+
+    Example:
+        >>> listed(["a", "b", "c"])
+        'a, b and c'
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def points(value: float) -> str:
+    """A difference of shares in points, with its sign.
+
+    Example:
+        >>> points(0.0123), points(-0.5)
+        ('+1.2', '-50.0')
+    """
+    return f"{100 * value:+.1f}"
+
+
+def span(interval: tuple[float, float]) -> str:
+    """An interval of differences in points."""
+    return f"{points(interval[0])} to {points(interval[1])}"
+
+
+def p_value(value: float) -> str:
+    """A p-value as printed."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def around(test: PairedT) -> tuple[float, float]:
+    """The 95 % interval of a test's mean."""
+    half = float(test.half_width())
+    return float(test.mean) - half, float(test.mean) + half
+
+
+def mean_percent(values: Sequence[float | None]) -> str:
+    """Mean of shares in per cent; a dash where one is unknown."""
+    known = [value for value in values if value is not None]
+    return f"{100 * statistics.mean(known):.1f}" if known and len(known) == len(values) else "-"
+
+
+def effect(values: Sequence[float]) -> str:
+    """Mean in points, with Student's interval where there are enough seeds."""
+    if len(values) < FEWEST_SEEDS:
+        return points(statistics.mean(values))
+    test = paired_t(values)
+    return f"{points(float(test.mean))} ({span(around(test))})"

@@ -1,0 +1,114 @@
+"""The rare classes: recall, calibration and the geometry of embeddings, class by class."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.distance import cdist
+from scipy.special import softmax
+
+Array = npt.NDArray[Any]
+
+BINS = 10
+
+
+class Reliability(NamedTuple):
+    """Attributes:
+    confidence: (B,) mean probability of the predicted class in each bin that holds images.
+    accuracy: (B,) share of them that is right.
+    images: (B,).
+    """
+
+    confidence: Array
+    accuracy: Array
+    images: Array
+
+
+def reliability(scores: Array, targets: Array, bins: int = BINS) -> Reliability:
+    """How often predictions of a confidence are right, in bins of equal width.
+
+    Args:
+        scores: (N, C); their softmax is the probability.
+        targets: (N,).
+        bins: between 0 and 1.
+    """
+    probability = softmax(scores.astype(np.float64), axis=1)
+    confidence, right = probability.max(axis=1), probability.argmax(axis=1) == targets
+    number = np.minimum((confidence * bins).astype(int), bins - 1)
+    images = np.bincount(number, minlength=bins)
+    held = images > 0
+    return Reliability(
+        np.bincount(number, weights=confidence, minlength=bins)[held] / images[held],
+        np.bincount(number, weights=right, minlength=bins)[held] / images[held],
+        images[held],
+    )
+
+
+def expected_calibration_error(scores: Array, targets: Array, bins: int = BINS) -> float:
+    """Mean distance of confidence from accuracy, bins weighted by their images (Naeini et al., AAAI 2015).
+
+    Example:
+        >>> sure_and_wrong = np.array([[9.0, 0.0], [9.0, 0.0]])
+        >>> round(expected_calibration_error(sure_and_wrong, np.array([0, 1])), 2)
+        0.5
+    """
+    found = reliability(scores, targets, bins)
+    return float(np.average(np.abs(found.confidence - found.accuracy), weights=found.images))
+
+
+def calibration_by_class(scores: Array, targets: Array, bins: int = BINS) -> npt.NDArray[np.float64]:
+    """(C,) expected calibration error over each class's images; NaN without images."""
+    result = np.full(scores.shape[1], np.nan)
+    for number in np.unique(targets):
+        own = targets == number
+        result[number] = expected_calibration_error(scores[own], targets[own], bins)
+    return result
+
+
+class Geometry(NamedTuple):
+    """Attributes:
+    scatter: (C,) root mean squared distance of a class's embeddings to their mean, over `spacing`; NaN without images.
+    spacing: mean distance between class means, in the embedding's own units.
+    nearest: (C,) distance to the nearest other class mean, over `spacing`.
+    """
+
+    scatter: npt.NDArray[np.float64]
+    spacing: float
+    nearest: npt.NDArray[np.float64]
+
+
+def geometry(embeddings: Array, targets: Array, classes: int) -> Geometry | None:
+    """How tight classes are against how far apart they lie; None with fewer than two classes, or none that is apart.
+
+    Args:
+        embeddings: (N, D).
+        targets: (N,).
+        classes: C.
+
+    Example:
+        >>> x = np.array([[0.0], [2.0], [10.0], [12.0]])
+        >>> found = geometry(x, np.array([0, 0, 1, 1]), 2)
+        >>> found.scatter.tolist(), found.spacing, found.nearest.tolist()
+        ([0.1, 0.1], 10.0, [1.0, 1.0])
+    """
+    x = embeddings.astype(np.float64)
+    counts = np.bincount(targets, minlength=classes)
+    present = np.flatnonzero(counts)
+    if len(present) < 2 or not np.isfinite(x).all():
+        return None
+    sums = np.zeros((classes, x.shape[1]))
+    np.add.at(sums, targets, x)
+    means = sums[present] / counts[present, None]
+    place = np.searchsorted(present, targets)
+    squared = np.bincount(place, weights=((x - means[place]) ** 2).sum(axis=1)) / counts[present]
+    distances = cdist(means, means)
+    between = distances[~np.eye(len(present), dtype=bool)]
+    spacing = float(between.mean())
+    if not spacing:
+        return None
+    np.fill_diagonal(distances, np.inf)
+    scatter, nearest = np.full(classes, np.nan), np.full(classes, np.nan)
+    scatter[present], nearest[present] = np.sqrt(squared) / spacing, distances.min(axis=1) / spacing
+    return Geometry(scatter, spacing, nearest)

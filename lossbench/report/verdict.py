@@ -1,0 +1,161 @@
+"""From runs to a judgement: who takes part, which pairs differ, and what so few seeds could not have shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from .comparable import check_comparable
+from .entrants import BASELINE, Entrant, entrants_of
+from .pairs import Pair, all_pairs
+from .records import Problem, Records, read_records, read_trials
+from .statistics import groups
+
+_FEW_IMAGES = 20
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A judged comparison.
+
+    Attributes:
+        records: what lay on disk.
+        entrants: from the best mean to the worst.
+        copies: second copies of a loss, which take part in their A/A pair alone.
+        pairs: all entrants of one sampler, two by two.
+        same: the A/A pairs.
+        groups: sampler -> sets of labels within which no difference is shown; empty where nothing was tested.
+        notes: what limits the comparison.
+        trials: of the tuning, where there was one.
+        target: balanced accuracy on the selection split to which time is taken; None for what every run reached.
+    """
+
+    records: Records
+    entrants: tuple[Entrant, ...]
+    copies: tuple[Entrant, ...]
+    pairs: tuple[Pair, ...]
+    same: tuple[Pair, ...]
+    groups: Mapping[str, tuple[tuple[str, ...], ...]]
+    notes: tuple[str, ...]
+    trials: tuple[dict[str, Any], ...] = ()
+    target: float | None = None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return self.records.problems
+
+    @property
+    def class_names(self) -> list[str]:
+        names: list[str] = self.entrants[0].any_run.record["data"]["class_names"]
+        return names
+
+    def entrant(self, label: str) -> Entrant:
+        return next(e for e in (*self.entrants, *self.copies) if e.label == label)
+
+    def pair(self, one: str, other: str) -> Pair | None:
+        return next((p for p in self.pairs if {p.first, p.second} == {one, other}), None)
+
+    def trials_of(self) -> dict[str, list[dict[str, Any]]]:
+        """Label of what was tuned -> its trials."""
+        made: dict[str, list[dict[str, Any]]] = {}
+        for trial in self.trials:
+            label = trial["loss"] if len(self.records.samplers) == 1 else f"{trial['loss']}, {trial['sampler']}"
+            made.setdefault(label, []).append(trial)
+        return made
+
+    @property
+    def trained(self) -> list[Entrant]:
+        """Entrants whose scores are judged as trained."""
+        return [e for e in self.entrants if not e.post_hoc]
+
+    @property
+    def baseline(self) -> Entrant | None:
+        """Plain softmax as trained, under the first sampler."""
+        first = self.records.samplers[0]
+        found = (e for e in self.entrants if e.formula == BASELINE and not e.post_hoc and e.sampler == first)
+        return next(found, None)
+
+
+def compare(directory: Path, *, allow_differences: bool = False, target: float | None = None) -> Comparison:
+    """Reads a directory and judges what is in it.
+
+    Args:
+        directory: of a comparison, or of runs.
+        allow_differences: compare also what differs in more than loss, sampler and seed.
+        target: balanced accuracy on the selection split to which time is taken, between 0 and 1.
+
+    Raises:
+        ConfigError: nothing to compare, or what must not be compared, with the reason.
+    """
+    if target is not None and not 0 < target <= 1:
+        raise ConfigError(f"--target must be a balanced accuracy above 0 and at most 1, got {target}")
+    return replace(judge(read_records(directory), allow_differences=allow_differences), target=target)
+
+
+def judge(records: Records, *, allow_differences: bool = False) -> Comparison:
+    """The same, of records that were read."""
+    if not records.runs:
+        reasons = "\n".join(f"  {p.loss}, seed {p.seed}: {p.status}: {p.message}" for p in records.problems[:10])
+        raise ConfigError(f"{records.directory}: no run of this comparison can be used:\n{reasons}")
+    tuned = records.grid.get("tuned_options", [])
+    notes = check_comparable(records.runs, tuned, allow_differences)
+    everyone = entrants_of(records)
+    copies = tuple(e for e in everyone if " #" in e.loss)
+    entrants = sorted((e for e in everyone if e not in copies), key=lambda e: -e.mean)
+    pairs = all_pairs(entrants)
+    originals = {(e.loss, e.sampler): e for e in entrants if not e.post_hoc}
+    same = [
+        pair
+        for copy in copies
+        if (original := originals.get((copy.loss.rpartition(" #")[0], copy.sampler))) is not None
+        for pair in all_pairs([original, copy])
+    ]
+    different = {frozenset((p.first, p.second)) for p in pairs if p.different}
+    return Comparison(
+        records=records,
+        entrants=tuple(entrants),
+        copies=copies,
+        pairs=pairs,
+        same=tuple(same),
+        groups={
+            sampler: tuple(groups([e.label for e in entrants if e.sampler == sampler], different))
+            for sampler in records.samplers
+        }
+        if any(p.p is not None for p in pairs)
+        else {},
+        notes=(*notes, *_limits(records)),
+        trials=tuple(read_trials(records.directory)) if records.grid.get("trials") else (),
+    )
+
+
+def _limits(records: Records) -> list[str]:
+    """What a reader should know of the data before believing a figure."""
+    data = records.runs[0].record["data"]
+    counts: dict[str, int] = data["test_class_counts"]
+    notes = []
+    if absent := [name for name, count in counts.items() if not count]:
+        notes.append(f"no test image of {', '.join(absent)}: left out of the mean over classes")
+    present = [count for count in counts.values() if count]
+    if few := {name: count for name, count in counts.items() if 0 < count < _FEW_IMAGES}:
+        rarest, count = min(few.items(), key=lambda item: item[1])
+        listed = ", ".join(f"{name} {n}" for name, n in few.items())
+        notes.append(
+            f"few test images: {listed}. One image of {rarest} is worth {100 / count / len(present):.1f} points of "
+            "balanced accuracy"
+        )
+    if 0 < data["selection_images"] < _FEW_IMAGES * len(present):
+        notes.append(
+            f"the selection split has {data['selection_images']} images: what is chosen by it, such as tau, is noisy"
+        )
+    told: dict[str, set[int]] = {}
+    for run in records.runs:
+        for note in run.record["data"]["notes"]:
+            told.setdefault(note, set()).add(run.seed)
+    seeds = {run.seed for run in records.runs}
+    for note, those in told.items():
+        where = "" if those == seeds else f" (seed {', '.join(map(str, sorted(those)))})"
+        notes.append(f"{note}{where}")
+    return [*notes, *(note for note in records.grid.get("notes", []) if note not in told)]

@@ -1,0 +1,119 @@
+"""Distances to centers and between them: values and gradients of the naive forms, at sizes of several blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+
+from lossbench import LossContext, ModelOutput, loss_info
+from lossbench.ops import centers as module
+from lossbench.ops.centers import center_separation, own_distance_and_separation, squared_distance_to_own_center
+from lossbench.ops.class_sums import class_sums
+from lossbench.testing.memory import PeakMemory
+
+
+def batch(size: int = 9, classes: int = 5, dim: int = 3, unstarted: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(size)
+    x = torch.randn(size, dim, generator=generator, dtype=torch.float64)
+    c = torch.randn(classes, dim, generator=generator, dtype=torch.float64)
+    c[:unstarted] = torch.nan
+    return x, torch.arange(size) % classes, c
+
+
+def naive(x: Tensor, y: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """By B x C x D and C x C x D, over started classes."""
+    has_center = ~c[:, 0].isnan()
+    every = (x.unsqueeze(1) - torch.where(has_center.unsqueeze(1), c, 0)).square().sum(dim=2)
+    own = torch.where(has_center, every, 0).gather(1, y.unsqueeze(1)).squeeze(1)
+    begun = torch.where(has_center.unsqueeze(1), c, 0)
+    between = (begun.unsqueeze(1) - begun.unsqueeze(0)).square().sum(dim=2)
+    return own, torch.where(has_center.unsqueeze(1) & has_center, between, 0).sum(dim=1)
+
+
+@pytest.mark.parametrize("block", [1, 6, 2**16])
+@pytest.mark.parametrize("unstarted", [0, 2])
+def test_values_and_gradients_are_those_of_the_naive_form(
+    unstarted: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BLOCK", block)
+    x, y, c = batch(unstarted=unstarted)
+    x.requires_grad_()
+    c.requires_grad_()
+    found = []
+    for function in (own_distance_and_separation, naive):
+        squares, separation = function(x, y, c)
+        mixed = (squares * torch.arange(9)).sum() + (separation * torch.arange(5)).sum() + (squares**2).sum()
+        gradients = torch.autograd.grad(mixed, (x, c))
+        found.append((squares, separation, gradients[0], gradients[1].nan_to_num()))
+    torch.testing.assert_close(*found)
+
+
+def test_first_and_second_derivatives_by_differences() -> None:
+    x, y, c = batch(unstarted=0)
+    inputs = x.requires_grad_(), c.requires_grad_()
+
+    def both(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        return own_distance_and_separation(x, y, c)
+
+    assert gradcheck(both, inputs)
+    assert gradgradcheck(both, inputs)
+
+
+def test_a_second_backward_gives_the_same() -> None:
+    x, y, c = batch()
+    value = squared_distance_to_own_center(x.requires_grad_(), y, c).sum()
+    (first,) = torch.autograd.grad(value, x, retain_graph=True)
+    assert torch.autograd.grad(value, x)[0].equal(first)
+
+
+def test_transforms() -> None:
+    x, y, c = batch()
+
+    def value(x: Tensor, y: Tensor) -> Tensor:
+        squares, separation = own_distance_and_separation(x, y, c)
+        return (squares / (1 + separation).index_select(0, y)).sum()
+
+    (expected,) = torch.autograd.grad(value(leaf := x.clone().requires_grad_(), y), leaf)
+    stacked = torch.stack([x, x.flip(0)]), torch.stack([y, y.flip(0)])
+    torch.testing.assert_close(torch.func.grad(value)(x, y), expected)
+    found = torch.vmap(torch.func.grad(value))(*stacked)
+    torch.testing.assert_close(found, torch.stack([expected, expected.flip(0)]))
+    direction = torch.randn_like(x)
+    twice = torch.func.grad(lambda x: (torch.func.grad(value)(x, y) * direction).sum())(x)
+    (slope,) = torch.autograd.grad(value(leaf, y), leaf, create_graph=True)
+    torch.testing.assert_close(twice, torch.autograd.grad((slope * direction).sum(), leaf)[0])
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_the_sums_of_a_gpu_are_those_of_the_cpu(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator that a GPU gets exists on the CPU as well, where its sums can be compared."""
+    rows = torch.randn(20, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.arange(20) % 6
+    expected = class_sums(rows, labels, 8)
+    by_segments = rows.new_zeros(8, *shape).index_put_((labels,), rows, accumulate=True)
+    torch.testing.assert_close(by_segments, expected)
+    assert not expected[6:].any()
+
+
+@pytest.mark.parametrize("name", ["center", "weighted-cluster"])
+def test_memory_grows_with_rows_and_classes_and_never_with_their_product(name: str) -> None:
+    """100,000 classes and 64 rows: B x C numbers would be 26 MB, B x C x D 400 MB."""
+    context = LossContext(num_classes=100_000, embedding_dim=16, class_counts=(1,) * 100_000)
+    loss: Any = loss_info(name).factory(context)
+    loss.centers.copy_(torch.randn(100_000, 16))
+    x, y = torch.randn(64, 16), torch.arange(64)
+    output = ModelOutput(x.requires_grad_(), x)
+    with PeakMemory() as memory:
+        loss(output, y).backward()
+    assert memory.peak_bytes < 5e6
+    assert x.grad is not None
+    assert x.grad.any()
+
+
+def test_separation_of_centers_far_from_the_origin() -> None:
+    c = torch.randn(200, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(center_separation(c + 1000), center_separation(c.double()).float(), rtol=1e-3, atol=0)

@@ -1,0 +1,148 @@
+"""Decision rules, attribution, calibration and geometry, on cases small enough to see through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import log_softmax
+
+from lossbench.report.attribution import shapley, split_gain
+from lossbench.report.cost import cost, named_target, seconds_to
+from lossbench.report.tail import calibration_by_class, expected_calibration_error, geometry, reliability
+from lossbench.report.thresholds import balanced_accuracy, best_tau, priors, recalls, shifted, thresholds
+
+FREQUENCY = np.array([0.7, 0.2, 0.1])
+
+
+def gaussian_scores(targets: np.ndarray, draw: np.random.Generator, prior: np.ndarray) -> np.ndarray:
+    """Bayes scores of classes at the corners of a triangle, for a training set of that prior."""
+    corners = 1.2 * np.array([[1.0, 0.0], [-0.5, 0.87], [-0.5, -0.87]])
+    points = corners[targets] + draw.standard_normal((len(targets), 2))
+    return np.asarray(points @ corners.T + np.log(prior))
+
+
+def test_scores_that_carry_the_frequencies_are_best_shifted_by_tau_1() -> None:
+    draw = np.random.default_rng(0)
+    targets, selection = (np.repeat([0, 1, 2], 3000) for _ in range(2))
+    scores, chosen = (gaussian_scores(t, draw, FREQUENCY) for t in (targets, selection))
+    found = thresholds(
+        {"test_scores": scores, "test_targets": targets, "selection_scores": chosen, "selection_targets": selection,
+         "test_refit_scores": shifted(scores, FREQUENCY, 1.0)},
+        1000 * FREQUENCY,
+    )  # fmt: skip
+    assert found.tau == pytest.approx(1.0, abs=0.3)
+    assert found.tau_1 > found.as_trained + 0.05
+    assert found.tuned == pytest.approx(found.tau_1, abs=0.01)
+    assert found.refit == found.tau_1
+    assert found.sweep["uniform"] == pytest.approx((found.as_trained, found.tau_1))
+    for plain, adjusted in found.sweep.values():
+        assert adjusted >= plain - 0.005  # who knows the prior does at least as well
+
+
+def test_without_a_selection_split_no_tau_is_tuned() -> None:
+    found = thresholds({"test_scores": np.eye(3), "test_targets": np.arange(3)}, [5, 3, 2])
+    assert (found.tau, found.tuned, found.refit) == (None, None, None)
+    assert found.as_trained == 1.0
+
+
+def test_of_taus_that_do_equally_well_the_middle_one_is_taken() -> None:
+    scores = log_softmax(np.array([[5.0, 0.0], [0.0, 5.0]]), axis=1)
+    assert best_tau(scores, np.array([0, 1]), np.array([0.6, 0.4])) == 1.0
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_test_priors_weigh_recalls(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    targets, scores = draw.permutation(np.repeat(np.arange(3), 4)), draw.standard_normal((12, 3))
+    found = thresholds({"test_scores": scores, "test_targets": targets}, 100 * FREQUENCY)
+    recall = recalls(scores.argmax(axis=1), targets, 3)
+    assert found.sweep["training-like"][0] == pytest.approx(recall @ FREQUENCY)
+    assert found.sweep["reversed"][0] == pytest.approx(recall @ FREQUENCY[::-1])
+    assert found.as_trained == pytest.approx(recall.mean())
+
+
+def test_reversed_priors_exchange_ranks() -> None:
+    made = priors(np.array([0.5, 0.05, 0.15, 0.3]))
+    assert made["reversed"].tolist() == [0.05, 0.5, 0.3, 0.15]
+    assert all(prior.sum() == pytest.approx(1) for prior in made.values())
+
+
+def test_classes_without_images_are_left_out_of_the_mean() -> None:
+    assert balanced_accuracy(np.eye(3)[[0, 0, 1]], np.array([0, 1, 1])) == 0.75
+    assert np.isnan(recalls(np.array([0]), np.array([0]), 2)[1])
+
+
+# --- attribution -----------------------------------------------------------------------------------------------------
+
+values = st.floats(0, 1, allow_nan=False)
+
+
+@given(st.lists(values, min_size=8, max_size=8))
+def test_the_parts_of_a_gain_sum_to_it(reached: list[float]) -> None:
+    names = ("loss", "sampler", "threshold")
+    sets = [frozenset(n for n, on in zip(names, f"{i:03b}", strict=True) if on == "1") for i in range(8)]
+    value = dict(zip(sets, reached, strict=True))
+    parts = shapley(names, value)
+    assert sum(parts.values()) == pytest.approx(value[frozenset(names)] - value[frozenset()])
+
+
+def test_a_factor_that_does_nothing_gets_nothing() -> None:
+    value = {frozenset(): 0.5, frozenset("a"): 0.7, frozenset("b"): 0.5, frozenset("ab"): 0.7}
+    assert shapley("ab", value) == pytest.approx({"a": 0.2, "b": 0.0})
+
+
+def test_a_gain_that_a_threshold_gives_as_well_is_prior_shift() -> None:
+    split = split_gain((0.80, 0.81, 0.82), (0.70, 0.81, 0.80))
+    assert split == pytest.approx((0.10, 0.10, 0.0, 0.02))
+
+
+# --- the tail --------------------------------------------------------------------------------------------------------
+
+
+def test_calibration_by_hand() -> None:
+    """Two of three right at a confidence of 0.9, and one wrong at 0.6."""
+    scores = np.log(np.array([[0.9, 0.1]] * 3 + [[0.6, 0.4]]))
+    targets = np.array([0, 0, 1, 1])
+    found = reliability(scores, targets)
+    assert found.images.tolist() == [1, 3]
+    assert found.accuracy.tolist() == pytest.approx([0, 2 / 3])
+    assert found.confidence.tolist() == pytest.approx([0.6, 0.9])
+    assert expected_calibration_error(scores, targets) == pytest.approx(0.25 * 0.6 + 0.75 * (0.9 - 2 / 3))
+    by_class = calibration_by_class(np.hstack([scores, np.full((4, 1), -50.0)]), targets)
+    assert by_class[:2].tolist() == pytest.approx([0.1, (0.9 + 0.6) / 2])
+    assert np.isnan(by_class[2])
+
+
+def test_geometry_is_scale_free() -> None:
+    draw = np.random.default_rng(0)
+    x, targets = draw.standard_normal((30, 4)), np.repeat([0, 1, 3], 10)
+    one, other = geometry(x, targets, 4), geometry(7 * x, targets, 4)
+    assert one is not None
+    assert other is not None
+    np.testing.assert_allclose(one.scatter, other.scatter)
+    assert np.isnan(one.scatter[2])
+    assert other.spacing == pytest.approx(7 * one.spacing)
+    assert geometry(x, np.zeros(30, dtype=int), 4) is None
+    assert geometry(np.zeros((30, 4)), targets, 4) is None
+
+
+# --- cost ------------------------------------------------------------------------------------------------------------
+
+
+def test_time_to_an_accuracy_that_all_reach() -> None:
+    def history(*scores: float) -> list[dict[str, float]]:
+        return [{"seconds": 2.0, "selection_balanced_accuracy": score} for score in scores]
+
+    histories = [history(0.3, 0.625, 0.5), history(0.7, 0.8)]
+    target = named_target(histories)
+    assert target == 0.62
+    record = {
+        "timing": {"seconds_per_step": 0.1, "loss_seconds_per_step": 0.01, "train_seconds": 6.0},
+        "memory": {"peak_bytes": 5},
+    }
+    found = cost([record, record], histories, target)
+    assert (found.reached, found.seconds_to_target) == (2, 3.0)
+    assert seconds_to(histories[0], 0.9) is None
+    assert named_target([[{"seconds": 1.0}]]) is None
