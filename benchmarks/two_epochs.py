@@ -76,7 +76,7 @@ def finite_run(name: str, precision: str, data: str, folder: Path) -> tuple[dict
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert len(history) == 2
     assert all(math.isfinite(number) for number in numbers(history)), "a number in history.jsonl is not finite"
-    with np.load(folder / "predictions.npz") as predictions:
+    with np.load(folder / "predictions.npz", allow_pickle=False) as predictions:
         arrays = {key: array for key, array in predictions.items() if array.dtype.kind == "f"}
     assert arrays
     for key, array in arrays.items():

@@ -13,11 +13,12 @@ def main() -> None:
     from .app import app
 
     try:
-        app()
-    except LossbenchError as error:
-        # Not parsed as markup: messages quote what users wrote.
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+        try:
+            app()
+        except LossbenchError as error:
+            # Not parsed as markup: messages quote what users wrote.
+            Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
+            sys.exit(error.exit_code)
+    except KeyboardInterrupt:  # also while the message is printed
         Console(stderr=True).print("interrupted")
         sys.exit(130)

@@ -65,3 +65,22 @@ def inspect(
     console.print(inspection_summary(content))
     if sheet is not None:
         Console(stderr=True).print(f"{sheet} written", markup=False, soft_wrap=True)
+
+
+@data.command()
+def digests(
+    manifest: Annotated[Path, Argument(help="A csv manifest.")],
+    out: Annotated[Path, Argument(metavar="OUT.csv", help="The manifest to write; beside the first, or in its place.")],
+    label: Annotated[str, Option(help="Its label column.")] = "label",
+) -> None:
+    """Write a manifest with the SHA-256 of each file: a run then refuses files that have changed."""
+    if out.parent.resolve() != manifest.parent.resolve():
+        raise ConfigError(f"{out} must lie in {manifest.parent}: the paths of a manifest are relative to its folder")
+    from ..data.digests import manifest_with_digests
+    from ..harness.record import write_text
+    from .progress import counting
+
+    with counting("reading images") as progress:
+        text = manifest_with_digests(manifest, label, progress)
+    write_text(out, text)
+    typer.echo(out)

@@ -48,6 +48,9 @@ def run(
     skip_unreadable: Annotated[
         bool, Option("--skip-unreadable", help="Leave out unreadable images and list them.", rich_help_panel=_DATA)
     ] = False,
+    max_unreadable: Annotated[
+        int, Option(help="How many --skip-unreadable may leave out.", rich_help_panel=_DATA)
+    ] = 100,
     allow_missing_classes: Annotated[
         bool,
         Option("--allow-missing-classes", help="Evaluate without some of the classes.", rich_help_panel=_DATA),
@@ -115,7 +118,8 @@ def run(
         options: dict[str, Any] = {
             "loss": loss, "data": data, "val": val, "label": label, "classes": classes,
             "min_images": min_images, "sampler": sampler, "image_size": image_size,
-            "cache": cache, "skip_unreadable": skip_unreadable, "allow_missing_classes": allow_missing_classes,
+            "cache": cache, "skip_unreadable": skip_unreadable,
+            "max_unreadable": max_unreadable, "allow_missing_classes": allow_missing_classes,
             "model": model, "weights": weights, "epochs": epochs, "batch_size": batch_size,
             "micro_batches": micro_batches, "lr": lr, "optimizer": optimizer, "weight_decay": weight_decay,
             "warmup_epochs": warmup_epochs, "select": select, "carve": carve, "seed": seed, "device": device,

@@ -83,6 +83,18 @@ def why_unreadable(path: Path, box: Box | None = None) -> str | None:
     return None
 
 
+def why_not_as_listed(path: Path, sha256: str) -> str | None:
+    """What is wrong with a file whose content a manifest names; None when it is that."""
+    try:
+        with _open(path) as file:
+            found = hashlib.sha256(file.read()).hexdigest()
+    except _UnreadableError as error:
+        return str(error)
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return None if found == sha256 else "its content is another one than the manifest's sha256 says"
+
+
 class Examined(NamedTuple):
     """What opening a file shows.
 

@@ -86,7 +86,7 @@ def _of_one(request: Request, manifest: Manifest, where: str) -> Splits:
         if unused := len(manifest) - len(train) - len(test):
             notes += (f"{request.spec}: {unused} image(s) of split 'val' are not used; 'test' is evaluated",)
         return Splits(train=train, test=test, origin=f"{where} ({split})", notes=notes)
-    everything = _table(request.spec, manifest, sorted(set(manifest.labels)))
+    everything = manifest_table(request.spec, manifest, sorted(set(manifest.labels)))
     train_rows, test_rows = carve(everything, CARVED_FRACTION, CARVE_SEED, min_images=2)
     by_person = "" if everything.persons is None else ", by person"
     return Splits(
@@ -111,7 +111,7 @@ def _of_identities(request: Request, manifest: Manifest) -> Splits:
         notes += (f"{request.spec}: {rows - len(manifest):,} image(s) of other splits than train are not used",)
     elif request.path is not None and request.path.name == "train.csv" and request.path.with_name("val.csv").exists():
         notes += (f"{request.path.with_name('val.csv')} is not read: evaluation is on the people of training",)
-    everything = dataclasses.replace(_table(request.spec, manifest, sorted(set(manifest.labels))), persons=None)
+    everything = dataclasses.replace(manifest_table(request.spec, manifest, sorted(set(manifest.labels))), persons=None)
     least = MIN_IMAGES if request.min_images is None else request.min_images
     kept, train_rows, test_rows = carve_identities(everything, least, CARVE_SEED)
     few = len(everything.class_names) - len(kept.class_names)
@@ -143,10 +143,11 @@ def _tables(name: str, training: Manifest, evaluation: Manifest, other: str) -> 
     """Classes are the sorted labels of training; labels that only evaluation has come last, for `check_splits`."""
     classes = sorted(set(training.labels))
     unknown = sorted(set(evaluation.labels).difference(classes))
-    return _table(name, training, classes), _table(other, evaluation, classes + unknown)
+    return manifest_table(name, training, classes), manifest_table(other, evaluation, classes + unknown)
 
 
-def _table(name: str, manifest: Manifest, classes: Sequence[str]) -> ImageTable:
+def manifest_table(name: str, manifest: Manifest, classes: Sequence[str]) -> ImageTable:
+    """The rows of a manifest as a table, whose classes are numbered in this order."""
     number = {label: position for position, label in enumerate(classes)}
     return ImageTable(
         name=name,
@@ -156,5 +157,7 @@ def _table(name: str, manifest: Manifest, classes: Sequence[str]) -> ImageTable:
         read=ImageFiles(manifest.files),
         persons=None if manifest.persons is None else np.array(manifest.persons, dtype=np.str_),
         paths=manifest.files,
+        manifest_rows=manifest.rows,
+        sha256s=manifest.sha256s,
         details={"path": str(manifest.path)},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,8 +165,11 @@ def loader(dataset: ImageBatches, batches: Any, *, workers: int, pin_memory: boo
 def _outlive_signals(worker: int) -> None:
     """Keeps a worker alive when a signal for the run reaches its whole group: the run says when it is over.
 
-    A second SIGTERM ends it: torch's own, should the worker hang.
+    A second SIGTERM ends it: torch's own, should the worker hang. Where the run ends at once, it no longer takes what a
+    worker was about to hand over, which multiprocessing would print as an error of the worker.
     """
+    printed = sys.excepthook
+    sys.excepthook = lambda kind, *rest: None if issubclass(kind, ConnectionError | EOFError) else printed(kind, *rest)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 

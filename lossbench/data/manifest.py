@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from ..errors import DataError, did_you_mean, listed
 
 # How the two splits may be called, in a `split` column and as subfolders.
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = 50  # offending rows in one message
 
 
@@ -28,6 +30,8 @@ class Manifest:
         labels: N label names, none empty.
         splits: N of "train", "val", "test", where given.
         persons: N persons, where given.
+        rows: N numbers of rows in a csv file; the header is row 1.
+        sha256s: N digests of the files, in hexadecimal, where given.
         notes: what a user should be told, such as files that were ignored.
     """
 
@@ -37,6 +41,8 @@ class Manifest:
     labels: Sequence[str]
     splits: Sequence[str] | None = None
     persons: Sequence[str] | None = None
+    rows: Sequence[int] | None = None
+    sha256s: Sequence[str] | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -51,12 +57,14 @@ class Manifest:
             files=[self.files[row] for row in rows],
             labels=[self.labels[row] for row in rows],
             persons=None if self.persons is None else [self.persons[row] for row in rows],
+            rows=None if self.rows is None else [self.rows[row] for row in rows],
+            sha256s=None if self.sha256s is None else [self.sha256s[row] for row in rows],
             notes=self.notes,
         )
 
 
 def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label") -> Manifest:
-    """Reads a csv file with columns `path`, `label` and optionally `split` and `person` (or `group`).
+    """Reads a csv file with columns `path`, `label` and optionally `split`, `person` (or `group`) and `sha256`.
 
     Paths are relative to the manifest and stay within its folder. Files are looked up, not decoded.
 
@@ -74,13 +82,14 @@ def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label")
         ['cat']
     """
     path = Path(path)
-    rows = _records(path)
+    rows = read_records(path)
     header = [name.strip() for name in next(rows, [])]
     columns = _columns(path, header, label_column)
     place, label_at, split_at = columns["path"], columns[label_column], columns.get("split")
     person_at = columns.get("person", columns.get("group"))
+    sha256_at = columns.get("sha256")
 
-    ids, files, labels, splits, persons = [], [], [], [], []
+    ids, files, labels, splits, persons, numbers, sha256s = [], [], [], [], [], [], []
     locate = _Files(path.parent).locate
     problems: list[str] = []
     first_row: dict[str, int] = {}
@@ -110,6 +119,13 @@ def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label")
             persons.append(cells[person_at].strip())
             if not persons[-1]:
                 problems.append(f"row {number}: {name!r}: empty {header[person_at]!r}; every image needs one, or none")
+        if sha256_at is not None:
+            sha256s.append(cells[sha256_at].strip().lower())
+            if not _SHA256.fullmatch(sha256s[-1]):
+                problems.append(
+                    f"row {number}: {name!r}: sha256 is {sha256s[-1][:80]!r}, expected 64 hexadecimal digits"
+                )
+        numbers.append(number)
         ids.append(name)
         files.append(Path(file))
         labels.append(label)
@@ -133,10 +149,13 @@ def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label")
         labels=labels,
         splits=None if split_at is None else splits,
         persons=None if person_at is None else persons,
+        rows=numbers,
+        sha256s=None if sha256_at is None else sha256s,
     )
 
 
-def _records(path: Path) -> Iterator[list[str]]:
+def read_records(path: Path) -> Iterator[list[str]]:
+    """The rows of a csv file as they are, with one clear error for what is none."""
     if os.path.isdir(path):
         inside = path / "train.csv"
         form = f"csv:{inside}" if inside.is_file() else f"folder:{path}"

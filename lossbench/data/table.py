@@ -46,6 +46,8 @@ class ImageTable:
         read: row -> RGB image; may be called from several threads and processes.
         persons: (N,) the person on each image, where known; splits are then made by person.
         paths: N files, for sources that are files.
+        manifest_rows: N numbers of rows in the manifest, for messages.
+        sha256s: N digests that the manifest gives of its files, in hexadecimal.
         boxes: (N, 4) int32, what `read` cuts out of each file: left, top, right and bottom in pixels, which may lie
             beyond the image's edges; a row without width stands for the whole image.
         mirror: whether a mirrored image keeps its label (faces do, digits don't).
@@ -61,6 +63,8 @@ class ImageTable:
     read: Callable[[int], Image.Image]
     persons: npt.NDArray[np.str_] | None = None
     paths: Sequence[Path] | None = None
+    manifest_rows: Sequence[int] | None = None
+    sha256s: Sequence[str] | None = None
     boxes: Int32Array | None = None
     mirror: bool = True
     subject: str = "an image like those of the training folder"
@@ -69,7 +73,7 @@ class ImageTable:
 
     def __post_init__(self) -> None:
         rows = len(self.targets)
-        for field in ("sample_ids", "persons", "paths", "boxes"):
+        for field in ("sample_ids", "persons", "paths", "manifest_rows", "sha256s", "boxes"):
             column = getattr(self, field)
             if column is not None and len(column) != rows:
                 raise DataError(f"{self.name}: {field} has {len(column)} rows, targets has {rows}")
@@ -91,14 +95,19 @@ class ImageTable:
             read=_Rows(self.read, rows),
             persons=None if self.persons is None else self.persons[rows],
             paths=None if self.paths is None else [self.paths[row] for row in rows],
+            manifest_rows=None if self.manifest_rows is None else [self.manifest_rows[row] for row in rows],
+            sha256s=None if self.sha256s is None else [self.sha256s[row] for row in rows],
             boxes=None if self.boxes is None else self.boxes[rows],
         )
 
     def digest(self) -> str:
-        """SHA-256 over class names, sample ids, targets and boxes: which rows, not which pixels."""
+        """SHA-256 over class names, sample ids, targets and boxes: which rows, and which pixels where the manifest
+        has digests of its files."""
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
         digest.update(json.dumps(list(self.sample_ids)).encode())
         digest.update(self.targets.astype("<i8").tobytes())
+        if self.sha256s is not None:
+            digest.update(json.dumps(list(self.sha256s)).encode())
         if self.boxes is not None:
             digest.update(self.boxes.astype("<i4").tobytes())
         return digest.hexdigest()

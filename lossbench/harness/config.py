@@ -53,6 +53,7 @@ class RunConfig:
     compile: bool = False
     sync_bn: bool = False
     skip_unreadable: bool = False
+    max_unreadable: int = 100
     allow_missing_classes: bool = False
     checkpoint_every: str = "5m"
     on_nonfinite: str = "stop"
@@ -65,6 +66,7 @@ class RunConfig:
             ("min_images", 2),
             ("micro_batches", 1),
             ("workers", 0),
+            ("max_unreadable", 0),
             ("seed", 0),
         ):
             self._check(name, lambda v, m=minimum: v >= m, f"at least {minimum}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ..errors import ModelError
 from ..models.preprocessing import Preprocessing
 from . import record as files
 
+_RECORD_LIMIT, _WEIGHTS_LIMIT = 64 * 2**20, 16 * 2**30  # bytes
 BACKBONE = "model.backbone."
 
 
@@ -61,16 +63,16 @@ def read_run(run: Path) -> FinishedRun:
     """
     file = run / files.RECORD
     try:
-        record = json.loads(file.read_text())
+        record = json.loads(_bounded(file, _RECORD_LIMIT))
         version = record["schema_version"]
         if version != files.SCHEMA_VERSION:
             raise ModelError(f"{file} has schema version {version}, this lossbench reads {files.SCHEMA_VERSION}")
         sha256 = record["weights_sha256"]
-        blob = (run / files.WEIGHTS).read_bytes()
+        blob = _bounded(run / files.WEIGHTS, _WEIGHTS_LIMIT)
     except OSError as error:
         unfinished = " (a run that did not finish?)" if (run / files.CONFIG).exists() else ""
         raise ModelError(f"{run} holds no finished run{unfinished}: {error.filename}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ModelError):
             raise
         raise no_record(file, error) from error
@@ -83,6 +85,13 @@ def read_run(run: Path) -> FinishedRun:
             f"{run / files.WEIGHTS} does not fit its record: its SHA-256 is another one, so it was damaged or replaced"
         )
     return FinishedRun(run, record, state)
+
+
+def _bounded(file: Path, most: int) -> bytes:
+    with file.open("rb") as opened:
+        if (size := os.fstat(opened.fileno()).st_size) > most:
+            raise ModelError(f"{file} has {size:,} bytes; at most {most:,} are read")
+        return opened.read(most)
 
 
 def no_record(file: Path, error: Exception) -> ModelError:

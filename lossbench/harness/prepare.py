@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ..data.preflight import drop, unreadable, unreadable_error
+from ..data.readable import ReadableFiles
 from ..data.request import Splits
 from ..data.sampling import Sampler, sampled_counts
 from ..data.sources import open_data
@@ -207,11 +208,16 @@ def _readable(
     files = sum(len(table.paths or ()) for table in (train, test))
     if files > _MANY_FILES:
         reporter.message(f"checking that {files:,} images can be read")
-    found = unreadable([train, test])
+    found = unreadable([train, test], known=ReadableFiles())
     if not found:
         return train, test, ()
     if not config.skip_unreadable:
         raise unreadable_error(found)
+    if len(found) > config.max_unreadable:
+        raise DataError(
+            f"{unreadable_error(found)}\n--skip-unreadable leaves out at most --max-unreadable {config.max_unreadable} "
+            "of them: so many are seldom chance"
+        )
     bad = [path for path, _ in found]
     train, dropped = drop(train, bad)
     test, dropped_test = drop(test, bad)

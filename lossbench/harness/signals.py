@@ -37,11 +37,12 @@ class StopSignals:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Handles both signals; only the main thread can."""
+        """Handles both signals; only the main thread can, and one that is ignored (by nohup, by a pool) stays so."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._handle) for number in _NAMES}
+        heard = [number for number in _NAMES if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._handle) for number in heard}
         try:
             yield
         finally:

@@ -52,6 +52,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "timing.data_wait_seconds": float, "timing.data_wait_share": float,
     "timing.images_per_second": float, "timing.train_seconds": float, "timing.evaluation_seconds": float,
     "timing.total_seconds": float, "timing.steps": int, "timing.sampled_steps": int, "timing.steps_skipped": int,
+    "timing.checkpoints": int, "timing.checkpoint_seconds": float, "timing.resumed": int,
     "timing.data_seconds_per_step": SOME, "timing.forward_seconds_per_step": SOME,
     "timing.loss_forward_seconds_per_step": SOME, "timing.backward_seconds_per_step": SOME,
     "timing.step_seconds_per_step": SOME,
@@ -459,7 +460,7 @@ def test_a_nan_loss_stops_the_run_without_a_record(lossbench: Any, own: Any, fac
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("error: training stopped at step 2: the loss is nan. No weights were changed")
     assert "--lr" in done.err
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["config.toml"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bad-batch.safetensors", "config.toml"]
     predicted = lossbench("predict", tmp_path / "out", faces / "images/val/amber/0.png")
     assert predicted.code == 2
     assert "holds no finished run (a run that did not finish?)" in predicted.err

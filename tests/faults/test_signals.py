@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
-from faults.runs import arguments, assert_same, outcome, tiny
+from faults.runs import StopsAt, arguments, assert_same, outcome, tiny
 from forked_runs import ForkedRun
 
 from lossbench.errors import ConfigError
@@ -99,3 +99,14 @@ def test_a_killed_loader_worker_is_named(pictures: Path, whole: dict[str, Any], 
     assert (out / "checkpoint/step-000000009").exists()
     resume(out, workers=0)
     assert_same(outcome(out), whole)
+
+
+def test_a_signal_that_is_ignored_stays_so(pictures: Path, tmp_path: Path) -> None:
+    """As `nohup` leaves it, and as a pool of runs does that hears Ctrl-C itself."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        run(tiny(pictures, epochs=1), tmp_path / "run", StopsAt(2, signal.SIGINT))
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "run/record.json").exists()

@@ -1,0 +1,47 @@
+"""A manifest with the SHA-256 of each file, so that a run sees a changed byte that decoding would not."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from pathlib import Path
+
+from ..errors import DataError
+from .files import Progress, each_file
+from .labelled_files import manifest_table
+from .manifest import read_csv_manifest, read_records
+
+
+def manifest_with_digests(path: Path, label_column: str = "label", progress: Progress | None = None) -> str:
+    """The rows of a csv manifest with a column `sha256`, replaced where there is one.
+
+    Args:
+        path: of the manifest; it is checked as for a run.
+        label_column: its label column.
+        progress: called with the number of files done and of all.
+
+    Raises:
+        DataError: as `read_csv_manifest`, or naming a file that can't be read.
+    """
+    manifest = read_csv_manifest(path, label_column)
+    table = manifest_table(str(path), manifest, sorted(set(manifest.labels)))
+    digests = dict(each_file([table], lambda file, box: _sha256(file), progress=progress))
+    header, *rows = [cells for cells in read_records(path) if cells]
+    names = [name.strip() for name in header]
+    kept = [position for position, name in enumerate(names) if name != "sha256"]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*(names[position] for position in kept), "sha256"])
+    for cells, file in zip(rows, manifest.files, strict=True):
+        writer.writerow([*(cells[position] for position in kept), digests[file]])
+    return out.getvalue()
+
+
+def _sha256(file: Path) -> str:
+    try:
+        with open(file, "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{os.fspath(file)}: can't be read: {error.strerror or error}") from None
