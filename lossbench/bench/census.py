@@ -55,20 +55,20 @@ def _repeats_by_tensor(name: str, func: Any) -> bool:
     return name == "repeat_interleave" and func._overloadname == "Tensor"
 
 
-def take_census(call: Callable[[], None], update: Callable[[], None], device: str) -> Census:
-    """Counts in one more call; waits in `update` as well.
+def take_census(call: Callable[[], None], update: Callable[[], None], *, on_gpu: bool) -> Census:
+    """Counts in one more call, and waits in `update` as well.
 
     On CUDA, torch's own sync debug mode counts waits. On the CPU nothing waits; there, operators are counted that would
     on a device.
     """
     with _Counting() as counting:
         call()
-    operations = sum(counting.operations.values())
-    if torch.device(device).type == "cuda":
+    operations, waits = sum(counting.operations.values()), sum(counting.waits.values())
+    if on_gpu:
         return Census(operations, _cuda_waits(call, update))
     with _Counting() as updating:
         update()
-    return Census(operations, sum(counting.waits.values()) + sum(updating.waits.values()))
+    return Census(operations, waits + sum(updating.waits.values()))
 
 
 def _cuda_waits(call: Callable[[], None], update: Callable[[], None]) -> int:

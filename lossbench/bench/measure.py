@@ -19,7 +19,7 @@ import torch
 
 from ..testing.memory import PeakMemory
 from ..types import ModelOutput
-from .census import take_census
+from .census import Census, take_census
 from .contenders import Contender
 from .workload import Workload
 
@@ -80,7 +80,7 @@ class Bench:
         value.backward()
 
     def time(self) -> float:
-        if torch.device(self.workload.device).type == "cuda":
+        if self.on_gpu:
             start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             torch.cuda.synchronize()
             start.record()
@@ -98,16 +98,26 @@ class Bench:
         with torch.no_grad():
             self.loss.update_state(detached, self.targets)
 
-    def peak_bytes(self) -> int:
-        if torch.device(self.workload.device).type == "cuda":
+    @property
+    def on_gpu(self) -> bool:
+        return torch.device(self.workload.device).type == "cuda"
+
+    def peak_bytes_and_census(self) -> tuple[int, Census]:
+        """In one more call, and one of `update_state`."""
+        if self.on_gpu:
             torch.cuda.synchronize()
             torch.cuda.reset_peak_memory_stats()
             before = torch.cuda.memory_allocated()
-            self.call()
-            return int(torch.cuda.max_memory_allocated()) - before
-        with PeakMemory() as memory:
-            self.call()
-        return int(memory.peak_bytes)
+            census = take_census(self.call, self.update, on_gpu=True)
+            return int(torch.cuda.max_memory_allocated()) - before, census
+        memory = PeakMemory()
+
+        def call() -> None:
+            with memory:
+                self.call()
+
+        census = take_census(call, self.update, on_gpu=False)
+        return int(memory.peak_bytes), census
 
 
 def measure(
@@ -169,8 +179,7 @@ def _take_turns(ready: dict[int, Bench], errors: dict[int, str], seconds: float)
 
 
 def _row(bench: Bench) -> Row:
-    peak = bench.peak_bytes()
-    census = take_census(bench.call, bench.update, bench.workload.device)
+    peak, census = bench.peak_bytes_and_census()
     samples = bench.samples
     quarters = statistics.quantiles(samples, n=4, method="inclusive") if len(samples) > 1 else [samples[0]] * 3
     workload = bench.workload

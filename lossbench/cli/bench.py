@@ -185,23 +185,24 @@ def _table(groups: list[list[Row]], workload: Workload) -> Table:
     from rich.table import Table
 
     title = f"B = {workload.batch}, C = {workload.classes}, D = {workload.dim}, float32, {workload.device}"
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-    table.add_column("loss", no_wrap=True)
-    for name in ("ms a call", "quartiles", "ratio", "peak MB", "operators", "host syncs"):
-        table.add_column(name, justify="right", no_wrap=name == "quartiles")
+    table = Table(box=None, pad_edge=False, padding=(0, 1), title=title, title_justify="left")
+    table.add_column("loss", min_width=20)
+    for name in ("ms (quartiles)", "ratio", "MB", "ops", "syncs"):
+        table.add_column(name, justify="right", no_wrap=True)
     for rows in groups:
         for number, row in enumerate(rows):
             ratio = "" if number == 0 or row.times_faster is None else f"{row.times_faster:,.2f}x"
             table.add_row(("  " if number else "") + row.name, *_cells(row, ratio))
+    table.caption = "ms: forward and backward; ratio: to the loss above; MB: peak; ops: dispatched, without views"
+    table.caption_justify = "left"
     return table
 
 
 def _cells(row: Row, ratio: str) -> list[str]:
     if row.seconds is None or row.quartiles is None or row.peak_bytes is None:
-        return ["failed", *[""] * 5]
-    quartiles = " - ".join(_milliseconds(value) for value in row.quartiles)
-    counts = [str(row.operations), str(row.host_syncs)]
-    return [_milliseconds(row.seconds), quartiles, ratio, f"{row.peak_bytes / 1e6:,.3f}", *counts]
+        return ["failed", *[""] * 4]
+    times = f"{_milliseconds(row.seconds)} ({'-'.join(_milliseconds(value) for value in row.quartiles)})"
+    return [times, ratio, f"{row.peak_bytes / 1e6:,.2f}", str(row.operations), str(row.host_syncs)]
 
 
 def _milliseconds(seconds: float) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 
-def class_sums(rows: Tensor, targets: Tensor, num_classes: int) -> Tensor:
+def class_sums(
+    rows: Tensor, targets: Tensor, num_classes: int, *, alpha: float = 1, into: Tensor | None = None
+) -> Tensor:
     """(C, ...) sums of the rows of each class; zero where there are none.
 
     On the CPU `index_add_` is fastest. On a GPU it adds by atomics, in an order that changes from call to call; there
@@ -16,13 +18,15 @@ def class_sums(rows: Tensor, targets: Tensor, num_classes: int) -> Tensor:
         rows: (B, ...).
         targets: (B,) class numbers in [0, C).
         num_classes: C.
+        alpha: what the rows are multiplied by.
+        into: (C, ...) to which the sums are added, in place.
 
     Example:
         >>> import torch
         >>> class_sums(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2, 0, 2]), 3)
         tensor([2., 0., 5.])
     """
-    zeros = rows.new_zeros((num_classes, *rows.shape[1:]))
+    total = rows.new_zeros((num_classes, *rows.shape[1:])) if into is None else into
     if rows.device.type == "cuda":
-        return zeros.index_put_((targets,), rows, accumulate=True)
-    return zeros.index_add_(0, targets, rows)
+        return total.index_put_((targets,), rows if alpha == 1 else alpha * rows, accumulate=True)
+    return total.index_add_(0, targets, rows, alpha=alpha)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import torch
 
 
 class Function(torch.autograd.Function):
-    """An `autograd.Function` with `setup_context`, so that `torch.func` takes it, and half of the price of a call.
+    """An `autograd.Function` with `setup_context`, so that `torch.func` takes it; called by `apply` below."""
 
-    At each call torch reads the signature of `forward` anew, which takes longer than a small kernel; here it is read
-    once.
+
+def apply(function: type[Function], *arguments: Any) -> Any:
+    """`function.apply`, without the half of its price that only transforms of `torch.func` have to pay.
+
+    Before each call torch binds the arguments to the signature of `forward`, which takes longer than a small kernel.
+    Here they are always given in full and in order.
     """
+    if may_write_in_place():
+        return super(torch.autograd.Function, function).apply(*arguments)  # type: ignore[misc]
+    return function.apply(*arguments)
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls.forward.__signature__ = inspect.signature(cls.forward)  # type: ignore[attr-defined]
+
+def may_write_in_place() -> bool:
+    """Whether a kernel may overwrite what it keeps: neither a transform of `torch.func` nor the compiler is at work."""
+    return not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active()

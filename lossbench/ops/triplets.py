@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .distances import distances, distances_of_blocks
-from .function import Function
+from .function import Function, apply
 from .triplet_counts import COMPARE_UP_TO, pair_masks, signed_counts
 from .unit_vectors import unit_vectors
 
@@ -51,7 +51,7 @@ def mean_hinge(rows: Tensor, targets: Tensor, rule: Mining) -> Tensor:
         value, _ = _compiled_mean_hinge(rows, targets, *rule)
         return value
     if torch.is_grad_enabled() and rows.requires_grad:
-        value, _ = _MeanHinge.apply(rows, targets, *rule)
+        value, _ = apply(_MeanHinge, rows, targets, *rule)
         return value
     return _evaluate(rows, targets, rule, slope=False)[0]
 
@@ -77,7 +77,7 @@ class _MeanHinge(Function):
         rows, targets, slope = ctx.saved_tensors
         found = None if gradient is None else gradient * slope
         if direction is not None:
-            bend = _Curvature.apply(direction, rows, targets, *ctx.rule)
+            bend = apply(_Curvature, direction, rows, targets, *ctx.rule)
             found = bend if found is None else found + bend
         return found, None, *(None for _ in ctx.rule)
 
@@ -133,7 +133,7 @@ def _evaluate(
     between = distances_of_blocks(rows, squared=rule.squared, by_product=batch * rows.numel() > _BLOCK)
     centered = rows - rows.mean(dim=0)  # what pulls does not change, and cancels less
     pulls = _Pulls(centered if direction is None else direction)
-    turns = _Pulls(centered)
+    turns = _Pulls(centered)  # of the distances' growth
     totals, actives, divisors = [], [], []
     in_block = max(1, _BLOCK // batch)
     for start in range(0, batch, in_block):

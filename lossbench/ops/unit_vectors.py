@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .function import Function
+from .function import Function, apply
 
 
 def unit_vectors(embeddings: Tensor) -> Tensor:
@@ -20,7 +20,7 @@ def unit_vectors(embeddings: Tensor) -> Tensor:
     """
     if embeddings.shape[1] == 0:
         return embeddings
-    unit: Tensor = _UnitVectors.apply(embeddings)[0]
+    unit: Tensor = apply(_UnitVectors, embeddings)[0]
     return unit
 
 

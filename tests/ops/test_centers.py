@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from lossbench import LossContext, ModelOutput, loss_info
-from lossbench.ops import centers as module
+from lossbench.ops import spread
 from lossbench.ops.centers import center_separation, own_distance_and_separation, squared_distance_to_own_center
 from lossbench.ops.class_sums import class_sums
 from lossbench.testing.memory import PeakMemory
@@ -34,12 +34,12 @@ def naive(x: Tensor, y: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     return own, torch.where(has_center.unsqueeze(1) & has_center, between, 0).sum(dim=1)
 
 
-@pytest.mark.parametrize("block", [1, 6, 2**16])
+@pytest.mark.parametrize("in_place", [True, False])
 @pytest.mark.parametrize("unstarted", [0, 2])
 def test_values_and_gradients_are_those_of_the_naive_form(
-    unstarted: int, block: int, monkeypatch: pytest.MonkeyPatch
+    unstarted: int, in_place: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_BLOCK", block)
+    monkeypatch.setattr(spread, "may_write_in_place", lambda: in_place)
     x, y, c = batch(unstarted=unstarted)
     x.requires_grad_()
     c.requires_grad_()
@@ -65,9 +65,23 @@ def test_first_and_second_derivatives_by_differences() -> None:
 
 def test_a_second_backward_gives_the_same() -> None:
     x, y, c = batch()
-    value = squared_distance_to_own_center(x.requires_grad_(), y, c).sum()
-    (first,) = torch.autograd.grad(value, x, retain_graph=True)
-    assert torch.autograd.grad(value, x)[0].equal(first)
+    inputs = x.requires_grad_(), c.requires_grad_()
+    squares, separation = own_distance_and_separation(x, y, c)
+    value = squares.sum() + separation.sum()
+    first = torch.autograd.grad(value, inputs, retain_graph=True)
+    for one, other in zip(first, torch.autograd.grad(value, inputs), strict=True):
+        assert one.equal(other)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_nan_surfaces_also_before_its_class_has_a_center(in_place: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "may_write_in_place", lambda: in_place)
+    x, y, c = batch()
+    x[0, 1] = torch.nan  # of class 0, which has not started
+    x[5] = 1e200
+    squares = squared_distance_to_own_center(x, y, c)
+    assert squares.isnan().tolist() == [True, *[False] * 8]
+    assert squares[5] == 0
 
 
 def test_transforms() -> None:

@@ -1,0 +1,149 @@
+"""Training steps a second of `lossbench run`, beside timm's recipe, on the same model, batches, precision and threads.
+
+    python benchmarks/step_throughput.py benchmarks/results/step-throughput.md [--device cuda] [--precision bf16]
+
+Both take the same uint8 batches, which lie ready in memory. lossbench takes the steps of its trainer, with everything
+that a run has: clock, guard against numbers that are not finite, schedule, loss state. timm's side is written after its
+`train.py`: normalise on the device as its prefetching loader does, channels last, autocast, cross-entropy, AdamW of
+`create_optimizer_v2`, a step of its cosine scheduler. The two take turns, step by step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import timm
+import torch
+from timm.optim import create_optimizer_v2
+from timm.scheduler import CosineLRScheduler
+
+from lossbench.bench.machine import machine
+from lossbench.harness.assembly import build_accelerator, build_trainer
+from lossbench.harness.config import RunConfig
+from lossbench.harness.prepare import prepare
+from lossbench.harness.training import Silent, Trainer
+from lossbench.types import Batch
+
+LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--model", default="legacy_seresnet50")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--losses", nargs="+", default=list(LOSSES))
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    trainers = {loss: make_trainer(loss, given) for loss in given.losses}
+    first = next(iter(trainers.values()))
+    images = iter(first.images)
+    batches = [next(images) for _ in range(4)]
+    sides = {"timm": timm_step(given), **{loss: our_step(trainer) for loss, trainer in trainers.items()}}
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(given.steps + 2):  # two to warm up
+        for name, step in sides.items():
+            taken = timed(step, batches[number % len(batches)], given.device)
+            if number >= 2:
+                seconds[name].append(taken)
+    text = markdown(seconds, given)
+    given.result.write_text(text)
+    print(text)
+
+
+def make_trainer(loss: str, given: argparse.Namespace) -> Trainer:
+    config = RunConfig(
+        loss=loss,
+        model=given.model,
+        data="synthetic(images=400, test_images_per_class=2)",
+        image_size=given.image_size,
+        batch_size=given.batch_size,
+        epochs=10,
+        device=given.device,
+        precision=given.precision,
+    )
+    task = prepare(config, Silent())
+    task.train.prepare()
+    trainer = build_trainer(task, build_accelerator(task.config))
+    trainer.step.train()
+    return trainer
+
+
+def our_step(trainer: Trainer) -> Callable[[Batch], None]:
+    def step(batch: Batch) -> None:
+        trainer.clock.begin()
+        trainer._take_step(batch, len(batch.targets))
+
+    return step
+
+
+def timm_step(given: argparse.Namespace) -> Callable[[Batch], None]:
+    device = torch.device(given.device)
+    model = timm.create_model(given.model, pretrained=False, num_classes=8).to(device)
+    model = model.to(memory_format=torch.channels_last)
+    model.train()
+    mean = torch.tensor(model.default_cfg["mean"], device=device).mul(255).view(1, 3, 1, 1)
+    std = torch.tensor(model.default_cfg["std"], device=device).mul(255).view(1, 3, 1, 1)
+    optimizer = create_optimizer_v2(model, opt="adamw", lr=1e-3, weight_decay=0.05)
+    schedule = CosineLRScheduler(optimizer, t_initial=500, warmup_t=50, t_in_epochs=False)
+    criterion = torch.nn.CrossEntropyLoss().to(device)
+    updates = 0
+
+    def step(batch: Batch) -> None:
+        nonlocal updates
+        images = batch.images.to(device, non_blocking=True).float().sub_(mean).div_(std)
+        images = images.contiguous(memory_format=torch.channels_last)
+        targets = batch.targets.to(device, non_blocking=True)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=given.precision == "bf16"):
+            value = criterion(model(images), targets)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        updates += 1
+        schedule.step_update(updates)
+
+    return step
+
+
+def timed(step: Callable[[Batch], None], batch: Batch, device: str) -> float:
+    on_gpu = torch.device(device).type == "cuda"
+    clock = time.perf_counter if on_gpu else time.process_time
+    if on_gpu:
+        torch.cuda.synchronize()
+    began = clock()
+    step(batch)
+    if on_gpu:
+        torch.cuda.synchronize()
+    return clock() - began
+
+
+def markdown(seconds: dict[str, list[float]], given: argparse.Namespace) -> str:
+    where = machine()
+    reference = statistics.median(seconds["timm"])
+    rows = []
+    for name, taken in seconds.items():
+        median = statistics.median(taken)
+        quartiles = statistics.quantiles(taken, n=4, method="inclusive")
+        shown = f"{1e3 * median:,.1f} ({1e3 * quartiles[0]:,.1f} to {1e3 * quartiles[2]:,.1f})"
+        label = "timm's recipe" if name == "timm" else f"lossbench, {name}"
+        rows.append(f"| {label} | {shown} | {given.batch_size / median:,.1f} | {reference / median:.3f}x |")
+    head = (
+        f"{given.model}, batch {given.batch_size}, {given.image_size} px, {given.precision}, {given.device}, "
+        f"{given.steps} steps in turns; {where['processor']}, {where['threads']} thread, torch {torch.__version__}, "
+        f"timm {timm.__version__}. On the CPU, times are CPU time."
+    )
+    command = f"    python {where['command']}".replace("step_throughput.py", "benchmarks/step_throughput.py")
+    table = "| | ms a step (quartiles) | images a second | throughput |\n|-|-|-|-|\n" + "\n".join(rows)
+    return "\n\n".join(["# Training steps beside timm's recipe", command, head, table]) + "\n"
+
+
+if __name__ == "__main__":
+    main()

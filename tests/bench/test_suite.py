@@ -1,0 +1,107 @@
+"""The suite judges what it measures, and the command line shows it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lossbench.bench import Row, Workload
+from lossbench.bench.suite import GOALS, Goal, _judged
+from lossbench.cli import main
+
+SHAPE = (1, 2, 1)
+
+
+def lines_of(goal: Goal, ours: float, peer: float) -> Any:
+    def row(seconds: float, peak: int) -> Row:
+        return Row("x", SHAPE, seconds, (seconds, seconds), 9, seconds / ours, peak, 5, 0)
+
+    return _judged(goal, [row(ours, 10), row(peer, 200)])
+
+
+@pytest.mark.parametrize(
+    ("goal", "met", "measured"),
+    [
+        ({"times_faster": 3.0}, True, "4.00x"),
+        ({"times_faster": 5.0}, False, "4.00x"),
+        ({"times_faster": 3.0, "times_smaller": 21.0}, False, "4.00x; 20.0x"),
+        ({"slower_by_at_most_seconds": 1e-6}, True, "-3000000.0 µs"),
+        ({"peak_bytes": 9.0}, False, "0.0 MB"),
+    ],
+)
+def test_a_goal_is_met_or_missed_by_what_was_measured(goal: dict[str, float], met: bool, measured: str) -> None:
+    line = lines_of(Goal("softmax", Workload(*SHAPE), "torch", **goal), 1.0, 4.0)
+    assert line.met is met
+    assert "; ".join(line.measured) == measured
+
+
+def test_a_line_whose_peer_fails_says_so() -> None:
+    failed = Row("peer", SHAPE, error="out of memory: 7")
+    line = _judged(Goal("softmax", Workload(*SHAPE), "torch", times_faster=1.0), [failed, failed])
+    assert not line.met
+    assert "peer: out of memory: 7" in line.measured
+
+
+def test_every_goal_has_one_peer() -> None:
+    from lossbench.bench import peers_of
+
+    for goal in GOALS:
+        assert len(peers_of(goal.loss, goal.against)) == 1
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["lossbench", "bench", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "center", "--against", "naive", "-b", "8", "--seconds", "0.01") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"center +\d+\.\d{3} \(", out)
+    assert re.search(r"naive: distance matrix.* \d+\.\d\dx", out)
+
+
+def test_json_names_the_machine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "softmax", "--against", "torch", "--json", "--seconds", "0.01") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["machine"]["packages"]["torch"]
+    assert [row["name"] for row in content["rows"]] == ["softmax", "torch: F.cross_entropy"]
+    assert content["rows"][1]["times_faster"] > 0
+
+
+def test_a_growth_plot_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plot = tmp_path / "growth.svg"
+    arguments = ["--grow", "B", "--sizes", "8,16,32", "--plot", str(plot), "--seconds", "0.01", "--against", "naive"]
+    assert run(monkeypatch, "triplet", *arguments) == 0
+    assert "B^" in capsys.readouterr().out
+    text = plot.read_text()
+    assert text.startswith("<?xml")
+    assert "naive: B x B x B" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--grow", "E"), "--grow must be B, C or D, got 'E'"),
+        (("softmax", "--plot", "x.svg"), "--plot draws growth: give --grow B, C or D as well"),
+        (("--grow", "B", "--plot", "x.svg"), "--plot draws one loss and its peers: name one loss"),
+        (("softmax", "--grow", "B", "--plot", "no/x.svg"), "--plot no/x.svg: there is no directory no"),
+        (("softmax", "--grow", "B", "--sizes", "8,x"), "--sizes must be comma-separated numbers, such as 64,128,256"),
+        (("softmax", "--grow", "C", "--sizes", "1,2"), "--sizes of C must be at least 2, got 1"),
+        (("softmax", "--suite"), "--suite has its own losses and sizes: give it alone"),
+        (("softmux",), "there is no loss 'softmux'"),
+    ],
+)
+def test_a_mistake_is_one_message(
+    arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, *arguments) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
