@@ -36,7 +36,8 @@ class NaiveWeightedSoftmax(WeightedSoftmaxLoss):
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         true = F.one_hot(targets, self.num_classes).to(output.logits.dtype)
         terms = -(true * output.logits.log_softmax(dim=1)).sum(dim=1)
-        return (self.class_weights(output.logits.dtype)[targets] * terms).mean()
+        mean: Tensor = (self.class_weights(output.logits.dtype)[targets] * terms).mean()
+        return mean
 
 
 class NaiveCenter(CenterLoss):
@@ -60,7 +61,8 @@ class NaiveWeightedCluster(WeightedClusterLoss):
         if self.separation == "mean":
             apart = apart / (len(c) - 1)
         squares = (x - own).square().sum(dim=1)
-        return (self.class_weights(x.dtype)[targets] * squares / 2 / (apart + self.delta)).mean()
+        mean: Tensor = (self.class_weights(x.dtype)[targets] * squares / 2 / (apart + self.delta)).mean()
+        return mean
 
 
 class NaiveTriplet(TripletLoss):

@@ -192,7 +192,8 @@ class _Spread(Function):
 
 
 def _squares(offset: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(offset, dim=1).square()
+    squares: Tensor = torch.linalg.vector_norm(offset, dim=1).square()
+    return squares
 
 
 def _gradient_of_separation(centers: Tensor, gradient: Tensor) -> Tensor:

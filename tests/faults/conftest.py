@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,3 +14,11 @@ from faults.runs import make_pictures
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A manifest of 31 and 6 pictures; don't change it."""
     return make_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """A suite that a shell starts in the background inherits that Ctrl-C is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
