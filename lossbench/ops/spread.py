@@ -106,14 +106,15 @@ class _InPlace(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, embeddings: Tensor, targets: Tensor, centers: Tensor, separate: bool) -> tuple[Tensor, ...]:
         ctx.save_for_backward(embeddings, targets, centers)
-        ctx.separate, ctx.offset = separate, centers.index_select(0, targets).sub_(embeddings)
+        has_center = started(centers)
+        ctx.separate, ctx.has_own = separate, has_center.index_select(0, targets)
+        ctx.offset = _offset(embeddings, targets, centers, ctx.has_own)
         ctx.set_materialize_grads(False)
+        squares = _squares(ctx.offset)
         # 0 * x and not 0: a NaN in a row must surface even before its class has a center.
-        has_own = started(centers).index_select(0, targets)
-        squares = torch.where(has_own, _squares(ctx.offset), 0 * embeddings.sum(dim=1))
+        squares = torch.where(ctx.has_own, squares, 0 * squares.clamp(max=1))
         if not separate:
             return squares, centers.new_zeros(())
-        has_center = started(centers)
         ctx.mean = _mean_of_started(centers, has_center)
         return squares, _separation(centers, has_center, *ctx.mean)
 
@@ -124,16 +125,20 @@ class _InPlace(torch.autograd.Function):
             return _differentiable_backward(ctx, of_squares, of_separation)
         pull = of_centers = None
         if of_squares is not None:
-            pull = centers.index_select(0, targets).sub_(embeddings) if ctx.offset is None else ctx.offset
+            pull = _offset(embeddings, targets, centers, ctx.has_own) if ctx.offset is None else ctx.offset
             ctx.offset = None
-            has_own = started(centers).index_select(0, targets)
-            pull.mul_((-2 * of_squares).unsqueeze(1)).masked_fill_(~has_own.unsqueeze(1), 0)
+            pull.mul_(torch.where(ctx.has_own, -2 * of_squares, 0.0).unsqueeze(1))
         if ctx.needs_input_grad[2]:
             if ctx.separate and of_separation is not None:
                 of_centers = _gradient_of_separation_in_place(centers, of_separation, *ctx.mean)
             if pull is not None:
                 of_centers = class_sums(pull, targets, len(centers), alpha=-1, into=of_centers)
         return pull, None, of_centers, None
+
+
+def _offset(embeddings: Tensor, targets: Tensor, centers: Tensor, has_own: Tensor) -> Tensor:
+    """(B, D) from sample to center in one buffer, or to the origin where the class has not started."""
+    return centers.index_select(0, targets).masked_fill_(~has_own.unsqueeze(1), 0).sub_(embeddings)
 
 
 def _differentiable_backward(
