@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 import warnings
 from pathlib import Path
 
@@ -79,6 +80,8 @@ def _become(arguments: list[str], log: Path) -> None:
             main()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(bool(end.code))
+        except BaseException:
+            traceback.print_exc()  # as the interpreter would, which `os._exit` keeps from it
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

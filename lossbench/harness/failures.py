@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
+import traceback
 from collections.abc import Callable, Iterator
 
 import torch
@@ -34,6 +36,30 @@ def explained(config: ResolvedConfig, where: Callable[[], str]) -> Iterator[None
         if dead := _WORKER.search(text):
             raise RunFailed(_dead_worker(dead[1].strip(), dead[2], config, where())) from error
         raise
+    except (EOFError, OSError) as error:
+        if not _came_from_a_worker(error):
+            raise
+        dead = _WORKER.search(_last_words())
+        found = (dead[1].strip(), dead[2]) if dead else ("unknown", "")
+        raise RunFailed(_dead_worker(*found, config, where())) from error
+
+
+def _came_from_a_worker(error: Exception) -> bool:
+    """Whether it broke while a batch was handed over: a tensor's memory is fetched from the worker that filled it."""
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    return "pin memory thread" in str(error) or any(name.startswith("multiprocessing.") for name in modules)
+
+
+def _last_words() -> str:
+    """What torch raises wherever the program is when the system tells of the death, maybe after the pipe broke.
+
+    Awaited here, so that it does not break into the printing of the error.
+    """
+    try:
+        time.sleep(1)
+    except RuntimeError as error:
+        return str(error)
+    return ""
 
 
 def _no_memory(config: ResolvedConfig, where: str) -> str:

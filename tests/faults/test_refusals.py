@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Client
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,16 @@ def test_out_of_memory_says_what_to_change(pictures: Path, error: Exception) -> 
     message = r"^out of memory at epoch 2, step 3, with --batch-size 8, --micro-batches 1, .* \(try 2\); .*--resume DIR"
     with pytest.raises(RunFailed, match=message), explained(config, lambda: "epoch 2, step 3"):
         raise error
+
+
+def test_a_pipe_that_breaks_while_a_batch_is_handed_over_is_a_dead_worker(pictures: Path, tmp_path: Path) -> None:
+    """A killed worker may be seen first where its tensor is fetched, before the system tells of its death."""
+    config = tiny(pictures, workers=2).resolved(32)
+    message = r"^a loader process died at step 3: process unknown exited\. .*try fewer --workers"
+    with pytest.raises(RunFailed, match=message), explained(config, lambda: "step 3"):
+        Client(str(tmp_path / "gone"), family="AF_UNIX")
+    with pytest.raises(FileNotFoundError), explained(config, lambda: "step 3"):
+        (tmp_path / "gone").read_text()
 
 
 def test_out_of_memory_in_a_run_leaves_its_checkpoint(
