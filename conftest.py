@@ -5,6 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Modules whose tests share what takes long to make: each runs on one worker. By name and not by `xdist_group`, which
+# xdist 3.8 silently ignores under pytest 9.2 (pytest-xdist issue 1386).
+TOGETHER = {
+    "tests/cli/test_compare.py",
+    "tests/distributed/test_two_processes.py",
+    "tests/faults/test_signals.py",
+    "tests/plugins/test_broken.py",
+    "tests/scaffold/test_new.py",
+    "tests/test_plugins.py",
+}
 
 # Each worker has a core of its own: the programs that it starts would only wait for each other with more threads.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -15,3 +29,16 @@ sys.path.insert(0, str(Path(__file__).parent / "tests"))
 from plugin_sites import lay_out_plugins
 
 lay_out_plugins()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spreads single tests, but for the modules above; those with the most tests come first."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModuleWhereShared(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return module if module in TOGETHER else nodeid
+
+    return ByModuleWhereShared(config, log)

@@ -12,7 +12,6 @@ from wheels import LOSS, MARKED, Shell, Wheel, entry, install, loss_module
 
 import lossbench
 
-pytestmark = pytest.mark.xdist_group("plugins")  # one worker: what is installed is shared
 ORIGIN = (
     LOSS
     + """

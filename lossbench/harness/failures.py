@@ -40,7 +40,7 @@ def explained(config: ResolvedConfig, where: Callable[[], str]) -> Iterator[None
         if not _came_from_a_worker(error):
             raise
         dead = _WORKER.search(_last_words())
-        found = (dead[1].strip(), dead[2]) if dead else ("unknown", "")
+        found = (dead[1].strip(), dead[2]) if dead else ("unknown", "exited")
         raise RunFailed(_dead_worker(*found, config, where())) from error
 
 

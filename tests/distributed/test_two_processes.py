@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("two-processes")]
+pytestmark = pytest.mark.slow
 
 LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
 # Ten steps of nine rows, an uneven share each; the last step has three rows.

@@ -17,7 +17,6 @@ from lossbench.cli.new import Kind, new
 from lossbench.errors import UsageError
 from lossbench.scaffold import KINDS, write_package
 
-pytestmark = pytest.mark.xdist_group("new")  # one worker: what is installed is shared
 REPOSITORY = Path(lossbench.__file__).parents[1]
 
 
