@@ -9,6 +9,14 @@ from typing import Any
 
 import pytest
 
+# Each worker has a core of its own: the programs that it starts would only wait for each other with more threads.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+sys.path.insert(0, str(Path(__file__).parent / "tests"))
+
+from plugin_sites import lay_out_plugins
+
 # Modules whose tests share what takes long to make: each runs on one worker. By name and not by `xdist_group`, which
 # xdist 3.8 silently ignores under pytest 9.2 (pytest-xdist issue 1386).
 TOGETHER = {
@@ -19,14 +27,6 @@ TOGETHER = {
     "tests/scaffold/test_new.py",
     "tests/test_plugins.py",
 }
-
-# Each worker has a core of its own: the programs that it starts would only wait for each other with more threads.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-sys.path.insert(0, str(Path(__file__).parent / "tests"))
-
-from plugin_sites import lay_out_plugins
 
 lay_out_plugins()
 
