@@ -25,7 +25,7 @@ def plot_growth(growths: Sequence[Growth], path: Path, title: str) -> None:
     from ..harness.record import write_text
 
     with mpl.rc_context({"svg.hashsalt": "lossbench", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(8.4, 3.6), layout="constrained")
+        figure = Figure(figsize=(8.4, 4.2), layout="constrained")
         time, memory = figure.subplots(1, 2)
         place = list(AXES).index(growths[0].axis)
         for number, growth in enumerate(growths):
@@ -44,7 +44,7 @@ def plot_growth(growths: Sequence[Growth], path: Path, title: str) -> None:
             axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
             axes.grid(True, which="major", linewidth=0.4)
             axes.spines[["top", "right"]].set_visible(False)
-            axes.legend(fontsize=7, frameon=False)
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8, frameon=False)
         figure.suptitle(title, fontsize=10)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
