@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lossbench.harness.record import plain, write_text
 from lossbench.report.accuracy_figures import forest, scores
-from lossbench.report.format import points, span
+from lossbench.report.format import p_value, points, span
 from lossbench.report.made import commands, facts
 from lossbench.report.page import standing_alone
 from lossbench.report.tables import all_tables
@@ -119,7 +119,7 @@ def step(comparison: Comparison, ahead: str, behind: str) -> tuple[str, str, str
     right = pair.better.loss == ahead
     low, high = pair.interval if right else (-pair.interval[1], -pair.interval[0])
     told = "no, not shown" if not pair.different else "**yes**" if right else "**the reverse**"
-    return points(pair.mean if right else -pair.mean), span((low, high)), f"{pair.p:.3f}", told
+    return points(pair.mean if right else -pair.mean), span((low, high)), p_value(pair.p), told
 
 
 def in_short(comparison: Comparison) -> str:
