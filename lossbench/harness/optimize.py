@@ -28,8 +28,8 @@ def build_optimizer(name: str, model: Classifier, loss: Loss, *, lr: float, weig
     groups = [*param_groups_weight_decay(model, weight_decay), *loss.param_groups()]
     for group in groups:
         group["lr"] = lr * group.pop("lr_scale", 1.0)
-    # Fused kernels read the guard's flag on the device, and are the fastest there.
-    fused = next(model.parameters()).device.type == "cuda"
+    # Fused kernels are the fastest, and read the guard's flag on the device.
+    fused = next(model.parameters()).device.type in ("cuda", "cpu")
     if name == "sgd":
         return SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=fused)
     return AdamW(groups, lr=lr, fused=fused)
