@@ -55,7 +55,7 @@ def run_summary(record: dict[str, Any]) -> RenderableType:
         f"peak memory {record['memory']['peak_bytes'] / 2**30:.2f} GiB on {record['environment']['device']}\n",
         ("record     ", "bold"), f"{record['directory']}",
     )  # fmt: skip
-    parts: list[RenderableType] = [head, _metrics_table(metrics), _recall_table(record), *_thresholds(record)]
+    parts: list[RenderableType] = [head, _metrics_table(metrics), Text(), _recall_table(record), *_thresholds(record)]
     if figures := published(record):
         parts += [_published_table(record, figures), _comparable(record)]
     return Group(*parts, _time_table(record["timing"]), tail)
