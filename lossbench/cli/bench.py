@@ -212,18 +212,17 @@ def _milliseconds(seconds: float) -> str:
 def _growth_table(growths: Sequence[Growth], axis: str, sizes: Sequence[int]) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, title=f"ms a call (peak MB) as {axis} grows", title_justify="left")
-    table.add_column("loss", no_wrap=True)
-    for size in sizes:
-        table.add_column(f"{axis} = {size:,}", justify="right")
-    for name in ("time ~", "memory ~"):
-        table.add_column(name, justify="right")
+    title = f"ms a call, and (peak MB), as {axis} grows"
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table.add_column("loss", min_width=14)
+    for name in (*(f"{axis} = {size:,}" for size in sizes), "like"):
+        table.add_column(name, justify="right", no_wrap=True)
     for growth in growths:
         place = "BCD".index(axis)
         by_size = {row.workload[place]: row for row in growth.rows}
         cells = [_cell(by_size.get(size)) for size in sizes]
-        exponents = ["" if e is None else f"{axis}^{e:.2f}" for e in (growth.time_exponent, growth.memory_exponent)]
-        table.add_row(growth.name, *cells, *exponents)
+        time, memory = ("?" if e is None else f"{axis}^{e:.2f}" for e in (growth.time_exponent, growth.memory_exponent))
+        table.add_row(growth.name, *cells, f"{time}\n({memory})")
     return table
 
 
@@ -232,15 +231,16 @@ def _cell(row: Row | None) -> str:
         return "-"
     if row.seconds is None or row.peak_bytes is None:
         return "failed"
-    return f"{_milliseconds(row.seconds)} ({row.peak_bytes / 1e6:,.2f})"
+    return f"{_milliseconds(row.seconds)}\n({row.peak_bytes / 1e6:,.2f})"
 
 
 def _suite_table(lines: Sequence[Line]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for name in ("loss (B, C, D)", "against", "goal", "measured", ""):
-        table.add_column(name, no_wrap=name == "loss (B, C, D)")
+    for name in ("loss (B, C, D)", "against", "goal", "measured"):
+        table.add_column(name, overflow="fold")
+    table.add_column("", no_wrap=True, width=len("missed"))
     for line in lines:
         met = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}[line.met]
         table.add_row(line.what, line.peer, "\n".join(line.goals), "\n".join(line.measured), met)
