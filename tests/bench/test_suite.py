@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from lossbench.bench import Row, Workload
 from lossbench.bench.suite import GOALS, Goal, _judged
 from lossbench.cli import main
+from lossbench.cli.bench import _suite_table
 
 SHAPE = (1, 2, 1)
 
@@ -65,6 +68,14 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     out = capsys.readouterr().out
     assert re.search(r"center +\d+\.\d{3} \(", out)
     assert re.search(r"naive: distance matrix.* \d+\.\d\dx", out)
+
+
+def test_the_suite_s_table_is_whole_in_80_columns() -> None:
+    lines = [lines_of(goal, 1.0, 2.0) for goal in GOALS]
+    out = io.StringIO()
+    Console(file=out, width=80).print(_suite_table(lines))
+    assert "…" not in out.getvalue()
+    assert out.getvalue().count("missed") == sum(not line.met for line in lines) > 0
 
 
 def test_json_names_the_machine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
