@@ -131,7 +131,9 @@ def write_grid(out: Path, grid: Grid, more: dict[str, Any]) -> None:
     Raises:
         ConfigError: it holds other files, or can't be written.
     """
-    if out.is_dir() and not (out / GRID).exists() and any(out.iterdir()):
+    # One look, since another comparison may begin here at this moment, and write the same file.
+    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if GRID not in found and any(not name.startswith(f".{GRID}.") for name in found):
         raise ConfigError(f"--out {out} holds other files than a comparison's; give a new directory")
     content = {
         "schema_version": files.SCHEMA_VERSION,

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from lossbench.harness.cells import Cell
+from lossbench.harness.grid import Grid, write_grid
 
 DATA = "synthetic(images=96,test_images_per_class=4)"
 TINY = ("--data", DATA, "--model", "test_resnet", "--image-size", 32, "--epochs", 1, "--batch-size", 32)
@@ -397,6 +398,12 @@ def test_a_directory_of_something_else_is_left_alone(lossbench: Any, tmp_path: P
     assert done.code == 2
     assert "holds other files than a comparison's; give a new directory" in done.err
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_a_directory_in_which_another_comparison_begins_at_this_moment_is_no_other_s(tmp_path: Path) -> None:
+    (tmp_path / ".compare.json.x1y2").touch()  # as `write_atomically` has it before it renames it
+    write_grid(tmp_path, Grid(losses=(), samplers=(), seeds=(), cells=(), notes=()), {})
+    assert (tmp_path / "compare.json").exists()
 
 
 def test_a_report_of_nothing(lossbench: Any, tmp_path: Path) -> None:
