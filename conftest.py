@@ -36,6 +36,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Spreads single tests, but for the modules above; those with the most tests come first."""
     from xdist.scheduler import LoadScopeScheduling
 
+    if gone := [module for module in sorted(TOGETHER) if not (config.rootpath / module).is_file()]:
+        raise pytest.UsageError(f"conftest.py keeps modules together that are not there: {', '.join(gone)}")
+
     class ByModuleWhereShared(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module = nodeid.partition("::")[0]

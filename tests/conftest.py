@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,22 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def unwritable() -> Iterator[Path]:
+    """A directory that may not be written. Root, who may write anywhere, is nobody meanwhile."""
+    as_root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o555)
+        if as_root:
+            os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            if as_root:
+                os.seteuid(0)
+            os.chmod(name, 0o700)
 
 
 @pytest.fixture(scope="session")
