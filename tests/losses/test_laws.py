@@ -39,13 +39,20 @@ MUST_BE_JUDGED = {
 def test_a_law_is_not_skipped_where_it_matters(law: str) -> None:
     found = checks(SPECS, effort=Effort(examples=3))
     judged = [check for check in found if check.law is find_law(law)]
-    passed = {check.subject.spec.name for check in judged if check.result().status == "passed"}
+
+    def holds_somewhere(loss: str) -> bool:
+        return any(check.result().status == "passed" for check in judged if check.subject.spec.name == loss)
+
+    passed = {spec.name for spec in SPECS if holds_somewhere(spec.name)}
     assert passed == MUST_BE_JUDGED[law]
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_a_trait_that_is_not_declared_does_not_hold(spec: object) -> None:
     deep = Effort(examples=30, deep=True, compile=False)
-    with_trait = [check for check in checks([spec], effort=deep) if check.law.trait is not None]  # type: ignore[list-item]
-    results = [check.result() for check in with_trait]
+    found = checks([spec], effort=deep)  # type: ignore[list-item]
+    # What is declared is judged above.
+    undeclared = [c for c in found if c.law.trait is not None and not c.subject.declares(c.law.trait)]
+    results = [check.result() for check in undeclared]
+    assert results
     assert [result for result in results if result.status == "failed"] == []
