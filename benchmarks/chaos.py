@@ -31,10 +31,10 @@ from forked_runs import ForkedRun
 from PIL import Image
 from safetensors.torch import load_file
 
-from lossbench.harness.checkpoint import newest_checkpoint
-from lossbench.harness.config import RunConfig
-from lossbench.harness.options_file import read_options
+from lossbench.harness.checkpoints.folder import newest_checkpoint
 from lossbench.harness.run import run
+from lossbench.runs.options import RunConfig
+from lossbench.runs.options_file import read_options
 
 LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
 EPOCHS, ROWS = 6, 62

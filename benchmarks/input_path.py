@@ -24,8 +24,8 @@ from lossbench.data.loading import EpochBatches, ImageBatches, loader
 from lossbench.data.rendered_faces import RenderedFaces, open_rendered_faces
 from lossbench.data.sampling import Sampler
 from lossbench.data.sources import open_data
-from lossbench.harness.config import RunConfig
 from lossbench.harness.run import run
+from lossbench.runs.options import RunConfig
 
 SIZES = (224, 425)  # pixels: AffectNet-8 of 2021, and the mean of the full release (Mollahosseini et al. 2017)
 SEEN = 224  # pixels

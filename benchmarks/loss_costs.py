@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 
 from lossbench.bench import Growth, Workload, contender, measure_growth, peers_of
-from lossbench.bench.machine import machine
 from lossbench.bench.plot import plot_growth
 from lossbench.bench.suite import Line, run_suite
+from lossbench.machine.facts import machine
 
 GROWTHS = (
     ("triplet(distance=euclidean)", ("pml", "naive"), Workload(8, 8, 128), "B", (64, 128, 256, 512, 1024, 2048, 4096)),

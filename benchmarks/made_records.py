@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossbench.harness import record as files
+from lossbench import files
+from lossbench.runs import layout
 
 COUNTS = (1869, 1041, 354, 346, 196, 89, 53, 52)
 NAMES = ("happiness", "neutral", "sadness", "anger", "surprise", "fear", "disgust", "contempt")
@@ -63,7 +64,7 @@ def make_records(
                 _write(out / "cells" / name, loss, sampler, seed, arrays, draw)
                 cells.append({"loss": loss, "sampler": sampler, "seed": seed, "name": name})
     grid = {
-        "schema_version": files.SCHEMA_VERSION, "losses": list(losses), "samplers": list(samplers),
+        "schema_version": layout.SCHEMA_VERSION, "losses": list(losses), "samplers": list(samplers),
         "seeds": list(range(seeds)), "cells": cells, "notes": [],
         "command": ["lossbench", "compare", "--losses", ", ".join(losses), "--seeds", str(seeds)],
     }  # fmt: skip
@@ -91,15 +92,15 @@ def _write(place: Path, loss: str, sampler: str, seed: int, arrays: dict[str, np
     place.mkdir(parents=True)
     formula = loss.partition(" #")[0]
     options = {"loss": formula, "sampler": sampler, "seed": seed, "data": "made", "epochs": EPOCHS, "lr": 0.003}
-    files.write_config(place / files.CONFIG, options)
+    layout.write_config(place / layout.CONFIG, options)
     history = [
         {"epoch": e, "loss": 2 / (e + 1), "seconds": 3.0 + draw.random(), "gradient_ratio": {}, "terms": {},
          "selection_balanced_accuracy": float(0.2 + 0.5 * (e + 1) / EPOCHS + 0.02 * draw.random())}
         for e in range(EPOCHS)
     ]  # fmt: skip
-    files.write_text(place / files.HISTORY, "".join(json.dumps(row) + "\n" for row in history))
-    files.write_arrays(place / files.PREDICTIONS, arrays)
-    files.write_json(place / files.RECORD, _record(formula, options, seed, arrays, draw))
+    files.write_text(place / layout.HISTORY, "".join(json.dumps(row) + "\n" for row in history))
+    files.write_arrays(place / layout.PREDICTIONS, arrays)
+    files.write_json(place / layout.RECORD, _record(formula, options, seed, arrays, draw))
 
 
 def _record(
@@ -110,7 +111,7 @@ def _record(
     confusion = counted.reshape(classes, classes)
     step = 0.09 + 0.01 * float(draw.random())
     return {
-        "schema_version": files.SCHEMA_VERSION, "formula": formula, "loss": formula, "seed": seed, "config": options,
+        "schema_version": layout.SCHEMA_VERSION, "formula": formula, "loss": formula, "seed": seed, "config": options,
         "selected_epoch": None, "confusion_matrix": confusion.tolist(), "refit": {"images": 3600, "converged": True},
         "weights": None,
         "metrics": {"balanced_accuracy": float((np.diag(confusion) / confusion.sum(axis=1)).mean())},

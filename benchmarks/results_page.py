@@ -11,15 +11,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lossbench.harness.record import plain, write_text
-from lossbench.report.accuracy_figures import forest, scores
-from lossbench.report.format import p_value, points, span
-from lossbench.report.made import commands, facts
+from lossbench.files import plain, write_text
+from lossbench.report.figures.accuracy import forest, scores
 from lossbench.report.page import standing_alone
-from lossbench.report.tables import all_tables
+from lossbench.report.provenance import commands, facts
+from lossbench.report.tables.every import all_tables
 from lossbench.report.text import markdown, markdown_table
-from lossbench.report.verdict import Comparison, compare
-from lossbench.report.words import verdict_words
+from lossbench.verdict.comparison import Comparison, compare
+from lossbench.verdict.format import p_value, points, span
+from lossbench.verdict.sentences import verdict_words
 
 ORDER = ("weighted-cluster", "weighted-softmax", "center")
 SHOWN = ("ranking", "thresholds", "gains", "samplers", "attribution")

@@ -21,11 +21,12 @@ import torch
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 
-from lossbench.bench.machine import machine
-from lossbench.harness.assembly import build_accelerator, build_trainer
-from lossbench.harness.config import RunConfig
 from lossbench.harness.prepare import prepare
-from lossbench.harness.training import Silent, Trainer
+from lossbench.harness.reporter import SilentReporter
+from lossbench.harness.training.build import build_accelerator, build_trainer
+from lossbench.harness.training.trainer import Trainer
+from lossbench.machine.facts import machine
+from lossbench.runs.options import RunConfig
 from lossbench.types import Batch
 
 LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
@@ -70,7 +71,7 @@ def make_trainer(loss: str, given: argparse.Namespace) -> Trainer:
         device=given.device,
         precision=given.precision,
     )
-    task = prepare(config, Silent())
+    task = prepare(config, SilentReporter())
     task.train.prepare()
     trainer = build_trainer(task, build_accelerator(task.config))
     trainer.step.train()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lossbench.report.summary import run_summary
+from lossbench.report.terminal.run import run_summary
 
 
 def main() -> None:

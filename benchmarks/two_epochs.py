@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from lossbench.errors import LossbenchError
-from lossbench.harness.config import RunConfig
 from lossbench.harness.run import run
 from lossbench.registry import loss_entries
+from lossbench.runs.options import RunConfig
 
 OURS = ("lossbench", "lossbench-imbalance", "lossbench-cluster", "lossbench-margin")
 PRECISIONS = ("fp32", "bf16")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .errors import LossbenchError as LossbenchError
+    from .loss import Loss as Loss
     from .losses.arguments import debug as debug
-    from .losses.base import Loss as Loss
     from .losses.logit_loss import LogitLoss as LogitLoss
     from .losses.per_class import PerClass as PerClass
     from .losses.weighted_sum import WeightedSum as WeightedSum
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from .registry import loss_info as loss_info
     from .registry import plugin_errors as plugin_errors
     from .registry import register_loss as register_loss
-    from .spec import Homogeneity as Homogeneity
     from .spec import LossSpec as LossSpec
-    from .spec import Need as Need
-    from .spec import Trait as Trait
+    from .traits import Homogeneity as Homogeneity
+    from .traits import Need as Need
+    from .traits import Trait as Trait
     from .types import Batch as Batch
     from .types import LossContext as LossContext
     from .types import ModelOutput as ModelOutput
@@ -33,7 +33,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "LossbenchError": "errors",
     "debug": "losses.arguments",
-    "Loss": "losses.base",
+    "Loss": "loss",
     "LogitLoss": "losses.logit_loss",
     "PerClass": "losses.per_class",
     "WeightedSum": "losses.weighted_sum",
@@ -42,10 +42,10 @@ _HOMES = {
     "loss_info": "registry",
     "plugin_errors": "registry",
     "register_loss": "registry",
-    "Homogeneity": "spec",
+    "Homogeneity": "traits",
     "LossSpec": "spec",
-    "Need": "spec",
-    "Trait": "spec",
+    "Need": "traits",
+    "Trait": "traits",
     "Batch": "types",
     "LossContext": "types",
     "ModelOutput": "types",

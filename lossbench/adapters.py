@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from .errors import UsageError
+from .loss import Loss
 from .losses.arguments import check_target_range
-from .losses.base import Loss
-from .spec import LossSpec, Need, Trait
+from .spec import LossSpec
+from .traits import Need, Trait
 from .types import LossContext, ModelOutput
 
 Takes = Literal["logits", "embeddings"]

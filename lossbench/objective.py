@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from .errors import FormulaError, HyperparameterError, PluginError, UsageError
 from .expression import Formula, Term, Value, parse_formula
 from .registry import loss_info, loss_origin, remedy
-from .spec import Need
+from .traits import Need
 from .types import LossContext
 
 if TYPE_CHECKING:
-    from .losses.base import Loss
+    from .loss import Loss
 
 
 def expand_formula(expression: str, **hyperparameters: Value) -> Formula:
@@ -100,7 +100,7 @@ def create_loss(expression: str, context: LossContext, **hyperparameters: Value)
 
 
 def _create_term(term: Term, context: LossContext) -> Loss:
-    from .losses.base import Loss
+    from .loss import Loss
 
     spec, origin = loss_info(term.name), loss_origin(term.name)
     label = f"{term.name} of {origin}"

@@ -49,7 +49,7 @@ class LawItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """A violation speaks for itself."""
-        from .testing.law import Violation
+        from .testing.violation import Violation
 
         return str(excinfo.value) if isinstance(excinfo.value, Violation) else super().repr_failure(excinfo, style)
 

@@ -17,8 +17,8 @@ from made_records import make_records
 from made_weights import write_made_weights
 
 from lossbench.cli import main
-from lossbench.harness.config import RunConfig
-from lossbench.report.verdict import compare
+from lossbench.runs.options import RunConfig
+from lossbench.verdict.comparison import compare
 
 CONFIG = affectnet_losses.CONFIG
 

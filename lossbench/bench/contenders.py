@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, did_you_mean
 from ..expression import parse_formula
-from ..losses.base import Loss
+from ..loss import Loss
 from ..losses.class_weights import class_weights
 from ..objective import create_loss
 from ..registry import loss_info

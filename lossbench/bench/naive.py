@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..losses.base import Loss
+from ..loss import Loss
 from ..losses.center import CenterLoss
 from ..losses.softmax import SoftmaxLoss
 from ..losses.triplet import TripletLoss

@@ -22,7 +22,7 @@ def plot_growth(growths: Sequence[Growth], path: Path, title: str) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    from ..harness.record import write_text
+    from ..files import write_text
 
     with mpl.rc_context({"svg.hashsalt": "lossbench", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(8.4, 4.2), layout="constrained")

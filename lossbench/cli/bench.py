@@ -176,7 +176,7 @@ def _suite(seconds: float, json_: bool) -> None:
 
 
 def _print_json(content: dict[str, Any]) -> None:
-    from ..bench.machine import machine
+    from ..machine.facts import machine
 
     typer.echo(json.dumps({"machine": machine(), **content}, indent=1))
 

@@ -196,7 +196,7 @@ def _unfit(name: str, reason: str) -> Result:
 
 
 def _write(path: Path, text: str) -> None:
-    from ..harness.record import write_text
+    from ..files import write_text
 
     write_text(path, text)
 

@@ -16,9 +16,9 @@ from ..errors import ConfigError
 from .shared import run_options, with_options_of_run
 
 if TYPE_CHECKING:
-    from ..harness.cells import Cell
-    from ..harness.config import RunConfig
-    from ..report.verdict import Comparison
+    from ..runs.cells import Cell
+    from ..runs.options import RunConfig
+    from ..verdict.comparison import Comparison
 
 _GRID, _VERDICT = "Grid", "Verdict"
 
@@ -74,8 +74,8 @@ def compare(
             'give --losses "softmax, weighted-cluster" and --out DIR, a new directory or that of the comparison to go '
             "on with"
         )
-    from ..harness.config import RunConfig
-    from ..harness.grid import split_losses
+    from ..harness.grid.plan import split_losses
+    from ..runs.options import RunConfig
 
     told = context.default_map or {}
     first = first_seed if first_seed is not None else int(told.get("seed", 0))
@@ -89,7 +89,7 @@ def compare(
     )
     config = RunConfig(loss=asked.losses[0], **run_options(options))
     _run(config, asked, out)
-    from ..report.verdict import compare as compare_records
+    from ..verdict.comparison import compare as compare_records
 
     comparison = compare_records(out, allow_differences=allow_differences, target=target)
     _print(comparison, json_)
@@ -112,11 +112,11 @@ class Asked:
 
 def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     """Plans, tunes where that is asked, and runs what is not finished."""
-    from ..harness.devices import gpus_for
-    from ..harness.grid import plan, tuned, write_grid
-    from ..harness.pool import run_cells
-    from ..harness.tuning import check_tunable, parse_range, tune
-    from .live import GridWatch
+    from ..harness.grid.devices import gpus_for
+    from ..harness.grid.plan import plan, tuned, write_grid
+    from ..harness.grid.pool import run_cells
+    from ..harness.grid.tuning import check_tunable, parse_range, tune
+    from .watch_grid import GridWatch
 
     ranges = [parse_range(text) for text in asked.tune]
     check_tunable(asked.losses, ranges)
@@ -143,7 +143,7 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
 
 def _print(comparison: Comparison, json_: bool) -> None:
     if json_:
-        from ..report.content import comparison_content
+        from ..report.as_json import comparison_content
 
         typer.echo(json.dumps(comparison_content(comparison), allow_nan=False))
         return
@@ -155,9 +155,9 @@ def _print(comparison: Comparison, json_: bool) -> None:
 
 
 def _self_test(losses: str | None, seeds: int, json_: bool) -> None:
-    from ..harness.grid import split_losses
-    from ..report.selftest import Setting
-    from ..report.selftest_text import self_test, self_test_table
+    from ..harness.grid.plan import split_losses
+    from ..report.terminal.self_test import self_test, self_test_table
+    from ..verdict.self_test import Setting
 
     entrants = len(split_losses(losses)) if losses else Setting.entrants
     if entrants < 2 or seeds < 2:

@@ -37,16 +37,16 @@ def inspect(
     """
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise ConfigError(f"--sheet {sheet}: expected a name that ends in .png")
-    from ..data.deep import inspect_images
+    from ..data.examine_images import inspect_images
     from ..data.inspect import inspect_splits
     from ..data.sources import open_unchecked
-    from .progress import counting
+    from .watch_run import counting
 
     splits = open_unchecked(spec, val=val, label=label, seed=seed, classes=classes, min_images=min_images)
     content = inspect_splits(splits, spec) | {"deep": None}
     if sheet is not None:
-        from ..data.sheet import contact_sheet
-        from ..harness.record import write_atomically
+        from ..data.contact_sheet import contact_sheet
+        from ..files import write_atomically
 
         splits.train.prepare()
         picture = contact_sheet(splits.train, spec)
@@ -59,7 +59,7 @@ def inspect(
         return
     from rich.console import Console
 
-    from ..report.inspection import inspection_summary
+    from ..report.terminal.data import inspection_summary
 
     console = Console()
     console.print(inspection_summary(content))
@@ -77,8 +77,8 @@ def digests(
     if out.parent.resolve() != manifest.parent.resolve():
         raise ConfigError(f"{out} must lie in {manifest.parent}: the paths of a manifest are relative to its folder")
     from ..data.digests import manifest_with_digests
-    from ..harness.record import write_text
-    from .progress import counting
+    from ..files import write_text
+    from .watch_run import counting
 
     with counting("reading images") as progress:
         text = manifest_with_digests(manifest, label, progress)

@@ -11,7 +11,7 @@ from typer import Option
 
 def doctor(json_: Annotated[bool, Option("--json", help="One object.")] = False) -> None:
     """Say what is installed, which devices there are, and what is missing for what. Exit 1 if a run can't work."""
-    from ..harness.doctor import examine
+    from ..machine.doctor import examine
 
     findings = examine()
     if json_:

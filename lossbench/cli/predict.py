@@ -16,7 +16,7 @@ def predict(
     json_: Annotated[bool, Option("--json", help="An array of objects.")] = False,
 ) -> None:
     """Class probabilities of images under a trained run."""
-    from ..harness.predict import predict_images
+    from ..harness.evaluation.predict import predict_images
 
     prediction = predict_images(run, images)
     from rich.console import Console

@@ -17,7 +17,7 @@ def replay(
     json_: Annotated[bool, Option("--json", help="One object.")] = False,
 ) -> None:
     """Call the loss alone on the batch that a run stopped at, beside itself in float64, and show the row at fault."""
-    from ..harness.replay import replay as replay_bundle
+    from ..harness.checkpoints.replay import replay as replay_bundle
 
     content = replay_bundle(bundle)
     if json_:

@@ -32,10 +32,10 @@ def report(
     for option, path, suffix in (("--html", html, ".html"), ("--md", md, ".md")):
         if path is not None and path.suffix.lower() != suffix:
             raise ConfigError(f"{option} {path}: expected a name that ends in {suffix}")
-    from ..report.verdict import compare
+    from ..verdict.comparison import compare
 
     comparison = compare(directory, allow_differences=allow_differences, target=target)
-    from ..harness.record import write_text
+    from ..files import write_text
 
     if html is not None:
         from ..report.page import page
@@ -46,15 +46,15 @@ def report(
 
         write_text(md, markdown(comparison))
     if figures is not None:
-        from ..harness.record import plain
-        from ..report.figures import all_pictures
+        from ..files import plain
+        from ..report.figures.every import all_pictures
         from ..report.page import standing_alone
 
         for pictures in all_pictures(comparison).values():
             for picture in pictures:
                 write_text(figures / f"{plain(picture.key)}.svg", standing_alone(picture))
     if json_:
-        from ..report.content import comparison_content
+        from ..report.as_json import comparison_content
 
         typer.echo(json.dumps(comparison_content(comparison), allow_nan=False))
         return

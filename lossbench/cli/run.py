@@ -18,7 +18,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Makes the values of a TOML file the defaults of the options, so that a flag overrides them."""
     if path is None:
         return None
-    from ..harness.options_file import read_options
+    from ..runs.options_file import read_options
 
     options = read_options(path, f"--config {path}")
     # The parameter below is not to hide the builtin.
@@ -104,7 +104,7 @@ def run(
 
     lossbench run --resume runs/NAME
     """
-    from .progress import RichReporter
+    from .watch_run import RichReporter
 
     with RichReporter() as reporter:
         if resume is not None:
@@ -126,7 +126,7 @@ def run(
             "precision": precision, "workers": workers, "compile": compile_, "sync_bn": sync_bn,
             "checkpoint_every": checkpoint_every, "on_nonfinite": on_nonfinite,
         }  # fmt: skip
-        from ..harness.config import RunConfig
+        from ..runs.options import RunConfig
 
         checked = RunConfig(**options)
         from ..harness.run import run as run_task
@@ -137,7 +137,7 @@ def run(
 
 def _given_with_resume(context: typer.Context) -> dict[str, Any]:
     """The options beside `--resume`: those that change no result."""
-    from ..harness.config import ANY_TIME_OPTIONS
+    from ..runs.options import ANY_TIME_OPTIONS
 
     given = {
         name: value
@@ -162,6 +162,6 @@ def _show(content: dict[str, Any], json_: bool) -> None:
         return
     from rich.console import Console
 
-    from ..report.summary import run_summary
+    from ..report.terminal.run import run_summary
 
     Console().print(run_summary(content))

@@ -23,7 +23,7 @@ def convert(
     force: Annotated[bool, Option("--force", help="Replace OUT if it is there.")] = False,
 ) -> None:
     """Write VGGFace2's weights as safetensors, with their preprocessing and the digest of their source."""
-    from ..harness.weights import convert as convert_weights
+    from ..harness.weights.start_from import convert as convert_weights
 
     converted = convert_weights(source, out, force=force)
     Console(stderr=True).print(Text(converted.note), soft_wrap=True)
@@ -40,7 +40,7 @@ def inspect(
 
     Exit 1 if it can be read and is nothing that --weights could start from.
     """
-    from ..harness.inspect_weights import inspect_weights
+    from ..harness.weights.inspect import inspect_weights
 
     content = inspect_weights(file)
     if json_:

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DataError, listed
 from .decode import Box, why_not_as_listed, why_unreadable
 from .files import Progress, each_file
-from .readable import ReadableFiles
+from .readable_cache import ReadableFiles
 from .table import ImageTable
 
 _SHOWN = 50

@@ -1,0 +1,12 @@
+"""Training: from options to a finished run, and from options to a grid of runs.
+
+`run.run` is the entrance; `prepare` checks all input before anything is written, `resume` continues an interrupted run.
+
+training/      the trainer, one step, optimizer, guard against non-finite numbers
+checkpoints/   saving and restoring a run to the same bits
+evaluation/    predictions, metrics, the balanced linear refit
+weights/       what a backbone starts from
+grid/          cells of `lossbench compare`: planning, tuning, worker processes
+
+May import runs, testing.contract, models, data and everything below; nothing here imports report or cli.
+"""

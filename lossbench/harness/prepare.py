@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..data.preflight import drop, unreadable, unreadable_error
-from ..data.readable import ReadableFiles
+from ..data.readable_cache import ReadableFiles
 from ..data.request import Splits
 from ..data.sampling import Sampler, sampled_counts
 from ..data.sources import open_data
@@ -23,12 +23,12 @@ from ..expression import Formula
 from ..models.build import check_model, own_image_size, takes_single_images
 from ..models.weights import Weights
 from ..objective import create_loss, expand_formula, formula_needs
-from ..spec import Need
+from ..runs.options import ResolvedConfig, RunConfig
+from ..testing.contract import check_contract, check_hooks, made_batch
+from ..traits import Need
 from ..types import LossContext
-from .config import ResolvedConfig, RunConfig
-from .contract import check_contract, check_hooks, made_batch
-from .training import Reporter
-from .weights import read_weights, seen_before
+from .reporter import Reporter
+from .weights.start_from import read_weights, seen_before
 
 SELECTION_FRACTION = 0.1
 _MANY_FILES = 20_000

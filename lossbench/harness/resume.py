@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from . import record as files
-from .assembly import build_accelerator
-from .checkpoint import FOLDER, newest_checkpoint, remove_checkpoints, remove_leftovers
-from .config import RunConfig
-from .finished import read_run
-from .lock import locked
-from .options_file import read_options
+from ..runs import layout
+from ..runs.finished_run import read_run
+from ..runs.lock import locked
+from ..runs.options import RunConfig
+from ..runs.options_file import read_options
+from .checkpoints.folder import FOLDER, newest_checkpoint, remove_checkpoints, remove_leftovers
 from .prepare import check_shares, prepare
+from .reporter import Reporter, SilentReporter
 from .run import complete
-from .training import Reporter, Silent
+from .training.build import build_accelerator
 
 
 def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) -> dict[str, Any]:
@@ -36,22 +36,22 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
         RunFailed: as `run`.
     """
     began = time.perf_counter()
-    reporter = reporter or Silent()
-    if not (directory / files.CONFIG).is_file():
+    reporter = reporter or SilentReporter()
+    if not (directory / layout.CONFIG).is_file():
         raise CheckpointError(
-            f"--resume {directory} holds no run: there is no {files.CONFIG} in it. Expected the directory that a run "
+            f"--resume {directory} holds no run: there is no {layout.CONFIG} in it. Expected the directory that a run "
             "named when it was interrupted"
         )
-    if (directory / files.RECORD).exists():
+    if (directory / layout.RECORD).exists():
         return _finished(directory)
-    options = read_options(directory / files.CONFIG, str(directory / files.CONFIG))
+    options = read_options(directory / layout.CONFIG, str(directory / layout.CONFIG))
     config = RunConfig(**options | {name: value for name, value in changed.items() if value is not None})
     accelerator = build_accelerator(config)
     with contextlib.ExitStack() as held:
         if accelerator.is_main_process:
             held.enter_context(locked(directory))
             _remove_half_written(directory)
-        if (directory / files.RECORD).exists():  # it ended while its lock was waited for
+        if (directory / layout.RECORD).exists():  # it ended while its lock was waited for
             return _finished(directory)
         task = prepare(config, reporter)
         check_shares(task, accelerator.num_processes)
@@ -72,6 +72,6 @@ def _remove_half_written(directory: Path) -> None:
     """Files that were being written beside their place when the run was killed."""
     remove_leftovers(directory / FOLDER)
     for folder in (directory, directory / FOLDER):
-        for name in (files.CONFIG, files.HISTORY, files.PREDICTIONS, files.RECORD, Path(files.WEIGHTS).name):
+        for name in (layout.CONFIG, layout.HISTORY, layout.PREDICTIONS, layout.RECORD, Path(layout.WEIGHTS).name):
             for left in folder.glob(f".{name}.*"):
                 left.unlink(missing_ok=True)

@@ -15,29 +15,31 @@ from accelerate.utils import broadcast_object_list
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
+from .. import files
 from ..data.table import ImageTable, Int64Array
 from ..errors import Interrupted, NonFiniteError
 from ..registry import loss_info
-from ..spec import Trait
-from . import record as files
-from .assembly import build_accelerator, build_trainer
-from .bad_batch import write_bad_batch
-from .checkpoint import FOLDER, Checkpoint, remove_checkpoints
-from .clock import reset_peak_memory
-from .config import RunConfig
-from .content import record_content, timing_content
-from .evaluate import Predictions, predict, share_running_statistics
-from .failures import explained
-from .identity import identity_of
-from .lock import locked
-from .metrics import classification_metrics
+from ..runs import layout
+from ..runs.lock import locked
+from ..runs.options import RunConfig
+from ..traits import Trait
+from .checkpoints.bad_batch import write_bad_batch
+from .checkpoints.belonging import identity_of
+from .checkpoints.folder import FOLDER, Checkpoint, remove_checkpoints
+from .checkpoints.restore import restore
+from .checkpoints.saver import Best, Interval, Progress, Saver
+from .evaluation.evaluate import Predictions, predict, share_running_statistics
+from .evaluation.metrics import classification_metrics
+from .evaluation.refit import MOST_CLASSES, Refit, refit, refit_rows
 from .prepare import Readable, Task, check_shares, prepare
-from .refit import MOST_CLASSES, Refit, refit, refit_rows
-from .restore import restore
-from .saving import Best, Interval, Progress, Saver
-from .signals import StopSignals, stopped_by
-from .step import TrainStep
-from .training import Reporter, Silent, Trainer
+from .record_content import record_content, timing_content
+from .reporter import Reporter, SilentReporter
+from .training.build import build_accelerator, build_trainer
+from .training.clock import reset_peak_memory
+from .training.failures import explained
+from .training.signals import StopSignals, stopped_by
+from .training.step import TrainStep
+from .training.trainer import Trainer
 
 _SAID_SKIPS = 5
 
@@ -68,7 +70,7 @@ def run(
         RunFailed: the run began and could not end well.
     """
     began = time.perf_counter()
-    reporter = reporter or Silent()
+    reporter = reporter or SilentReporter()
     task = prepare(config, reporter, read)
     if sealed:
         assert task.selection is not None
@@ -142,9 +144,11 @@ def _claimed(task: Task, out: Path | None, accelerator: Accelerator) -> Iterator
     config, chosen = task.config, [""]
     with contextlib.ExitStack() as held:
         if accelerator.is_main_process:
-            fresh = files.claim_directory(out) if out else files.fresh_directory(config.loss, config.data, config.seed)
+            fresh = (
+                layout.claim_directory(out) if out else layout.fresh_directory(config.loss, config.data, config.seed)
+            )
             held.enter_context(locked(fresh))
-            files.write_config(fresh / files.CONFIG, config.as_options())
+            layout.write_config(fresh / layout.CONFIG, config.as_options())
             chosen = [str(fresh)]
         if accelerator.num_processes > 1:
             broadcast_object_list(chosen)
@@ -184,7 +188,7 @@ def _train(
         progress.rows.append(row)
         progress.epoch += 1
         if trainer.accelerator.is_main_process:
-            files.write_text(directory / files.HISTORY, progress.history())
+            files.write_text(directory / layout.HISTORY, progress.history())
         reporter.epoch(row)
 
 
@@ -241,7 +245,7 @@ def _evaluate(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> di
             refit=fitted.content() if fitted else None,
         )
         # Last: a directory with a record is a finished run.
-        files.write_json(directory / files.RECORD, content)
+        files.write_json(directory / layout.RECORD, content)
         remove_checkpoints(directory / FOLDER)
     accelerator.wait_for_everyone()
     return {**content, "directory": str(directory)}
@@ -287,7 +291,7 @@ def _not_promised(task: Task, trainer: Trainer) -> list[str]:
 
 def _write_weights(directory: Path, step: TrainStep) -> None:
     state = {name: value.detach().cpu().contiguous() for name, value in step.state_dict().items()}
-    files.write_atomically(directory / files.WEIGHTS, lambda file: file.write(to_safetensors(state)))
+    files.write_atomically(directory / layout.WEIGHTS, lambda file: file.write(to_safetensors(state)))
 
 
 def _write_predictions(
@@ -301,4 +305,4 @@ def _write_predictions(
     centers = [b for name, b in step.loss.named_buffers() if name.rpartition(".")[2] == "centers"]
     if centers:
         arrays["centers"] = centers[0].cpu().float().numpy()
-    files.write_arrays(directory / files.PREDICTIONS, arrays)
+    files.write_arrays(directory / layout.PREDICTIONS, arrays)

@@ -15,11 +15,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..loss import Loss
 from ..ops.centers import class_statistics, squared_distance_to_own_center, start_or_move
-from ..spec import Homogeneity, LossSpec, Need, Trait
+from ..spec import LossSpec
+from ..traits import Homogeneity, Need, Trait
 from ..types import LossContext, ModelOutput
 from .arguments import check_target_range, matrix, number
-from .base import Loss
 
 
 def center(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Tensor:

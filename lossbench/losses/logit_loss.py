@@ -6,9 +6,9 @@ from abc import abstractmethod
 
 from torch import Tensor
 
+from ..loss import Loss
 from ..types import LossContext, ModelOutput
 from .arguments import check_target_range, matrix, values_are_readable
-from .base import Loss
 
 
 class LogitLoss(Loss):

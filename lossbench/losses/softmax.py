@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..loss import Loss
 from ..ops.cross_entropy import NEVER_A_LABEL, cross_entropy
-from ..spec import LossSpec, Need, Trait
+from ..spec import LossSpec
+from ..traits import Need, Trait
 from ..types import LossContext, ModelOutput
 from .arguments import check_target_range, matrix
-from .base import Loss
 
 __all__ = ["NEVER_A_LABEL", "SPEC", "SoftmaxLoss", "softmax"]
 

@@ -21,11 +21,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..loss import Loss
 from ..ops.triplets import Mining, mean_hinge, unit_vectors
-from ..spec import Homogeneity, LossSpec, Need, Trait
+from ..spec import LossSpec
+from ..traits import Homogeneity, Need, Trait
 from ..types import LossContext, ModelOutput
 from .arguments import choice, flag, matrix, number, refuse_out_of_range
-from .base import Loss
 
 
 def triplet(

@@ -24,6 +24,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..loss import Loss
 from ..ops.centers import (
     center_separation,
     class_statistics,
@@ -32,10 +33,10 @@ from ..ops.centers import (
     start_or_move,
     started,
 )
-from ..spec import Homogeneity, LossSpec, Need, Trait
+from ..spec import LossSpec
+from ..traits import Homogeneity, Need, Trait
 from ..types import LossContext, ModelOutput
 from .arguments import check_target_range, choice, matrix, number
-from .base import Loss
 from .class_weights import ClassWeights
 
 

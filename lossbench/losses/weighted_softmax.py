@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..loss import Loss
 from ..ops.cross_entropy import cross_entropy
-from ..spec import LossSpec, Need, Trait
+from ..spec import LossSpec
+from ..traits import Need, Trait
 from ..types import LossContext, ModelOutput
 from .arguments import check_target_range, choice, matrix
-from .base import Loss
 from .class_weights import ClassWeights
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..loss import Loss
 from ..types import ModelOutput
-from .base import Loss
 
 
 class WeightedSum(Loss):

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, ModelError, did_you_mean
-from ..spec import Need
+from ..traits import Need
 from . import SENET_TINY, SENET_TINY_IMAGE_SIZE, architecture
+from .check_tensors import Form
 from .classifier import Classifier, CosineHead
-from .fit import Form
 from .preprocessing import Preprocessing
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import ModelError
 from . import SENET_50
-from .fit import Form, check_fit
+from .check_tensors import Form, check_fit
 from .preprocessing import SHORT_SIDE_256, Preprocessing
 
 IDENTITIES = 8631

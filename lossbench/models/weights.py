@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import ModelError
 from . import SENET_50, vggface2
 from .build import backbone_forms, imagenet_backbone, own_preprocessing, settings_of
-from .fit import Form, check_fit
+from .check_tensors import Form, check_fit
 from .preprocessing import Preprocessing
 from .weights_file import SAFETENSORS, WeightsFile, read_weights_file
 

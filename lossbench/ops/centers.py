@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from ..distributed import sum_over_ranks
-from .class_sums import class_sums
-from .spread import (
+from .center_distances import (
     center_separation,
     mean_center,
     own_distance_and_separation,
     squared_distance_to_own_center,
     started,
 )
+from .class_sums import class_sums
 
 __all__ = [
     "ClassStatistics",

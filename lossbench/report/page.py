@@ -9,13 +9,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from .figures import all_pictures
-from .made import commands, environment_rows, facts, objectives
-from .picture import Picture
-from .table import Table
-from .tables import all_tables
-from .verdict import Comparison
-from .words import verdict_words
+from ..verdict.comparison import Comparison
+from ..verdict.sentences import verdict_words
+from .figures.every import all_pictures
+from .figures.picture import Picture
+from .provenance import commands, environment_rows, facts, objectives
+from .tables.every import all_tables
+from .tables.table import Table
 
 _SECTIONS = (
     ("accuracy", "Balanced accuracy", ("ranking", "pairs")),

@@ -8,11 +8,11 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from .made import commands, environment_rows, facts, objectives
-from .table import Table
-from .tables import all_tables
-from .verdict import Comparison
-from .words import verdict_words
+from ..verdict.comparison import Comparison
+from ..verdict.sentences import verdict_words
+from .provenance import commands, environment_rows, facts, objectives
+from .tables.every import all_tables
+from .tables.table import Table
 
 _WIDE = 110  # columns
 _ON_SCREEN = ("ranking", "pairs", "thresholds", "gains", "samplers", "attribution", "costs", "tuning", "problems")

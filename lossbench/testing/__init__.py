@@ -8,11 +8,12 @@ def test_laws(check):
 """
 
 from .cases import Case, cases, fixed_case
+from .configuration import Subject, subjects
 from .judge import Effort, Result, judge, judge_all
-from .law import LAWS, Law, NotApplicableError, Violation, find_law
+from .law import LAWS, Law, find_law
 from .pytest_support import Check, checks, parametrize_with_checks
 from .resolve import resolve
-from .subject import Subject, subjects
+from .violation import NotApplicableError, Violation
 
 __all__ = [
     "LAWS",

@@ -15,9 +15,9 @@ from typing import Any
 
 from ..adapters import AdaptedFactory, load_object
 from ..errors import UsageError
+from .configuration import Subject
 from .judge import Effort, Result, judge_all
 from .resolve import resolve
-from .subject import Subject
 
 SCHEMA_VERSION = 1
 _FORMULAS = ("lossbench.losses", "lossbench.ops")

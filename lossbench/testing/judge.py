@@ -13,12 +13,13 @@ import torch
 from hypothesis import HealthCheck, Phase
 from hypothesis.errors import HypothesisException, Unsatisfiable
 
-from ..spec import Trait
+from ..traits import Trait
 from . import laws as _laws  # noqa: F401  # importing them fills LAWS
 from .cases import Case, cases, fixed_case
-from .law import LAWS, Law, NotApplicableError, Violation
-from .subject import Subject, is_stateful
+from .configuration import Subject, is_stateful
+from .law import LAWS, Law
 from .trial import Trial
+from .violation import NotApplicableError, Violation
 
 Status = Literal["passed", "failed", "skipped", "xfailed"]
 

@@ -9,34 +9,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from hypothesis.errors import HypothesisException
 
 from ..errors import UsageError, did_you_mean
-from ..spec import Trait
-
-if TYPE_CHECKING:
-    from .trial import Trial
+from ..traits import Trait
+from .trial import Trial
+from .violation import NotApplicableError, Violation
 
 Reads = Literal["logits", "embeddings"]
-
-
-class Violation(AssertionError):  # noqa: N818  # says what happened
-    """A loss breaks a law.
-
-    Args:
-        message: what was found and what was expected.
-        silent: whether the loss went on with a wrong result, instead of refusing with an unclear error.
-    """
-
-    def __init__(self, message: str, *, silent: bool = True) -> None:
-        super().__init__(message)
-        self.silent = silent
-
-
-class NotApplicableError(Exception):
-    """A law has nothing to judge in a loss; the message says why."""
 
 
 def judge_parts(parts: Iterable[Callable[[], None]]) -> None:

@@ -21,8 +21,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from .cases import Case
-from .law import NotApplicableError
-from .subject import Subject
+from .configuration import Subject
+from .violation import NotApplicableError
 
 RANKS = 2
 _PATIENCE_SECONDS = 120

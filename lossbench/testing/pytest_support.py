@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError, did_you_mean
 from ..spec import LossSpec
+from .configuration import Subject
 from .judge import Effort, Result, judge
-from .law import LAWS, Law, Violation
+from .law import LAWS, Law
 from .resolve import resolve, subjects_of
-from .subject import Subject
+from .violation import Violation
 
 if TYPE_CHECKING:
     import pytest

@@ -15,11 +15,12 @@ import torch
 from ..adapters import MEAN_OF_ROWS, adapt, known_traits
 from ..errors import UsageError, did_you_mean
 from ..expression import Term, parse_call, parse_formula
-from ..losses.base import Loss
+from ..loss import Loss
 from ..registry import loss_info, loss_origin, remedy
-from ..spec import LossSpec, Need, Trait
+from ..spec import LossSpec
+from ..traits import Need, Trait
 from .cases import fixed_case
-from .subject import Subject, subjects
+from .configuration import Subject, subjects
 from .trial import with_tensors
 
 _HINT = "A loss takes (inputs, targets); if it reads the other of logits and embeddings, say so with --takes"

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..losses.base import Loss
-from ..spec import Need, Trait
+from ..loss import Loss
+from ..traits import Need, Trait
 from ..types import ModelOutput
 from .cases import Case
-from .law import Violation
-from .subject import Subject
+from .configuration import Subject
+from .violation import Violation
 
 HALF_PRECISIONS = (torch.bfloat16, torch.float16)
 

@@ -49,7 +49,7 @@ def test_doctor_says_what_there_is(lossbench: Any) -> None:
 
 
 def test_doctor_ends_with_1_where_a_run_can_t_work(lossbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lossbench.harness import doctor
+    from lossbench.machine import doctor
 
     monkeypatch.setitem(doctor._MODULES, "timm", "no_such_module")
     done = lossbench("doctor", "--json")

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossbench.harness.cells import Cell
-from lossbench.harness.grid import Grid, write_grid
+from lossbench.harness.grid.plan import Grid, write_grid
+from lossbench.runs.cells import Cell
 
 DATA = "synthetic(images=96,test_images_per_class=4)"
 TINY = ("--data", DATA, "--model", "test_resnet", "--image-size", 32, "--epochs", 1, "--batch-size", 32)
@@ -193,10 +193,10 @@ def test_a_full_disk_is_named_and_the_cell_is_run_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lossbench.errors import ConfigError, NonFiniteError
-    from lossbench.harness import worker
-    from lossbench.harness.cells import state
-    from lossbench.harness.config import RunConfig
-    from lossbench.harness.warm import WarmSplits
+    from lossbench.harness.grid import worker
+    from lossbench.harness.grid.kept_data import WarmSplits
+    from lossbench.runs.cells import state
+    from lossbench.runs.options import RunConfig
 
     cell = Cell(loss="softmax", config=RunConfig(loss="softmax"), matters={})
     errors: list[BaseException] = [
@@ -222,12 +222,12 @@ def test_a_full_disk_is_named_and_the_cell_is_run_the_next_time(
 
 
 def test_a_claimed_cell_is_left_to_its_owner(tmp_path: Path) -> None:
-    from lossbench.harness.cells import claim
+    from lossbench.runs.cells import claim
 
     with claim(tmp_path / "cell") as ours:
         assert ours
         script = (
-            "import sys, pathlib\nfrom lossbench.harness.cells import claim\n"
+            "import sys, pathlib\nfrom lossbench.runs.cells import claim\n"
             "with claim(pathlib.Path(sys.argv[1])) as ours: print(ours)"
         )
         command = [sys.executable, "-c", script, str(tmp_path / "cell")]
@@ -241,10 +241,10 @@ def test_a_claimed_cell_is_left_to_its_owner(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sampler", ["natural", "balanced"])
 def test_losses_of_one_seed_start_alike_and_see_the_same_images(sampler: str) -> None:
-    from lossbench.harness.assembly import build_accelerator, build_trainer
-    from lossbench.harness.config import RunConfig
     from lossbench.harness.prepare import prepare
-    from lossbench.harness.training import Silent
+    from lossbench.harness.reporter import SilentReporter
+    from lossbench.harness.training.build import build_accelerator, build_trainer
+    from lossbench.runs.options import RunConfig
 
     seen = []
     for loss, seed in (("softmax", 3), ("weighted-cluster", 3), ("triplet", 3), ("softmax", 4)):
@@ -252,7 +252,7 @@ def test_losses_of_one_seed_start_alike_and_see_the_same_images(sampler: str) ->
             loss=loss, seed=seed, data=DATA, model="test_resnet", image_size=32, epochs=2, batch_size=40, carve=True,
             sampler=sampler, device="cpu",
         )  # fmt: skip
-        task = prepare(config, Silent())
+        task = prepare(config, SilentReporter())
         task.train.prepare()
         trainer = build_trainer(task, build_accelerator(task.config))
         backbone = {n: v.clone() for n, v in trainer.step.model.state_dict().items() if n.startswith("backbone")}
@@ -309,9 +309,9 @@ def test_tuning_gives_each_loss_its_budget_and_never_sees_the_test_split(lossben
 def test_a_sealed_run_does_not_open_a_test_image(tmp_path: Path) -> None:
     import dataclasses
 
-    from lossbench.harness.config import RunConfig
     from lossbench.harness.prepare import read_splits
     from lossbench.harness.run import run
+    from lossbench.runs.options import RunConfig
 
     def read(config: Any, reporter: Any) -> Any:
         splits, skipped = read_splits(config, reporter)
@@ -426,7 +426,7 @@ def test_the_self_test_prints_rate_and_power(lossbench: Any) -> None:
 def test_everything_that_matters_and_nothing_else_names_a_cell() -> None:
     import dataclasses
 
-    from lossbench.harness.config import RunConfig
+    from lossbench.runs.options import RunConfig
 
     config = RunConfig(loss="softmax", seed=1)
     cell = Cell(loss="softmax", config=config, matters={"data": ["a"]})

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, registry
-from lossbench.harness.metrics import classification_metrics, retrieval_quality
+from lossbench.harness.evaluation.metrics import classification_metrics, retrieval_quality
 from lossbench.harness.prepare import derived_seed
 
 pytestmark = pytest.mark.slow

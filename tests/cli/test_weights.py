@@ -20,7 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from lossbench.data.loading import square
-from lossbench.harness.finished import read_run
+from lossbench.runs.finished_run import read_run
 
 TINY = ("--loss", "softmax", "--epochs", 1, "--batch-size", 16)
 # So small a rate changes nothing but the statistics of batch normalisation.
@@ -175,12 +175,12 @@ def test_a_run_starts_from_vggface2_s_weights_and_brings_their_preprocessing(
 
 
 def test_the_default_size_is_that_of_the_weights(made: Path, data: Any) -> None:
-    from lossbench.harness.config import RunConfig
     from lossbench.harness.prepare import prepare
-    from lossbench.harness.training import Silent
+    from lossbench.harness.reporter import SilentReporter
+    from lossbench.runs.options import RunConfig
 
     config = RunConfig(loss="softmax", data=data[1], model="legacy_seresnet50", weights=f"vggface2:{made}")
-    task = prepare(config, Silent())
+    task = prepare(config, SilentReporter())
     assert task.config.image_size == 224
     assert task.weights is not None
     assert task.weights.preprocessing.crop_share == 224 / 256

@@ -11,8 +11,8 @@ from made_affectnet import make_affectnet
 from made_weights import write_made_weights
 
 from lossbench import LossContext, ModelOutput, list_losses, loss_info
-from lossbench.harness.config import RunConfig
 from lossbench.harness.run import run
+from lossbench.runs.options import RunConfig
 from lossbench.testing import find_law, judge, subjects
 
 pytestmark = [

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lossbench.data.deep import inspect_images
+from lossbench.data.contact_sheet import ROWS, contact_sheet
+from lossbench.data.examine_images import inspect_images
 from lossbench.data.inspect import inspect_splits
-from lossbench.data.sheet import ROWS, contact_sheet
 from lossbench.data.sources import Splits, open_unchecked
 from lossbench.data.table import ImageTable
 

@@ -25,11 +25,11 @@ TRAIN = """
 import sys
 from pathlib import Path
 from safetensors.torch import save_file
-from lossbench.harness.assembly import build_accelerator, build_trainer
-from lossbench.harness.config import RunConfig
-from lossbench.harness.evaluate import predict, share_running_statistics
+from lossbench.harness.training.build import build_accelerator, build_trainer
+from lossbench.runs.options import RunConfig
+from lossbench.harness.evaluation.evaluate import predict, share_running_statistics
 from lossbench.harness.prepare import prepare
-from lossbench.harness.training import Silent
+from lossbench.harness.reporter import SilentReporter
 
 manifest, out = sys.argv[1:3]
 for loss in sys.argv[3].split(","):
@@ -38,10 +38,10 @@ for loss in sys.argv[3].split(","):
             loss=loss, data=f"csv:{manifest}", model=model, image_size=image_size, batch_size=9, epochs=1,
             precision="fp64", device="cpu",
         )
-        task = prepare(config, Silent())
+        task = prepare(config, SilentReporter())
         accelerator = build_accelerator(task.config)
         trainer = build_trainer(task, accelerator)
-        trainer.run_epoch(0, 1, Silent())
+        trainer.run_epoch(0, 1, SilentReporter())
         share_running_statistics(trainer.step)
         state = {k: v.contiguous() for k, v in trainer.step.state_dict().items()}
         test = predict(accelerator, trainer.step, task.test, image_size=image_size, batch_size=9, workers=0)

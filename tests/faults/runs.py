@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 from safetensors.torch import load_file
 
-from lossbench.harness.config import RunConfig
-from lossbench.harness.training import Silent
+from lossbench.harness.reporter import SilentReporter
+from lossbench.runs.options import RunConfig
 
 LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
 EPOCHS, STEPS = 3, 4
@@ -55,7 +55,7 @@ def arguments(config: RunConfig) -> list[str]:
     return given
 
 
-class StopsAt(Silent):
+class StopsAt(SilentReporter):
     """A reporter that sends this process a signal after so many steps."""
 
     def __init__(self, step: int, number: int = signal.SIGTERM) -> None:
@@ -73,7 +73,7 @@ class StopsAt(Silent):
             os.kill(os.getpid(), self.number)
 
 
-class Listens(Silent):
+class Listens(SilentReporter):
     """A reporter that remembers what it is told."""
 
     def __init__(self) -> None:

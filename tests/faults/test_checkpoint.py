@@ -18,9 +18,9 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from lossbench import files
 from lossbench.errors import CheckpointError
-from lossbench.harness import record as files
-from lossbench.harness.checkpoint import newest_checkpoint, remove_checkpoints, write_checkpoint
+from lossbench.harness.checkpoints.folder import newest_checkpoint, remove_checkpoints, write_checkpoint
 
 _BOUNDARIES = ("open", "written", "fsync", "os.rename", "os.mkdir", "os.rmdir", "os.remove")
 
@@ -228,7 +228,7 @@ def test_a_manifest_can_t_name_files_elsewhere(tmp_path: Path, monkeypatch: pyte
         content = json.loads((newest / "manifest.json").read_text())
         content.pop("sha256")
         content["files"] = {name: {"bytes": 10, "sha256": ""}}
-        from lossbench.harness.checkpoint import _manifest
+        from lossbench.harness.checkpoints.folder import _manifest
 
         (newest / "manifest.json").write_bytes(_manifest(content))
         monkeypatch.setattr(os, "open", watched)

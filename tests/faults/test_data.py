@@ -13,11 +13,11 @@ from PIL import Image
 from lossbench.data import preflight
 from lossbench.data.digests import manifest_with_digests
 from lossbench.data.manifest import read_csv_manifest
-from lossbench.data.readable import ReadableFiles
+from lossbench.data.readable_cache import ReadableFiles
 from lossbench.data.sources import open_data
 from lossbench.errors import DataError
 from lossbench.harness.prepare import prepare
-from lossbench.harness.training import Silent
+from lossbench.harness.reporter import SilentReporter
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_all_unreadable_files_are_listed_with_path_and_row(data: Path) -> None:
     (data.parent / "train5.png").write_bytes(b"<html><body>log in first</body></html>")
     (data.parent / "val1.png").write_bytes((data.parent / "val1.png").read_bytes()[:200])
     with pytest.raises(DataError) as found:
-        prepare(tiny(data), Silent())
+        prepare(tiny(data), SilentReporter())
     root = data.parent
     assert str(found.value).splitlines() == [
         "3 image(s) can't be read:",
@@ -39,10 +39,10 @@ def test_all_unreadable_files_are_listed_with_path_and_row(data: Path) -> None:
         f"  {root}/val1.png: truncated (row 34)",
         "Replace or remove them, or pass --skip-unreadable to go on without them.",
     ]
-    task = prepare(tiny(data, skip_unreadable=True), Silent())
+    task = prepare(tiny(data, skip_unreadable=True), SilentReporter())
     assert task.skipped == ("train2.png", "train5.png", "val1.png")
     with pytest.raises(DataError, match=r"--skip-unreadable leaves out at most --max-unreadable 2 of them"):
-        prepare(tiny(data, skip_unreadable=True, max_unreadable=2), Silent())
+        prepare(tiny(data, skip_unreadable=True, max_unreadable=2), SilentReporter())
 
 
 def test_a_file_that_was_decoded_is_decoded_again_only_when_it_changes(
@@ -102,14 +102,14 @@ def test_a_flipped_bit_that_decodes_is_seen_by_the_manifest_s_digests(tmp_path: 
     named.write_text(manifest_with_digests(data))
     assert named.read_text().splitlines()[0] == "path,label,split,sha256"
     assert manifest_with_digests(named) == named.read_text()
-    prepare(tiny(named), Silent())
+    prepare(tiny(named), SilentReporter())
     state = os.stat(tmp_path / "train3.jpg")
     flip_scan(tmp_path / "train3.jpg")
     os.utime(tmp_path / "train3.jpg", ns=(state.st_atime_ns, state.st_mtime_ns))  # as a disk that forgets
-    prepare(tiny(data), Silent())  # without digests nobody sees it
+    prepare(tiny(data), SilentReporter())  # without digests nobody sees it
     message = r"train3.jpg: its content is another one than the manifest's sha256 says \(row 5\)"
     with pytest.raises(DataError, match=message):
-        prepare(tiny(named), Silent())
+        prepare(tiny(named), SilentReporter())
     named.write_text(named.read_text().replace(",train,", ",train,x", 1))
     with pytest.raises(DataError, match=r"row 2: 'train0.jpg': sha256 is 'x.*', expected 64 hexadecimal digits"):
         read_csv_manifest(named)

@@ -28,13 +28,13 @@ from lossbench.data.decode import decode
 from lossbench.data.manifest import read_csv_manifest
 from lossbench.errors import CheckpointError, DataError, FormulaError, LossbenchError, ModelError
 from lossbench.expression import parse_formula
-from lossbench.harness.checkpoint import newest_checkpoint, write_checkpoint
-from lossbench.harness.finished import read_run
-from lossbench.harness.options_file import read_options
-from lossbench.harness.replay import replay
+from lossbench.harness.checkpoints.folder import newest_checkpoint, write_checkpoint
+from lossbench.harness.checkpoints.replay import replay
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run
 from lossbench.models.weights_file import read_weights_file
+from lossbench.runs.finished_run import read_run
+from lossbench.runs.options_file import read_options
 
 # 500 in the suite; the profile "chaos" asks for 10,000.
 MANY = settings(
@@ -148,7 +148,7 @@ def test_a_formula_of_depth_10_000_is_one_clear_error() -> None:
 def test_a_label_that_is_html_or_markup_is_only_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
-    from lossbench.report.summary import run_summary
+    from lossbench.report.terminal.run import run_summary
 
     label = "<script>alert(1)</script>[bold red]x[/]"
     with (tmp_path / "m.csv").open("w", newline="") as file:

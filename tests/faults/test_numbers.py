@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, registry
 from lossbench.errors import Interrupted, ModelError, NonFiniteError
-from lossbench.harness.bad_batch import read_bad_batch
-from lossbench.harness.replay import replay
+from lossbench.harness.checkpoints.bad_batch import read_bad_batch
+from lossbench.harness.checkpoints.replay import replay
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run
 from lossbench.models.classifier import Classifier

@@ -17,11 +17,11 @@ import torch
 from faults.runs import Listens, StopsAt, assert_same, make_pictures, outcome, tiny
 
 from lossbench.errors import CheckpointError, ConfigError, Interrupted, ModelError, RunFailed, StorageError
-from lossbench.harness import identity as identity_module
-from lossbench.harness.failures import explained
-from lossbench.harness.lock import locked
+from lossbench.harness.checkpoints import belonging as identity_module
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run
+from lossbench.harness.training.failures import explained
+from lossbench.runs.lock import locked
 
 pytestmark = pytest.mark.slow
 
@@ -149,7 +149,8 @@ def test_a_full_disk_leaves_what_was_there_and_the_run_can_go_on(
     pictures: Path, tmp_path: Path, small_files: Any, monkeypatch: pytest.MonkeyPatch, what: str, limit: int, path: str
 ) -> None:
     """By a limit on the size of files: the kernel then refuses the write, as a full disk does."""
-    from lossbench.harness import record as files
+
+    from lossbench import files
     from lossbench.harness import run as run_module
 
     out = tmp_path / "run"

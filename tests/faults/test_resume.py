@@ -14,12 +14,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from lossbench.errors import Interrupted
-from lossbench.harness.assembly import build_accelerator, build_trainer
+from lossbench.harness.checkpoints.state import gather_own, gather_shared, restore_own, restore_shared
 from lossbench.harness.prepare import Task, prepare
+from lossbench.harness.reporter import SilentReporter
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run
-from lossbench.harness.state import gather_own, gather_shared, restore_own, restore_shared
-from lossbench.harness.training import Silent, Trainer
+from lossbench.harness.training.build import build_accelerator, build_trainer
+from lossbench.harness.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +51,7 @@ def train(task: Task, trainer: Trainer, start: int, after_step: Callable[[], Non
             after_step()
             return 0.0
 
-        row = trainer.run_epoch(epoch, EPOCHS, Silent(), hook)
+        row = trainer.run_epoch(epoch, EPOCHS, SilentReporter(), hook)
         trainer.end_epoch()
         rows.append({k: v for k, v in row.items() if k not in ("seconds", "images_per_second")})
     return rows
@@ -59,7 +60,7 @@ def train(task: Task, trainer: Trainer, start: int, after_step: Callable[[], Non
 @pytest.mark.parametrize("loss", LOSSES)
 def test_going_on_from_every_step_gives_the_same_bits(pictures: Path, loss: str) -> None:
     """Three epochs of four steps; each of the eleven states between is put into a fresh trainer."""
-    task = prepare(tiny(pictures, loss), Silent())
+    task = prepare(tiny(pictures, loss), SilentReporter())
     accelerator = build_accelerator(task.config)
     torch.manual_seed(1)
     trainer = build_trainer(task, accelerator)
@@ -137,10 +138,10 @@ def test_a_finished_run_gives_its_result(whole: Path) -> None:
 
 def test_tensors_keep_their_memory_layout(pictures: Path) -> None:
     """Kernels choose by layout, and another choice is another last bit."""
-    task = prepare(tiny(pictures), Silent())
+    task = prepare(tiny(pictures), SilentReporter())
     accelerator = build_accelerator(task.config)
     trainer, fresh = build_trainer(task, accelerator), build_trainer(task, accelerator)
-    trainer.run_epoch(0, EPOCHS, Silent())
+    trainer.run_epoch(0, EPOCHS, SilentReporter())
     shared, tensors = gather_shared(trainer)
     restore_shared(fresh, shared, tensors)
 

@@ -13,9 +13,9 @@ from faults.runs import StopsAt, arguments, assert_same, outcome, tiny
 from forked_runs import ForkedRun
 
 from lossbench.errors import ConfigError
-from lossbench.harness.config import RunConfig
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run
+from lossbench.runs.options import RunConfig
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ import psutil
 import pytest
 import torch
 
-from lossbench.harness import clock as clock_module
-from lossbench.harness.clock import PARTS, StepClock, peak_memory_bytes
+from lossbench.harness.training import clock as clock_module
+from lossbench.harness.training.clock import PARTS, StepClock, peak_memory_bytes
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from lossbench.errors import ConfigError
-from lossbench.harness.config import RunConfig
 from lossbench.harness.prepare import check_device, derived_seed
+from lossbench.runs.options import RunConfig
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lossbench import LossContext, ModelOutput, create_loss
-from lossbench.harness.diagnostics import scatter_to_radius, term_diagnostics, warnings_of
+from lossbench.harness.training.diagnostics import scatter_to_radius, term_diagnostics, warnings_of
 
 CONTEXT = LossContext(num_classes=3, embedding_dim=4, class_counts=(6, 3, 1))
 TARGETS = torch.tensor([0, 1, 2, 0, 0, 1])

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from lossbench import LossContext, ModelOutput
 from lossbench.errors import NonFiniteError
-from lossbench.harness.guard import FiniteGuard, all_finite
-from lossbench.harness.optimize import mask_steps
+from lossbench.harness.training.guard import FiniteGuard, all_finite
+from lossbench.harness.training.optimizer import mask_steps
 from lossbench.losses.center import CenterLoss
 
 CPU = torch.device("cpu")

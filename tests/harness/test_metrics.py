@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossbench.harness.metrics import classification_metrics, retrieval_quality, wilson_interval
+from lossbench.harness.evaluation.metrics import classification_metrics, retrieval_quality, wilson_interval
 
 NAMES = ("a", "b", "c")
 # True classes and what is predicted: a is right 3 of 4 times, b 1 of 2, c 2 of 2.

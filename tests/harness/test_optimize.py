@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import Loss, LossContext, ModelOutput, create_loss
-from lossbench.harness.optimize import build_optimizer, build_schedule, learning_rate_share
+from lossbench.harness.training.optimizer import build_optimizer, build_schedule, learning_rate_share
 from lossbench.models.build import build_model
 
 CONTEXT = LossContext(num_classes=3, embedding_dim=128, class_counts=(5, 5, 5))

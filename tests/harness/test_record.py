@@ -10,14 +10,16 @@ from typing import IO
 import numpy as np
 import pytest
 
+from lossbench import files
 from lossbench.errors import ConfigError, StorageError
-from lossbench.harness import record
+from lossbench.machine.facts import git_state
+from lossbench.runs import layout
 
 
 def test_a_file_is_replaced_whole_with_the_permissions_of_any_other(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "record.json"
-    record.write_json(path, {"a": 1})
-    record.write_json(path, {"b": [None, "ü"]})
+    path = tmp_path / "deep" / "files.json"
+    files.write_json(path, {"a": 1})
+    files.write_json(path, {"b": [None, "ü"]})
     assert json.loads(path.read_text()) == {"b": [None, "ü"]}
     assert list(path.parent.iterdir()) == [path]
     plain = tmp_path / "plain"
@@ -35,7 +37,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path,
         raise error
 
     with pytest.raises(StorageError if isinstance(error, OSError) else type(error)) as caught:
-        record.write_atomically(path, write)
+        files.write_atomically(path, write)
     if isinstance(error, OSError):
         assert str(caught.value).startswith(f"{path} can't be written: the disk is full (No space left on device), ")
         assert "are free. What was there before is whole. Make room; " in str(caught.value)
@@ -44,16 +46,16 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path,
 
 
 def test_a_nan_is_refused_in_json_and_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "record.json"
-    record.write_json(path, {})
+    path = tmp_path / "files.json"
+    files.write_json(path, {})
     with pytest.raises(ValueError, match="not JSON compliant"):
-        record.write_json(path, {"auroc": float("nan")})
+        files.write_json(path, {"auroc": float("nan")})
     assert json.loads(path.read_text()) == {}
 
 
 def test_arrays_are_read_back_without_pickle(tmp_path: Path) -> None:
     arrays = {"scores": np.eye(2, dtype=np.float32), "ids": np.array(["a/1.png", "ü"])}
-    record.write_arrays(tmp_path / "p.npz", arrays)
+    files.write_arrays(tmp_path / "p.npz", arrays)
     with np.load(tmp_path / "p.npz", allow_pickle=False) as read:
         assert set(read) == set(arrays)
         for name, value in arrays.items():
@@ -62,15 +64,15 @@ def test_arrays_are_read_back_without_pickle(tmp_path: Path) -> None:
 
 def test_a_new_or_empty_directory_is_claimed(tmp_path: Path) -> None:
     for directory in (tmp_path / "a" / "b", tmp_path / "a" / "b"):
-        assert record.claim_directory(directory) == directory
+        assert layout.claim_directory(directory) == directory
         assert list(directory.iterdir()) == []
 
 
-@pytest.mark.parametrize(("name", "what"), [(record.CONFIG, "another run"), ("notes.txt", "other files")])
+@pytest.mark.parametrize(("name", "what"), [(layout.CONFIG, "another run"), ("notes.txt", "other files")])
 def test_a_directory_that_holds_something_is_refused(tmp_path: Path, name: str, what: str) -> None:
     (tmp_path / name).write_text("mine")
     with pytest.raises(ConfigError, match=f"^--out .* holds {what}; give a new directory"):
-        record.claim_directory(tmp_path)
+        layout.claim_directory(tmp_path)
     assert (tmp_path / name).read_text() == "mine"
 
 
@@ -78,19 +80,19 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ConfigError, match=r"^--out .* can't be written: .*; give another directory$"):
-            record.claim_directory(path)
+            layout.claim_directory(path)
 
 
 def test_a_directory_without_permission_is_refused(unwritable: Path) -> None:
     for path in (unwritable, unwritable / "below"):
         with pytest.raises(ConfigError, match="can't be written: Permission denied"):
-            record.claim_directory(path)
+            layout.claim_directory(path)
 
 
 def test_a_fresh_directory_is_the_first_free_number(tmp_path: Path) -> None:
     names = []
     for _ in range(3):
-        directory = record.fresh_directory("softmax + 0.1*center", "csv:/data/Faces 8/train.csv", 7, tmp_path)
+        directory = layout.fresh_directory("softmax + 0.1*center", "csv:/data/Faces 8/train.csv", 7, tmp_path)
         names.append(directory.name)
     assert names == [f"softmax-0.1-center-train-s7-{n}" for n in (1, 2, 3)]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
@@ -108,7 +110,7 @@ def test_a_fresh_directory_is_the_first_free_number(tmp_path: Path) -> None:
 def test_a_fresh_directory_lies_below_runs_whatever_the_formula(
     tmp_path: Path, loss: str, data: str, name: str | None
 ) -> None:
-    directory = record.fresh_directory(loss, data, 0, tmp_path)
+    directory = layout.fresh_directory(loss, data, 0, tmp_path)
     assert directory.parent == tmp_path
     assert len(directory.name) < 100
     assert name is None or directory.name == name
@@ -117,9 +119,9 @@ def test_a_fresh_directory_lies_below_runs_whatever_the_formula(
 def test_a_fresh_directory_that_can_t_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "runs").touch()
     with pytest.raises(ConfigError, match="runs can't be written: File exists; give a directory by --out"):
-        record.fresh_directory("softmax", "digits", 0, tmp_path / "runs")
+        layout.fresh_directory("softmax", "digits", 0, tmp_path / "runs")
 
 
 def test_git_state_is_none_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert record.git_state() is None
+    assert git_state() is None

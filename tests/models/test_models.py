@@ -11,7 +11,7 @@ from lossbench.errors import ConfigError, ModelError
 from lossbench.models.build import build_model, check_model, own_image_size
 from lossbench.models.classifier import Classifier, CosineHead
 from lossbench.models.preprocessing import Preprocessing
-from lossbench.spec import Need
+from lossbench.traits import Need
 
 COSINE = frozenset({Need.COSINE_LOGITS})
 
@@ -118,7 +118,7 @@ def test_timm_s_weights_come_with_timm_s_normalisation(monkeypatch: pytest.Monke
     """Its hub is out of reach: a model of another seed stands in for the pretrained one."""
     import timm
 
-    from lossbench.harness.weights import read_weights
+    from lossbench.harness.weights.start_from import read_weights
     from lossbench.models import weights as weights_module
 
     pretrained = build_model("test_resnet", num_classes=1, image_size=32, seed=9).backbone

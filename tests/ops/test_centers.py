@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from lossbench import LossContext, ModelOutput, loss_info
-from lossbench.ops import spread
+from lossbench.ops import center_distances as spread
 from lossbench.ops.centers import center_separation, own_distance_and_separation, squared_distance_to_own_center
 from lossbench.ops.class_sums import class_sums
 from lossbench.testing.memory import PeakMemory

@@ -14,9 +14,9 @@ from made_records import make_records
 from PIL import Image
 
 from lossbench.report.page import page
-from lossbench.report.tables import all_tables
-from lossbench.report.verdict import Comparison, compare
-from lossbench.report.words import verdict_words
+from lossbench.report.tables.every import all_tables
+from lossbench.verdict.comparison import Comparison, compare
+from lossbench.verdict.sentences import verdict_words
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 LOSSES = {"softmax": 0.5, "weighted-softmax": 0.6, "weighted-cluster": 0.7}

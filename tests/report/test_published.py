@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lossbench.data.affectnet.codes import CLASS_NAMES, TRAINING_COUNTS
-from lossbench.report.published import FIGURES, published, why_not_comparable
+from lossbench.verdict.published import FIGURES, published, why_not_comparable
 
 
 def record(classes: int = 8, **changes: Any) -> dict[str, Any]:

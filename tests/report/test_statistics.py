@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lossbench.report.resampling import class_means, image_interval
-from lossbench.report.selftest import Setting, expected_smallest, false_alarms, found
-from lossbench.report.statistics import (
+from lossbench.verdict.best_of_trials import best_of_curve
+from lossbench.verdict.resampling import class_means, image_interval
+from lossbench.verdict.self_test import Setting, expected_smallest, false_alarms, found
+from lossbench.verdict.statistics import (
     ALPHA,
     groups,
     holm,
@@ -21,7 +22,6 @@ from lossbench.report.statistics import (
     seeds_to_separate,
     smallest_difference,
 )
-from lossbench.report.tuned import best_of_curve
 
 numbers = st.floats(-1, 1, allow_nan=False).map(lambda x: round(x, 6))
 

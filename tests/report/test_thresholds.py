@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from lossbench.report.attribution import shapley, split_gain
-from lossbench.report.cost import cost, named_target, seconds_to
-from lossbench.report.tail import calibration_by_class, expected_calibration_error, geometry, reliability
-from lossbench.report.thresholds import balanced_accuracy, best_tau, priors, recalls, shifted, thresholds
+from lossbench.verdict.attribution import shapley, split_gain
+from lossbench.verdict.cost import cost, named_target, seconds_to
+from lossbench.verdict.rare_classes import calibration_by_class, expected_calibration_error, geometry, reliability
+from lossbench.verdict.thresholds import balanced_accuracy, best_tau, priors, recalls, shifted, thresholds
 
 FREQUENCY = np.array([0.7, 0.2, 0.1])
 

@@ -14,11 +14,11 @@ from made_records import make_records
 from rich.console import Console
 
 from lossbench.errors import ConfigError
-from lossbench.report.content import comparison_content
-from lossbench.report.tables import all_tables
+from lossbench.report.as_json import comparison_content
+from lossbench.report.tables.every import all_tables
 from lossbench.report.text import comparison_summary, markdown
-from lossbench.report.verdict import compare
-from lossbench.report.words import verdict_words
+from lossbench.verdict.comparison import compare
+from lossbench.verdict.sentences import verdict_words
 
 FAR = {"softmax": 0.5, "weighted-softmax": 0.9, "center": 0.5}
 

@@ -19,7 +19,7 @@ from lossbench.losses.arguments import check_target_range, matrix, number
 from lossbench.losses.softmax import NEVER_A_LABEL, SoftmaxLoss
 from lossbench.ops.centers import class_statistics, start_or_move, started
 from lossbench.ops.triplets import pair_masks, unit_vectors
-from lossbench.spec import Homogeneity
+from lossbench.traits import Homogeneity
 
 # Right losses
 

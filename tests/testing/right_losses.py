@@ -13,7 +13,7 @@ from lossbench.distributed import sum_over_ranks
 from lossbench.losses.arguments import check_target_range, matrix, number
 from lossbench.losses.softmax import NEVER_A_LABEL
 from lossbench.ops.triplets import pair_masks, unit_vectors
-from lossbench.spec import Homogeneity
+from lossbench.traits import Homogeneity
 
 SAMPLEWISE = frozenset({Trait.SAMPLEWISE, Trait.SHARDABLE, Trait.TWICE_DIFFERENTIABLE})
 

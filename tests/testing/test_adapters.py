@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from lossbench.adapters import AdaptedLoss, known_traits
 from lossbench.errors import UsageError
-from lossbench.spec import Need, Trait
 from lossbench.testing import Effort, Result, Subject, find_law, fixed_case, judge
 from lossbench.testing.resolve import resolve
+from lossbench.traits import Need, Trait
 from lossbench.types import ModelOutput
 
 PML = "pytorch_metric_learning.losses"

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from ...adapters import AdaptedLoss
-from ...losses.base import Loss
+from ...loss import Loss
 from ...types import ModelOutput
-from ..law import NotApplicableError, Violation, judge_parts, law
+from ..law import judge_parts, law
 from ..trial import Trial
+from ..violation import NotApplicableError, Violation
 
 GROUP = "Arguments"
 _CLEAR = (ValueError, TypeError)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 
-from ...spec import Trait
+from ...traits import Trait
 from ...types import ModelOutput
-from ..law import NotApplicableError, Violation, law
+from ..law import law
 from ..trial import Trial, with_tensors
+from ..violation import NotApplicableError, Violation
 
 GROUP = "Calculus"
 _RADIUS = 2e-5  # of the finite differences below, with room: no kink may lie within

@@ -13,11 +13,12 @@ import torch
 from hypothesis import reject
 from torch import Tensor
 
-from ...spec import Need, Trait
+from ...traits import Need, Trait
 from ...types import ModelOutput
 from ..cases import Case
-from ..law import NotApplicableError, Violation, law
+from ..law import law
 from ..trial import HALF_PRECISIONS, Trial
+from ..violation import NotApplicableError, Violation
 
 GROUP = "Finiteness"
 

@@ -10,15 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...expression import parse_formula
-from ...losses.base import Loss
+from ...loss import Loss
 from ...registry import loss_info
-from ...spec import Need, Trait
+from ...traits import Need, Trait
 from ...types import ModelOutput
 from .. import loops
 from ..cases import Case
-from ..law import NotApplicableError, Violation, law
-from ..subject import Subject, is_stateful
+from ..configuration import Subject, is_stateful
+from ..law import law
 from ..trial import Trial
+from ..violation import NotApplicableError, Violation
 
 GROUP = "Meaning"
 

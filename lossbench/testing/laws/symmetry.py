@@ -10,11 +10,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ...losses.base import Loss
-from ...spec import Trait
-from ..law import NotApplicableError, Violation, law
-from ..subject import is_stateful
+from ...loss import Loss
+from ...traits import Trait
+from ..configuration import is_stateful
+from ..law import law
 from ..trial import Trial
+from ..violation import NotApplicableError, Violation
 
 GROUP = "Symmetry"
 

@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from ...adapters import AdaptedLoss
-from ...losses.base import Loss
-from ...spec import Need, Trait
+from ...loss import Loss
+from ...traits import Need, Trait
 from ...types import ModelOutput
 from ..cases import fixed_case
-from ..law import NotApplicableError, Violation, judge_parts, law
+from ..configuration import is_stateful
+from ..law import judge_parts, law
 from ..memory import PeakMemory
 from ..processes import on_two_ranks
-from ..subject import is_stateful
 from ..trial import HALF_PRECISIONS, Trial, with_tensors
+from ..violation import NotApplicableError, Violation
 
 GROUP = "Systems"
 _TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 4e-3}

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from lossbench import LossContext, ModelOutput, Need, Trait, create_loss, loss_info
 from lossbench.errors import HyperparameterError, NonFiniteError, PluginError, UnknownLossError
-from lossbench.harness.config import RunConfig
-from lossbench.harness.contract import check_contract, made_batch
-from lossbench.harness.guard import FiniteGuard
 from lossbench.harness.run import run
+from lossbench.harness.training.guard import FiniteGuard
 from lossbench.registry import loss_entries
+from lossbench.runs.options import RunConfig
 from lossbench.testing import find_law, judge, resolve
+from lossbench.testing.contract import check_contract, made_batch
 from lossbench_metric_learning import pml, timm_losses, torch_losses
 from lossbench_metric_learning.guarded import GuardedLoss, Origin
 

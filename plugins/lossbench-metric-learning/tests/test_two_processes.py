@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lossbench import LossContext, ModelOutput, create_loss
-from lossbench.harness.step import TrainStep
+from lossbench.harness.training.step import TrainStep
 
 CONTEXT = LossContext(num_classes=4, embedding_dim=6, class_counts=(40, 30, 20, 10))
 # Of rows alone, so that shards don't matter; and one with a parameter that takes part only where there are pairs.

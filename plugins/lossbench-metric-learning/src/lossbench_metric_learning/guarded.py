@@ -15,9 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from lossbench import Loss, LossSpec, ModelOutput, Need
+from lossbench import Loss, LossSpec, ModelOutput, Need, Trait
 from lossbench.adapters import MEAN_OF_ROWS, AdaptedFactory, AdaptedLoss, Form, Takes, known_traits, load_object
-from lossbench.spec import Trait
 
 
 class GuardedLoss(AdaptedLoss):

@@ -16,10 +16,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from lossbench import Trait
 from lossbench.adapters import AdaptedFactory, constructor_parameters
 from lossbench.errors import FormulaError, HyperparameterError, did_you_mean
 from lossbench.expression import parse_call
-from lossbench.spec import Trait
 
 from .guarded import GuardedFactory, Origin
 

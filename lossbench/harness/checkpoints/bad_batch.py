@@ -1,0 +1,155 @@
+"""The batch at which a run stopped being finite, with all that its loss needs to be called on it again."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from ... import files
+from ...errors import ContextError, ModelError
+from ...types import LossContext, ModelOutput
+from ..prepare import Task
+from ..training.trainer import RecentStep, Trainer
+from .state import module_state, saved
+
+BAD_BATCH = "bad-batch.safetensors"
+SCHEMA_VERSION = 1
+_KEY = "lossbench"
+_LIMIT = 8 * 2**30  # bytes
+_NAMED = 20  # parameters
+
+
+@dataclass(frozen=True)
+class BadBatch:
+    """Attributes:
+    facts: JSON values: formula, context, step, epoch, precision, sample ids, what was seen.
+    output: of the model, as it was.
+    targets: (B,).
+    state: of the loss before the step: parameters and buffers by name.
+    random_state: of torch before the step.
+    """
+
+    facts: dict[str, Any]
+    output: ModelOutput = field(repr=False)
+    targets: Tensor = field(repr=False)
+    state: dict[str, Tensor] = field(repr=False)
+    random_state: Tensor = field(repr=False)
+
+    @property
+    def context(self) -> LossContext:
+        """What the loss was told of the task."""
+        given = dict(self.facts["context"])
+        return LossContext(**given | {name: tuple(given[name]) for name in ("class_counts", "class_names")})
+
+
+def write_bad_batch(directory: Path, task: Task, trainer: Trainer, said: str) -> Path | None:
+    """Writes the first step that was not finite; None where it is not known any more.
+
+    Args:
+        directory: of the run.
+        task: of the run.
+        trainer: as it stopped: weights and the loss's state are still those before the step.
+        said: the error's message.
+    """
+    step = trainer.first_bad_step()
+    if step is None:
+        return None
+    rank = trainer.accelerator.process_index
+    path = directory / (BAD_BATCH if rank == 0 else f"bad-batch-process-{rank}.safetensors")
+    tensors = {"embeddings": step.output.embeddings, "logits": step.output.logits, "targets": step.targets}
+    tensors |= {"rows": step.rows, "random_state": step.random_state}
+    tensors |= {f"extras.{name}": value for name, value in step.output.extras.items()}
+    tensors |= {f"loss.{name}": value for name, value in module_state(trainer.step.loss).items()}
+    metadata = {_KEY: json.dumps(_facts(task, trainer, step, said))}
+    files.write_atomically(path, lambda file: file.write(to_safetensors(saved(tensors), metadata)))
+    return path
+
+
+def _facts(task: Task, trainer: Trainer, step: RecentStep, said: str) -> dict[str, Any]:
+    bad = [
+        name
+        for name, parameter in trainer.step.named_parameters()
+        if parameter.grad is not None and not bool(parameter.grad.isfinite().all())
+    ]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "formula": str(task.formula),
+        "context": asdict(task.context),
+        "epoch": step.epoch,
+        "epochs": task.config.epochs,
+        "step": step.step,
+        "precision": task.config.precision,
+        "micro_batches": trainer.micro_batches,
+        "sample_ids": [task.train.sample_ids[row] for row in step.rows.tolist()],
+        "said": said,
+        # Of a later step where the flag is read once in several: then it says nothing.
+        "parameters_without_finite_gradient": bad[:_NAMED] if step is trainer.recent[-1] else [],
+        "more_such_parameters": max(len(bad) - _NAMED, 0),
+    }
+
+
+def read_bad_batch(path: Path) -> BadBatch:
+    """Reads a bundle; nothing in it is executed.
+
+    Raises:
+        ModelError: it can't be read or is none.
+    """
+    try:
+        if not path.is_file():
+            raise ModelError(f"{path}: no such file; expected the {BAD_BATCH} that a stopped run names")
+        if (size := os.path.getsize(path)) > _LIMIT:
+            raise ModelError(f"{path} has {size:,} bytes; a batch has at most {_LIMIT:,}")
+        with safe_open(path, "pt") as file:
+            facts = json.loads((file.metadata() or {})[_KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        if facts["schema_version"] != SCHEMA_VERSION:
+            raise ModelError(
+                f"{path} has schema version {str(facts['schema_version'])[:40]}, this lossbench reads {SCHEMA_VERSION}"
+            )
+        batch = BadBatch(
+            facts,
+            ModelOutput(tensors["embeddings"], tensors["logits"], _within(tensors, "extras.")),
+            tensors["targets"],
+            _within(tensors, "loss."),
+            tensors["random_state"],
+        )
+        _check(batch)
+        return batch
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"{path} is no {BAD_BATCH} of a run: {type(error).__name__}: {error}") from error
+
+
+def _within(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _check(batch: BadBatch) -> None:
+    """Shapes and types that fit each other and the context; a ValueError says what does not."""
+    try:
+        context = batch.context
+    except ContextError as error:
+        raise ValueError(str(error)) from error
+    rows = len(batch.targets)
+    shapes = {"embeddings": (rows, context.embedding_dim), "logits": (rows, context.num_classes)}
+    for name, shape in shapes.items():
+        tensor = getattr(batch.output, name)
+        if tuple(tensor.shape) != shape or not tensor.is_floating_point():
+            raise ValueError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}, expected floating point of {shape}")
+    if any(len(extra) != rows for extra in batch.output.extras.values()):
+        raise ValueError(f"extras have another number of rows than {rows}")
+    if batch.targets.dtype is not torch.int64 or batch.targets.ndim != 1 or not rows:
+        raise ValueError("targets are no vector of class numbers")
+    if len(batch.facts["sample_ids"]) != rows:
+        raise ValueError(f"{len(batch.facts['sample_ids'])} sample ids for {rows} rows")
+    if not 1 <= int(batch.facts["micro_batches"]) <= rows or not 0 <= int(batch.facts["epoch"]) < 10**6:
+        raise ValueError("micro_batches or epoch out of range")

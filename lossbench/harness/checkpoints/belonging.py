@@ -1,0 +1,105 @@
+"""What a checkpoint belongs to: a run goes on only with a checkpoint of the very same one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...errors import CheckpointError
+from ...registry import loss_origin
+from ...runs.options import ANY_TIME_OPTIONS
+from ..prepare import Task
+
+# Said, not refused: the same weights to the last bit are promised on one machine with one torch.
+_DOUBTFUL = ("torch", "device_name", "cpu_threads")
+_WORDS = {
+    "formula": "loss",
+    "origins": "origin and version of loss",
+    "train_digest": "training images",
+    "test_digest": "evaluation images",
+    "weights_sha256": "starting weights",
+    "class_names": "class list",
+    "class_counts": "class counts",
+    "options": "--",
+}
+
+
+def identity_of(task: Task, processes: int, device: torch.device) -> dict[str, Any]:
+    """JSON-ready: versions, objective, model, data and options of a run.
+
+    Args:
+        task: checked.
+        processes: that train together.
+        device: of the run.
+    """
+    options = {name: value for name, value in task.config.as_options().items() if name not in ANY_TIME_OPTIONS}
+    return {
+        "lossbench": version("lossbench"),
+        "formula": str(task.formula),
+        "origins": {term.name: loss_origin(term.name) for term in task.formula.terms},
+        "options": options,
+        "class_names": list(task.train.class_names),
+        "class_counts": list(task.context.class_counts),
+        "train_digest": task.train.digest(),
+        "selection_digest": None if task.selection is None else task.selection.digest(),
+        "test_digest": task.test.digest(),
+        "weights_sha256": None if task.weights is None else task.weights.origin.get("sha256"),
+        "processes": processes,
+        "device": device.type,
+        "torch": str(torch.__version__),
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "cpu_threads": torch.get_num_threads(),
+    }
+
+
+def check_identity(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    """Refuses a checkpoint of something else.
+
+    Args:
+        path: of the checkpoint, for the message.
+        theirs: what the checkpoint says.
+        ours: of the run that is to go on.
+
+    Returns:
+        What differs and may change the last bits only.
+
+    Raises:
+        CheckpointError: naming everything that differs.
+    """
+    found = list(_differences(theirs, ours))
+    if refused := [text for name, text in found if name not in _DOUBTFUL]:
+        rows = "\n".join(f"  {text}" for text in refused)
+        raise CheckpointError(
+            f"{path} is of another run:\n{rows}\nPut back what was changed (options, data, versions), or start a new "
+            "run in another directory"
+        )
+    return [text for _, text in found]
+
+
+def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
+    """Name and sentence of each value that is not the same in both."""
+    for name in sorted({*theirs, *ours}):
+        old, new = theirs.get(name), ours.get(name)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, name)
+            continue
+        option = f"--{name.replace('_', '-')}"
+        said = (
+            option
+            if within == "options"
+            else f"{_WORDS.get(within, within)} {name}"
+            if within
+            else _WORDS.get(name, name)
+        )
+        yield within or name, f"{said}: the checkpoint has {_short(old)}, this run {_short(new)}"
+
+
+def _short(value: object) -> str:
+    text = "none" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -1,0 +1,228 @@
+"""`lossbench replay`: the loss alone, on the batch that a run stopped at, beside itself in float64."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...errors import ModelError, UsageError
+from ...loss import Loss
+from ...losses.weighted_sum import WeightedSum
+from ...objective import create_loss
+from ...types import ModelOutput
+from ..training.diagnostics import unique_names
+from .bad_batch import BadBatch, read_bad_batch
+from .state import put_back
+
+_MOST_ROWS = 4096  # each is left out once
+
+
+class Evaluated(NamedTuple):
+    """What the loss gave for a batch.
+
+    Attributes:
+        value: (); None where it raised.
+        embeddings: (B, D), the gradient on them.
+        logits: (B, C), the gradient on them.
+        error: what it raised, else empty.
+    """
+
+    value: float | None
+    embeddings: Tensor
+    logits: Tensor
+    error: str = ""
+
+    def finite(self) -> bool:
+        """Whether value and gradients are."""
+        return (
+            self.value is not None
+            and math.isfinite(self.value)
+            and bool(self.embeddings.isfinite().all() and self.logits.isfinite().all())
+        )
+
+
+def replay(path: Path) -> dict[str, Any]:
+    """Calls the loss on a bundle in the precision that failed and in float64.
+
+    Args:
+        path: of a `bad-batch.safetensors`.
+
+    Returns:
+        JSON-ready: "formula", "step", "epoch", "said", "precisions" (the failing one, "float64"), "terms" (rows of
+        "name" and a value for each precision), "rows" (those that are not finite in input or gradient, or alone
+        spoil the batch: "row", "image", "class", "what"), "finding" (one sentence).
+
+    Raises:
+        ModelError: it is no such file.
+        UsageError: its loss is not there.
+    """
+    batch = read_bad_batch(path)
+    loss = _loss_of(batch, path)
+    failing = str(batch.output.embeddings.dtype).removeprefix("torch.")
+    names = {failing: batch.output.embeddings.dtype, "float64": torch.float64}
+    losses = {name: copy.deepcopy(loss).to(torch.float64) if name == "float64" else loss for name in names}
+    outputs = {name: _cast(batch.output, dtype) for name, dtype in names.items()}
+    seen = {name: evaluate(losses[name], outputs[name], batch) for name in names}
+    alone = _alone_at_fault(losses[failing], batch) if not seen[failing].finite() else []
+    rows = _rows(batch, seen[failing], alone)
+    return {
+        "formula": batch.facts["formula"],
+        "epoch": batch.facts["epoch"],
+        "step": batch.facts["step"],
+        "said": batch.facts["said"],
+        "precisions": list(names),
+        "terms": _terms(losses, outputs, batch),
+        "value": {name: _number(one.value) for name, one in seen.items()},
+        "raised": {name: one.error for name, one in seen.items() if one.error},
+        "rows": rows,
+        "finding": _finding(batch, seen, failing, rows, alone),
+    }
+
+
+def evaluate(loss: Loss, output: ModelOutput, batch: BadBatch, keep: Sequence[int] | None = None) -> Evaluated:
+    """Value and gradients, micro-batch by micro-batch as the run computed them.
+
+    Args:
+        loss: in the dtype that is wanted.
+        output: in the dtype that is wanted.
+        batch: supplies targets, random state and precision.
+        keep: rows; None for all.
+    """
+    rows = torch.arange(len(batch.targets)) if keep is None else torch.tensor(keep, dtype=torch.int64)
+    embeddings, logits = (t.detach()[rows].requires_grad_() for t in (output.embeddings, output.logits))
+    targets = batch.targets[rows]
+    value = torch.zeros((), dtype=torch.float64)
+    half = batch.facts["precision"] in ("bf16", "fp16") and output.embeddings.dtype is not torch.float64
+    autocast = torch.autocast("cpu", torch.bfloat16) if half else contextlib.nullcontext()
+    parts = rows.tensor_split(1) if keep is not None else rows.chunk(batch.facts["micro_batches"])
+    try:
+        with torch.random.fork_rng(devices=[]), autocast:
+            torch.set_rng_state(batch.random_state)
+            start = 0
+            for part in parts:
+                own = slice(start, start + len(part))
+                extras = {name: extra[rows][own] for name, extra in output.extras.items()}
+                one = loss(ModelOutput(embeddings[own], logits[own], extras), targets[own])
+                value = value + one * (len(part) / len(rows))
+                start += len(part)
+        value.backward()
+    except UsageError:
+        raise
+    except Exception as error:  # of someone's loss, of whatever type
+        return Evaluated(None, torch.zeros(0), torch.zeros(0), f"{type(error).__name__}: {error}")
+    first, second = (torch.zeros_like(t) if t.grad is None else t.grad for t in (embeddings, logits))
+    return Evaluated(float(value.detach()), first, second)
+
+
+def _loss_of(batch: BadBatch, path: Path) -> Loss:
+    loss = create_loss(batch.facts["formula"], batch.context)
+    for epoch in range(batch.facts["epoch"] + 1):
+        loss.begin_epoch(epoch, batch.facts["epochs"])
+    if batch.facts["precision"] == "fp64":
+        loss = loss.double()
+    try:
+        put_back(loss, batch.state)
+    except UsageError as error:
+        raise ModelError(f"{path} is of another version of {batch.facts['formula']}: {error}") from error
+    return loss
+
+
+def _cast(output: ModelOutput, dtype: torch.dtype) -> ModelOutput:
+    extras = {name: value.to(dtype) if value.is_floating_point() else value for name, value in output.extras.items()}
+    return ModelOutput(output.embeddings.to(dtype), output.logits.to(dtype), extras)
+
+
+def _terms(losses: dict[str, Loss], outputs: dict[str, ModelOutput], batch: BadBatch) -> list[dict[str, Any]]:
+    """Each term alone, times its coefficient."""
+    first = next(iter(losses.values()))
+    if not isinstance(first, WeightedSum):
+        return []
+    rows = []
+    for number, name in enumerate(unique_names(first.names)):
+        row: dict[str, Any] = {"name": name}
+        for precision, loss in losses.items():
+            assert isinstance(loss, WeightedSum)
+            term = loss.terms[number]
+            assert isinstance(term, Loss)
+            one = evaluate(term, outputs[precision], batch)
+            row[precision] = None if one.value is None else _number(loss.coefficients[number] * one.value)
+            row[f"{precision} gradient finite"] = one.finite() or (not one.error and _gradients_finite(one))
+        rows.append(row)
+    return rows
+
+
+def _gradients_finite(one: Evaluated) -> bool:
+    return bool(one.embeddings.isfinite().all() and one.logits.isfinite().all())
+
+
+def _alone_at_fault(loss: Loss, batch: BadBatch) -> list[int]:
+    """Rows without any one of which all would be finite."""
+    every = range(len(batch.targets))
+    if len(every) > _MOST_ROWS or len(every) < 3:
+        return []
+    return [row for row in every if evaluate(loss, batch.output, batch, [r for r in every if r != row]).finite()]
+
+
+def _rows(batch: BadBatch, seen: Evaluated, alone: list[int]) -> list[dict[str, Any]]:
+    """Rows of which something can be said; where every gradient is spoilt, that alone points at none."""
+    found: dict[int, list[str]] = {}
+    for name in ("embeddings", "logits"):
+        for row in _bad(getattr(batch.output, name)):
+            found.setdefault(row, []).append(f"its {name} are not finite")
+    for row in alone:
+        found.setdefault(row, []).append("without it, value and gradients are finite")
+    spoilt = sorted({*_bad(seen.embeddings), *_bad(seen.logits)})
+    if len(spoilt) < len(batch.targets):
+        for row in spoilt:
+            found.setdefault(row, []).append("its gradient is not finite")
+    label = batch.context.class_label
+    return [
+        {
+            "row": row,
+            "image": batch.facts["sample_ids"][row],
+            "class": label(int(batch.targets[row])),
+            "what": "; ".join(what),
+        }
+        for row, what in sorted(found.items())
+    ]
+
+
+def _finding(
+    batch: BadBatch, seen: dict[str, Evaluated], failing: str, rows: list[dict[str, Any]], alone: list[int]
+) -> str:
+    one, exact = seen[failing], seen["float64"]
+    inputs = [*_bad(batch.output.embeddings), *_bad(batch.output.logits)]
+    if inputs:
+        hides = one.value is not None and math.isfinite(one.value)
+        hidden = "; the loss hides it: its value is finite" if hides else ""
+        return f"the model gave numbers that are not finite in {len(set(inputs))} of {len(batch.targets)} rows{hidden}"
+    if one.finite():
+        where = batch.facts["parameters_without_finite_gradient"]
+        return "the loss is finite here, with its gradients: the trouble is in the model" + (
+            f", whose gradient is not finite in {', '.join(map(str, where[:3]))}" if where else ""
+        )
+    if exact.finite() and failing != "float64":
+        return f"the loss is finite in float64 and not in {failing}: numbers too large or too small for it"
+    what = "its value is not finite" if one.value is None or not math.isfinite(one.value) else "its gradient is not"
+    which = f"; row {alone[0]} alone does it" if len(alone) == 1 else ""
+    return f"the loss itself goes wrong on finite numbers, in float64 too: {what}{which}"
+
+
+def _bad(tensor: Tensor) -> list[int]:
+    """Rows with an entry that is not finite."""
+    if not tensor.numel():
+        return []
+    rows: list[int] = (~tensor.isfinite()).flatten(1).any(dim=1).nonzero().flatten().tolist()
+    return rows
+
+
+def _number(value: float | None) -> float | str | None:
+    """JSON has no NaN."""
+    return value if value is None or math.isfinite(value) else str(value)

@@ -1,0 +1,66 @@
+"""From a checkpoint back to a trainer that takes the next step as if nothing had happened."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ...errors import CheckpointError
+from ..reporter import Reporter
+from ..training.trainer import Trainer
+from .belonging import check_identity
+from .folder import Checkpoint
+from .saver import Best, Saver
+from .state import restore_own, restore_shared
+
+
+def restore(checkpoint: Checkpoint, trainer: Trainer, saver: Saver, epochs: int, reporter: Reporter) -> None:
+    """Puts trainer and progress where the checkpoint was written.
+
+    Args:
+        checkpoint: whole.
+        trainer: freshly built.
+        saver: of the run; its progress is set.
+        epochs: of the run.
+        reporter: told where the run goes on.
+
+    Raises:
+        CheckpointError: it is of another run, or holds what no run writes.
+    """
+    content = checkpoint.content
+    try:
+        doubts = check_identity(checkpoint.path, dict(content["run"]), saver.identity)
+        epoch = int(content["epoch"])
+        own = content["processes"][trainer.accelerator.process_index]
+        # What a loss keeps outside its buffers follows from the epochs it was told of.
+        for told in range(epoch + bool(own["begun"])):
+            trainer.step.loss.begin_epoch(told, epochs)
+        restore_shared(trainer, content, checkpoint.tensors["state"])
+        restore_own(trainer, own, checkpoint.tensors[f"process-{trainer.accelerator.process_index}"])
+        _restore_progress(saver, checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(
+            str(error) if str(checkpoint.path) in str(error) else f"{checkpoint.path}: {error}"
+        ) from error
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise CheckpointError(
+            f"{checkpoint.path} is whole, and no checkpoint that lossbench writes ({what})"
+        ) from error
+    for doubt in doubts:
+        reporter.warning(f"{doubt}: the last bits of the result may differ")
+    reporter.message(f"going on from {saver.progress.where(trainer)} ({checkpoint.path})")
+
+
+def _restore_progress(saver: Saver, checkpoint: Checkpoint) -> None:
+    content, progress = checkpoint.content, saver.progress
+    progress.epoch, progress.rows = int(content["epoch"]), list(content["history"])
+    if content["best"] is not None:
+        weights: dict[str, Tensor] = {
+            name.removeprefix("best."): value
+            for name, value in checkpoint.tensors["state"].items()
+            if name.startswith("best.")
+        }
+        progress.best = Best(content["best"]["epoch"], content["best"]["balanced_accuracy"], weights)
+    progress.seconds, progress.checkpoint_seconds = content["seconds"], content["checkpoint_seconds"]
+    progress.checkpoints, progress.resumed = content["checkpoints"], content["resumed"] + 1
+    saver.written_at = progress.epoch, saver.trainer.so_far.step

@@ -1,0 +1,210 @@
+"""When a run writes checkpoints, and what that costs."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from ...runs.options import CHECKPOINT_INTERVAL
+from ..training.trainer import Trainer
+from .folder import FOLDER, write_checkpoint
+from .state import gather_own, gather_shared, saved
+
+# Of an interval in minutes: a checkpoint that took s seconds is followed by at least 40 s without one.
+_LEAST_DISTANCE = 40
+_WORTH_KEEPING = 60  # seconds of training
+_ASK_EVERY = {"cuda": 10}  # steps after which several processes agree; asking stops the device
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How far checkpoints are apart: in steps or in minutes.
+
+    Example:
+        >>> Interval.parse("200"), Interval.parse("10m")
+        (Interval(steps=200, minutes=None), Interval(steps=None, minutes=10))
+    """
+
+    steps: int | None = None
+    minutes: int | None = None
+
+    @classmethod
+    def parse(cls, written: str) -> Interval:
+        """The interval of a `--checkpoint-every` that `RunConfig` has checked."""
+        match = CHECKPOINT_INTERVAL.fullmatch(written)
+        assert match is not None
+        number = int(match[1])
+        return cls(minutes=number) if match[2] else cls(steps=number)
+
+
+@dataclass
+class Best:
+    """The epoch that the selection split likes best so far, and its weights."""
+
+    epoch: int
+    balanced_accuracy: float
+    weights: dict[str, Tensor]
+
+
+@dataclass
+class Progress:
+    """What of a run lies behind it, beyond the state of its trainer.
+
+    Attributes:
+        epoch: the one that is trained, or that comes next.
+        rows: of the history, one an epoch that is over.
+        best: where there is a selection split.
+        seconds: of the run before this process.
+        checkpoint_seconds: spent on checkpoints.
+        checkpoints: how many were written.
+        resumed: how many times the run went on.
+    """
+
+    epoch: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    best: Best | None = None
+    seconds: float = 0.0
+    checkpoint_seconds: float = 0.0
+    checkpoints: int = 0
+    resumed: int = 0
+
+    def where(self, trainer: Trainer | None) -> str:
+        """How far the run is, for messages."""
+        if trainer is None:
+            return "its beginning"
+        return f"epoch {self.epoch + 1}, step {trainer.so_far.step}"
+
+    def history(self) -> str:
+        """Content of `history.jsonl`."""
+        return "".join(json.dumps(row, allow_nan=False) + "\n" for row in self.rows)
+
+    def timing(self) -> dict[str, Any]:
+        """What the record says of checkpoints."""
+        return {
+            "checkpoints": self.checkpoints,
+            "checkpoint_seconds": self.checkpoint_seconds,
+            "resumed": self.resumed,
+        }
+
+
+class Saver:
+    """Writes checkpoints of a run when they are due.
+
+    Args:
+        directory: of the run.
+        identity: what the checkpoints belong to.
+        interval: between them.
+        trainer: whose state is written.
+        progress: of the run.
+        stop_signal: tells whether the run was asked to stop; 0 while not.
+        began: when the run was taken up, by `clock`; None for now.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        identity: Mapping[str, Any],
+        interval: Interval,
+        trainer: Trainer,
+        progress: Progress,
+        stop_signal: Callable[[], int] = lambda: 0,
+        began: float | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.parent, self.identity, self.interval = directory / FOLDER, identity, interval
+        self.trainer, self.progress, self.stop_signal, self.clock = trainer, progress, stop_signal, clock
+        self.last = clock()
+        self.began = self.last if began is None else began
+        self.last_cost = 0.0
+        self.written_at: tuple[int, int] | None = None  # epoch and step of what lies on the disk
+
+    def after_step(self) -> tuple[float, int]:
+        """Writes a checkpoint if one is due or the run was asked to stop.
+
+        Returns:
+            Seconds spent, and the signal that asked to stop, or 0; all processes get the same signal.
+        """
+        began = self.clock()
+        stop, due = self._agreed()
+        if stop or due:
+            self.write()
+        return self.clock() - began, stop
+
+    def write(self) -> None:
+        """Writes a checkpoint, unless this very position lies on the disk."""
+        position = self.progress.epoch, self.trainer.so_far.step
+        if position == self.written_at:
+            return
+        began = self.clock()
+        self.trainer.guard.check()  # nothing that is not finite is saved
+        own, own_tensors = gather_own(self.trainer)
+        accelerator = self.trainer.accelerator
+        parts: list[Any] = [(own, to_safetensors(own_tensors))]
+        if accelerator.num_processes > 1:
+            parts = gather_object(parts)
+        if accelerator.is_main_process:
+            content, tensors = gather_shared(self.trainer)
+            progress = self.progress
+            if best := progress.best:
+                tensors |= saved({f"best.{name}": value for name, value in best.weights.items()})
+            content |= {
+                "run": dict(self.identity),
+                "epoch": progress.epoch,
+                "history": progress.rows,
+                "best": best and {"epoch": best.epoch, "balanced_accuracy": best.balanced_accuracy},
+                "seconds": progress.seconds + began - self.began,
+                "checkpoints": progress.checkpoints + 1,
+                "resumed": progress.resumed,
+                "processes": [content for content, _ in parts],
+            }
+            blobs = {"state": to_safetensors(tensors)} | {f"process-{n}": blob for n, (_, blob) in enumerate(parts)}
+            step = self.trainer.steps_taken(progress.epoch)
+            # Asked for when all but the manifest is on the disk: its own time is in it.
+            write_checkpoint(
+                self.parent,
+                step,
+                lambda: content | {"checkpoint_seconds": progress.checkpoint_seconds + self.clock() - began},
+                blobs,
+            )
+        accelerator.wait_for_everyone()
+        self.written_at = position
+        self.last = self.clock()
+        self.last_cost = self.last - began
+        self.progress.checkpoint_seconds += self.last_cost
+        self.progress.checkpoints += 1
+
+    def is_due_before_evaluation(self) -> bool:
+        """Whether so much has been trained since the last one that it should survive an evaluation that fails."""
+        return self.clock() - self.last >= max(_WORTH_KEEPING, _LEAST_DISTANCE * self.last_cost)
+
+    def seconds(self) -> float:
+        """Of the whole run so far, without the time between interruption and resumption."""
+        return self.progress.seconds + self.clock() - self.began
+
+    def _agreed(self) -> tuple[int, bool]:
+        """Which signal asked to stop, or 0, and whether a checkpoint is due; alike in all processes."""
+        accelerator = self.trainer.accelerator
+        if accelerator.num_processes == 1:
+            return self.stop_signal(), self._due()
+        if self.trainer.so_far.step % _ASK_EVERY.get(accelerator.device.type, 1):
+            return 0, self.interval.steps is not None and self._due()
+        asked = torch.tensor([float(self.stop_signal()), float(self._due())], device=accelerator.device)
+        stop, due = accelerator.reduce(asked, "sum").tolist()
+        return int(self.stop_signal() or (signal.SIGTERM if stop else 0)), bool(due)
+
+    def _due(self) -> bool:
+        if self.interval.steps is not None:
+            return self.trainer.steps_taken(self.progress.epoch) % self.interval.steps == 0
+        assert self.interval.minutes is not None
+        return self.clock() - self.last >= max(60 * self.interval.minutes, _LEAST_DISTANCE * self.last_cost)

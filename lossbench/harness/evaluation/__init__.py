@@ -1,0 +1,6 @@
+"""What a trained model is worth: predictions, metrics, and a balanced linear refit.
+
+`evaluate.predict` runs a model over a table, `metrics` scores the result, `predict` serves `lossbench predict`.
+
+May import harness.training.step, runs, models, data and below.
+"""

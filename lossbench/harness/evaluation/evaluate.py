@@ -1,0 +1,92 @@
+"""Scores and embeddings of every row of a split, once each, over all processes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast, gather_object
+
+from ...data.loading import ImageBatches, evaluation_batches, loader
+from ...data.table import ImageTable
+from ...errors import NonFiniteError
+from ..training.step import TrainStep
+
+
+class Predictions(NamedTuple):
+    """What the model gave for a split, in the table's order.
+
+    Attributes:
+        scores: (N, C) float32.
+        embeddings: (N, D) float16, or float32 where float16 would overflow.
+        targets: (N,) int64.
+        sample_ids: (N,) names.
+    """
+
+    scores: npt.NDArray[np.float32]
+    embeddings: npt.NDArray[np.float16] | npt.NDArray[np.float32]
+    targets: npt.NDArray[np.int64]
+    sample_ids: npt.NDArray[np.str_]
+
+
+@torch.no_grad()
+def predict(
+    accelerator: Accelerator, step: TrainStep, table: ImageTable, *, image_size: int, batch_size: int, workers: int
+) -> Predictions:
+    """Evaluates a split; all processes take part, and all get the whole.
+
+    Args:
+        accelerator: of the run.
+        step: the unwrapped model and loss; put into evaluation mode for the while.
+        table: the split.
+        image_size: side of the square images, in pixels.
+        batch_size: rows at a time in each process.
+        workers: loader processes.
+
+    Raises:
+        NonFiniteError: a score is NaN or infinite.
+    """
+    own = evaluation_batches(len(table), batch_size, accelerator.process_index, accelerator.num_processes)
+    images = loader(
+        ImageBatches(table, image_size, augment_seed=None, crop_share=step.model.preprocessing.crop_share),
+        own,
+        workers=workers,
+        pin_memory=accelerator.device.type == "cuda",
+    )
+    training = step.training
+    step.eval()
+    scores, embeddings = [], []
+    for batch in images:
+        on_device = batch.images.to(accelerator.device, non_blocking=True, memory_format=torch.channels_last)
+        with accelerator.autocast():
+            output = step.model(on_device)
+        scores.append(step.loss.scores(output).float().cpu().numpy())
+        embeddings.append(output.embeddings.float().cpu().numpy())
+    step.train(training)
+    parts = [(scores, embeddings)]
+    if accelerator.num_processes > 1:
+        parts = gather_object(parts)
+    judged = np.concatenate([rows for lists, _ in parts for rows in lists])
+    if bad := int((~np.isfinite(judged)).any(axis=1).sum()):
+        raise NonFiniteError(
+            f"the scores of {bad} of {len(judged)} images of {table.name} are not finite, though training was. "
+            "Look at the loss's scores; try a lower --lr or --precision fp32"
+        )
+    vectors = np.concatenate([rows for _, lists in parts for rows in lists])
+    with np.errstate(over="ignore"):
+        half = vectors.astype(np.float16)
+    return Predictions(
+        judged,
+        half if np.isfinite(half).all() or not np.isfinite(vectors).all() else vectors,
+        table.targets,
+        np.array(list(table.sample_ids), dtype=np.str_),
+    )
+
+
+def share_running_statistics(step: TrainStep) -> None:
+    """Gives every process the first one's buffers: running batch statistics differ between processes by their data."""
+    for buffer in step.buffers():
+        buffer.copy_(broadcast(buffer.contiguous()))

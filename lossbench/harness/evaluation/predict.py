@@ -1,0 +1,117 @@
+"""A trained run applied to image files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...data.decode import decode
+from ...data.loading import square
+from ...errors import DataError, ModelError
+from ...models.build import build_model
+from ...objective import create_loss, expand_formula, formula_needs
+from ...runs import layout
+from ...runs.finished_run import no_record, read_run
+from ...types import LossContext
+from ..training.step import TrainStep
+
+
+@dataclass(frozen=True)
+class ImagePredictions:
+    """Attributes:
+    paths: N files.
+    class_names: C names.
+    probabilities: (N, C), rows sum to 1.
+    subject: what the run was trained on, in words.
+    image_size: side of its images in pixels.
+    """
+
+    paths: tuple[Path, ...]
+    class_names: tuple[str, ...]
+    probabilities: np.ndarray[Any, np.dtype[np.float32]]
+    subject: str
+    image_size: int
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One object an image: image, class, probabilities by class name."""
+        return [
+            {
+                "image": str(path),
+                "class": self.class_names[int(row.argmax())],
+                "probabilities": dict(zip(self.class_names, map(float, row), strict=True)),
+            }
+            for path, row in zip(self.paths, self.probabilities, strict=True)
+        ]
+
+
+def predict_images(run: Path, paths: Sequence[Path]) -> ImagePredictions:
+    """Class probabilities of images: the softmax of the scores, with the classes' training frequencies in them.
+
+    Args:
+        run: directory of a finished run.
+        paths: image files.
+
+    Raises:
+        ModelError: no finished run lies there, or it can't be loaded.
+        DataError: naming every image that can't be read.
+    """
+    record, step = load_run(run)
+    images, problems = [], []
+    size, share = int(record["model"]["image_size"]), step.model.preprocessing.crop_share
+    for path in paths:
+        try:
+            images.append(square(decode(path), size, share=share))
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        raise DataError("\n".join(problems))
+    batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        scores = torch.cat([step.loss.scores(step.model(part)) for part in batch.split(64)])
+    return ImagePredictions(
+        tuple(paths),
+        tuple(record["data"]["class_names"]),
+        scores.softmax(dim=1).numpy(),
+        record["data"]["subject"],
+        size,
+    )
+
+
+def load_run(run: Path) -> tuple[dict[str, Any], TrainStep]:
+    """The record of a finished run and its model and loss, on the CPU and in evaluation mode.
+
+    Raises:
+        ModelError: saying what is missing or damaged.
+    """
+    finished = read_run(run)
+    record = finished.record
+    try:
+        context = LossContext(
+            num_classes=len(record["data"]["class_names"]),
+            embedding_dim=record["model"]["embedding_dim"],
+            class_counts=tuple(record["data"]["sampled_class_counts"].values()),
+            class_names=tuple(record["data"]["class_names"]),
+        )
+        model_name, size, formula = record["model"]["name"], record["model"]["image_size"], record["formula"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise no_record(run / layout.RECORD, error) from error
+    needs = formula_needs(expand_formula(formula))
+    model = build_model(
+        model_name,
+        num_classes=context.num_classes,
+        image_size=size,
+        seed=0,
+        needs=needs,
+        preprocessing=finished.preprocessing(),
+    )
+    step = TrainStep(model, create_loss(formula, context))
+    try:
+        step.load_state_dict(finished.state)
+    except RuntimeError as error:
+        raise ModelError(f"{run / layout.WEIGHTS} does not fit its record: {error}") from error
+    return record, step.float().eval()

@@ -1,0 +1,58 @@
+"""Data kept open between the runs of one process."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from PIL import Image
+
+from ...data.request import Splits
+from ...data.table import ImageTable
+from ...runs.options import RunConfig
+from ..prepare import Readable, read_splits
+from ..reporter import Reporter
+
+_BEARING = ("data", "val", "label", "classes", "min_images", "skip_unreadable", "allow_missing_classes", "cache")
+
+
+class WarmSplits:
+    """Reads splits as `read_splits` does, and keeps the last ones: checked, drawn, and decoded where runs cache.
+
+    Runs of one data source then pay for its checks once. `digits` depends on the seed and is kept for one.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._kept: Readable | None = None
+
+    def __call__(self, config: RunConfig, reporter: Reporter) -> Readable:
+        seed = config.seed if config.data.startswith("digits") else None
+        key = (seed, *(getattr(config, name) for name in _BEARING))
+        if self._kept is None or key != self._key:
+            splits, skipped = read_splits(config, reporter)
+            if config.cache:
+                splits = _remembering(splits)
+            self._key, self._kept = key, (splits, skipped)
+        return self._kept
+
+
+class _Remembered:
+    """A read function that decodes each row once."""
+
+    def __init__(self, read: Callable[[int], Image.Image]) -> None:
+        self.read = read
+        self.images: dict[int, Image.Image] = {}
+
+    def __call__(self, row: int) -> Image.Image:
+        if row not in self.images:
+            self.images[row] = self.read(row)
+        return self.images[row]
+
+
+def _remembering(splits: Splits) -> Splits:
+    def keep(table: ImageTable) -> ImageTable:
+        return dataclasses.replace(table, read=_Remembered(table.read))
+
+    return dataclasses.replace(splits, train=keep(splits.train), test=keep(splits.test))

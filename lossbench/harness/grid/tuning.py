@@ -1,0 +1,184 @@
+"""Equal tuning: every loss gets the same number of trials, judged by the selection split alone.
+
+Trials are random draws (Optuna's RandomSampler), so that the expected best of k trials can be told for every k; a
+sampler that learns from earlier trials would make them dependent. They have a seed of their own, whose selection split
+is not that of a seed that is reported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigError, HyperparameterError
+from ...expression import Formula, parse_formula
+from ...objective import expand_formula
+from ...runs import layout
+from ...runs.cells import DONE, Cell
+from ...runs.options import RunConfig
+
+SEED = 1_000_000  # of trials: no grid counts that far
+_OPTIONS = ("lr", "weight_decay", "warmup_epochs")
+_FORM = "NAME=LOW:HIGH or NAME=LOW:HIGH:log, such as coefficient=0.01:1:log"
+
+
+@dataclass(frozen=True)
+class Range:
+    """What is tuned: an option of the run or a hyper-parameter of the loss, between two numbers."""
+
+    name: str
+    low: float
+    high: float
+    log: bool
+
+    @property
+    def is_option(self) -> bool:
+        return self.name in _OPTIONS
+
+
+def parse_range(text: str) -> Range:
+    """Reads `coefficient=0.01:1:log`.
+
+    Raises:
+        ConfigError: with what is wrong and the form expected.
+
+    Example:
+        >>> parse_range("coefficient=0.01:1:log")
+        Range(name='coefficient', low=0.01, high=1.0, log=True)
+    """
+    name, _, span = text.partition("=")
+    low, _, rest = span.partition(":")
+    high, colon, scale = rest.partition(":")
+    try:
+        made = Range(name.strip().replace("-", "_"), float(low), float(high), scale.strip() == "log")
+    except ValueError:
+        raise ConfigError(f"--tune {text!r}: expected {_FORM}") from None
+    if not made.name or (colon and not made.log):
+        raise ConfigError(f"--tune {text!r}: expected {_FORM}")
+    if not made.low < made.high < float("inf") or (made.log and made.low <= 0):
+        above = " and above 0 for log" if made.log else ""
+        raise ConfigError(f"--tune {text!r}: the low end must be below the high one{above}")
+    return made
+
+
+def tunable(loss: str, ranges: Sequence[Range]) -> tuple[Range, ...]:
+    """Those of the ranges that mean something for a loss.
+
+    Args:
+        loss: a formula.
+        ranges: asked for.
+    """
+    return tuple(r for r in ranges if r.is_option or _takes(loss, r))
+
+
+def check_tunable(losses: Sequence[str], ranges: Sequence[Range]) -> None:
+    """Refuses a range that means nothing for any of the losses.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    for wanted in ranges:
+        if not any(tunable(loss, [wanted]) for loss in losses):
+            raise ConfigError(
+                f"--tune {wanted.name}: none of the losses takes it; options that can be tuned: {', '.join(_OPTIONS)}"
+            )
+
+
+def with_values(config: RunConfig, values: dict[str, float]) -> RunConfig:
+    """The run with these values in its options and its loss."""
+    options = {name: value for name, value in values.items() if name in _OPTIONS}
+    rest = {name: value for name, value in values.items() if name not in _OPTIONS}
+    loss = with_arguments(config.loss, rest) if rest else config.loss
+    return dataclasses.replace(config, loss=loss, **typing.cast(dict[str, Any], options))
+
+
+def with_arguments(loss: str, arguments: dict[str, float]) -> str:
+    """A formula of one named loss with these arguments.
+
+    Raises:
+        HyperparameterError: it has several terms, or does not take them.
+
+    Example:
+        >>> with_arguments("center(alpha=0.1)", {"coefficient": 0.01})
+        'center(alpha=0.1, coefficient=0.01)'
+    """
+    terms = parse_formula(loss).terms
+    if len(terms) > 1 or terms[0].coefficient is not None:
+        raise HyperparameterError(f"{loss!r} has several terms: which one is meant?")
+    made = str(Formula((replace(terms[0], arguments={**terms[0].arguments, **arguments}),)))
+    expand_formula(made)
+    return made
+
+
+def tune(
+    cells: Sequence[Cell],
+    ranges: Sequence[Range],
+    trials: int,
+    out: Path,
+    run: Callable[[Sequence[Cell]], object],
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
+    """Runs the trials of every loss, and chooses.
+
+    Args:
+        cells: one a loss and sampler, whose options the trials start from.
+        ranges: what is tuned.
+        trials: of each; a loss with nothing to tune has one.
+        out: directory of the grid.
+        run: runs cells, keeping those that are finished.
+
+    Returns:
+        The trials (loss, sampler, values, and the name of the cell), and entrant and sampler, as
+        "loss, sampler", -> values of the best.
+
+    """
+    planned = []
+    for cell in cells:
+        own = tunable(cell.config.loss, ranges)
+        for values in _draws(own, trials if own else 1):
+            config = dataclasses.replace(with_values(cell.config, values), seed=SEED)
+            planned.append((cell, values, dataclasses.replace(cell, config=config, sealed=True)))
+    run([trial for *_, trial in planned])
+    told = [
+        {"loss": cell.loss, "sampler": cell.config.sampler, "values": values, "name": trial.name}
+        for cell, values, trial in planned
+    ]
+    best: dict[str, tuple[float, dict[str, float]]] = {}
+    for cell, values, trial in planned:
+        score, key = trial_score(trial.place(out)), f"{cell.loss}, {cell.config.sampler}"
+        if score is not None and (key not in best or score > best[key][0]):
+            best[key] = score, values
+    return told, {key: values for key, (_, values) in best.items()}
+
+
+def trial_score(directory: Path) -> float | None:
+    """Balanced accuracy on the selection split of a finished trial's kept epoch; None of another."""
+    from ...runs.cells import state
+
+    if state(directory)[0] != DONE:
+        return None
+    record = json.loads((directory / layout.RECORD).read_text())
+    return float(record["metrics"]["balanced_accuracy"])  # a sealed run is judged by the selection split
+
+
+def _draws(ranges: Sequence[Range], trials: int) -> list[dict[str, float]]:
+    """The same values for every loss that takes the same ranges."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    distributions = {r.name: optuna.distributions.FloatDistribution(r.low, r.high, log=r.log) for r in ranges}
+    drawn = [study.ask(distributions).params for _ in range(trials)]  # type: ignore[arg-type]
+    return [{name: float(f"{value:.4g}") for name, value in params.items()} for params in drawn]
+
+
+def _takes(loss: str, wanted: Range) -> bool:
+    try:
+        with_arguments(loss, {wanted.name: wanted.high})
+    except HyperparameterError:
+        return False
+    return True

@@ -1,0 +1,38 @@
+"""Who is told how a run goes."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Reporter(Protocol):
+    """Who is told how a run goes; the command line draws it."""
+
+    def message(self, text: str) -> None: ...
+
+    def warning(self, text: str) -> None: ...
+
+    def begin(self, epochs: int, steps: int) -> None: ...
+
+    def step(self, epoch: int) -> None: ...
+
+    def epoch(self, row: dict[str, Any]) -> None: ...
+
+
+class SilentReporter:
+    """A reporter that says nothing."""
+
+    def message(self, text: str) -> None:
+        pass
+
+    def warning(self, text: str) -> None:
+        pass
+
+    def begin(self, epochs: int, steps: int) -> None:
+        pass
+
+    def step(self, epoch: int) -> None:
+        pass
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        pass

@@ -1,0 +1,94 @@
+"""From a task to what trains it."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import patch_environment
+
+from ...data.loading import EpochBatches, ImageBatches, loader
+from ...data.sampling import Sampler
+from ...models.build import build_model
+from ...objective import create_loss
+from ...runs.options import RunConfig
+from ..prepare import Task, derived_seed
+from .clock import StepClock
+from .guard import FiniteGuard
+from .optimizer import build_optimizer, build_schedule, mask_steps
+from .step import TrainStep
+from .trainer import Trainer
+
+
+def build_accelerator(config: RunConfig) -> Accelerator:
+    """Device, precision and processes of a run."""
+    # Accelerate keeps its state for the life of a process, and then refuses a second run's other precision.
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+    named = {"ACCELERATE_TORCH_DEVICE": config.device} if config.device.startswith("cuda:") else {}
+    with patch_environment(**named):
+        return Accelerator(
+            mixed_precision=config.precision if config.precision in ("bf16", "fp16") else "no",
+            cpu=config.device == "cpu",
+        )
+
+
+def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
+    """Model, loss, optimizer, order and loader of a task, each from its own seed, on the accelerator.
+
+    Args:
+        task: checked.
+        accelerator: of `build_accelerator`.
+    """
+    config = task.config
+    model = build_model(
+        config.model,
+        num_classes=task.context.num_classes,
+        image_size=config.image_size,
+        seed=derived_seed(config.seed, "model"),
+        needs=task.needs,
+        backbone_state=task.weights.state if task.weights else None,
+        preprocessing=task.weights.preprocessing if task.weights else None,
+    )
+    torch.manual_seed(task.context.seed)
+    loss = create_loss(str(task.formula), task.context)
+    clock = StepClock(accelerator.device)
+    step = TrainStep(model, loss, mark=clock.mark)
+    if config.sync_bn:
+        step = torch.nn.SyncBatchNorm.convert_sync_batchnorm(step)
+    step.to(accelerator.device, dtype=torch.float64 if config.precision == "fp64" else torch.float32)
+    step.model.to(memory_format=torch.channels_last)
+    guard = FiniteGuard(step, accelerator.device, skips=config.on_nonfinite == "skip")
+    optimizer = build_optimizer(config.optimizer, model, loss, lr=config.lr, weight_decay=config.weight_decay)
+    if guard.read_every > 1 and accelerator.scaler is None:
+        mask_steps(optimizer, guard.found)
+    batches = EpochBatches(
+        task.train,
+        config.batch_size,
+        seed=derived_seed(config.seed, "order"),
+        sampler=Sampler(config.sampler),
+        rank=accelerator.process_index,
+        processes=accelerator.num_processes,
+    )
+    images = ImageBatches(
+        task.train, config.image_size, augment_seed=derived_seed(config.seed, "augmentation"), cache=config.cache
+    )
+    schedule = build_schedule(
+        optimizer, steps=config.epochs * len(batches), warmup_steps=round(config.warmup_epochs * len(batches))
+    )
+    if config.compile:
+        step.mark = lambda part: None  # a clock inside would break the graph
+        step.compile()
+    wrapped, prepared = accelerator.prepare(step, optimizer)
+    return Trainer(
+        accelerator=accelerator,
+        wrapped=wrapped,
+        step=step,
+        optimizer=prepared,
+        schedule=schedule,
+        batches=batches,
+        images=loader(images, batches, workers=config.workers, pin_memory=accelerator.device.type == "cuda"),
+        clock=clock,
+        guard=guard,
+        micro_batches=config.micro_batches,
+        marks_inside=not config.compile,
+    )

@@ -1,0 +1,108 @@
+"""What an epoch's end says of the terms of an objective: do they pull, how hard, and on what geometry."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...loss import Loss
+from ...losses.weighted_sum import WeightedSum
+from ...types import ModelOutput
+
+INERT, DOMINANT = 0.001, 2.0
+
+
+def term_diagnostics(head: torch.nn.Module, loss: Loss, output: ModelOutput, targets: Tensor) -> dict[str, Any]:
+    """Each term's value, and each auxiliary term's gradient on the embeddings relative to the primary's.
+
+    Args:
+        head: embeddings -> logits.
+        loss: the objective.
+        output: of a batch; its logits are computed anew from its embeddings, so that gradients reach these.
+        targets: (B,).
+
+    Returns:
+        "terms": name -> value; "gradient_ratio": name -> ratio of norms; empty for an objective of one term.
+    """
+    if not isinstance(loss, WeightedSum):
+        return {"terms": {}, "gradient_ratio": {}}
+    leaf = output.embeddings.detach().requires_grad_()
+    with torch.enable_grad():
+        output = output._replace(embeddings=leaf, logits=head(leaf))
+        values, norms = [], []
+        for coefficient, term in zip(loss.coefficients, loss.terms, strict=True):
+            value = coefficient * term(output, targets)
+            (gradient,) = torch.autograd.grad(value, leaf, retain_graph=True, allow_unused=True)
+            values.append(float(value.detach()))
+            norms.append(0.0 if gradient is None else float(gradient.norm()))
+    names = unique_names(loss.names)
+    base = norms[loss.primary]
+    return {
+        "terms": {name: _finite(value) for name, value in zip(names, values, strict=True)},
+        "gradient_ratio": {
+            name: _finite(norm / base) if base else None
+            for i, (name, norm) in enumerate(zip(names, norms, strict=True))
+            if i != loss.primary
+        },
+    }
+
+
+def scatter_to_radius(embeddings: Tensor, targets: Tensor) -> float | None:
+    """Mean squared distance to the class mean over the mean squared distance of class means from their center.
+
+    None with fewer than two classes. Small: tight, well separated classes; above 1: classes overlap.
+
+    Args:
+        embeddings: (B, D).
+        targets: (B,).
+
+    Example:
+        >>> x = torch.tensor([[0.0], [2.0], [10.0], [12.0]])
+        >>> scatter_to_radius(x, torch.tensor([0, 0, 1, 1]))
+        0.04
+    """
+    classes, position = targets.unique(return_inverse=True)
+    if len(classes) < 2:
+        return None
+    x = embeddings.detach().float()
+    count = torch.bincount(position).unsqueeze(1)
+    means = torch.zeros(len(classes), x.shape[1], device=x.device).index_add_(0, position, x) / count
+    scatter = (x - means[position]).square().sum(dim=1).mean()
+    radius = (means - means.mean(dim=0)).square().sum(dim=1).mean()
+    return _finite(round(float(scatter / radius), 6))
+
+
+def warnings_of(ratios: dict[str, float | None], epoch: int) -> list[str]:
+    """What a user should be told of an epoch's gradient ratios; the first epoch is left to settle.
+
+    Example:
+        >>> [text.partition(":")[0] for text in warnings_of({"center": 4.0, "triplet": 0.5}, epoch=3)]
+        ['center dominates']
+    """
+    messages = []
+    for name, ratio in ratios.items():
+        if ratio is None or epoch == 0:
+            continue
+        if ratio > DOMINANT:
+            messages.append(
+                f"{name} dominates: its gradient on the embeddings is {ratio:.3g} times the primary term's; "
+                "lower its coefficient"
+            )
+        elif ratio < INERT:
+            messages.append(
+                f"{name} is inert: its gradient on the embeddings is {ratio:.2g} of the primary term's; "
+                "raise its coefficient"
+            )
+    return messages
+
+
+def unique_names(names: tuple[str, ...]) -> list[str]:
+    """The names of terms, numbered where one occurs twice."""
+    return [n if names.count(n) == 1 else f"{n}#{names[: i + 1].count(n)}" for i, n in enumerate(names)]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,295 @@
+"""The epochs of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import reduce
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from ...data.loading import EpochBatches
+from ...types import Batch, ModelOutput
+from ..reporter import Reporter
+from .clock import StepClock
+from .diagnostics import scatter_to_radius, term_diagnostics, warnings_of
+from .guard import FiniteGuard
+from .step import TrainStep
+
+_REPLAYS = 20
+
+
+class RecentStep(NamedTuple):
+    """A step that a guard may yet find not finite.
+
+    Attributes:
+        step: as the guard counts.
+        epoch: from 0.
+        output: of the model, detached.
+        targets: (B,).
+        rows: (B,) of the training table.
+        random_state: of torch on the CPU, before the step.
+    """
+
+    step: int
+    epoch: int
+    output: ModelOutput
+    targets: Tensor
+    rows: Tensor
+    random_state: Tensor
+
+
+@dataclass
+class EpochSoFar:
+    """The part of an epoch that is done.
+
+    Attributes:
+        step: optimizer steps taken.
+        total: sum of the loss over the rows of this process; None before the first step.
+        rows_left_out: rows of whole batches whose step was skipped.
+        seconds: spent on it.
+        begun: whether the loss was told that it begins.
+    """
+
+    step: int = 0
+    total: Tensor | None = None
+    rows_left_out: int = 0
+    seconds: float = 0.0
+    begun: bool = False
+
+
+@dataclass
+class Trainer:
+    """Takes optimizer steps and keeps what a record wants to know of them.
+
+    Attributes:
+        accelerator: device, precision and processes.
+        wrapped: `step` as prepared by the accelerator: what is called.
+        step: the module itself: what is asked for its parts.
+        optimizer: prepared.
+        schedule: stepped once a step.
+        batches: the epoch's batches as rows.
+        images: a loader over them.
+        clock: of the step's parts.
+        guard: against numbers that are not finite.
+        micro_batches: parts into which a step's rows are cut.
+        marks_inside: whether `step` itself marks the end of forward and loss (not when compiled).
+        recent: the last steps, as many as the guard may lag behind.
+        seconds_before: spent on earlier epochs.
+        so_far: of the current epoch; the next one begins with a fresh one.
+    """
+
+    accelerator: Accelerator
+    wrapped: torch.nn.Module
+    step: TrainStep
+    optimizer: Optimizer
+    schedule: LambdaLR
+    batches: EpochBatches
+    images: Any
+    clock: StepClock
+    guard: FiniteGuard
+    micro_batches: int = 1
+    marks_inside: bool = True
+    recent: deque[RecentStep] = field(default_factory=deque)
+    seconds_before: float = 0.0
+    last_lr: float = 0.0
+    warned: set[str] = field(default_factory=set)
+    last: tuple[ModelOutput, Tensor] | None = None
+    so_far: EpochSoFar = field(default_factory=EpochSoFar)
+
+    def run_epoch(
+        self, epoch: int, epochs: int, reporter: Reporter, after_step: Callable[[], float] = lambda: 0.0
+    ) -> dict[str, Any]:
+        """Trains what is left of an epoch and gives its row of the history.
+
+        Args:
+            epoch: from 0.
+            epochs: of the run.
+            reporter: told of each step.
+            after_step: called after each step; gives the seconds that were not training.
+        """
+        so_far = self.so_far
+        began = time.perf_counter() - so_far.seconds
+        self.batches.epoch, self.batches.start = epoch, so_far.step
+        self.step.train()
+        if not so_far.begun:
+            self.step.loss.begin_epoch(epoch, epochs)
+            so_far.begun = True
+        so_far.total = self.total()
+        images = iter(self.images)
+        for number in range(so_far.step, len(self.batches)):
+            self.clock.begin()
+            so_far.total += self._take_step(next(images), self._global_rows(number))
+            so_far.step, so_far.seconds = number + 1, time.perf_counter() - began
+            reporter.step(epoch)
+            began += after_step()
+        self.guard.check()
+        mean_loss = float(reduce(so_far.total.clone(), "sum")) / max(len(self.batches.table) - so_far.rows_left_out, 1)
+        self.clock.read_events()
+        so_far.seconds = seconds = time.perf_counter() - began
+        row = {
+            "epoch": epoch,
+            "loss": mean_loss,
+            "lr": self.last_lr,
+            **self._diagnostics(),
+            "seconds": seconds,
+            "images_per_second": len(self.batches.table) / seconds,
+        }
+        for text in warnings_of(row["gradient_ratio"], epoch):
+            if text.split(":")[0] not in self.warned:  # once a term and kind
+                self.warned.add(text.split(":")[0])
+                reporter.warning(text)
+        return row
+
+    def end_epoch(self) -> None:
+        """To be called after `run_epoch`, when its row is safe: the next epoch may begin."""
+        self.seconds_before += self.so_far.seconds
+        self.so_far = EpochSoFar()
+
+    @property
+    def train_seconds(self) -> float:
+        """Of the run so far, without checkpoints."""
+        return self.seconds_before + self.so_far.seconds
+
+    def steps_taken(self, epoch: int) -> int:
+        """Optimizer steps of the run so far, in whose epoch `epoch` it is."""
+        return epoch * len(self.batches) + self.so_far.step
+
+    def total(self) -> Tensor:
+        """The sum of the loss so far, ()."""
+        return self._zero() if self.so_far.total is None else self.so_far.total
+
+    def loss_seconds(self) -> float:
+        """Median seconds of the loss alone, forward and backward, on the outputs of the last step."""
+        assert self.last is not None
+        output, targets = self.last
+        seconds = []
+        for _ in range(_REPLAYS):
+            fresh = output._replace(
+                embeddings=output.embeddings.detach().requires_grad_(), logits=output.logits.detach().requires_grad_()
+            )
+            self._synchronize()
+            began = time.perf_counter()
+            self.step.loss(fresh, targets).backward()
+            self._synchronize()
+            seconds.append(time.perf_counter() - began)
+        for parameter in self.step.loss.parameters():
+            parameter.grad = None
+        return statistics.median(seconds)
+
+    def _take_step(self, batch: Batch, global_rows: int) -> Tensor:
+        """One optimizer step; returns the sum over this process's rows of the loss."""
+        own_rows = self.batches.sizes(global_rows)[self.batches.rank]  # 0 where the batch holds a mere stand-in
+        images = batch.images.to(self.accelerator.device, non_blocking=True, memory_format=torch.channels_last)
+        targets = batch.targets.to(self.accelerator.device, non_blocking=True)
+        self.clock.mark("data")
+        self.guard.before_forward()
+        random_state = torch.get_rng_state()
+        outputs, objective = [], self._zero()
+        parts = list(zip(images.chunk(self.micro_batches), targets.chunk(self.micro_batches), strict=True))
+        for number, (part, labels) in enumerate(parts):
+            last = number == len(parts) - 1
+            rows = len(labels) if own_rows else 0
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
+                value, output = self.wrapped(part, labels)
+                if not self.marks_inside:
+                    self.clock.mark("forward")
+                # Gradients are averaged over processes: each counts by its share of the whole step's rows.
+                self.accelerator.backward(value * (rows * self.accelerator.num_processes / global_rows))
+            self.clock.mark("backward")
+            objective += value.detach() * rows
+            outputs.append(_detached(output))
+        output = _joined(outputs)
+        self.recent.append(RecentStep(self.guard.step, self.batches.epoch, output, targets, batch.index, random_state))
+        while len(self.recent) > self.guard.read_every:
+            self.recent.popleft()
+        spoilt = self._update(output, targets, objective, own_rows)
+        self.clock.mark("step")
+        if spoilt:
+            self.so_far.rows_left_out += global_rows
+        return objective if own_rows and not spoilt else torch.zeros_like(objective)
+
+    def _update(self, output: ModelOutput, targets: Tensor, objective: Tensor, own_rows: int) -> bool:
+        """Steps optimizer, schedule and the loss's state; gives whether the step was left out as not finite."""
+        spoilt = False
+        if self.accelerator.scaler is None:
+            value = objective / max(own_rows, 1)
+            spoilt = self.guard.after_backward(value, (output.embeddings, output.logits), self._of_all)
+        if not spoilt:
+            self.optimizer.step()
+        self.last_lr = self.optimizer.param_groups[0]["lr"]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # the very first was left out
+            self.schedule.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        skipped = spoilt or (self.accelerator.scaler is not None and self.accelerator.optimizer_step_was_skipped)
+        if not skipped:
+            own = slice(0, own_rows)
+            extras = {name: value[own] for name, value in output.extras.items()}
+            self.step.loss.update_state(ModelOutput(output.embeddings[own], output.logits[own], extras), targets[own])
+        self.guard.after_update(skipped)
+        self.guard.count_skip(skipped)
+        if not spoilt or self.last is None:
+            self.last = output, targets
+        return spoilt
+
+    def first_bad_step(self) -> RecentStep | None:
+        """The first step that was not finite, where the guard has found one and it is still known."""
+        first = int(self.guard.first_bad_step)
+        known = [step for step in self.recent if first in (-1, step.step)]
+        return known[-1] if known else None
+
+    def _of_all(self, flag: Tensor) -> Tensor:
+        """Whether a flag is set in any process."""
+        if self.accelerator.num_processes == 1:
+            return flag
+        together: Tensor = self.accelerator.reduce(flag.float(), "sum") > 0
+        return together
+
+    def _diagnostics(self) -> dict[str, Any]:
+        assert self.last is not None
+        output, targets = self.last
+        parameter = next(self.step.model.head.parameters())
+        embeddings = output.embeddings.to(parameter.dtype)
+        return {
+            **term_diagnostics(self.step.model.head, self.step.loss, output._replace(embeddings=embeddings), targets),
+            "scatter_to_radius": scatter_to_radius(embeddings, targets),
+        }
+
+    def _global_rows(self, number: int) -> int:
+        return min(self.batches.batch_size, len(self.batches.table) - number * self.batches.batch_size)
+
+    def _zero(self) -> Tensor:
+        """A sum to add to, in float64 where the device has it: Apple's has not."""
+        device = self.accelerator.device
+        return torch.zeros((), device=device, dtype=torch.float32 if device.type == "mps" else torch.float64)
+
+    def _synchronize(self) -> None:
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def _detached(output: ModelOutput) -> ModelOutput:
+    extras = {name: value.detach() for name, value in output.extras.items()}
+    return ModelOutput(output.embeddings.detach(), output.logits.detach(), extras)
+
+
+def _joined(outputs: list[ModelOutput]) -> ModelOutput:
+    """The outputs of a step's micro-batches as one."""
+    if len(outputs) == 1:
+        return outputs[0]
+    return ModelOutput(
+        torch.cat([o.embeddings for o in outputs]),
+        torch.cat([o.logits for o in outputs]),
+        {name: torch.cat([o.extras[name] for o in outputs]) for name in outputs[0].extras},
+    )

@@ -1,0 +1,141 @@
+"""Plots of accuracy: every run, every pair, over time, against cost, and by tuning."""
+
+from __future__ import annotations
+
+import statistics
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from ...verdict.best_of_trials import best_of_curve
+from ...verdict.comparison import Comparison
+from ...verdict.statistics import FEWEST_SEEDS, paired_t
+from .drawing import CARD, INK, MUTED, legend_below, new_figure, percent_axis, series, short, to_svg
+from .picture import Picture, style_of
+
+_MOST_PAIRS = 30
+
+
+def scores(comparison: Comparison) -> Picture:
+    """Every run's balanced accuracy, and the means."""
+    entrants = comparison.entrants
+    figure, axis = new_figure(0.6 + 0.34 * len(entrants))
+    for row, entrant in enumerate(entrants):
+        style = style_of(comparison, entrant)
+        values = list(entrant.scores.values())
+        axis.plot(values, [-row] * len(values), "o", color=style.color, ms=4, alpha=0.45, mew=0)
+        axis.plot([entrant.mean] * 2, [-row - 0.26, -row + 0.26], color=style.color, lw=2.4)
+        if len(values) >= FEWEST_SEEDS:
+            half = float(paired_t(values).half_width())
+            axis.plot([entrant.mean - half, entrant.mean + half], [-row] * 2, color=style.color, lw=1)
+    axis.set_yticks([-row for row in range(len(entrants))], [short(e.label) for e in entrants], color=INK)
+    axis.set_ylim(-len(entrants) + 0.4, 0.6)
+    axis.spines["left"].set_visible(False)
+    percent_axis(axis, "x", "balanced accuracy, per cent")
+    note = "A dot a run, a bar the mean, a line its 95 % interval over seeds (unpaired: pairs are tighter)."
+    return Picture("scores", "Every run", to_svg(figure, "Balanced accuracy of every run"), note)
+
+
+def forest(comparison: Comparison) -> Picture | None:
+    """Each pair's difference with its intervals."""
+    pairs = [p for p in comparison.pairs if p.interval is not None and p.wide is not None]
+    if len(pairs) > _MOST_PAIRS:
+        leading = {e.label for e in comparison.entrants[:1]} | {b.label for b in [comparison.baseline] if b}
+        pairs = [p for p in pairs if {p.first, p.second} & leading] or pairs[:_MOST_PAIRS]
+    if not pairs:
+        return None
+    figure, axis = new_figure(0.7 + 0.36 * len(pairs))
+    for row, pair in enumerate(pairs):
+        assert pair.interval is not None
+        assert pair.wide is not None
+        y, color = -row, series(0) if pair.different else MUTED
+        axis.plot(pair.wide, [y, y], color=color, lw=1, solid_capstyle="butt")
+        axis.plot(pair.interval, [y, y], color=color, lw=3.2, solid_capstyle="butt")
+        axis.plot([pair.mean], [y], "o", color=color, ms=5, mec=CARD, mew=0.8)
+        if pair.images is not None:
+            axis.plot(pair.images, [y - 0.22] * 2, color=INK, lw=1, ls=(0, (1, 1)))
+        axis.annotate(
+            f"{short(pair.first)} - {short(pair.second)}", (0, y + 0.24), xycoords=("axes fraction", "data"),
+            fontsize=8, color=INK if pair.different else MUTED, bbox={"fc": CARD, "ec": "none", "pad": 0.6},
+        )  # fmt: skip
+    axis.axvline(0, color=INK, lw=0.8)
+    axis.set_yticks([])
+    axis.set_ylim(-len(pairs) + 0.4, 0.8)
+    axis.spines["left"].set_visible(False)
+    reach = [x for p in pairs for x in (*(p.interval or ()), *(p.images or ()), p.mean)]
+    low, high = min(*reach, 0), max(*reach, 0)
+    room = 0.08 * (high - low)
+    axis.set_xlim(low - room, high + room)
+    percent_axis(axis, "x", "points of balanced accuracy")
+    note = (
+        "Thick: Student's 95 % interval over seeds, of the pair alone. Thin: with all pairs considered. Dotted: 95 % "
+        "over test images. Blue pairs differ (Holm, p < 0.05)."
+    )
+    return Picture("forest", "Differences, paired by seed", to_svg(figure, "Intervals of all pairs"), note)
+
+
+def over_time(comparison: Comparison) -> Picture | None:
+    """Balanced accuracy on the selection split, by epoch."""
+    figure, axis = new_figure(3.1)
+    drawn = False
+    for entrant in comparison.trained:
+        curves = [[row.get("selection_balanced_accuracy") for row in run.history] for run in entrant.runs.values()]
+        length = min(map(len, curves))
+        if not length or any(value is None for curve in curves for value in curve):
+            continue
+        values, style = np.array([curve[:length] for curve in curves], dtype=np.float64), style_of(comparison, entrant)
+        epochs = np.arange(1, length + 1)
+        axis.plot(epochs, values.mean(axis=0), color=style.color, ls=style.line, lw=1.6, label=short(entrant.label),
+                  marker=style.marker if length < 3 else None, ms=4)  # fmt: skip
+        axis.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=style.color, alpha=0.1, lw=0)
+        drawn = True
+    if not drawn:
+        return None
+    axis.set_xlabel("epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    percent_axis(axis, "y", "balanced accuracy, per cent")
+    legend_below(axis)
+    note = (
+        "On the selection split, which is carved from training. Mean over seeds; the band reaches from the worst to "
+        "the best."
+    )
+    return Picture("over-time", "Selection accuracy over time", to_svg(figure, "Selection accuracy by epoch"), note)
+
+
+def cost_plot(comparison: Comparison) -> Picture:
+    """Balanced accuracy against training time."""
+    figure, axis = new_figure(3.1)
+    for entrant in comparison.trained:
+        style = style_of(comparison, entrant)
+        seconds = [run.record["timing"]["train_seconds"] for run in entrant.runs.values()]
+        across = statistics.mean(seconds)
+        axis.plot([min(seconds), max(seconds)], [entrant.mean] * 2, color=style.color, lw=1, alpha=0.6)
+        if entrant.sd is not None:
+            axis.plot([across] * 2, [entrant.mean - entrant.sd, entrant.mean + entrant.sd], color=style.color, lw=1)
+        axis.plot([across], [entrant.mean], style.marker, color=style.color, ms=7, mec=CARD, mew=0.8,
+                  label=short(entrant.label))  # fmt: skip
+    axis.set_xlabel("seconds of training")
+    axis.margins(0.12)
+    percent_axis(axis, "y", "balanced accuracy, per cent")
+    axis.grid(axis="x")
+    legend_below(axis)
+    note = "Means over seeds; across, the fastest and the slowest run; upright, one standard deviation."
+    return Picture("cost", "Accuracy against cost", to_svg(figure, "Balanced accuracy against training time"), note)
+
+
+def tuning_curves(comparison: Comparison) -> Picture | None:
+    """Expected best of k trials."""
+    if not comparison.trials:
+        return None
+    figure, axis = new_figure(2.8)
+    for number, (loss, mine) in enumerate(comparison.trials_of().items()):
+        values = [t["score"] for t in mine if t["score"] is not None]
+        if values:
+            curve = best_of_curve(values)
+            axis.plot(range(1, len(curve) + 1), curve, color=series(number), marker="o", ms=3.5, label=short(loss))
+    axis.set_xlabel("trials")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    percent_axis(axis, "y", "balanced accuracy, per cent")
+    legend_below(axis)
+    note = "Expected best of so many random trials, on the selection split."
+    return Picture("tuning-curves", "What tuning is worth", to_svg(figure, "Expected best of k trials"), note)

@@ -1,0 +1,73 @@
+"""Maps of the embeddings in two dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from ...verdict.comparison import Comparison
+from ...verdict.entrants import Entrant
+from .drawing import INK, WIDTH, new_figure, of_class, short, to_svg
+from .picture import Picture
+
+_MAP_POINTS = 480
+_MOST_CLASSES = 20
+
+
+def maps(comparison: Comparison) -> list[Picture]:
+    """Embeddings of test images in two dimensions, a map an entrant, of its first seed."""
+    return [made for entrant in comparison.trained if (made := _map(comparison, entrant)) is not None]
+
+
+def class_legend(comparison: Comparison) -> Picture | None:
+    """Which color is which class, for all maps."""
+    names = comparison.class_names[:_MOST_CLASSES]
+    figure, axis = new_figure(0.25 + 0.22 * -(-len(names) // 4), 2 * WIDTH)
+    axis.set_axis_off()
+    handles = [
+        Line2D([], [], marker="o", ls="", color=of_class(c), label=short(name, 16)) for c, name in enumerate(names)
+    ]
+    axis.legend(handles=handles, ncols=4, loc="center left", handletextpad=0.3, frameon=False, labelcolor=INK)
+    return Picture("map-legend", "Classes of the maps", to_svg(figure, "Colors of the classes"))
+
+
+def _map(comparison: Comparison, entrant: Entrant) -> Picture | None:
+    from sklearn.decomposition import PCA
+
+    seed, run = min(entrant.runs.items())
+    stored = run.embeddings()
+    targets = run.arrays["test_targets"]
+    classes = len(comparison.class_names)
+    rows = _spread_rows(targets, classes)
+    x = stored["test_embeddings"][rows].astype(np.float64)
+    if not np.isfinite(x).all() or min(x.shape) < 2:
+        return None
+    pca = PCA(n_components=2, svd_solver="randomized" if min(x.shape) > 50 else "full", random_state=0).fit(x)
+    flat = pca.transform(x)
+    means = np.stack([flat[targets[rows] == c].mean(axis=0) for c in np.unique(targets[rows])])
+    figure, axis = new_figure(3.0, 3.4)
+    for c in np.unique(targets[rows]).tolist():
+        own = flat[targets[rows] == c]
+        axis.plot(own[:, 0], own[:, 1], "o", color=of_class(c), ms=3.2, alpha=0.6, mew=0)
+    own_centers = "centers" in stored and stored["centers"].shape[1] == x.shape[1]
+    marks = pca.transform(stored["centers"].astype(np.float64)) if own_centers else means
+    numbers = range(len(marks)) if own_centers else np.unique(targets[rows]).tolist()
+    for c, (across, up) in zip(numbers, marks, strict=True):
+        axis.plot([across], [up], "X" if own_centers else "o", color=of_class(c), ms=9, mec=INK, mew=1)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.set_title(f"{short(entrant.label, 32)}, seed {seed}")
+    kept = pca.explained_variance_ratio_.sum()
+    marked = "crosses: the centers that the loss keeps" if own_centers else "rings: class means"
+    note = f"{kept:.0%} of the variance; {marked}."
+    title = f"Map of the embeddings of {entrant.label}"
+    return Picture(f"map-{entrant.label}", title, to_svg(figure, title), note)
+
+
+def _spread_rows(targets: Any, classes: int) -> Any:
+    """Up to 480 rows, of every class alike."""
+    quota = max(_MAP_POINTS // classes, 5)
+    order = np.random.default_rng(0).permutation(len(targets))
+    return np.sort(np.concatenate([order[targets[order] == c][:quota] for c in range(classes)]))

@@ -1,0 +1,49 @@
+"""A picture of a report, and how entrants look in all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...verdict.comparison import Comparison
+from ...verdict.entrants import Entrant
+from .drawing import INK, series
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Attributes:
+    key: for links and tests.
+    title: what it shows.
+    svg: the drawing.
+    note: what a reader must know to read it.
+    """
+
+    key: str
+    title: str
+    svg: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How an entrant looks in every figure: a color a loss, a line a sampler."""
+
+    color: str
+    line: str
+    marker: str
+
+
+def style_of(comparison: Comparison, entrant: Entrant) -> Style:
+    """Color by loss, line and marker by sampler; what is adjusted after training is dotted and in ink."""
+    losses = [loss for loss in comparison.records.losses if " #" not in loss]
+    number = losses.index(entrant.loss.rpartition(" #")[0] or entrant.loss)
+    sampler = comparison.records.samplers.index(entrant.sampler)
+    if entrant.post_hoc:
+        return Style(INK, ":", "D")
+    return Style(series(number), ("-", "--", "-.")[sampler % 3], ("o", "s", "^")[sampler % 3])
+
+
+def few(comparison: Comparison) -> list[Entrant]:
+    """The first sampler's entrants, where there are too many for one figure."""
+    first = comparison.records.samplers[0]
+    return [e for e in comparison.entrants if e.sampler == first][:7]

@@ -1,0 +1,65 @@
+"""What losses cost, what tuning them is worth, and which runs could not be used."""
+
+from __future__ import annotations
+
+from ...verdict.comparison import Comparison
+from ...verdict.cost import cost, named_target
+from .table import Table
+
+
+def costs(comparison: Comparison) -> Table:
+    """Seconds, memory, and the time to an accuracy that every run reached."""
+    entrants = comparison.trained
+    target = comparison.target or named_target([run.history for e in entrants for run in e.runs.values()])
+    rows = []
+    for entrant in entrants:
+        runs = list(entrant.runs.values())
+        found = cost([run.record for run in runs], [run.history for run in runs], target if target is not None else 2.0)
+        rows.append(
+            (
+                entrant.label,
+                f"{1000 * found.seconds_per_step:.1f}",
+                f"{1000 * found.loss_seconds:.2f}",
+                f"{found.loss_seconds / found.seconds_per_step:.2%}",
+                f"{found.train_seconds:.1f}",
+                f"{found.peak_bytes / 2**30:.2f}",
+                "-" if found.seconds_to_target is None else f"{found.seconds_to_target:.1f}",
+                f"{found.reached} of {len(runs)}",
+            )
+        )
+    named = "an accuracy" if target is None else f"{100 * target:.0f} % balanced accuracy"
+    note = (
+        f"Means over runs; peak memory is the largest. The target is {named} on the selection split: mean training "
+        "time of the runs that reached it."
+    )
+    columns = ("loss", "ms a step", "of it the loss", "share", "s of training", "peak GiB", "s to target", "reached it")
+    wide = frozenset({"share", "s of training", "reached it"})
+    return Table("costs", "Cost", columns, tuple(rows), note, wide=wide)
+
+
+def tuning(comparison: Comparison) -> Table | None:
+    """Expected best of k trials, for each loss."""
+    from ...verdict.best_of_trials import best_of_curve
+
+    rows = []
+    for loss, mine in comparison.trials_of().items():
+        scores = [t["score"] for t in mine if t["score"] is not None]
+        if not scores:
+            rows.append((loss, "-", "-", "-", str(len(mine))))
+            continue
+        best = max((t for t in mine if t["score"] is not None), key=lambda t: t["score"])
+        curve = best_of_curve(scores)
+        values = ", ".join(f"{k}={v:.3g}" for k, v in best["values"].items()) or "nothing to tune"
+        rows.append((loss, f"{100 * curve[0]:.1f}", f"{100 * curve[-1]:.1f}", values, str(len(mine))))
+    note = (
+        "Per cent balanced accuracy on the selection split: what one random trial reaches, and the best of all. A wide "
+        "gap says that the loss must be tuned to be good."
+    )
+    return Table("tuning", "Tuning", ("loss", "one trial", "best of all", "chosen", "trials"), tuple(rows), note)
+
+
+def problems(comparison: Comparison) -> Table | None:
+    """Runs that failed, diverged, are missing or damaged."""
+    rows = [(f"{p.loss}, {p.sampler}, seed {p.seed}", p.status, p.message) for p in comparison.problems]
+    note = "The verdict rests on the runs that are left, each pair on the seeds that both have."
+    return Table("problems", "Runs that could not be used", ("run", "what", "why"), tuple(rows), note)

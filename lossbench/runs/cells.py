@@ -1,0 +1,112 @@
+"""One cell of a grid: a run under one loss, sampler and seed, where it lies, and who is at work on it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from .. import files
+from . import layout
+from .options import ANY_TIME_OPTIONS, RunConfig
+
+FAILURE, CELLS, TRIALS = "failure.json", "cells", "trials"
+DONE, FAILED, DIVERGED, BUSY, MISSING = "done", "failed", "diverged", "busy", "missing"
+# What changes how a result comes about, and not the result.
+OF_NO_MATTER = (*ANY_TIME_OPTIONS, "device")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A run that a grid wants.
+
+    Attributes:
+        loss: the entrant's name: the loss as written, with " #2" where it takes part a second time.
+        config: its options, seed and sampler among them.
+        matters: whatever else its result depends on: versions, the data's digest, the second copy's number.
+        sealed: a trial, which leaves the evaluation split alone.
+    """
+
+    loss: str
+    config: RunConfig
+    matters: dict[str, Any]
+    sealed: bool = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that matters."""
+        options = {name: value for name, value in self.config.as_options().items() if name not in OF_NO_MATTER}
+        told = json.dumps([options, self.matters, self.sealed], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """Of its directory: readable, and another one for everything that matters."""
+        parts = (files.plain(self.loss), self.config.sampler, f"s{self.config.seed}", self.digest[:10])
+        return "-".join(part for part in parts if part)
+
+    def place(self, out: Path) -> Path:
+        """Its directory within a grid's."""
+        return out / (TRIALS if self.sealed else CELLS) / self.name
+
+    def to_json(self) -> dict[str, Any]:
+        """For a file or another process."""
+        return {**asdict(self), "config": self.config.as_options()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Cell:
+        """The cell of `to_json`."""
+        return cls(**{**content, "config": RunConfig(**content["config"])})
+
+
+def state(directory: Path) -> tuple[str, str]:
+    """What became of a cell, and the message of one that came to no good end.
+
+    A cell that diverged would do so again and is final; one that failed otherwise may fare better the next time.
+    """
+    if (directory / layout.RECORD).exists():
+        return DONE, ""
+    try:
+        content = json.loads((directory / FAILURE).read_text())
+        return (DIVERGED if content["status"] == DIVERGED else FAILED), str(content["message"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return MISSING, ""
+
+
+def write_failure(directory: Path, status: str, message: str, config: RunConfig) -> None:
+    """Leaves the reason where the record would be; on a full disk it can't, and whoever watches knows it anyway."""
+    with contextlib.suppress(OSError, ValueError):
+        content = {"status": status, "message": message, "config": config.as_options()}
+        files.write_json(directory / FAILURE, content)
+
+
+@contextlib.contextmanager
+def claim(directory: Path) -> Iterator[bool]:
+    """Holds a cell for this process while it works on it; false where another one does.
+
+    The operating system lets go of the claim when the process ends, however it ends.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory.with_name(f".{directory.name}.claim"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def clear(directory: Path) -> None:
+    """Removes what an interrupted or failed cell left, so that it can be run again."""
+    if directory.exists() and not (directory / layout.RECORD).exists():
+        shutil.rmtree(directory)

@@ -1,0 +1,53 @@
+"""What a loss reads, and what holds for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Need(StrEnum):
+    """What a loss reads. The harness provides it, and the laws generate it."""
+
+    LOGITS = "logits"
+    EMBEDDINGS = "embeddings"
+    CLASS_COUNTS = "class-counts"
+    COSINE_LOGITS = "cosine-logits"  # logits are cosines: the model gets a head without bias on unit vectors
+
+
+class Trait(StrEnum):
+    """What holds for an instance of a loss. A law applies where its trait is declared; a few are excused by one."""
+
+    SAMPLEWISE = "samplewise"  # the value of a batch is the mean of its rows' values
+    BATCH_COUPLED = "batch-coupled"  # the value of a row depends on the other rows
+    SHARDABLE = "shardable"  # the mean over equal shards is the value of the whole, so DDP changes nothing
+    TWICE_DIFFERENTIABLE = "twice-differentiable"
+    PIECEWISE = "piecewise"  # hinges, mining or counts give it kinks, on which equalities are not judged
+    STOP_GRADIENT = "stop-gradient"  # backward holds a factor fixed: the gradient is not the derivative of the value
+    VMAP = "vmap"  # torch.func.vmap over batches works
+    SHIFT_INVARIANT = "shift-invariant"  # adding a number to all logits of a row changes nothing
+    TRANSLATION_INVARIANT = "translation-invariant"  # moving embeddings and state together changes nothing
+    ROTATION_INVARIANT = "rotation-invariant"  # so does rotating both
+    SCALE_INVARIANT = "scale-invariant"  # so does multiplying the embeddings by a positive number
+    LABEL_EQUALITY = "label-equality"  # only which labels are equal matters, not which they are
+    MONOTONE = "monotone"  # a larger true logit never costs more
+    CONVEX = "convex"  # in the logits
+    ZERO_AT_SEPARATION = "zero-at-separation"  # perfect separation drives the value to zero
+    ABSENT_CLASS_STATE_FIXED = "absent-class-state-fixed"  # state of classes not in the batch has no influence
+    WEIGHTED_LIKELIHOOD = "weighted-likelihood"  # softmax cross-entropy, each row times a weight of its class
+    SCALE_SAFE = "scale-safe"  # finite for rows of length 1e20 and 1e-20
+    FULLGRAPH = "fullgraph"  # torch.compile takes it in one graph
+
+
+@dataclass(frozen=True)
+class Homogeneity:
+    """How a loss answers to a change of unit: with embeddings and state times a, its value is times a**degree.
+
+    Attributes:
+        degree: of the value.
+        hyperparameters: name -> power of a that it is multiplied by, such as {"margin": 1}.
+    """
+
+    degree: float
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,79 @@
+"""Whether runs may stand in one comparison: they must agree in all but loss, sampler, seed and what the seed makes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from ..errors import ConfigError, listed
+from ..runs.cells import OF_NO_MATTER
+from .records import Run
+
+# Of the options: what is compared, and what changes how a result comes about and not the result.
+_FREE_OPTIONS = frozenset({"loss", "sampler", "seed", *OF_NO_MATTER})
+_DATA = ("test_digest", "class_names", "release", "box_margin")
+_OF_A_SEED = ("train_digest", "class_counts", "selection_images")
+_MODEL = ("name", "weights", "embedding_dim", "image_size", "preprocessing")
+_ENVIRONMENT = ("lossbench", "python", "packages", "tf32", "deterministic_algorithms", "processes")
+_OF_TIMES = ("device_name", "cpu_threads", "cpu_cores", "platform")
+
+
+def differences(runs: Sequence[Run], tuned: Collection[str] = ()) -> list[str]:
+    """What keeps runs from being compared, a line a field with the values found.
+
+    Args:
+        runs: at least one.
+        tuned: options that were tuned for each loss, which may differ.
+    """
+    found = []
+    free = _FREE_OPTIONS | set(tuned)
+    names = dict.fromkeys(name for run in runs for name in run.record["config"] if name not in free)
+    for name in names:
+        found += _differing(f"--{name.replace('_', '-')}", runs, lambda run, n=name: run.record["config"].get(n))
+    for part, fields in (("data", _DATA), ("model", _MODEL), ("environment", _ENVIRONMENT)):
+        for name in fields:
+            found += _differing(f"{part}.{name}", runs, lambda run, p=part, n=name: run.record[p].get(n))
+    found += _differing("environment.device", runs, lambda run: run.record["environment"]["device"].partition(":")[0])
+    found += _differing("weights", runs, lambda run: (run.record.get("weights") or {}).get("sha256"))
+    for seed in dict.fromkeys(run.seed for run in runs):
+        of_seed = [run for run in runs if run.seed == seed]
+        for name in _OF_A_SEED:
+            found += _differing(f"data.{name} of seed {seed}", of_seed, lambda run, n=name: run.record["data"].get(n))
+    return found
+
+
+def check_comparable(runs: Sequence[Run], tuned: Collection[str], allow: bool) -> list[str]:
+    """Refuses runs that differ in more than what is compared; with `allow`, says so instead.
+
+    Raises:
+        ConfigError: naming each field, with its values.
+    """
+    found = differences(runs, tuned)
+    if found and not allow:
+        raise ConfigError(
+            f"these runs can't be compared, they differ in more than loss, sampler and seed:\n{listed(found)}\n"
+            "Run them again under equal conditions, or pass --allow-differences to compare them all the same"
+        )
+    notes = [f"compared all the same (--allow-differences): {text}" for text in found]
+    if times := [
+        name for name in _OF_TIMES if _differing(name, runs, lambda r, n=name: r.record["environment"].get(n))
+    ]:
+        notes.append(f"times were not taken under equal conditions: runs differ in {', '.join(times)}")
+    return notes
+
+
+def _differing(field: str, runs: Sequence[Run], value: Any) -> list[str]:
+    """A line where runs hold several values, the commonest first, each with a run that holds it."""
+    holders: dict[str, list[Run]] = {}
+    for run in runs:
+        holders.setdefault(_short(value(run)), []).append(run)
+    if len(holders) < 2:
+        return []
+    shown = sorted(holders.items(), key=lambda item: -len(item[1]))
+    told = "; ".join(f"{text} in {len(held)} run(s), such as {held[0].directory.name}" for text, held in shown[:3])
+    return [f"{field}: {told}"]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
