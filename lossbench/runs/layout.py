@@ -1,0 +1,70 @@
+"""Where the files of a run lie, and the directories that runs are written to."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from ..errors import ConfigError
+from ..files import plain, write_atomically
+
+SCHEMA_VERSION = 1
+RECORD, CONFIG, HISTORY, PREDICTIONS = "record.json", "config.toml", "history.jsonl", "predictions.npz"
+WEIGHTS = "checkpoint/weights.safetensors"
+LOCK = ".lock"
+
+
+def claim_directory(out: Path) -> Path:
+    """Makes the directory of a run, refusing one that holds something.
+
+    Raises:
+        ConfigError: it holds another run or other files, or can't be made or written.
+    """
+    try:
+        if out.is_dir() and any(not _is_leftover(path.name) for path in out.iterdir()):
+            if (out / CONFIG).exists():
+                raise ConfigError(
+                    f"--out {out} holds another run; give a new directory, leave --out away, or go on with that one: "
+                    f"lossbench run --resume {out}"
+                )
+            raise ConfigError(f"--out {out} holds other files; give a new directory, or leave --out away")
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ConfigError(f"--out {out} can't be written: {error.strerror or error}; give another directory") from error
+    return out
+
+
+def _is_leftover(name: str) -> bool:
+    """Whether a run that was killed before its `config.toml` left this."""
+    return name == LOCK or name.startswith(f".{CONFIG}.")
+
+
+def fresh_directory(loss: str, data: str, seed: int, root: Path = Path("runs")) -> Path:
+    """Makes `runs/<loss>-<data>-s<seed>-<n>` with the first n that is free, also when several runs start at once.
+
+    Raises:
+        ConfigError: it can't be made.
+    """
+    kind, _, path = data.partition("(")[0].partition(":")
+    stem = "-".join(filter(None, (plain(loss), plain(Path(path).stem if path else kind), f"s{seed}")))
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        n = 1
+        while True:
+            with contextlib.suppress(FileExistsError):
+                (root / f"{stem}-{n}").mkdir()
+                return root / f"{stem}-{n}"
+            n += 1
+    except OSError as error:
+        raise ConfigError(f"{root} can't be written: {error.strerror or error}; give a directory by --out") from error
+
+
+def write_config(path: Path, options: dict[str, Any]) -> None:
+    """The options of a run as TOML: what `--config` reads."""
+    write_atomically(path, lambda file: tomli_w.dump(options, file))
