@@ -1,4 +1,4 @@
-"""What all tests share: hypothesis profiles, one thread, the golden cases."""
+"""Settings that all tests share: hypothesis profiles, one thread, a cache directory of their own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is remembered between runs lies nowhere near the user's."""
+    """Keep the tests out of the user's cache directory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -29,7 +29,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def unwritable() -> Iterator[Path]:
-    """A directory that may not be written. Root, who may write anywhere, is nobody meanwhile."""
+    """A directory without write permission; the tests run as `nobody` while it exists if they were started by root."""
     as_root = os.geteuid() == 0
     with tempfile.TemporaryDirectory() as name:
         os.chmod(name, 0o555)
@@ -41,12 +41,3 @@ def unwritable() -> Iterator[Path]:
             if as_root:
                 os.seteuid(0)
             os.chmod(name, 0o700)
-
-
-@pytest.fixture(scope="session")
-def oracles() -> Path:
-    """The folder of golden cases, which lies beside the repository and not in it."""
-    folder = Path(__file__).parents[2] / "shared/oracles"
-    if not (folder / "cases.json").exists():
-        pytest.skip(f"no golden cases at {folder}")
-    return folder

@@ -1,13 +1,13 @@
-"""The golden cases: 24 a loss, made by naive float64 loops that share no code with lossbench."""
+"""The golden cases: 24 per loss, computed by the plain loops of `tests/golden/make_cases.py`."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections import Counter
 from typing import Any
 
 import pytest
 import torch
+from golden.make_cases import answers, read_cases
 from torch import Tensor
 
 from lossbench import Loss, LossContext, ModelOutput, loss_info
@@ -16,28 +16,31 @@ from lossbench.losses.class_weights import class_weights
 from lossbench.losses.weighted_cluster import weighted_cluster
 
 Case = dict[str, Any]
+CASES = read_cases()
+WITH_CENTERS = [c for c in CASES if c["grad_centers"] is not None]
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 2e-4}
-NUMBER_OF_CASES = 120
 
 
-@pytest.fixture(scope="module")
-def cases(oracles: Path) -> list[Case]:
-    found: list[Case] = json.loads((oracles / "cases.json").read_text())["cases"]
-    return found
+def test_each_loss_has_24_cases() -> None:
+    counted = Counter(c["loss"] for c in CASES)
+    assert counted == dict.fromkeys(("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster"), 24)
+    assert len(WITH_CENTERS) == 48
 
 
-@pytest.fixture(params=range(NUMBER_OF_CASES))
-def case(cases: list[Case], request: pytest.FixtureRequest) -> Case:
-    return cases[request.param]
-
-
-def test_every_case_is_judged(cases: list[Case]) -> None:
-    assert len(cases) == NUMBER_OF_CASES
-    assert {c["loss"] for c in cases} == {"softmax", "weighted-softmax", "center", "triplet", "weighted-cluster"}
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_the_file_holds_what_the_loops_compute(number: int) -> None:
+    for key, expected in answers(CASES[number]).items():
+        if expected is None:
+            assert CASES[number][key] is None
+        else:
+            stored = _tensor(CASES[number][key], torch.float64)
+            torch.testing.assert_close(stored, _tensor(expected, torch.float64), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-def test_value_gradients_and_moved_centers(case: Case, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_value_gradients_and_moved_centers(number: int, dtype: torch.dtype) -> None:
+    case = CASES[number]
     loss = _loss(case, dtype)
     output = ModelOutput(_tensor(case["embeddings"], dtype), _tensor(case["logits"], dtype))
     for tensor in (output.embeddings, output.logits):
@@ -53,9 +56,9 @@ def test_value_gradients_and_moved_centers(case: Case, dtype: torch.dtype) -> No
         _close(loss.centers, case["centers_after_update"], dtype)
 
 
-@pytest.mark.parametrize("number", range(48))
-def test_gradient_in_the_centers(cases: list[Case], number: int) -> None:
-    case = [c for c in cases if c["grad_centers"] is not None][number]
+@pytest.mark.parametrize("number", range(len(WITH_CENTERS)))
+def test_gradient_in_the_centers(number: int) -> None:
+    case = WITH_CENTERS[number]
     centers = _tensor(case["centers"], torch.float64).requires_grad_()
     embeddings, targets = _tensor(case["embeddings"], torch.float64), torch.tensor(case["targets"])
     if case["loss"] == "center":
