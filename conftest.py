@@ -1,4 +1,4 @@
-"""The distributions under plugins/ are part of every test session, whether they are installed or not."""
+"""Include the distributions under `plugins/` in every test session, whether or not they are installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-# Each worker has a core of its own: the programs that it starts would only wait for each other with more threads.
+# Each worker has one core: programs that a worker starts would compete for it with more threads.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -17,8 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent / "tests"))
 
 from plugin_sites import lay_out_plugins
 
-# Modules whose tests share what takes long to make: each runs on one worker. By name and not by `xdist_group`, which
-# xdist 3.8 silently ignores under pytest 9.2 (pytest-xdist issue 1386).
+pytest_plugins = ["suite_defaults"]
+
+# Modules whose tests share a costly fixture: each runs on one worker. Listed here because xdist 3.8 silently ignores
+# `xdist_group` under pytest 9.2 (pytest-xdist issue 1386).
 TOGETHER = {
     "tests/cli/test_compare.py",
     "tests/distributed/test_two_processes.py",
@@ -33,11 +35,11 @@ lay_out_plugins()
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Spreads single tests, but for the modules above; those with the most tests come first."""
+    """Distribute single tests, except for the modules above; modules with the most tests come first."""
     from xdist.scheduler import LoadScopeScheduling
 
     if gone := [module for module in sorted(TOGETHER) if not (config.rootpath / module).is_file()]:
-        raise pytest.UsageError(f"conftest.py keeps modules together that are not there: {', '.join(gone)}")
+        raise pytest.UsageError(f"conftest.py keeps modules together that do not exist: {', '.join(gone)}")
 
     class ByModuleWhereShared(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:

@@ -1,0 +1,73 @@
+"""Defaults of the test suite, loaded by the root `conftest.py`.
+
+Without paths, pytest starts one worker per core (at most eight) and lists every skip with its reason; with paths it
+starts no workers and lists nothing, so that one file runs as fast as it can. `-n` overrides the number of workers.
+
+Tests marked `long`, `clients` or `engines` are left out unless `-m` names the marker, a test is given by its full
+name (`file.py::test`), or `--all` is passed. The last line says how many were left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+
+ON_REQUEST = ("long", "clients", "engines")
+MAX_WORKERS = 8
+LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--all`."""
+    names = ", ".join(ON_REQUEST)
+    parser.getgroup("general").addoption("--all", action="store_true", help=f"also run tests marked {names}")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist counts its workers
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Choose workers and report for a run of the whole suite."""
+    config.stash[LEFT_OUT] = Counter()
+    option = config.option
+    if config.args_source is pytest.Config.ArgsSource.ARGS or hasattr(config, "workerinput"):
+        return
+    option.reportchars = option.reportchars or "a"
+    if getattr(option, "numprocesses", 0) is None and not option.usepdb and not option.collectonly:
+        option.numprocesses, option.maxprocesses = "logical", option.maxprocesses or MAX_WORKERS
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests that run on request only."""
+    if config.option.all or any("::" in argument for argument in config.args):
+        return
+    left_out = [name for name in ON_REQUEST if not re.search(rf"\b{name}\b", config.option.markexpr)]
+    counted: Counter[str] = Counter()
+    kept, deselected = [], []
+    for item in items:
+        marked = next((name for name in left_out if item.get_closest_marker(name)), None)
+        if marked is None:
+            kept.append(item)
+        else:
+            deselected.append(item)
+            counted[marked] += 1
+    if deselected:
+        items[:] = kept
+        config.hook.pytest_deselected(items=deselected)
+    config.stash[LEFT_OUT] = counted
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = dict(counted)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Read the counts of an xdist worker; each worker collects the whole suite, so their counts are equal."""
+    node.config.stash[LEFT_OUT] = Counter(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many tests were left out."""
+    if counted := config.stash.get(LEFT_OUT, None):
+        counts = ", ".join(f"{number} {name}" for name, number in counted.items())
+        terminalreporter.write_line(f"left out by default: {counts}; run them with --all, or with -m NAME")
