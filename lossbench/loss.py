@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from .traits import Homogeneity, Trait
 from .types import ModelOutput
+
+
+class WeightedTerm(NamedTuple):
+    """One term of an objective.
+
+    Attributes:
+        name: registry name, or the name of the class for a loss that was not made by `create_loss`.
+        coefficient: factor of the term's value in the objective.
+        loss: the term without its coefficient.
+    """
+
+    name: str
+    coefficient: float
+    loss: Loss
 
 
 class Loss(nn.Module, ABC):
@@ -21,10 +35,12 @@ class Loss(nn.Module, ABC):
         traits: what holds for this instance; the laws judge it by them.
         homogeneity: how its value answers to a change of the embeddings' unit, where that is known.
         upper_bound: what its value never exceeds, where there is such a number.
-        label: what messages call it: its name and distribution; `create_loss` sets it.
+        label: its name and distribution for messages; `create_loss` sets it.
+        primary: position in `terms()` of the term that defines the scores.
     """
 
     label: str = ""
+    primary: int = 0
     traits: frozenset[Trait] = frozenset()
     homogeneity: Homogeneity | None = None
     upper_bound: float | None = None
@@ -53,6 +69,10 @@ class Loss(nn.Module, ABC):
 
         A loss whose buffers depend on the batch sums over ranks with `lossbench.distributed.sum_over_ranks`.
         """
+
+    def terms(self) -> tuple[WeightedTerm, ...]:
+        """Return the terms of the objective; a loss that is not a sum is its own only term."""
+        return (WeightedTerm(self.label.partition(" of ")[0] or type(self).__name__, 1.0, self),)
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Groups for the optimizer: params, weight_decay, and lr_scale relative to the run's learning rate."""

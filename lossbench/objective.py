@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from .loss import Loss
 
 
-def expand_formula(expression: str, **hyperparameters: Value) -> Formula:
-    """The objective that is trained: the joint objective of a single auxiliary loss, else the formula as written.
+def expand_formula(expression: str | Formula, **hyperparameters: Value) -> Formula:
+    """Return the objective that is trained: the joint objective of a single auxiliary loss, or the formula as written.
 
     Args:
-        expression: a formula.
-        hyperparameters: of the one loss that the formula names.
+        expression: a formula, as text or parsed.
+        hyperparameters: arguments of the only loss in the formula.
 
     Raises:
-        FormulaError: it can't be read, or no term reads the classifier's logits.
-        UnknownLossError, PluginError, HyperparameterError: of its terms.
+        FormulaError: the text cannot be parsed, or no term reads the classifier's logits.
+        UnknownLossError, PluginError, HyperparameterError: a term does not exist, or does not take its arguments.
 
     Example:
         >>> str(expand_formula("center(alpha=0.1)"))
         'softmax + 0.001*center(alpha=0.1)'
     """
-    terms = parse_formula(expression).terms
+    terms = _formula(expression).terms
     if hyperparameters:
         if len(terms) > 1:
             raise HyperparameterError(
-                f"hyper-parameters beside a formula belong to one named loss; write them into {expression!r} itself"
+                f"hyper-parameters cannot be assigned to one of several losses; write them into {str(expression)!r}"
             )
         terms = (replace(terms[0], arguments={**terms[0].arguments, **hyperparameters}),)
     formula = Formula(_joint(terms[0])) if len(terms) == 1 and terms[0].coefficient is None else Formula(terms)
@@ -44,7 +44,7 @@ def expand_formula(expression: str, **hyperparameters: Value) -> Formula:
         spec.check_hyperparameters(term.arguments)
     if all(spec.auxiliary for spec in specs):
         raise FormulaError(
-            f"no term of {expression!r} reads the classifier's logits, which would stay untrained. "
+            f"no term of {str(expression)!r} reads the classifier's logits, so the classifier would stay untrained. "
             f"Add one that does, as the joint objective of {specs[0].name} does: {specs[0].joint}"
         )
     formula_needs(formula)
@@ -52,7 +52,7 @@ def expand_formula(expression: str, **hyperparameters: Value) -> Formula:
 
 
 def formula_needs(formula: Formula) -> frozenset[Need]:
-    """What the terms of a formula need together.
+    """Return what the terms of a formula read together.
 
     Raises:
         FormulaError: one term needs cosine logits and another plain ones.
@@ -62,24 +62,24 @@ def formula_needs(formula: Formula) -> frozenset[Need]:
         by = {need: [t.name for t in formula.terms if need in loss_info(t.name).needs] for need in needs}
         raise FormulaError(
             f"{', '.join(by[Need.COSINE_LOGITS])} needs cosine logits and {', '.join(by[Need.LOGITS])} plain ones: "
-            "a model has one head, so they can't be terms of one formula"
+            "a model has one head, so they cannot be terms of one formula"
         )
     return needs
 
 
-def create_loss(expression: str, context: LossContext, **hyperparameters: Value) -> Loss:
-    """The loss of a formula, ready for an ordinary training loop.
+def create_loss(expression: str | Formula, context: LossContext, **hyperparameters: Value) -> Loss:
+    """Build the loss of a formula, ready for an ordinary training loop.
 
     Args:
-        expression: a formula; a single auxiliary loss means its published joint objective.
-        context: what the loss may know of the task.
-        hyperparameters: of the one loss that the formula names.
+        expression: a formula, as text or parsed; a single auxiliary loss means its published joint objective.
+        context: number of classes, embedding size and class counts of the task.
+        hyperparameters: arguments of the only loss in the formula.
 
     Returns:
         A `Loss`: call it with a `ModelOutput` and targets.
 
     Raises:
-        UsageError: its subclasses say what is wrong with the formula, a name, a value, or a plugin.
+        UsageError: its subclasses name the formula, loss, value or plugin that is wrong.
 
     Example:
         >>> context = LossContext(num_classes=2, embedding_dim=4, class_counts=(90, 10))
@@ -88,15 +88,36 @@ def create_loss(expression: str, context: LossContext, **hyperparameters: Value)
           (class_weights): ClassWeights()
         )
     """
+    return build_loss(expand_formula(expression, **hyperparameters), context)
+
+
+def build_loss(formula: Formula, context: LossContext) -> Loss:
+    """Build the loss of an expanded formula.
+
+    Args:
+        formula: what `expand_formula` returns; each term is built as it is.
+        context: number of classes, embedding size and class counts of the task.
+
+    Raises:
+        UsageError: a term cannot be built; the message names it and its distribution.
+
+    Example:
+        >>> context = LossContext(num_classes=2, embedding_dim=4, class_counts=(90, 10))
+        >>> [term.name for term in build_loss(expand_formula("center"), context).terms()]
+        ['softmax', 'center']
+    """
     from .losses.weighted_sum import WeightedSum
 
-    formula = expand_formula(expression, **hyperparameters)
     losses = [_create_term(term, context) for term in formula.terms]
     if len(losses) == 1 and formula.terms[0].coefficient in (None, 1.0):
         return losses[0]
     primary = [loss_info(term.name).auxiliary for term in formula.terms].index(False)
     coefficients = [1.0 if term.coefficient is None else term.coefficient for term in formula.terms]
     return WeightedSum(losses, coefficients, [term.name for term in formula.terms], primary)
+
+
+def _formula(expression: str | Formula) -> Formula:
+    return expression if isinstance(expression, Formula) else parse_formula(expression)
 
 
 def _create_term(term: Term, context: LossContext) -> Loss:
@@ -122,7 +143,7 @@ def _create_term(term: Term, context: LossContext) -> Loss:
 
 
 def _joint(term: Term) -> tuple[Term, ...]:
-    """A lone term, or its joint objective with the arguments written into it."""
+    """Return a single term, or the terms of its joint objective with its arguments filled in."""
     spec = loss_info(term.name)
     if spec.joint is None:
         return (term,)

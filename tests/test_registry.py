@@ -199,7 +199,7 @@ def test_a_coefficient_given_by_keyword_is_finite_and_positive_too(coefficient: 
 
 
 def test_keyword_arguments_beside_a_longer_formula_are_refused() -> None:
-    with pytest.raises(HyperparameterError, match=r"belong to one named loss; write them into .*'softmax \+ center'"):
+    with pytest.raises(HyperparameterError, match=r"one of several losses; write them into 'softmax \+ center'"):
         create_loss("softmax + center", CONTEXT, alpha=0.5)
 
 

@@ -69,7 +69,7 @@ def contender(expression: str) -> Contender:
         return Contender(str(subject), lambda context: subject.build(context, torch.float32), subject.reads)
     formula = parse_formula(expression)
     if len(formula.terms) > 1 or formula.terms[0].coefficient is not None:
-        return Contender(str(formula), lambda context: create_loss(str(formula), context))
+        return Contender(str(formula), lambda context: create_loss(formula, context))
     subject = resolve(expression)[0]
     return Contender(str(formula), lambda context: subject.build(context, torch.float32), subject.reads)
 

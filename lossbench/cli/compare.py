@@ -16,6 +16,7 @@ from ..errors import ConfigError
 from .shared import run_options, with_options_of_run
 
 if TYPE_CHECKING:
+    from ..expression import Formula
     from ..runs.cells import Cell
     from ..runs.options import RunConfig
     from ..verdict.comparison import Comparison
@@ -74,20 +75,21 @@ def compare(
             'give --losses "softmax, weighted-cluster" and --out DIR, a new directory or that of the comparison to go '
             "on with"
         )
+    from ..expression import parse_formula
     from ..harness.grid.plan import split_losses
     from ..runs.options import RunConfig
 
     told = context.default_map or {}
     first = first_seed if first_seed is not None else int(told.get("seed", 0))
     asked = Asked(
-        losses=split_losses(losses),
+        losses=tuple(map(parse_formula, split_losses(losses))),
         samplers=tuple(part.strip() for part in (samplers or told.get("sampler", "natural")).split(",")),
         seeds=tuple(range(first, first + seeds)),
         jobs=jobs,
         tune=tuple(tune or ()),
         trials=trials,
     )
-    config = RunConfig(loss=asked.losses[0], **run_options(options))
+    config = RunConfig(loss=str(asked.losses[0]), **run_options(options))
     _run(config, asked, out)
     from ..verdict.comparison import compare as compare_records
 
@@ -102,7 +104,7 @@ def compare(
 class Asked:
     """The grid as the command line has it."""
 
-    losses: tuple[str, ...]
+    losses: tuple[Formula, ...]
     samplers: tuple[str, ...]
     seeds: tuple[int, ...]
     jobs: int | None

@@ -22,7 +22,7 @@ from ..errors import ConfigError, DataError
 from ..expression import Formula
 from ..models.build import check_model, own_image_size, takes_single_images
 from ..models.weights import Weights
-from ..objective import create_loss, expand_formula, formula_needs
+from ..objective import build_loss, expand_formula, formula_needs
 from ..runs.options import ResolvedConfig, RunConfig
 from ..testing.contract import check_contract, check_hooks, made_batch
 from ..traits import Need
@@ -81,7 +81,7 @@ def prepare(
     Raises:
         UsageError: its subclasses say what is wrong.
     """
-    formula = expand_formula(config.loss)
+    formula = expand_formula(config.formula)
     check_device(config)
     weights = read_weights(config.weights, config.model, config.image_size)
     own_size = weights.preprocessing.image_size if weights else own_image_size(config.model)
@@ -113,7 +113,7 @@ def prepare(
         seed=derived_seed(config.seed, "loss"),
     )
     # Hyper-parameters, class counts and losses that can't be trained are refused here, before anything is written.
-    loss, batch = create_loss(str(formula), context), made_batch(context)
+    loss, batch = build_loss(formula, context), made_batch(context)
     check_contract(loss, *batch)
     check_hooks(loss, *batch)
     return Task(

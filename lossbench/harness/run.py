@@ -18,7 +18,6 @@ from torch import nn
 from .. import files
 from ..data.table import ImageTable, Int64Array
 from ..errors import Interrupted, NonFiniteError
-from ..registry import loss_info
 from ..runs import layout
 from ..runs.lock import locked
 from ..runs.options import RunConfig
@@ -280,8 +279,8 @@ def _not_promised(task: Task, trainer: Trainer) -> list[str]:
     has_batch_statistics = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in trainer.step.modules())
     if has_batch_statistics and not task.config.sync_bn:
         notes.append("batch normalisation sees each process's own rows: results differ from one process's")
-    for term in task.formula.terms:
-        if Trait.SHARDABLE not in loss_info(term.name).factory(task.context, **term.arguments).traits:
+    for term in trainer.step.loss.terms():
+        if Trait.SHARDABLE not in term.loss.traits:
             notes.append(
                 f"{term.name} is formed by each process within its own rows (only pairs and triplets of one process "
                 "meet): results differ from one process's"

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..loss import Loss
+from ..loss import Loss, WeightedTerm
 from ..types import ModelOutput
+
+
+class Terms(nn.ModuleList):
+    """The losses of a sum: a module list that returns names and coefficients as well when it is called.
+
+    Args:
+        losses: one per term.
+        coefficients: one per term.
+        names: one per term.
+    """
+
+    def __init__(self, losses: Sequence[Loss], coefficients: Sequence[float], names: Sequence[str]) -> None:
+        super().__init__(losses)
+        self.coefficients, self.names = tuple(coefficients), tuple(names)
+
+    def forward(self) -> tuple[WeightedTerm, ...]:
+        return tuple(map(WeightedTerm, self.names, self.coefficients, self.losses()))
+
+    def losses(self) -> Iterator[Loss]:
+        return (term for term in self if isinstance(term, Loss))
 
 
 class WeightedSum(Loss):
@@ -17,36 +37,41 @@ class WeightedSum(Loss):
 
     Args:
         terms: the losses.
-        coefficients: one a term.
-        names: one a term, for logs.
-        primary: which term defines the scores: one that reads the logits.
+        coefficients: one per term.
+        names: one per term, for logs.
+        primary: position of the term that defines the scores: one that reads the logits.
     """
 
     def __init__(
         self, terms: Sequence[Loss], coefficients: Sequence[float], names: Sequence[str], primary: int = 0
     ) -> None:
         super().__init__()
-        self.terms = nn.ModuleList(terms)
+        setattr(self, "terms", Terms(terms, coefficients, names))  # noqa: B010  # a module is set past the property
         self.coefficients, self.names, self.primary = tuple(coefficients), tuple(names), primary
         self.traits = frozenset.intersection(*(term.traits for term in terms))
+
+    @property
+    def terms(self) -> Terms:  # calling it is the method of `Loss`
+        """The module list of the terms, with states under "terms.0", "terms.1" and so on."""
+        terms = self._modules["terms"]
+        assert isinstance(terms, Terms)
+        return terms
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         values = [c * term(output, targets) for c, term in zip(self.coefficients, self.terms, strict=True)]
         return torch.stack(values).sum()
 
     def scores(self, output: ModelOutput) -> Tensor:
-        return self._losses()[self.primary].scores(output)
+        scores: Tensor = self.terms()[self.primary].loss.scores(output)
+        return scores
 
     def begin_epoch(self, epoch: int, total: int) -> None:
-        for term in self._losses():
+        for term in self.terms.losses():
             term.begin_epoch(epoch, total)
 
     def update_state(self, output: ModelOutput, targets: Tensor) -> None:
-        for term in self._losses():
+        for term in self.terms.losses():
             term.update_state(output, targets)
 
     def param_groups(self) -> list[dict[str, Any]]:
-        return [group for term in self._losses() for group in term.param_groups()]
-
-    def _losses(self) -> list[Loss]:
-        return [term for term in self.terms if isinstance(term, Loss)]
+        return [group for term in self.terms.losses() for group in term.param_groups()]

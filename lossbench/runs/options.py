@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..data.sampling import Sampler
 from ..errors import ConfigError
+from ..expression import Formula, parse_formula
 from ..models import SENET_50, SENET_TINY, WEIGHTS_FORMS, architecture, split_weights
 
 PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
@@ -106,6 +108,15 @@ class RunConfig:
             "image_size": image_size,
         }
         return ResolvedConfig(**{**defaults, **self.as_options()})
+
+    @cached_property
+    def formula(self) -> Formula:
+        """The loss as written, parsed once.
+
+        Raises:
+            FormulaError: the text cannot be parsed.
+        """
+        return parse_formula(self.loss)
 
     def as_options(self) -> dict[str, Any]:
         """Option -> value without the Nones: what `config.toml` holds and `--config` reads back."""

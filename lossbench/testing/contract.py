@@ -13,7 +13,6 @@ from torch import Tensor
 
 from ..errors import LossbenchError, PluginError, UsageError
 from ..loss import Loss
-from ..losses.weighted_sum import WeightedSum
 from ..registry import remedy
 from ..types import LossContext, ModelOutput
 
@@ -55,12 +54,12 @@ def check_contract(loss: Loss, output: ModelOutput, targets: Tensor, error: type
 
 
 def _terms(loss: Loss) -> Iterator[Loss]:
-    if isinstance(loss, WeightedSum):
-        for term in loss.terms:
-            assert isinstance(term, Loss)
-            yield from _terms(term)
-    else:
-        yield loss
+    """Yield the losses of an objective that are not sums themselves."""
+    for term in loss.terms():
+        if term.loss is loss:
+            yield loss
+        else:
+            yield from _terms(term.loss)
 
 
 def check_hooks(loss: Loss, output: ModelOutput, targets: Tensor) -> None:

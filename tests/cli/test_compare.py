@@ -64,7 +64,7 @@ def test_the_verdict_comes_in_words_and_then_in_figures(finished: tuple[Path, An
     out, done = finished
     assert len(records(out)) == 2 * 3 * 3
     assert done.out.index("Verdict") < done.out.index("With the natural sampler, ") < done.out.index("Every pair")
-    assert "softmax was added: it is what post-hoc adjustment starts from" in done.err
+    assert "softmax was added: post-hoc adjustment starts from it" in done.err
     assert "A/A: weighted-softmax, natural run twice is equal in each of 3 seeds" in done.out
     assert "Loss, sampler or threshold?" in done.out
     assert done.err.count(" done\n") == 18

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import Loss, LossContext, ModelOutput, Trait, WeightedSum, create_loss, loss_info
+from lossbench.expression import parse_formula
+from lossbench.objective import build_loss
 
 CONTEXT = LossContext(num_classes=3, embedding_dim=2, class_counts=(6, 3, 1))
 
@@ -131,3 +134,19 @@ def test_a_sum_compiles_in_one_graph() -> None:
     compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(output, targets), loss(output, targets))
     torch._dynamo.reset()
+
+
+def test_every_loss_has_terms() -> None:
+    alone = create_loss("softmax", CONTEXT)
+    assert alone.terms() == (("softmax", 1.0, alone),)
+    total = create_loss("2*softmax + 0.25*center", CONTEXT)
+    assert [term[:2] for term in total.terms()] == [("softmax", 2.0), ("center", 0.25)]
+    assert [term.loss for term in total.terms()] == list(total.terms)
+    assert list(total.state_dict()) == ["terms.1.centers"]
+    assert pickle.loads(pickle.dumps(total)).terms()[1].coefficient == 0.25
+
+
+def test_a_formula_is_built_as_it_was_parsed() -> None:
+    formula = parse_formula("center(alpha=0.1)")
+    assert [term.name for term in create_loss(formula, CONTEXT).terms()] == ["softmax", "center"]
+    assert [term.name for term in build_loss(formula, CONTEXT).terms()] == ["center"]  # not expanded

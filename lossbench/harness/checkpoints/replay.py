@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ...errors import ModelError, UsageError
 from ...loss import Loss
-from ...losses.weighted_sum import WeightedSum
 from ...objective import create_loss
 from ...types import ModelOutput
 from ..training.diagnostics import unique_names
@@ -141,18 +140,17 @@ def _cast(output: ModelOutput, dtype: torch.dtype) -> ModelOutput:
 
 def _terms(losses: dict[str, Loss], outputs: dict[str, ModelOutput], batch: BadBatch) -> list[dict[str, Any]]:
     """Each term alone, times its coefficient."""
-    first = next(iter(losses.values()))
-    if not isinstance(first, WeightedSum):
+    terms = {precision: loss.terms() for precision, loss in losses.items()}
+    names = unique_names([term.name for term in next(iter(terms.values()))])
+    if len(names) == 1:
         return []
     rows = []
-    for number, name in enumerate(unique_names(first.names)):
+    for number, name in enumerate(names):
         row: dict[str, Any] = {"name": name}
-        for precision, loss in losses.items():
-            assert isinstance(loss, WeightedSum)
-            term = loss.terms[number]
-            assert isinstance(term, Loss)
-            one = evaluate(term, outputs[precision], batch)
-            row[precision] = None if one.value is None else _number(loss.coefficients[number] * one.value)
+        for precision in losses:
+            term = terms[precision][number]
+            one = evaluate(term.loss, outputs[precision], batch)
+            row[precision] = None if one.value is None else _number(term.coefficient * one.value)
             row[f"{precision} gradient finite"] = one.finite() or (not one.error and _gradients_finite(one))
         rows.append(row)
     return rows

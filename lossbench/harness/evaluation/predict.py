@@ -14,7 +14,7 @@ from ...data.decode import decode
 from ...data.loading import square
 from ...errors import DataError, ModelError
 from ...models.build import build_model
-from ...objective import create_loss, expand_formula, formula_needs
+from ...objective import build_loss, expand_formula, formula_needs
 from ...runs import layout
 from ...runs.finished_run import no_record, read_run
 from ...types import LossContext
@@ -97,19 +97,19 @@ def load_run(run: Path) -> tuple[dict[str, Any], TrainStep]:
             class_counts=tuple(record["data"]["sampled_class_counts"].values()),
             class_names=tuple(record["data"]["class_names"]),
         )
-        model_name, size, formula = record["model"]["name"], record["model"]["image_size"], record["formula"]
+        model_name, size, text = record["model"]["name"], record["model"]["image_size"], record["formula"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise no_record(run / layout.RECORD, error) from error
-    needs = formula_needs(expand_formula(formula))
+    formula = expand_formula(text)
     model = build_model(
         model_name,
         num_classes=context.num_classes,
         image_size=size,
         seed=0,
-        needs=needs,
+        needs=formula_needs(formula),
         preprocessing=finished.preprocessing(),
     )
-    step = TrainStep(model, create_loss(formula, context))
+    step = TrainStep(model, build_loss(formula, context))
     try:
         step.load_state_dict(finished.state)
     except RuntimeError as error:

@@ -16,7 +16,7 @@ from ...data.request import Splits
 from ...data.sources import open_data
 from ...data.table import ImageTable
 from ...errors import ConfigError, FormulaError
-from ...expression import MAX_LENGTH, Formula
+from ...expression import MAX_LENGTH, Formula, Term
 from ...objective import expand_formula
 from ...registry import loss_origin
 from ...runs import layout
@@ -28,6 +28,7 @@ from .tuning import with_values
 
 GRID = "compare.json"
 BASELINE = "softmax"
+_BASELINE = Formula((Term(BASELINE),))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +77,12 @@ def split_losses(text: str) -> tuple[str, ...]:
     return losses
 
 
-def plan(config: RunConfig, losses: Sequence[str], samplers: Sequence[str], seeds: Sequence[int]) -> Grid:
+def plan(config: RunConfig, losses: Sequence[Formula], samplers: Sequence[str], seeds: Sequence[int]) -> Grid:
     """The cells of a comparison, each loss tried on the data as far as that goes without decoding an image.
 
     Args:
         config: the options that all runs share; its loss, sampler and seed are replaced.
-        losses: formulas; one that stands twice is run twice, as an A/A pair.
+        losses: formulas as written; a formula that is listed twice is run twice, as an A/A pair.
         samplers: of `Sampler`.
         seeds: of the runs.
 
@@ -90,20 +91,21 @@ def plan(config: RunConfig, losses: Sequence[str], samplers: Sequence[str], seed
     """
     if len(set(seeds)) < len(seeds) or len(set(samplers)) < len(samplers):
         raise ConfigError("--seeds and --samplers: each stands once")
-    names, notes = _with_baseline(losses)
+    entrants, notes = _with_baseline(losses)
     shared = dataclasses.replace(config, carve=True)
     opened = _Opened()
     cells: dict[tuple[int, str, str], Cell] = {}
     for sampler in samplers:
-        for name in names:
-            cell = _checked(dataclasses.replace(shared, sampler=sampler, seed=seeds[0]), name, opened, notes)
+        for name, formula in entrants.items():
+            first = dataclasses.replace(shared, loss=str(formula), sampler=sampler, seed=seeds[0])
+            cell = _checked(first, name, opened, notes)
             for seed in seeds:
                 own = dataclasses.replace(cell.config, seed=seed)
                 matters = cell.matters | {"data": opened.digests(own)}
                 cells[seed, sampler, name] = dataclasses.replace(cell, config=own, matters=matters)
-    ordered = tuple(cells[seed, sampler, name] for seed in seeds for sampler in samplers for name in names)
+    ordered = tuple(cells[seed, sampler, name] for seed in seeds for sampler in samplers for name in entrants)
     return Grid(
-        losses=names,
+        losses=tuple(entrants),
         samplers=tuple(samplers),
         seeds=tuple(seeds),
         cells=ordered,
@@ -121,7 +123,7 @@ def tuned(grid: Grid, best: Mapping[str, dict[str, float]]) -> Grid:
     made = []
     for cell in grid.cells:
         config = with_values(cell.config, best.get(f"{cell.loss}, {cell.config.sampler}", {}))
-        matters = cell.matters | {"formula": str(expand_formula(config.loss))}
+        matters = cell.matters | {"formula": str(expand_formula(config.formula))}
         made.append(dataclasses.replace(cell, config=config, matters=matters))
     return dataclasses.replace(grid, cells=tuple(made))
 
@@ -170,16 +172,17 @@ def unnumbered(name: str) -> tuple[str, int]:
     return (loss, int(copy)) if mark else (name, 1)
 
 
-def _with_baseline(losses: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    """The entrants; plain softmax is always one of them, since shifted logits are what a loss must beat."""
-    if any(str(expand_formula(loss)) == BASELINE for loss in losses):
-        return numbered(losses), []
-    return numbered([BASELINE, *losses]), [f"{BASELINE} was added: it is what post-hoc adjustment starts from"]
+def _with_baseline(losses: Sequence[Formula]) -> tuple[dict[str, Formula], list[str]]:
+    """Return the entrants by name; plain softmax is always one, since a loss must beat its shifted logits."""
+    notes = []
+    if _BASELINE not in [expand_formula(formula) for formula in losses]:
+        losses = [_BASELINE, *losses]
+        notes.append(f"{BASELINE} was added: post-hoc adjustment starts from it")
+    return dict(zip(numbered([str(formula) for formula in losses]), losses, strict=True)), notes
 
 
-def _checked(shared: RunConfig, name: str, opened: _Opened, notes: list[str]) -> Cell:
-    loss, copy = unnumbered(name)
-    config = dataclasses.replace(shared, loss=loss)
+def _checked(config: RunConfig, name: str, opened: _Opened, notes: list[str]) -> Cell:
+    _, copy = unnumbered(name)
     task = prepare(config, SilentReporter(), opened)
     notes += task.notes
     matters = {

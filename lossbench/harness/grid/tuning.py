@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, HyperparameterError
-from ...expression import Formula, parse_formula
+from ...expression import Formula
 from ...objective import expand_formula
 from ...runs import layout
 from ...runs.cells import DONE, Cell
@@ -66,24 +66,24 @@ def parse_range(text: str) -> Range:
     return made
 
 
-def tunable(loss: str, ranges: Sequence[Range]) -> tuple[Range, ...]:
-    """Those of the ranges that mean something for a loss.
+def tunable(formula: Formula, ranges: Sequence[Range]) -> tuple[Range, ...]:
+    """Return the ranges that apply to a loss.
 
     Args:
-        loss: a formula.
-        ranges: asked for.
+        formula: as written.
+        ranges: all ranges that the user asked for.
     """
-    return tuple(r for r in ranges if r.is_option or _takes(loss, r))
+    return tuple(r for r in ranges if r.is_option or _takes(formula, r))
 
 
-def check_tunable(losses: Sequence[str], ranges: Sequence[Range]) -> None:
-    """Refuses a range that means nothing for any of the losses.
+def check_tunable(losses: Sequence[Formula], ranges: Sequence[Range]) -> None:
+    """Refuse a range that applies to none of the losses.
 
     Raises:
-        ConfigError: naming it.
+        ConfigError: naming the range.
     """
     for wanted in ranges:
-        if not any(tunable(loss, [wanted]) for loss in losses):
+        if not any(tunable(formula, [wanted]) for formula in losses):
             raise ConfigError(
                 f"--tune {wanted.name}: none of the losses takes it; options that can be tuned: {', '.join(_OPTIONS)}"
             )
@@ -93,26 +93,27 @@ def with_values(config: RunConfig, values: dict[str, float]) -> RunConfig:
     """The run with these values in its options and its loss."""
     options = {name: value for name, value in values.items() if name in _OPTIONS}
     rest = {name: value for name, value in values.items() if name not in _OPTIONS}
-    loss = with_arguments(config.loss, rest) if rest else config.loss
+    loss = str(with_arguments(config.formula, rest)) if rest else config.loss
     return dataclasses.replace(config, loss=loss, **typing.cast(dict[str, Any], options))
 
 
-def with_arguments(loss: str, arguments: dict[str, float]) -> str:
-    """A formula of one named loss with these arguments.
+def with_arguments(formula: Formula, arguments: dict[str, float]) -> Formula:
+    """Return a formula of a single loss with these arguments added.
 
     Raises:
-        HyperparameterError: it has several terms, or does not take them.
+        HyperparameterError: the formula has several terms, or its loss does not take the arguments.
 
     Example:
-        >>> with_arguments("center(alpha=0.1)", {"coefficient": 0.01})
+        >>> from lossbench.expression import parse_formula
+        >>> str(with_arguments(parse_formula("center(alpha=0.1)"), {"coefficient": 0.01}))
         'center(alpha=0.1, coefficient=0.01)'
     """
-    terms = parse_formula(loss).terms
+    terms = formula.terms
     if len(terms) > 1 or terms[0].coefficient is not None:
-        raise HyperparameterError(f"{loss!r} has several terms: which one is meant?")
-    made = str(Formula((replace(terms[0], arguments={**terms[0].arguments, **arguments}),)))
-    expand_formula(made)
-    return made
+        raise HyperparameterError(f"{str(formula)!r} has several terms; tuning needs a formula of a single loss")
+    tuned = Formula((replace(terms[0], arguments={**terms[0].arguments, **arguments}),))
+    expand_formula(tuned)
+    return tuned
 
 
 def tune(
@@ -138,7 +139,7 @@ def tune(
     """
     planned = []
     for cell in cells:
-        own = tunable(cell.config.loss, ranges)
+        own = tunable(cell.config.formula, ranges)
         for values in _draws(own, trials if own else 1):
             config = dataclasses.replace(with_values(cell.config, values), seed=SEED)
             planned.append((cell, values, dataclasses.replace(cell, config=config, sealed=True)))
@@ -176,9 +177,9 @@ def _draws(ranges: Sequence[Range], trials: int) -> list[dict[str, float]]:
     return [{name: float(f"{value:.4g}") for name, value in params.items()} for params in drawn]
 
 
-def _takes(loss: str, wanted: Range) -> bool:
+def _takes(formula: Formula, wanted: Range) -> bool:
     try:
-        with_arguments(loss, {wanted.name: wanted.high})
+        with_arguments(formula, {wanted.name: wanted.high})
     except HyperparameterError:
         return False
     return True

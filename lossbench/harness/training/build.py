@@ -10,7 +10,7 @@ from accelerate.utils import patch_environment
 from ...data.loading import EpochBatches, ImageBatches, loader
 from ...data.sampling import Sampler
 from ...models.build import build_model
-from ...objective import create_loss
+from ...objective import build_loss
 from ...runs.options import RunConfig
 from ..prepare import Task, derived_seed
 from .clock import StepClock
@@ -50,7 +50,7 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         preprocessing=task.weights.preprocessing if task.weights else None,
     )
     torch.manual_seed(task.context.seed)
-    loss = create_loss(str(task.formula), task.context)
+    loss = build_loss(task.formula, task.context)
     clock = StepClock(accelerator.device)
     step = TrainStep(model, loss, mark=clock.mark)
     if config.sync_bn:

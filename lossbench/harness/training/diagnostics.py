@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...loss import Loss
-from ...losses.weighted_sum import WeightedSum
 from ...types import ModelOutput
 
 INERT, DOMINANT = 0.001, 2.0
@@ -27,18 +27,19 @@ def term_diagnostics(head: torch.nn.Module, loss: Loss, output: ModelOutput, tar
     Returns:
         "terms": name -> value; "gradient_ratio": name -> ratio of norms; empty for an objective of one term.
     """
-    if not isinstance(loss, WeightedSum):
+    terms = loss.terms()
+    if len(terms) == 1:
         return {"terms": {}, "gradient_ratio": {}}
     leaf = output.embeddings.detach().requires_grad_()
     with torch.enable_grad():
         output = output._replace(embeddings=leaf, logits=head(leaf))
         values, norms = [], []
-        for coefficient, term in zip(loss.coefficients, loss.terms, strict=True):
-            value = coefficient * term(output, targets)
+        for term in terms:
+            value = term.coefficient * term.loss(output, targets)
             (gradient,) = torch.autograd.grad(value, leaf, retain_graph=True, allow_unused=True)
             values.append(float(value.detach()))
             norms.append(0.0 if gradient is None else float(gradient.norm()))
-    names = unique_names(loss.names)
+    names = unique_names([term.name for term in terms])
     base = norms[loss.primary]
     return {
         "terms": {name: _finite(value) for name, value in zip(names, values, strict=True)},
@@ -99,7 +100,7 @@ def warnings_of(ratios: dict[str, float | None], epoch: int) -> list[str]:
     return messages
 
 
-def unique_names(names: tuple[str, ...]) -> list[str]:
+def unique_names(names: Sequence[str]) -> list[str]:
     """The names of terms, numbered where one occurs twice."""
     return [n if names.count(n) == 1 else f"{n}#{names[: i + 1].count(n)}" for i, n in enumerate(names)]
 
