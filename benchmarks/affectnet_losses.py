@@ -88,11 +88,11 @@ def asked(arguments: argparse.Namespace) -> str:
 
 def described(record: dict[str, Any]) -> str:
     data, environment, config, weights = (record[name] for name in ("data", "environment", "config", "weights"))
-    counts = data["class_counts"].values()
+    counts = data["training_counts"].values()
     known = f"known as {weights['known_as']}" if weights["known_as"] else "a digest not known to lossbench"
     return (
         f"Release {data['release']}: {sum(counts):,} training images in {len(counts)} classes ({max(counts):,} to "
-        f"{min(counts):,}), {sum(data['test_class_counts'].values()):,} for evaluation. {record['model']['name']}, "
+        f"{min(counts):,}), {sum(data['test_counts'].values()):,} for evaluation. {record['model']['name']}, "
         f"{record['model']['parameters']:,} parameters, weights {weights['kind']} ({known}), "
         f"{config['image_size']} px, {config['epochs']} epoch(s), batch {config['batch_size']}, "
         f"{config['optimizer']} at {config['lr']:g}, {config['precision']}, {config['workers']} worker(s); "

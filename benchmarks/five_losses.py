@@ -66,17 +66,17 @@ def main() -> None:
 
 def described(record: dict[str, Any]) -> str:
     data, environment, config = record["data"], record["environment"], record["config"]
-    counts = sorted(data["class_counts"].values(), reverse=True)
+    counts = sorted(data["training_counts"].values(), reverse=True)
     return (
         f"{sum(counts):,} training images in {len(counts)} classes ({counts[0]:,} to {counts[-1]}), "
-        f"{sum(data['test_class_counts'].values()):,} for evaluation; {record['model']['name']}, "
+        f"{sum(data['test_counts'].values()):,} for evaluation; {record['model']['name']}, "
         f"{config['epochs']} epochs, batch {config['batch_size']}, {config['image_size']} px; "
         f"torch {environment['packages']['torch']}, {environment['device']}, {environment['cpu_threads']} thread a run."
     )
 
 
 def table(rows: dict[str, list[dict[str, Any]]]) -> str:
-    counts = next(iter(rows.values()))[0]["data"]["test_class_counts"]
+    counts = next(iter(rows.values()))[0]["data"]["test_counts"]
     enough = frequent(list(counts.values()))
     some = (
         f" | {len(enough)} classes with {FEWEST_TEST_IMAGES} or more test images" if len(enough) < len(counts) else ""

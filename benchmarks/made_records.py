@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossbench import files
+from lossbench.data.sampling import Sampler, drawn_counts
 from lossbench.runs import layout
 
 COUNTS = (1869, 1041, 354, 346, 196, 89, 53, 52)
@@ -34,6 +35,7 @@ def make_records(
     images: int = 400,
     embedding_dim: int = 16,
     noise: float = 0.02,
+    prior: float = 0.3,
 ) -> Path:
     """Writes a grid's directory.
 
@@ -45,6 +47,7 @@ def make_records(
         images: of the test split, shared by all runs.
         embedding_dim: of the embeddings.
         noise: standard deviation of that over seeds.
+        prior: how much of the log of the drawn class frequencies the scores carry; 1 as a calibrated softmax does.
     """
     targets = np.repeat(np.arange(len(NAMES)), -(-images // len(NAMES)))[:images].astype(np.int64)
     selection = np.repeat(np.arange(len(NAMES)), 8).astype(np.int64)
@@ -56,8 +59,10 @@ def make_records(
                 draw = np.random.default_rng((seed, number, samplers.index(sampler)))
                 own = skill + noise * draw.standard_normal() + 0.1 * samplers.index(sampler)
                 name = f"{files.plain(loss)}-{sampler}-s{seed}"
-                arrays = _predictions("test", targets, directions, own, seed, draw)
-                arrays |= _predictions("selection", selection, directions, own, seed, draw)
+                drawn = np.array(drawn_counts(COUNTS, Sampler(sampler)))
+                carried = prior * np.log(drawn / drawn.sum())
+                arrays = _predictions("test", targets, directions, own, carried, draw)
+                arrays |= _predictions("selection", selection, directions, own, carried, draw)
                 arrays["test_refit_scores"] = arrays["test_scores"]
                 if "center" in loss or "cluster" in loss:
                     arrays["centers"] = 3 * directions.astype(np.float32)
@@ -73,12 +78,17 @@ def make_records(
 
 
 def _predictions(
-    split: str, targets: npt.NDArray[np.int64], directions: npt.NDArray[Any], skill: float, seed: int, draw: Any
+    split: str,
+    targets: npt.NDArray[np.int64],
+    directions: npt.NDArray[Any],
+    skill: float,
+    prior: npt.NDArray[Any],
+    draw: Any,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Scores with the training frequencies in them, as plain softmax has."""
+    """Return arrays of a split whose scores carry a (C,) prior, as those of plain softmax do."""
     hard = np.random.default_rng(len(targets)).standard_normal((len(targets), len(NAMES)))  # the images' own
     scores = 3 * skill * np.eye(len(NAMES))[targets] + hard + 0.5 * draw.standard_normal(hard.shape)
-    scores += 0.3 * np.log(np.array(COUNTS) / sum(COUNTS))
+    scores += prior
     spread = draw.standard_normal((len(targets), directions.shape[1])) * 0.8 / directions.shape[1] ** 0.5
     return {
         f"{split}_scores": scores.astype(np.float32),
@@ -119,8 +129,9 @@ def _record(
                   "preprocessing": {}},
         "data": {
             "spec": "made", "release": None, "box_margin": None, "class_names": list(NAMES),
-            "class_counts": dict(zip(NAMES, COUNTS, strict=True)),
-            "test_class_counts": dict(zip(NAMES, confusion.sum(axis=1).tolist(), strict=True)),
+            "training_counts": dict(zip(NAMES, COUNTS, strict=True)),
+            "drawn_counts": dict(zip(NAMES, drawn_counts(COUNTS, Sampler(options["sampler"])), strict=True)),
+            "test_counts": dict(zip(NAMES, confusion.sum(axis=1).tolist(), strict=True)),
             "selection_images": len(arrays["selection_targets"]), "train_digest": f"train {seed}",
             "test_digest": "test", "split_origin": "made", "notes": [],
         },

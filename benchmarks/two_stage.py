@@ -72,7 +72,7 @@ def main() -> None:
 
 def head(identities: list[dict[str, Any]], arms: dict[str, list[dict[str, Any]]]) -> str:
     first, second = identities[0], arms[TWO_STAGE][0]
-    identity_images, expression_images = (sum(r["data"]["class_counts"].values()) for r in (first, second))
+    identity_images, expression_images = (sum(r["data"]["training_counts"].values()) for r in (first, second))
     return HEAD.format(
         seeds=len(identities),
         model=first["model"]["name"],
@@ -96,14 +96,14 @@ def head(identities: list[dict[str, Any]], arms: dict[str, list[dict[str, Any]]]
 
 def scores(record: dict[str, Any]) -> tuple[float, float]:
     """Balanced accuracy over all classes, and over those with enough evaluation images."""
-    counts = list(record["data"]["test_class_counts"].values())
+    counts = list(record["data"]["test_counts"].values())
     confusion = record["confusion_matrix"]
     return recall(confusion, range(len(counts))), recall(confusion, frequent(counts))
 
 
 def table(arms: dict[str, list[dict[str, Any]]]) -> str:
     record = arms[TWO_STAGE][0]
-    counts = record["data"]["test_class_counts"]
+    counts = record["data"]["test_counts"]
     enough = [list(counts)[c] for c in frequent(list(counts.values()))]
     lines = [
         f"| training | balanced accuracy, {len(counts)} classes | the {len(enough)} with 19 or more test images "

@@ -48,7 +48,8 @@ class LossContext:
     Attributes:
         num_classes: C, at least 2.
         embedding_dim: D, at least 1.
-        class_counts: C training images per class, as the sampler draws them.
+        class_counts: C expected images of each class per epoch, as the sampler draws them; with the natural sampler,
+            the training images of each class.
         class_names: C names, or empty.
         seed: for losses that draw their initial parameters.
 

@@ -95,7 +95,7 @@ def test_the_paper_s_order_is_judged_step_by_step(tmp_path: Path) -> None:
 def test_differences_are_taken_by_seed() -> None:
     def record(hits: int) -> dict[str, Any]:
         return {
-            "data": {"test_class_counts": {"a": 20, "b": 20, "c": 5}},
+            "data": {"test_counts": {"a": 20, "b": 20, "c": 5}},
             "confusion_matrix": [[hits, 20 - hits, 0], [0, 20, 0], [0, 0, 5]],
         }
 

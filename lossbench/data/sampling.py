@@ -1,4 +1,4 @@
-"""The order of an epoch, and the class counts that a loss is told."""
+"""The order of an epoch, and how often it shows each class."""
 
 from __future__ import annotations
 
@@ -34,25 +34,32 @@ def epoch_order(table: ImageTable, sampler: Sampler, seed: int, epoch: int) -> I
     return generator.choice(len(table), size=len(table), p=(share / np.maximum(counts, 1))[table.targets])
 
 
-def class_shares(class_counts: tuple[int, ...], sampler: Sampler) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """(C,) how often each class is drawn, summing to 1; a class without images is never drawn.
+def class_shares(training_counts: tuple[int, ...], sampler: Sampler) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return the (C,) share of draws that each class gets; a class without images is never drawn.
 
     Example:
         >>> class_shares((900, 100), Sampler.SQRT)
         array([0.75, 0.25])
     """
     power = {Sampler.NATURAL: 1.0, Sampler.SQRT: 0.5, Sampler.BALANCED: 0.0}[sampler]
-    counts = np.array(class_counts, dtype=np.float64)
+    counts = np.array(training_counts, dtype=np.float64)
     raw = np.where(counts > 0, counts**power, 0.0)
     return np.asarray(raw / raw.sum(), dtype=np.float64)
 
 
-def sampled_counts(class_counts: tuple[int, ...], sampler: Sampler) -> tuple[int, ...]:
-    """Class counts as an epoch shows them, rounded, at least 1 where there is an image: what class weights come from.
+def drawn_counts(training_counts: tuple[int, ...], sampler: Sampler) -> tuple[int, ...]:
+    """Return the expected images of each class in one epoch, rounded, at least 1 for a class that has images.
+
+    These are the class frequencies that the network is trained on, so class weights and shifts by a prior are computed
+    from them. With the natural sampler they equal the counts of the table.
+
+    Args:
+        training_counts: C images of each class in the table.
+        sampler: how rows are drawn.
 
     Example:
-        >>> sampled_counts((900, 100), Sampler.BALANCED)
+        >>> drawn_counts((900, 100), Sampler.BALANCED)
         (500, 500)
     """
-    expected = np.rint(class_shares(class_counts, sampler) * sum(class_counts)).astype(int)
-    return tuple(max(int(e), 1) if n else 0 for e, n in zip(expected, class_counts, strict=True))
+    expected = np.rint(class_shares(training_counts, sampler) * sum(training_counts)).astype(int)
+    return tuple(max(int(e), 1) if n else 0 for e, n in zip(expected, training_counts, strict=True))

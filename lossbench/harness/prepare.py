@@ -14,7 +14,7 @@ import torch
 from ..data.preflight import drop, unreadable, unreadable_error
 from ..data.readable_cache import ReadableFiles
 from ..data.request import Splits
-from ..data.sampling import Sampler, sampled_counts
+from ..data.sampling import Sampler, drawn_counts
 from ..data.sources import open_data
 from ..data.splits import carve, check_splits, left_out
 from ..data.table import ImageTable
@@ -104,11 +104,10 @@ def prepare(
         if whole:
             notes.append(f"too small for the selection split, whole in training: {', '.join(whole)}")
         train, selection = train.subset(rows), train.subset(held)
-    counts = sampled_counts(train.class_counts, Sampler(config.sampler))
     context = LossContext(
         num_classes=len(train.class_names),
         embedding_dim=embedding_dim,
-        class_counts=counts,
+        class_counts=drawn_counts(train.class_counts, Sampler(config.sampler)),
         class_names=train.class_names,
         seed=derived_seed(config.seed, "loss"),
     )

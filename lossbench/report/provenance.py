@@ -12,13 +12,13 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     """What was compared on what."""
     record = comparison.entrants[0].any_run.record
     data, model, config = record["data"], record["model"], record["config"]
-    counts = sorted(data["class_counts"].values(), reverse=True)
+    counts = sorted(data["training_counts"].values(), reverse=True)
     seeds = sorted({seed for entrant in comparison.entrants for seed in entrant.runs})
     return [
         ("data", str(data["spec"])),
         ("training", f"{sum(counts):,} images in {len(counts)} classes, {counts[0]:,} to {counts[-1]:,}"),
         ("selection", f"{data['selection_images']:,} images carved from training"),
-        ("test", f"{sum(data['test_class_counts'].values()):,} images: {data['split_origin']}"),
+        ("test", f"{sum(data['test_counts'].values()):,} images: {data['split_origin']}"),
         (
             "model",
             f"{model['name']}, {model['parameters']:,} parameters, {model['image_size']} px, "

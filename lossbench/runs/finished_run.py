@@ -66,7 +66,7 @@ def read_run(run: Path) -> FinishedRun:
         record = json.loads(_bounded(file, _RECORD_LIMIT))
         version = record["schema_version"]
         if version != layout.SCHEMA_VERSION:
-            raise ModelError(f"{file} has schema version {version}, this lossbench reads {layout.SCHEMA_VERSION}")
+            raise ModelError(layout.other_version(file, version))
         sha256 = record["weights_sha256"]
         blob = _bounded(run / layout.WEIGHTS, _WEIGHTS_LIMIT)
     except OSError as error:

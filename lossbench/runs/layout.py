@@ -12,10 +12,18 @@ import tomli_w
 from ..errors import ConfigError
 from ..files import plain, write_atomically
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of record.json and compare.json
 RECORD, CONFIG, HISTORY, PREDICTIONS = "record.json", "config.toml", "history.jsonl", "predictions.npz"
 WEIGHTS = "checkpoint/weights.safetensors"
 LOCK = ".lock"
+
+
+def other_version(file: Path | str, version: object) -> str:
+    """Return the message for a file that a lossbench with another schema version wrote."""
+    return (
+        f"{file} has schema version {str(version)[:40]}, this lossbench reads {SCHEMA_VERSION}: another release of "
+        "lossbench wrote it. Run it again with this release, or read it with the one that wrote it"
+    )
 
 
 def claim_directory(out: Path) -> Path:

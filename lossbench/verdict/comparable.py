@@ -12,7 +12,7 @@ from .records import Run
 # Of the options: what is compared, and what changes how a result comes about and not the result.
 _FREE_OPTIONS = frozenset({"loss", "sampler", "seed", *OF_NO_MATTER})
 _DATA = ("test_digest", "class_names", "release", "box_margin")
-_OF_A_SEED = ("train_digest", "class_counts", "selection_images")
+_OF_A_SEED = ("train_digest", "training_counts", "selection_images")
 _MODEL = ("name", "weights", "embedding_dim", "image_size", "preprocessing")
 _ENVIRONMENT = ("lossbench", "python", "packages", "tf32", "deterministic_algorithms", "processes")
 _OF_TIMES = ("device_name", "cpu_threads", "cpu_cores", "platform")

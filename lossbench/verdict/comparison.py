@@ -134,7 +134,7 @@ def judge(records: Records, *, allow_differences: bool = False) -> Comparison:
 def _limits(records: Records) -> list[str]:
     """What a reader should know of the data before believing a figure."""
     data = records.runs[0].record["data"]
-    counts: dict[str, int] = data["test_class_counts"]
+    counts: dict[str, int] = data["test_counts"]
     notes = []
     if absent := [name for name, count in counts.items() if not count]:
         notes.append(f"no test image of {', '.join(absent)}: left out of the mean over classes")

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..data.sampling import Sampler
 from .records import Records, Run
 from .resampling import mean_of
-from .thresholds import Thresholds, shifted, thresholds
+from .thresholds import Thresholds, frequencies, shifted, thresholds
 
 BASELINE = "softmax"
 POST_HOC = "post-hoc"
@@ -45,7 +46,10 @@ class Entrant:
     @cached_property
     def thresholds(self) -> dict[int, Thresholds]:
         """Seed -> decision rules."""
-        return {seed: thresholds(run.arrays, counts_of(run)) for seed, run in self.runs.items()}
+        return {
+            seed: thresholds(run.arrays, _counts(run, "drawn_counts"), _counts(run, "training_counts"))
+            for seed, run in self.runs.items()
+        }
 
     @cached_property
     def scores(self) -> dict[int, float]:
@@ -93,12 +97,15 @@ class Entrant:
         scores = run.arrays["test_scores"]
         if not self.post_hoc:
             return scores
-        frequency = counts_of(run) / counts_of(run).sum()
-        return shifted(scores, frequency, 1.0)
+        return shifted(scores, frequencies(_counts(run, "drawn_counts")), 1.0)
 
 
 def entrants_of(records: Records) -> list[Entrant]:
-    """The entrants of what was read; plain softmax takes part once more, with its scores shifted."""
+    """Return the entrants of a comparison, plus plain softmax with its scores shifted after training.
+
+    The shifted softmax is the one trained with the natural sampler if there is one, else that of the first sampler:
+    under a balanced sampler the scores carry no prior, and shifting them changes nothing.
+    """
     found = []
     for sampler in records.samplers:
         for loss in records.losses:
@@ -106,13 +113,15 @@ def entrants_of(records: Records) -> list[Entrant]:
             if runs:
                 label = loss if len(records.samplers) == 1 else f"{loss}, {sampler}"
                 found.append(Entrant(label, loss, sampler, runs))
-    plain_softmax = next((e for e in found if e.formula == BASELINE and " #" not in e.loss), None)
-    if plain_softmax is not None:
+    softmax_runs = [e for e in found if e.formula == BASELINE and " #" not in e.loss]
+    if softmax_runs:
+        plain_softmax = next((e for e in softmax_runs if e.sampler == Sampler.NATURAL), softmax_runs[0])
         label = f"{plain_softmax.label} ({POST_HOC})"
         found.append(Entrant(label, plain_softmax.loss, plain_softmax.sampler, plain_softmax.runs, post_hoc=True))
     return found
 
 
-def counts_of(run: Run) -> npt.NDArray[np.float64]:
-    """(C,) training images of each class."""
-    return np.array(list(run.record["data"]["class_counts"].values()), dtype=np.float64)
+def _counts(run: Run, name: str) -> list[int]:
+    """Return C counts of the record's data, in the order of the classes."""
+    counts = run.record["data"][name]
+    return [counts[class_name] for class_name in run.record["data"]["class_names"]]

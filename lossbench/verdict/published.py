@@ -87,11 +87,11 @@ def why_not_comparable(record: dict[str, Any]) -> tuple[str, ...]:
         reasons.append("no pretrained weights: the published systems start from face recognition")
     if model["image_size"] < _SIZE:
         reasons.append(f"images of {model['image_size']} px, the published systems see {_SIZE} px or more")
-    images = sum(data["class_counts"].values()) + data["selection_images"]
+    images = sum(data["training_counts"].values()) + data["selection_images"]
     expected = sum(TRAINING_COUNTS[:classes])
     if abs(images - expected) > expected // 1000:  # a damaged image or a row listed twice changes nothing
         reasons.append(f"{images:,} training images, the release has {expected:,}")
-    test_images = sum(data["test_class_counts"].values())
+    test_images = sum(data["test_counts"].values())
     # AffectNet-8 of 2021 has one image fewer.
     if not VALIDATION_PER_CLASS * classes - 1 <= test_images <= VALIDATION_PER_CLASS * classes:
         reasons.append(f"{test_images:,} evaluation images, the release has {VALIDATION_PER_CLASS * classes:,}")

@@ -142,7 +142,7 @@ def _grid(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{file} can't be read: {type(error).__name__}: {error}") from error
     if version != layout.SCHEMA_VERSION:
-        raise ConfigError(f"{file} has schema version {version}, this lossbench reads {layout.SCHEMA_VERSION}")
+        raise ConfigError(layout.other_version(file, version))
     return grid
 
 
@@ -178,9 +178,7 @@ def _read(loss: str, sampler: str, seed: int, place: Path) -> Run | Problem:
         record = json.loads((place / layout.RECORD).read_text())
         version = record["schema_version"]
         if version != layout.SCHEMA_VERSION:
-            return problem(
-                DAMAGED, f"record.json has schema version {version}, this lossbench reads {layout.SCHEMA_VERSION}"
-            )
+            return problem(DAMAGED, layout.other_version(layout.RECORD, version))
         if absent := [name for name in _NEEDED if name not in record]:
             return problem(DAMAGED, f"record.json lacks {', '.join(absent)}")
         history = [json.loads(line) for line in (place / layout.HISTORY).read_text().splitlines()]
@@ -206,7 +204,7 @@ def _mismatch(arrays: dict[str, npt.NDArray[Any]], record: dict[str, Any]) -> st
     """What in the predictions contradicts the record; empty where nothing does."""
     scores, targets = arrays["test_scores"], arrays["test_targets"]
     classes = len(record["data"]["class_names"])
-    images = sum(record["data"]["test_class_counts"].values())
+    images = sum(record["data"]["test_counts"].values())
     if scores.shape != (images, classes) or targets.shape != (images,):
         return (
             f"predictions.npz holds scores {scores.shape} and targets {targets.shape}; the record speaks of {images} "

@@ -1,11 +1,13 @@
 """Is it the loss, or the threshold? One run's scores under other decision rules and other test priors.
 
-- Post-hoc logit adjustment (Menon et al., ICLR 2021): tau * log(training frequency) is taken off each class's score.
-  tau = 1 turns scores that carry the training frequencies into scores for equal ones. A tau of one's own is chosen on
-  the selection split, never on the test split.
+- Post-hoc logit adjustment (Menon et al., ICLR 2021): tau * log(frequency) is subtracted from each class's score, where
+  the frequency is that at which the sampler draws the class. tau = 1 turns scores that carry these frequencies into
+  scores for equal ones; with a balanced sampler it changes nothing. Other values of tau are chosen on the selection
+  split, never on the test split.
 - The refit: a balanced linear classifier on the frozen embeddings, stored with the run.
-- Test priors: what accuracy would be if classes were as frequent as in training, alike, or in reverse. Recalls don't
-  depend on the prior, so they are weighted anew; "adjusted" shifts the scores to the prior, as one could who knows it.
+- Test priors: the accuracy for a test class distribution as in the training table, uniform, or reversed. Recalls do
+  not depend on the prior, so they are reweighted; "adjusted" shifts the scores from the drawn frequencies to the test
+  prior, which is possible if the test prior is known.
 """
 
 from __future__ import annotations
@@ -40,15 +42,15 @@ class Thresholds(NamedTuple):
     sweep: dict[str, tuple[float, float]]
 
 
-def thresholds(arrays: Mapping[str, Array], class_counts: npt.ArrayLike) -> Thresholds:
-    """The decision rules of one run.
+def thresholds(arrays: Mapping[str, Array], drawn_counts: npt.ArrayLike, training_counts: npt.ArrayLike) -> Thresholds:
+    """Evaluate one run under several decision rules.
 
     Args:
-        arrays: of `predictions.npz`.
-        class_counts: (C,) training images of each class.
+        arrays: the arrays of `predictions.npz`.
+        drawn_counts: (C,) images of each class as the sampler draws them: the prior that the scores carry.
+        training_counts: (C,) images of each class in the training table: what the test priors are made from.
     """
-    frequency = np.asarray(class_counts, dtype=np.float64)
-    frequency = frequency / frequency.sum()
+    frequency = frequencies(drawn_counts)
     scores, targets = arrays["test_scores"], arrays["test_targets"]
     tau = None
     if "selection_scores" in arrays:
@@ -65,18 +67,24 @@ def thresholds(arrays: Mapping[str, Array], class_counts: npt.ArrayLike) -> Thre
                 _under(prior, scores, targets),
                 _under(prior, shifted(scores, frequency, 1.0) + np.log(np.maximum(prior, 1e-12)), targets),
             )
-            for name, prior in priors(frequency).items()
+            for name, prior in priors(frequencies(training_counts)).items()
         },
     )
 
 
+def frequencies(counts: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return counts divided by their sum."""
+    values = np.asarray(counts, dtype=np.float64)
+    return np.asarray(values / values.sum())
+
+
 def shifted(scores: Array, frequency: Array, tau: float) -> Array:
-    """(N, C) scores after post-hoc logit adjustment.
+    """Return the (N, C) scores after post-hoc logit adjustment.
 
     Args:
         scores: (N, C).
-        frequency: (C,) of training, positive, summing to 1.
-        tau: 0 changes nothing.
+        frequency: (C,) at which the sampler draws each class, positive, summing to 1.
+        tau: strength of the adjustment; 0 changes nothing.
 
     Example:
         >>> int(shifted(np.array([[2.0, 1.0]]), np.array([0.9, 0.1]), 1.0).argmax())
@@ -105,7 +113,7 @@ def best_tau(scores: Array, targets: Array, frequency: Array) -> float:
     Args:
         scores: (N, C) of the selection split.
         targets: (N,).
-        frequency: (C,) of training.
+        frequency: (C,) at which the sampler draws each class.
     """
     reached = np.array([balanced_accuracy(shifted(scores, frequency, tau), targets) for tau in TAUS])
     best = np.flatnonzero(np.isclose(reached, reached.max()))
@@ -115,7 +123,10 @@ def best_tau(scores: Array, targets: Array, frequency: Array) -> float:
 
 
 def priors(frequency: Array) -> dict[str, npt.NDArray[np.float64]]:
-    """Test priors: as in training, alike, and with the frequencies of the classes exchanged, rarest for commonest.
+    """Return the test priors: as in training, uniform, and reversed (the rarest class with the commonest's share).
+
+    Args:
+        frequency: (C,) of the training table.
 
     Example:
         >>> priors(np.array([0.7, 0.1, 0.2]))["reversed"].tolist()

@@ -278,7 +278,7 @@ def test_unreadable_images_may_be_skipped_and_are_recorded(lossbench: Any, faces
     manifest = written(tmp_path, "path,label\n" + rows + "c.png,cyan\n")
     record = run_on(lossbench, tmp_path, "--data", f"csv:{manifest}", "--val", val, "--skip-unreadable")
     assert record["data"]["skipped_unreadable"] == ["cut.jpg", "zero.jpg", "text.jpg"]
-    assert record["data"]["class_counts"] == {"amber": 1, "blue": 1, "cyan": 1}
+    assert record["data"]["training_counts"] == {"amber": 1, "blue": 1, "cyan": 1}
     assert "warning: 3 unreadable images are left out" in record["stderr"]
 
 
@@ -307,5 +307,5 @@ def test_windows_line_ends_and_a_byte_order_mark_are_read(lossbench: Any, tmp_pa
     config.write_bytes(b'\xef\xbb\xbfdata = "csv:my.csv"\r\nlr = 0.01\r\n')
     record = run_on(lossbench, tmp_path, "--config", config)
     assert record["data"]["class_names"] == ["a", "b"]
-    assert record["data"]["class_counts"] == {"a": 4, "b": 4}
+    assert record["data"]["training_counts"] == {"a": 4, "b": 4}
     assert record["config"]["lr"] == 0.01

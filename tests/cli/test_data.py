@@ -130,7 +130,7 @@ def test_a_layout_trains_and_predicts(
     record = json.loads((tmp_path / "run/record.json").read_text())
     assert record["data"]["release"] == release
     assert record["data"]["class_names"] == list(CLASS_NAMES[:classes])
-    assert record["data"]["test_class_counts"] == dict.fromkeys(CLASS_NAMES[:classes], 2)
+    assert record["data"]["test_counts"] == dict.fromkeys(CLASS_NAMES[:classes], 2)
     assert set(record["data"]["dropped"]) == {"train", "val"}
     assert record["data"]["split_origin"] in ("the release's validation split", "the copy's val/ folder")
     assert f"published accuracies on AffectNet-{classes}, per cent" in done.out
@@ -161,8 +161,8 @@ def test_people_are_trained_on_and_the_summary_is_short(lossbench: Any, tmp_path
     )  # fmt: skip
     assert done.code == 0, done.err
     record = json.loads((tmp_path / "run/record.json").read_text())
-    assert set(record["data"]["class_counts"].values()) == {3}
-    assert set(record["data"]["test_class_counts"].values()) == {1}
+    assert set(record["data"]["training_counts"].values()) == {3}
+    assert set(record["data"]["test_counts"].values()) == {1}
     assert record["data"]["split_origin"] == "one image of each of 34 people, carved from training"
     assert record["metrics"]["mean_average_precision_at_r"] is None  # one image of each leaves none to find
     assert record["config"]["min_images"] == 3

@@ -43,8 +43,8 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "metrics.per_class_recall": dict, "metrics.per_class_recall_interval_95": dict, "metrics.absent_classes": list,
     "model.name": str, "model.weights": str, "model.parameters": int, "model.embedding_dim": int,
     "model.image_size": int, "model.preprocessing": dict, "weights": (dict, type(None)),
-    "data.spec": str, "data.release": (str, type(None)), "data.class_names": list, "data.class_counts": dict,
-    "data.sampled_class_counts": dict, "data.test_class_counts": dict, "data.selection_images": int,
+    "data.spec": str, "data.release": (str, type(None)), "data.class_names": list, "data.training_counts": dict,
+    "data.drawn_counts": dict, "data.test_counts": dict, "data.selection_images": int,
     "data.split_origin": str, "data.train_digest": str, "data.test_digest": str, "data.skipped_unreadable": list,
     "data.notes": list, "data.dropped": dict,
     "data.box_margin": (float, type(None)),
@@ -143,8 +143,8 @@ def test_the_record_holds_what_others_read(trained: Any, loss: str) -> None:
             value = value[key]
         assert isinstance(value, kind), path
         assert isinstance(value, bool) is False, path
-    assert record["data"]["class_counts"] == {"amber": 24, "blue": 12, "cyan": 10}
-    assert record["data"]["test_class_counts"] == {"amber": 4, "blue": 4, "cyan": 4}
+    assert record["data"]["training_counts"] == {"amber": 24, "blue": 12, "cyan": 10}
+    assert record["data"]["test_counts"] == {"amber": 4, "blue": 4, "cyan": 4}
     assert record["data"]["split_origin"].endswith("val.csv, beside train.csv")
     assert [sum(row) for row in record["confusion_matrix"]] == [4, 4, 4]
     assert set(record["metrics"]["per_class_recall"]) == {"amber", "blue", "cyan"}
@@ -261,7 +261,7 @@ def test_select_keeps_the_epoch_that_the_selection_split_likes_best(train: Any) 
     metrics = classification_metrics(arrays["selection_scores"], targets, ("amber", "blue", "cyan"))
     assert metrics["balanced_accuracy"] == scores[kept]
     assert record["data"]["selection_images"] == len(targets) == 4  # a tenth, at least one a class of ten
-    assert sum(record["data"]["class_counts"].values()) == 42
+    assert sum(record["data"]["training_counts"].values()) == 42
     assert not set(arrays["selection_sample_ids"]) & set(arrays["test_sample_ids"])
     assert f"epoch {kept + 1} was kept" in done.out
 
@@ -276,13 +276,13 @@ def test_carving_holds_the_same_images_back_and_keeps_the_last_epoch(train: Any)
     assert [row["selection_balanced_accuracy"] for row in history_of(carved)] == [
         row["selection_balanced_accuracy"] for row in history_of(selected)
     ]
-    assert record["refit"]["images"] == sum(record["data"]["class_counts"].values()) == 42
+    assert record["refit"]["images"] == sum(record["data"]["training_counts"].values()) == 42
 
 
 def test_a_run_prints_what_a_threshold_would_do(trained: Any) -> None:
     _, done = trained["softmax"]
     assert "is it the loss, or the threshold?" in done.out
-    assert "scores shifted by training frequencies, tau = 1" in done.out
+    assert "scores shifted by the drawn frequencies, tau = 1" in done.out
     assert "a balanced linear refit on the embeddings" in done.out
 
 
@@ -296,8 +296,8 @@ def test_of_equal_epochs_the_first_is_kept(train: Any, monkeypatch: pytest.Monke
 )
 def test_a_sampler_changes_the_counts_that_the_loss_is_told(train: Any, sampler: str, counts: Any) -> None:
     _, record, _ = train("weighted-softmax", "--sampler", sampler)
-    assert tuple(record["data"]["sampled_class_counts"].values()) == counts
-    assert tuple(record["data"]["class_counts"].values()) == (24, 12, 10)
+    assert tuple(record["data"]["drawn_counts"].values()) == counts
+    assert tuple(record["data"]["training_counts"].values()) == (24, 12, 10)
 
 
 def test_flags_override_a_file_that_overrides_the_defaults(train: Any, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lossbench.data.sampling import Sampler, class_shares, epoch_order, sampled_counts
+from lossbench.data.sampling import Sampler, class_shares, drawn_counts, epoch_order
 from lossbench.data.table import ImageTable
 
 
@@ -54,7 +54,7 @@ def test_a_class_without_images_is_never_drawn() -> None:
     table = table_of(5, 0, 5)
     for sampler in Sampler:
         assert 1 not in table.targets[epoch_order(table, sampler, 0, 0)]
-        assert sampled_counts(table.class_counts, sampler)[1] == 0
+        assert drawn_counts(table.class_counts, sampler)[1] == 0
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_a_class_without_images_is_never_drawn() -> None:
     [(Sampler.NATURAL, (1600, 400, 100)), (Sampler.BALANCED, (700, 700, 700)), (Sampler.SQRT, (1200, 600, 300))],
 )
 def test_a_loss_is_told_the_counts_as_sampled(sampler: Sampler, counts: tuple[int, ...]) -> None:
-    assert sampled_counts((1600, 400, 100), sampler) == counts
+    assert drawn_counts((1600, 400, 100), sampler) == counts
 
 
 def test_a_class_with_an_image_is_counted_at_least_once() -> None:
-    assert sampled_counts((1, 1_000_000), Sampler.NATURAL) == (1, 1_000_000)
-    assert sampled_counts((1,) * 10 + (1,), Sampler.BALANCED) == (1,) * 11
+    assert drawn_counts((1, 1_000_000), Sampler.NATURAL) == (1, 1_000_000)
+    assert drawn_counts((1,) * 10 + (1,), Sampler.BALANCED) == (1,) * 11

@@ -16,8 +16,8 @@ def record(classes: int = 8, **changes: Any) -> dict[str, Any]:
     data = {
         "release": "full-2017",
         "class_names": list(names),
-        "class_counts": dict(zip(names, TRAINING_COUNTS, strict=False)),
-        "test_class_counts": dict.fromkeys(names, 500),
+        "training_counts": dict(zip(names, TRAINING_COUNTS, strict=False)),
+        "test_counts": dict.fromkeys(names, 500),
         "selection_images": 0,
     }
     return {
@@ -41,7 +41,7 @@ def test_figures_of_seven_and_eight_classes_are_never_mixed() -> None:
 def test_a_run_on_the_whole_release_from_pretrained_weights_is_comparable(classes: int) -> None:
     assert why_not_comparable(record(classes)) == ()
     selected = record(classes)
-    selected["data"]["class_counts"]["happiness"] -= 1000
+    selected["data"]["training_counts"]["happiness"] -= 1000
     selected["data"]["selection_images"] = 1000
     assert why_not_comparable(selected) == ()
 
@@ -55,8 +55,8 @@ def test_a_run_on_the_whole_release_from_pretrained_weights_is_comparable(classe
         ),
         ({"weights": "none"}, "no pretrained weights: the published systems start from face recognition"),
         ({"image_size": 64}, "images of 64 px, the published systems see 224 px or more"),
-        ({"class_counts": {"neutral": 40}}, "40 training images, the release has 287,651"),
-        ({"test_class_counts": {"neutral": 40}}, "40 evaluation images, the release has 4,000"),
+        ({"training_counts": {"neutral": 40}}, "40 training images, the release has 287,651"),
+        ({"test_counts": {"neutral": 40}}, "40 evaluation images, the release has 4,000"),
     ],
 )
 def test_what_keeps_a_run_from_being_comparable(changes: dict[str, Any], reason: str) -> None:
@@ -65,10 +65,10 @@ def test_what_keeps_a_run_from_being_comparable(changes: dict[str, Any], reason:
 
 def test_a_damaged_image_in_training_changes_nothing() -> None:
     run = record()
-    run["data"]["class_counts"]["happiness"] -= 1
+    run["data"]["training_counts"]["happiness"] -= 1
     assert why_not_comparable(run) == ()
 
 
 def test_the_release_of_2021_has_an_image_fewer() -> None:
     counts = {**dict.fromkeys(CLASS_NAMES, 500), "contempt": 499}
-    assert why_not_comparable(record(test_class_counts=counts)) == ()
+    assert why_not_comparable(record(test_counts=counts)) == ()

@@ -31,6 +31,7 @@ def test_scores_that_carry_the_frequencies_are_best_shifted_by_tau_1() -> None:
         {"test_scores": scores, "test_targets": targets, "selection_scores": chosen, "selection_targets": selection,
          "test_refit_scores": shifted(scores, FREQUENCY, 1.0)},
         1000 * FREQUENCY,
+        1000 * FREQUENCY,
     )  # fmt: skip
     assert found.tau == pytest.approx(1.0, abs=0.3)
     assert found.tau_1 > found.as_trained + 0.05
@@ -42,7 +43,7 @@ def test_scores_that_carry_the_frequencies_are_best_shifted_by_tau_1() -> None:
 
 
 def test_without_a_selection_split_no_tau_is_tuned() -> None:
-    found = thresholds({"test_scores": np.eye(3), "test_targets": np.arange(3)}, [5, 3, 2])
+    found = thresholds({"test_scores": np.eye(3), "test_targets": np.arange(3)}, [5, 3, 2], [5, 3, 2])
     assert (found.tau, found.tuned, found.refit) == (None, None, None)
     assert found.as_trained == 1.0
 
@@ -56,7 +57,7 @@ def test_of_taus_that_do_equally_well_the_middle_one_is_taken() -> None:
 def test_the_test_priors_weigh_recalls(seed: int) -> None:
     draw = np.random.default_rng(seed)
     targets, scores = draw.permutation(np.repeat(np.arange(3), 4)), draw.standard_normal((12, 3))
-    found = thresholds({"test_scores": scores, "test_targets": targets}, 100 * FREQUENCY)
+    found = thresholds({"test_scores": scores, "test_targets": targets}, [1, 1, 1], 100 * FREQUENCY)
     recall = recalls(scores.argmax(axis=1), targets, 3)
     assert found.sweep["training-like"][0] == pytest.approx(recall @ FREQUENCY)
     assert found.sweep["reversed"][0] == pytest.approx(recall @ FREQUENCY[::-1])

@@ -75,6 +75,30 @@ def test_softmax_with_post_hoc_adjustment_is_always_a_row(far: Path) -> None:
     assert any("Plain softmax whose scores are shifted after training" in text for text in verdict_words(comparison))
 
 
+@pytest.mark.parametrize("samplers", [("balanced",), ("balanced", "natural"), ("natural", "balanced"), ("sqrt",)])
+def test_the_post_hoc_shift_removes_the_prior_that_the_sampler_showed(
+    tmp_path: Path, samplers: tuple[str, ...]
+) -> None:
+    comparison = compare(make_records(tmp_path / "grid", {"softmax": 0.6}, samplers=samplers, noise=0, prior=1))
+    softmax = {e.sampler: e for e in comparison.trained}
+    (post_hoc,) = (e for e in comparison.entrants if e.post_hoc)
+    assert post_hoc.sampler == ("natural" if "natural" in samplers else samplers[0])
+    assert post_hoc.runs == softmax[post_hoc.sampler].runs
+    if post_hoc.sampler == "balanced":
+        assert post_hoc.scores == softmax["balanced"].scores  # a uniform prior leaves nothing to remove
+    else:
+        assert post_hoc.mean > softmax[post_hoc.sampler].mean + 0.02
+
+
+def test_rules_of_decision_and_test_priors_start_from_the_drawn_counts(tmp_path: Path) -> None:
+    grid = make_records(tmp_path / "grid", {"softmax": 0.6}, samplers=("balanced",), seeds=1, noise=0, prior=1)
+    (decided,) = compare(grid).entrant("softmax").thresholds.values()
+    assert decided.tau_1 == decided.tuned == decided.as_trained
+    assert decided.sweep["uniform"] == pytest.approx((decided.as_trained, decided.as_trained))
+    plain, adjusted = decided.sweep["training-like"]
+    assert adjusted > plain + 0.02  # weighted by the table's counts, which a balanced network has not seen
+
+
 def test_figures_are_recomputed_from_the_predictions(far: Path) -> None:
     for entrant in compare(far).entrants:
         if not entrant.post_hoc:
@@ -179,11 +203,11 @@ BAD: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "no predictions": (lambda g: (cell(g, "center", 1) / "predictions.npz").unlink(), "damaged", "predictions.npz is"),
     "another run's predictions": (replace_predictions, "damaged", "not that of predictions.npz"),
     "another version": (
-        lambda g: edit(cell(g, "center", 1) / "record.json", lambda r: r.update(schema_version=2)),
-        "damaged", "record.json has schema version 2, this lossbench reads 1",
+        lambda g: edit(cell(g, "center", 1) / "record.json", lambda r: r.update(schema_version=1)),
+        "damaged", "record.json has schema version 1, this lossbench reads 2: another release",
     ),
     "half a record": (
-        lambda g: (cell(g, "center", 1) / "record.json").write_text('{"schema_version": 1'),
+        lambda g: (cell(g, "center", 1) / "record.json").write_text('{"schema_version": 2'),
         "damaged", "record.json or history.jsonl can't be read: JSONDecodeError",
     ),
     "a record without timing": (
@@ -251,7 +275,7 @@ def test_nothing_to_compare(tmp_path: Path, copy: Path) -> None:
 
 def test_a_test_split_without_a_class_is_named(copy: Path) -> None:
     def without_contempt(record: dict[str, Any]) -> None:
-        counts = record["data"]["test_class_counts"]
+        counts = record["data"]["test_counts"]
         counts["fear"] += counts["contempt"]
         counts["contempt"] = 0
 

@@ -23,7 +23,8 @@ _WORDS = {
     "test_digest": "evaluation images",
     "weights_sha256": "starting weights",
     "class_names": "class list",
-    "class_counts": "class counts",
+    "training_counts": "training images of each class",
+    "drawn_counts": "images of each class as drawn",
     "options": "--",
 }
 
@@ -43,7 +44,8 @@ def identity_of(task: Task, processes: int, device: torch.device) -> dict[str, A
         "origins": {term.name: loss_origin(term.name) for term in task.formula.terms},
         "options": options,
         "class_names": list(task.train.class_names),
-        "class_counts": list(task.context.class_counts),
+        "training_counts": list(task.train.class_counts),
+        "drawn_counts": list(task.context.class_counts),
         "train_digest": task.train.digest(),
         "selection_digest": None if task.selection is None else task.selection.digest(),
         "test_digest": task.test.digest(),

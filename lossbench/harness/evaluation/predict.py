@@ -94,7 +94,7 @@ def load_run(run: Path) -> tuple[dict[str, Any], TrainStep]:
         context = LossContext(
             num_classes=len(record["data"]["class_names"]),
             embedding_dim=record["model"]["embedding_dim"],
-            class_counts=tuple(record["data"]["sampled_class_counts"].values()),
+            class_counts=tuple(record["data"]["drawn_counts"].values()),
             class_names=tuple(record["data"]["class_names"]),
         )
         model_name, size, text = record["model"]["name"], record["model"]["image_size"], record["formula"]

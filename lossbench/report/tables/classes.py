@@ -26,7 +26,7 @@ def recall_by_class(comparison: Comparison) -> Table:
     rows = []
     for entrant in comparison.entrants:
         recall = np.diagonal(entrant.confusion())
-        images = [data["test_class_counts"][names[c]] for c in shown]
+        images = [data["test_counts"][names[c]] for c in shown]
         cells = ("-" if not n else f"{100 * recall[c]:.0f} ({_wilson(recall[c], n)})"
                  for c, n in zip(shown, images, strict=True))  # fmt: skip
         rows.append((entrant.label, *cells))
@@ -55,7 +55,7 @@ def tail(comparison: Comparison) -> Table:
 
 
 def _by_frequency(comparison: Comparison) -> list[int]:
-    counts = comparison.entrants[0].any_run.record["data"]["class_counts"]
+    counts = comparison.entrants[0].any_run.record["data"]["training_counts"]
     return sorted(range(len(comparison.class_names)), key=lambda c: -counts[comparison.class_names[c]])
 
 

@@ -31,9 +31,9 @@ def loss_or_threshold(comparison: Comparison) -> Table:
             )
         )
     note = (
-        "Per cent balanced accuracy, means over seeds. Post-hoc: tau times the log of the training frequencies is "
-        "taken off the scores; tau is tuned on the selection split. Refit: a balanced linear classifier on the frozen "
-        "embeddings."
+        "Per cent balanced accuracy, means over seeds. Post-hoc: tau times the log of the class frequencies as drawn "
+        "by the sampler is subtracted from the scores; tau is tuned on the selection split. Refit: a balanced linear "
+        "classifier on the frozen embeddings."
     )
     columns = ("loss", "as trained", "post-hoc, tau 1", "post-hoc, tuned", "tau", "refit")
     return Table("thresholds", "Is it the loss, or the threshold?", columns, tuple(rows), note)
@@ -120,8 +120,8 @@ def prior_sweep(comparison: Comparison) -> Table:
         cells = [mean_percent([sweep[prior][n] for sweep in sweeps]) for prior in PRIORS for n in (0, 1)]
         rows.append((entrant.label, *cells))
     note = (
-        "Per cent accuracy with recalls weighted by the prior, means over seeds. Adjusted: scores shifted to the "
-        "prior, as one could who knows it, from the training frequencies, which those of plain softmax carry."
+        "Per cent accuracy with recalls weighted by the prior, means over seeds. Adjusted: scores shifted from the "
+        "class frequencies as drawn, which those of plain softmax carry, to the test prior, if that is known."
     )
     columns = ("loss", *(f"{prior}{more}" for prior in PRIORS for more in ("", ", adjusted")))
     return Table("priors", "Other test priors", columns, tuple(rows), note)

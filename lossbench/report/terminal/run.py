@@ -36,7 +36,7 @@ def run_summary(record: dict[str, Any]) -> RenderableType:
         record: content of `record.json`, with "directory".
     """
     data, metrics = record["data"], record["metrics"]
-    images, test_images = (sum(data[counts].values()) for counts in ("class_counts", "test_class_counts"))
+    images, test_images = (sum(data[counts].values()) for counts in ("training_counts", "test_counts"))
     head = Text.assemble(
         ("objective  ", "bold"), record["formula"], "\n",
         ("data       ", "bold"), f"{data['spec']}, {images:,} training images; evaluated on {test_images:,} "
@@ -77,15 +77,15 @@ def _recall_table(record: dict[str, Any]) -> Table:
     for heading in ("training images", "test images", "recall", "95 % interval"):
         table.add_column(heading, justify="right")
     table.add_column("", no_wrap=True, min_width=_BAR)
-    for name in ends(sorted(data["class_names"], key=lambda n: -data["class_counts"][n])):
+    for name in ends(sorted(data["class_names"], key=lambda n: -data["training_counts"][n])):
         if name is None:
             table.add_row("…")
             continue
         recall, interval = metrics["per_class_recall"][name], metrics["per_class_recall_interval_95"][name]
         table.add_row(
             Text(name),
-            f"{data['class_counts'][name]:,}",
-            f"{data['test_class_counts'][name]:,}",
+            f"{data['training_counts'][name]:,}",
+            f"{data['test_counts'][name]:,}",
             _number(recall),
             "-" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}",
             "█" * round(_BAR * (recall or 0)),
@@ -98,14 +98,15 @@ def _thresholds(record: dict[str, Any]) -> list[RenderableType]:
     try:
         with np.load(Path(record["directory"]) / "predictions.npz", allow_pickle=False) as stored:
             wanted = [name for name in stored if name.endswith(("scores", "targets"))]
-            found = thresholds({name: stored[name] for name in wanted}, list(record["data"]["class_counts"].values()))
+            drawn, training = (list(record["data"][name].values()) for name in ("drawn_counts", "training_counts"))
+            found = thresholds({name: stored[name] for name in wanted}, drawn, training)
     except (OSError, KeyError):
         return []  # a record alone
     table = _table("is it the loss, or the threshold?")
     table.add_column("decided by")
     table.add_column("balanced accuracy", justify="right")
     table.add_row("the scores, as trained", _number(found.as_trained))
-    table.add_row("scores shifted by training frequencies, tau = 1", _number(found.tau_1))
+    table.add_row("scores shifted by the drawn frequencies, tau = 1", _number(found.tau_1))
     if found.tau is not None:
         table.add_row(f"the same, tau = {found.tau:.2f} by the selection split", _number(found.tuned))
     table.add_row(
