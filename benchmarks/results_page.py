@@ -13,10 +13,10 @@ from pathlib import Path
 
 from lossbench.files import plain, write_text
 from lossbench.report.figures.accuracy import forest, scores
-from lossbench.report.page import standing_alone
-from lossbench.report.provenance import commands, facts
-from lossbench.report.tables.every import all_tables
-from lossbench.report.text import markdown, markdown_table
+from lossbench.report.figures.stand_alone import stand_alone
+from lossbench.report.markdown import markdown, markdown_table
+from lossbench.report.sections import make_tables
+from lossbench.report.tables.provenance import commands, facts
 from lossbench.verdict.comparison import Comparison, compare
 from lossbench.verdict.format import p_value, points, span
 from lossbench.verdict.sentences import verdict_words
@@ -76,9 +76,9 @@ def section(name: str, comparison: Comparison, docs: Path) -> str:
     stem = plain(name)
     for key, picture in (("scores", scores(comparison)), ("forest", forest(comparison))):
         if picture is not None:
-            write_text(docs / "images" / f"results-{stem}-{key}.svg", standing_alone(picture))
+            write_text(docs / "images" / f"results-{stem}-{key}.svg", stand_alone(picture))
     write_text(docs / "results" / f"{stem}.md", f"# {name}: all tables\n\n{markdown(comparison)}")
-    tables = {table.key: table for table in all_tables(comparison)}
+    tables = {table.key: table for table in make_tables(comparison)}
     return SECTION.format(
         title=name[0].upper() + name[1:],
         command=commands(comparison)[0],
@@ -134,7 +134,7 @@ def in_short(comparison: Comparison) -> str:
         shift = (
             f" Shifting softmax's scores is worth {points(gain)} points ({'shown' if pair.different else 'not shown'})."
         )
-    tables = {table.key: table for table in all_tables(comparison)}
+    tables = {table.key: table for table in make_tables(comparison)}
     sampler = ""
     if (table := tables.get("samplers")) is not None and table.rows:
         sampler = " The balanced sampler: " + "; ".join(

@@ -1,4 +1,4 @@
-"""Draws what `lossbench run` prints as an SVG: python benchmarks/terminal_picture.py RUN OUT.svg"""
+"""Draw the output of `lossbench run` as an SVG: python benchmarks/terminal_picture.py RUN OUT.svg"""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lossbench.files import write_text
 from lossbench.report.terminal.run import run_summary
+from lossbench.svg import plain_svg
 
 
 def main() -> None:
@@ -17,7 +19,7 @@ def main() -> None:
     record = json.loads((run / "record.json").read_text()) | {"directory": str(run)}
     console = Console(record=True, width=100, file=io.StringIO())
     console.print(run_summary(record))
-    console.save_svg(str(out), title=f'lossbench run --loss "{record["loss"]}"')
+    write_text(out, plain_svg(console.export_svg(title=f'lossbench run --loss "{record["loss"]}"')))
 
 
 if __name__ == "__main__":

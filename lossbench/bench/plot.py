@@ -23,6 +23,7 @@ def plot_growth(growths: Sequence[Growth], path: Path, title: str) -> None:
     from matplotlib.figure import Figure
 
     from ..files import write_text
+    from ..svg import plain_svg
 
     with mpl.rc_context({"svg.hashsalt": "lossbench", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(8.4, 4.2), layout="constrained")
@@ -48,7 +49,7 @@ def plot_growth(growths: Sequence[Growth], path: Path, title: str) -> None:
         figure.suptitle(title, fontsize=10)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    write_text(path, "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n")
+    write_text(path, plain_svg(buffer.getvalue()))
 
 
 def _label(name: str, axis: str, exponent: float | None) -> str:

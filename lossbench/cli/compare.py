@@ -151,7 +151,7 @@ def _print(comparison: Comparison, json_: bool) -> None:
         return
     from rich.console import Console
 
-    from ..report.text import comparison_summary
+    from ..report.terminal.comparison import comparison_summary
 
     Console().print(comparison_summary(comparison))
 
@@ -170,6 +170,6 @@ def _self_test(losses: str | None, seeds: int, json_: bool) -> None:
         return
     from rich.console import Console
 
-    from ..report.text import Drawn
+    from ..report.terminal.table import TerminalTable
 
-    Console().print(Drawn(self_test_table(content)))
+    Console().print(TerminalTable(self_test_table(content)))

@@ -42,17 +42,16 @@ def report(
 
         write_text(html, page(comparison))
     if md is not None:
-        from ..report.text import markdown
+        from ..report.markdown import markdown
 
         write_text(md, markdown(comparison))
     if figures is not None:
         from ..files import plain
-        from ..report.figures.every import all_pictures
-        from ..report.page import standing_alone
+        from ..report.figures.stand_alone import stand_alone
+        from ..report.sections import draw_pictures
 
-        for pictures in all_pictures(comparison).values():
-            for picture in pictures:
-                write_text(figures / f"{plain(picture.key)}.svg", standing_alone(picture))
+        for picture in draw_pictures(comparison):
+            write_text(figures / f"{plain(picture.key)}.svg", stand_alone(picture))
     if json_:
         from ..report.as_json import comparison_content
 
@@ -60,7 +59,7 @@ def report(
         return
     from rich.console import Console
 
-    from ..report.text import comparison_summary
+    from ..report.terminal.comparison import comparison_summary
 
     if html is None and md is None and figures is None:
         Console().print(comparison_summary(comparison))

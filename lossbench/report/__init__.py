@@ -1,9 +1,10 @@
-"""Reports: the verdict as text, Markdown, one HTML page, figures and JSON.
+"""Reports: the verdict on a terminal, as Markdown, as one HTML page, as figures and JSON.
 
-tables/     rows and columns; `every.all_tables` lists them
+sections    the list of a report's sections, which every form follows
+tables/     rows and columns
 figures/    pictures
 terminal/   what commands print
-page, text, as_json, provenance
+page, markdown, as_json
 
 May import verdict, runs and below; nothing here computes a statistic.
 """

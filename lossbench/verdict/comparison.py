@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import ConfigError
 from .comparable import check_comparable
 from .entrants import BASELINE, Entrant, entrants_of
+from .metric import BALANCED_ACCURACY, Metric
 from .pairs import Pair, all_pairs
 from .records import Problem, Records, read_records, read_trials
 from .statistics import groups
@@ -31,6 +32,7 @@ class Comparison:
         notes: what limits the comparison.
         trials: of the tuning, where there was one.
         target: balanced accuracy on the selection split to which time is taken; None for what every run reached.
+        metric: what entrants are compared by.
     """
 
     records: Records
@@ -42,6 +44,7 @@ class Comparison:
     notes: tuple[str, ...]
     trials: tuple[dict[str, Any], ...] = ()
     target: float | None = None
+    metric: Metric = BALANCED_ACCURACY
 
     @property
     def problems(self) -> tuple[Problem, ...]:

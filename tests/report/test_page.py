@@ -14,7 +14,7 @@ from made_records import make_records
 from PIL import Image
 
 from lossbench.report.page import page
-from lossbench.report.tables.every import all_tables
+from lossbench.report.sections import make_tables
 from lossbench.verdict.comparison import Comparison, compare
 from lossbench.verdict.sentences import verdict_words
 
@@ -38,7 +38,7 @@ def test_the_page_says_what_the_verdict_says(comparison: Comparison, html: str) 
     text = unescape(re.sub(r"<[^>]+>", "", html))
     for sentence in (*verdict_words(comparison), *comparison.notes):
         assert sentence in text
-    for table in all_tables(comparison):
+    for table in make_tables(comparison):
         assert table.title in text
         for row in table.rows:
             assert all(cell in text for cell in row), table.key

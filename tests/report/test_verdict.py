@@ -15,8 +15,9 @@ from rich.console import Console
 
 from lossbench.errors import ConfigError
 from lossbench.report.as_json import comparison_content
-from lossbench.report.tables.every import all_tables
-from lossbench.report.text import comparison_summary, markdown
+from lossbench.report.markdown import markdown
+from lossbench.report.sections import make_tables
+from lossbench.report.terminal.comparison import comparison_summary
 from lossbench.verdict.comparison import compare
 from lossbench.verdict.sentences import verdict_words
 
@@ -133,7 +134,7 @@ def test_a_sampler_is_a_factor_of_its_own(tmp_path: Path) -> None:
     comparison = compare(make_records(tmp_path / "grid", FAR, samplers=("natural", "balanced")))
     assert set(comparison.groups) == {"natural", "balanced"}
     assert {e.sampler for e in comparison.entrants} == {"natural", "balanced"}
-    tables = {table.key: table for table in all_tables(comparison)}
+    tables = {table.key: table for table in make_tables(comparison)}
     assert tables["attribution"].columns == ("to", "all", "loss", "sampler", "threshold")
     assert {row[0] for row in tables["attribution"].rows} == {"weighted-softmax, balanced", "center, balanced"}
     assert verdict_words(comparison)[0].startswith("With the natural sampler, ")
@@ -146,9 +147,9 @@ def test_everything_is_printed_and_written(far: Path) -> None:
     text = console.export_text() or markdown(comparison)
     for title in ("Balanced accuracy", "Every pair", "Is it the loss, or the threshold?", "Cost"):
         assert title in text
-    assert {t.key for t in all_tables(comparison)} >= {"ranking", "pairs", "thresholds", "gains", "priors", "tail"}
+    assert {t.key for t in make_tables(comparison)} >= {"ranking", "pairs", "thresholds", "gains", "priors", "tail"}
     written = markdown(comparison)
-    for table in all_tables(comparison):
+    for table in make_tables(comparison):
         assert all(len(row) == len(table.columns) for row in table.rows), table.key
         assert f"## {table.title}" in written
     content = json.loads(json.dumps(comparison_content(comparison), allow_nan=False))
@@ -170,10 +171,10 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_less_of_the_verdict(far: Pa
 
 
 def test_time_is_taken_to_the_accuracy_that_is_named(far: Path) -> None:
-    (table,) = (t for t in all_tables(compare(far, target=0.99)) if t.key == "costs")
+    (table,) = (t for t in make_tables(compare(far, target=0.99)) if t.key == "costs")
     assert "The target is 99 % balanced accuracy on the selection split" in table.note
     assert {row[-2:] for row in table.rows} == {("-", "0 of 5")}
-    (table,) = (t for t in all_tables(compare(far)) if t.key == "costs")
+    (table,) = (t for t in make_tables(compare(far)) if t.key == "costs")
     assert {row[-1] for row in table.rows} == {"5 of 5"}
     with pytest.raises(ConfigError, match="--target must be a balanced accuracy above 0 and at most 1, got 60"):
         compare(far, target=60)

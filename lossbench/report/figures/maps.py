@@ -17,12 +17,12 @@ _MOST_CLASSES = 20
 
 
 def maps(comparison: Comparison) -> list[Picture]:
-    """Embeddings of test images in two dimensions, a map an entrant, of its first seed."""
-    return [made for entrant in comparison.trained if (made := _map(comparison, entrant)) is not None]
+    """Return the embeddings of test images in two dimensions: a legend, and one map per entrant, of its first seed."""
+    drawn = [made for entrant in comparison.trained if (made := _map(comparison, entrant)) is not None]
+    return [_class_legend(comparison), *drawn] if drawn else []
 
 
-def class_legend(comparison: Comparison) -> Picture | None:
-    """Which color is which class, for all maps."""
+def _class_legend(comparison: Comparison) -> Picture:
     names = comparison.class_names[:_MOST_CLASSES]
     figure, axis = new_figure(0.25 + 0.22 * -(-len(names) // 4), 2 * WIDTH)
     axis.set_axis_off()
@@ -30,7 +30,7 @@ def class_legend(comparison: Comparison) -> Picture | None:
         Line2D([], [], marker="o", ls="", color=of_class(c), label=short(name, 16)) for c, name in enumerate(names)
     ]
     axis.legend(handles=handles, ncols=4, loc="center left", handletextpad=0.3, frameon=False, labelcolor=INK)
-    return Picture("map-legend", "Classes of the maps", to_svg(figure, "Colors of the classes"))
+    return Picture("map-legend", "Classes of the maps", to_svg(figure, "Colors of the classes"), full_width=True)
 
 
 def _map(comparison: Comparison, entrant: Entrant) -> Picture | None:

@@ -11,17 +11,21 @@ from .drawing import INK, series
 
 @dataclass(frozen=True)
 class Picture:
-    """Attributes:
-    key: for links and tests.
-    title: what it shows.
-    svg: the drawing.
-    note: what a reader must know to read it.
+    """A figure of a report.
+
+    Attributes:
+        key: identifier for links, file names and tests.
+        title: what it shows.
+        svg: an SVG element whose colors and fonts are variables of the page.
+        note: what a reader must know to read it.
+        full_width: whether it spans its section.
     """
 
     key: str
     title: str
     svg: str
     note: str = ""
+    full_width: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The tables of a report, as data: a `table.Table` each, in the order of `every.all_tables`.
+"""The tables of a report, as data: functions from a comparison to a `table.Table`.
 
 May import verdict and below.
 """

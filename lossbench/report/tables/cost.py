@@ -61,5 +61,6 @@ def tuning(comparison: Comparison) -> Table | None:
 def problems(comparison: Comparison) -> Table | None:
     """Runs that failed, diverged, are missing or damaged."""
     rows = [(f"{p.loss}, {p.sampler}, seed {p.seed}", p.status, p.message) for p in comparison.problems]
-    note = "The verdict rests on the runs that are left, each pair on the seeds that both have."
-    return Table("problems", "Runs that could not be used", ("run", "what", "why"), tuple(rows), note)
+    note = "The verdict rests on the remaining runs; each pair uses the seeds that both losses have."
+    columns = ("run", "status", "reason")
+    return Table("problems", "Runs that could not be used", columns, tuple(rows), note, text=frozenset(columns[1:]))

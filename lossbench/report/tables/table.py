@@ -1,4 +1,4 @@
-"""A table as the terminal, Markdown and HTML draw it, each in its way."""
+"""A table as data; the terminal, Markdown, HTML, LaTeX and CSV each draw it in their way."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Table:
-    """Attributes:
-    key: for links and tests.
-    title: one line.
-    columns: headings; the first column holds names, the others numbers.
-    rows: cells as they are printed.
-    note: what a reader must know to read it.
-    best: numbers of the rows to be set off.
-    wide: columns that a narrow terminal does without.
+    """A table of printed cells.
+
+    Columns hold numbers (right-aligned, never wrapped) unless they are among the first `names` or listed in `text`.
+
+    Attributes:
+        key: identifier for links, file names and tests.
+        title: one line; empty for none.
+        columns: headings; all empty for a table without a head.
+        rows: cells as they are printed.
+        note: what a reader must know to read the table.
+        best: indices of highlighted rows.
+        wide: columns that are left out where they do not fit.
+        text: columns of running text, which may wrap.
+        code: columns of commands or formulas, set in a monospaced font.
+        names: how many leading columns identify a row.
     """
 
     key: str
@@ -24,9 +31,16 @@ class Table:
     note: str = ""
     best: frozenset[int] = frozenset()
     wide: frozenset[str] = frozenset()
+    text: frozenset[str] = frozenset()
+    code: frozenset[str] = frozenset()
+    names: int = 1
 
     def narrow(self) -> Table:
-        """Without its wide columns."""
+        """Return the table without its wide columns."""
         kept = [n for n, column in enumerate(self.columns) if column not in self.wide]
         rows = tuple(tuple(row[n] for n in kept) for row in self.rows)
-        return replace(self, columns=tuple(self.columns[n] for n in kept), rows=rows)
+        return replace(self, columns=tuple(self.columns[n] for n in kept), rows=rows, wide=frozenset())
+
+    def is_number(self, column: int) -> bool:
+        """Return whether a column holds numbers."""
+        return column >= self.names and self.columns[column] not in self.text | self.code

@@ -5,11 +5,38 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from ..verdict.comparison import Comparison
+from ...verdict.comparison import Comparison
+from .table import Table
+
+
+def setup_table(comparison: Comparison) -> Table:
+    """Return data, model and options of the comparison."""
+    return _rows("setup", "Data and training", ("", "value"), facts(comparison))
+
+
+def command_table(comparison: Comparison) -> Table:
+    """Return the commands that made the runs."""
+    rows = tuple((command,) for command in commands(comparison))
+    return Table("commands", "Commands", ("command",), rows, code=frozenset({"command"}))
+
+
+def objective_table(comparison: Comparison) -> Table:
+    """Return the formula that each loss was trained with."""
+    return _rows("objectives", "Objectives", ("loss", "formula"), objectives(comparison), code=True)
+
+
+def environment_table(comparison: Comparison) -> Table:
+    """Return versions and machine."""
+    return _rows("environment", "Environment", ("", "value"), environment_rows(comparison))
+
+
+def _rows(key: str, title: str, columns: tuple[str, str], rows: list[tuple[str, str]], *, code: bool = False) -> Table:
+    kind = {"code" if code else "text": frozenset({columns[1]})}
+    return Table(key, title, columns, tuple(rows), **kind)  # type: ignore[arg-type]
 
 
 def facts(comparison: Comparison) -> list[tuple[str, str]]:
-    """What was compared on what."""
+    """Return what was compared, on which data: (name, value) rows."""
     record = comparison.entrants[0].any_run.record
     data, model, config = record["data"], record["model"], record["config"]
     counts = sorted(data["training_counts"].values(), reverse=True)
@@ -24,21 +51,21 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
             f"{model['name']}, {model['parameters']:,} parameters, {model['image_size']} px, "
             f"weights: {model['weights']}",
         ),
-        ("training of each", ", ".join(_told(config))),
+        ("options", ", ".join(_main_options(config))),
         ("seeds", ", ".join(map(str, seeds))),
-        ("epoch judged", "the best on the selection split" if config.get("select") else "the last"),
+        ("evaluated epoch", "the best on the selection split" if config.get("select") else "the last"),
     ]
 
 
 def commands(comparison: Comparison) -> list[str]:
-    """What was typed: the comparison's own command, or those of single runs."""
+    """Return the command of the comparison, or those of single runs."""
     grid = comparison.records.grid.get("command")
-    told = [grid] if grid else [run.record["environment"]["command"] for run in comparison.records.runs]
-    return [shlex.join(command) for command in told]
+    typed = [grid] if grid else [run.record["environment"]["command"] for run in comparison.records.runs]
+    return list(dict.fromkeys(shlex.join(command) for command in typed))
 
 
 def environment_rows(comparison: Comparison) -> list[tuple[str, str]]:
-    """Versions and machine of the first run; runs that differ in them were not compared, or a note says so."""
+    """Return versions and machine of the first run; where runs differ, they were not compared or a note says so."""
     found = comparison.records.runs[0].record["environment"]
     named: list[tuple[str, Any]] = [
         (name.replace("_", " "), found.get(name))
@@ -50,13 +77,13 @@ def environment_rows(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def objectives(comparison: Comparison) -> list[tuple[str, str]]:
-    """Each entrant's formula, as it was trained."""
+    """Return the formula that each entrant was trained with."""
     found = {e.loss: e.formula for e in (*comparison.entrants, *comparison.copies)}
     return list(found.items())
 
 
-def _told(config: dict[str, Any]) -> list[str]:
-    """The options that say most, as a user writes them."""
+def _main_options(config: dict[str, Any]) -> list[str]:
+    """Return the options that matter most, as a user writes them."""
     names = ("epochs", "batch_size", "optimizer", "lr", "weight_decay", "warmup_epochs", "image_size", "precision")
     return [f"{name.replace('_', ' ')} {config[name]}" for name in names if name in config]
 

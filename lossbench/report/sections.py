@@ -1,0 +1,86 @@
+"""The sections of a report: the terminal, the page, Markdown and the figures all follow `SECTIONS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..verdict.comparison import Comparison
+from .figures.accuracy import cost_plot, forest, over_time, scores, tuning_curves
+from .figures.classes import by_class, confusions, reliabilities
+from .figures.maps import maps
+from .figures.picture import Picture
+from .tables.accuracy import every_pair, ranking
+from .tables.classes import confusion_difference, recall_by_class, tail
+from .tables.cost import costs, problems, tuning
+from .tables.provenance import command_table, environment_table, objective_table, setup_table
+from .tables.table import Table
+from .tables.thresholds import attribution, gains, loss_or_threshold, prior_sweep, sampler_effects
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of a report.
+
+    Attributes:
+        key: identifier for links and tests.
+        title: heading.
+        tables: functions that make its tables; one that returns None, or a table without rows, is left out.
+        pictures: functions that draw its figures; one that returns None is left out.
+        on_terminal: whether the terminal prints its tables; the other forms contain every section.
+        small: whether its figures are small multiples, whose titles are drawn inside them.
+    """
+
+    key: str
+    title: str
+    tables: tuple[Callable[[Comparison], Table | None], ...] = ()
+    pictures: tuple[Callable[[Comparison], Picture | Sequence[Picture] | None], ...] = ()
+    on_terminal: bool = True
+    small: bool = False
+
+    def make_tables(self, comparison: Comparison) -> list[Table]:
+        """Return the tables for which the runs have data."""
+        return [table for make in self.tables if (table := make(comparison)) is not None and table.rows]
+
+    def draw_pictures(self, comparison: Comparison) -> list[Picture]:
+        """Return the figures for which the runs have data."""
+        drawn: list[Picture] = []
+        for draw in self.pictures:
+            made = draw(comparison)
+            drawn += [made] if isinstance(made, Picture) else made or []
+        return drawn
+
+
+SECTIONS: tuple[Section, ...] = (
+    Section("accuracy", "Losses and pairs", (ranking, every_pair), (scores, forest)),
+    Section("threshold", "Loss or threshold?", (loss_or_threshold, gains, sampler_effects, attribution)),
+    Section("priors", "Other test priors", (prior_sweep,), on_terminal=False),
+    Section(
+        "classes",
+        "Class by class",
+        (recall_by_class, tail, confusion_difference),
+        (by_class, reliabilities),
+        on_terminal=False,
+    ),
+    Section("confusion", "Confusion matrices", pictures=(confusions,), small=True),
+    Section("maps", "Embeddings", pictures=(maps,), small=True),
+    Section("training", "Training and tuning", (tuning,), (over_time, tuning_curves)),
+    Section("cost", "Cost", (costs,), (cost_plot,)),
+    Section("problems", "Runs that could not be used", (problems,)),
+    Section(
+        "made",
+        "How it was made",
+        (setup_table, command_table, objective_table, environment_table),
+        on_terminal=False,
+    ),
+)
+
+
+def make_tables(comparison: Comparison) -> list[Table]:
+    """Return every table of a comparison, in reading order."""
+    return [table for section in SECTIONS for table in section.make_tables(comparison)]
+
+
+def draw_pictures(comparison: Comparison) -> list[Picture]:
+    """Return every figure of a comparison, in reading order."""
+    return [picture for section in SECTIONS for picture in section.draw_pictures(comparison)]
