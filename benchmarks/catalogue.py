@@ -27,7 +27,7 @@ import torch
 import lossbench
 from lossbench import LossSpec, loss_info
 from lossbench.registry import loss_entries
-from lossbench.testing import LAWS, fixed_case, subjects
+from lossbench.testing import LAWS, configurations, fixed_case
 from lossbench.testing.laws.systems import growth_of_memory
 from lossbench.testing.trial import Trial
 
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def kept(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the page needs of the results: by loss its configurations, and each law's worst status by number."""
+    """What the page needs of the results: by loss its configurations, and the worst status of each law, by name."""
     rank, wanted = ("skipped", "passed", "failed"), {name for losses in names().values() for name in losses}
     losses: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -83,8 +83,7 @@ def kept(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         loss = losses.setdefault(name, {"cost": "", "configurations": [], "laws": {}})
         if row["loss"] not in loss["configurations"]:
             loss["configurations"].append(row["loss"])
-        number = str(row["number"])
-        loss["laws"][number] = max(loss["laws"].get(number, "skipped"), row["status"], key=rank.index)
+        loss["laws"][row["law"]] = max(loss["laws"].get(row["law"], "skipped"), row["status"], key=rank.index)
     versions = {
         "lossbench": lossbench.__version__, "torch": torch.__version__.partition("+")[0], "timm": timm.__version__,
         "pytorch-metric-learning": pytorch_metric_learning.__version__,
@@ -153,7 +152,7 @@ def verdict(found: Mapping[str, Any]) -> str:
     """How many laws it obeys, and which it breaks."""
     laws = found["laws"]
     obeys = sum(status == "passed" for status in laws.values())
-    broken = [number for number, status in laws.items() if status == "failed"]
+    broken = [str(law.number) for law in LAWS if laws[law.name] == "failed"]
     several = len(found["configurations"])
     where = f" in {several} configurations" if several > 1 else ""
     return f"breaks {', '.join(broken)}; obeys {obeys}{where}" if broken else f"obeys all {obeys} that apply{where}"
@@ -163,7 +162,7 @@ def cost(spec: LossSpec) -> str:
     """The growth of memory, of the first configuration that the laws judge."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        exponent, _ = growth_of_memory(Trial(subjects(spec)[0], fixed_case()))
+        exponent, _ = growth_of_memory(Trial(configurations(spec)[0], fixed_case()))
     power = max(round(exponent), 1)
     return "B" if power == 1 else f"B^{power}"
 
@@ -195,12 +194,11 @@ def stale(found: Mapping[str, Any]) -> list[str]:
     """Losses, configurations and laws that were not judged, or are no more."""
     present = {name for losses in names().values() for name in losses}
     wrong = sorted(present ^ found["losses"].keys())
-    numbers = {str(law.number) for law in LAWS}
     for name in sorted(present & found["losses"].keys()):
         kept_of = found["losses"][name]
-        if {str(subject) for subject in subjects(loss_info(name))} != set(kept_of["configurations"]):
+        if {str(configuration) for configuration in configurations(loss_info(name))} != set(kept_of["configurations"]):
             wrong.append(f"{name}: configurations")
-        if set(kept_of["laws"]) != numbers:
+        if set(kept_of["laws"]) != {law.name for law in LAWS}:
             wrong.append(f"{name}: laws")
     return wrong
 

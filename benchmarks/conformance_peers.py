@@ -24,7 +24,7 @@ import torch
 from peers import KNOWN, PEERS, Known, Peer
 from peers_by_hand import OF_PEERS, Unconfirmed, confirm, rounds
 
-from lossbench.testing import LAWS, Effort, Result, Subject, find_law, judge
+from lossbench.testing import LAWS, Configuration, Effort, Result, find_law, judge
 from lossbench.testing.resolve import resolve
 
 MARK = "<!-- What follows is written by benchmarks/conformance_peers.py. -->\n"
@@ -45,7 +45,7 @@ def main() -> None:
     effort = Effort(seed=arguments.seed, examples=arguments.examples, compile=False)
     judged = {}
     for peer in peers:
-        judged[peer.name] = [judge(subject(peer), law, effort) for law in LAWS]
+        judged[peer.name] = [judge(configuration(peer), law, effort) for law in LAWS]
         print(f"{peer.name}: {counts(peer.name, judged[peer.name])}", file=sys.stderr)
     lines, missed = zip(*known(peers, judged, effort), strict=True)
     rows, unconfirmed = evidence(judged)
@@ -82,7 +82,7 @@ LEGEND = (
 )
 
 
-def subject(peer: Peer) -> Subject:
+def configuration(peer: Peer) -> Configuration:
     """What is judged: its one configuration."""
     (found,) = resolve(peer.target, traits=("scale-safe", *peer.traits))
     return found
@@ -94,7 +94,7 @@ def code(name: str, result: Result) -> str:
         return "." if result.status == "passed" else "-"
     if not result.silent:
         return "U"
-    return "f" if OF_PEERS.get((name, result.number)) is rounds else "F"
+    return "f" if OF_PEERS.get((name, result.law)) is rounds else "F"
 
 
 def counts(name: str, results: list[Result]) -> str:
@@ -108,7 +108,7 @@ def table(judged: Judged) -> list[str]:
     for place, law in enumerate(LAWS):
         codes = [code(name, results[place]) for name, results in judged.items()]
         if set(codes) != {"-"}:
-            lines.append(f"| {law.number} {law.name} | {' | '.join(codes)} |")
+            lines.append(f"| {law.name} | {' | '.join(codes)} |")
     for each in "FU":
         totals = [sum(code(name, r) == each for r in results) for name, results in judged.items()]
         lines.append(f"| **{each}** | {' | '.join(map(str, totals))} |")
@@ -118,7 +118,7 @@ def table(judged: Judged) -> list[str]:
 def known(peers: list[Peer], judged: Judged, effort: Effort) -> Iterator[tuple[str, list[str]]]:
     """For each check of the earlier measurement a line, and the losses in which no law sees what it found."""
     for check, entry in KNOWN.items():
-        laws = " or ".join(f"{number} {find_law(str(number)).name}" for number in entry.laws)
+        laws = " or ".join(entry.laws)
         concerned = [peer for peer in peers if peer.name in entry.peers]
         missed = [peer.name for peer in concerned if not seen(peer, entry, judged[peer.name], effort)]
         if concerned:
@@ -128,15 +128,15 @@ def known(peers: list[Peer], judged: Judged, effort: Effort) -> Iterator[tuple[s
 
 def seen(peer: Peer, entry: Known, results: list[Result], effort: Effort) -> bool:
     """Whether the search, or else one ordinary batch, shows the violation: shrinking may end at another of a law."""
-    laws = [find_law(str(number)) for number in entry.laws]
-    shown = [result for result in results if result.number in entry.laws]
-    ordinary = (judge(subject(peer), replace(law, searched=False), effort) for law in laws)
+    laws = [find_law(name) for name in entry.laws]
+    shown = [result for result in results if result.law in entry.laws]
+    ordinary = (judge(configuration(peer), replace(law, searched=False), effort) for law in laws)
     return any(r.status == "failed" and r.silent and entry.says in r.message for r in itertools.chain(shown, ordinary))
 
 
-def evidence(judged: Judged) -> tuple[dict[int, dict[str, list[str]]], list[str]]:
+def evidence(judged: Judged) -> tuple[dict[str, dict[str, list[str]]], list[str]]:
     """law -> table row -> losses, of the violations that were not known; and what is not confirmed by hand."""
-    rows: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    rows: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     unconfirmed = []
     listed = {(name, law) for entry in KNOWN.values() for name in entry.peers for law in entry.laws}
     for peer in PEERS:
@@ -144,23 +144,22 @@ def evidence(judged: Judged) -> tuple[dict[int, dict[str, list[str]]], list[str]
             if result.status != "failed" or not result.silent:
                 continue
             try:
-                sentence = confirm(peer, result.number)
+                sentence = confirm(peer, result.law)
             except Unconfirmed as reason:
                 unconfirmed.append(f"{peer.name}, {result.law}: not confirmed by hand: {reason}; {result.message}")
                 sentence = f"NOT CONFIRMED: {reason}"
-            if (peer.name, result.number) not in listed:
+            if (peer.name, result.law) not in listed:
                 smallest = f"`{result.counterexample}`" if result.counterexample else "one ordinary batch"
-                rows[result.number][f"{smallest} | {sentence}"].append(peer.name)
+                rows[result.law][f"{smallest} | {sentence}"].append(peer.name)
     return rows, unconfirmed
 
 
-def grouped(rows: Mapping[int, Mapping[str, list[str]]]) -> Iterator[str]:
+def grouped(rows: Mapping[str, Mapping[str, list[str]]]) -> Iterator[str]:
     """A table for each law."""
-    for number in sorted(rows):
-        law = find_law(str(number))
-        yield f"**{number} {law.name}.** {law.statement}\n"
+    for law in sorted(map(find_law, rows), key=lambda each: each.number):
+        yield f"**{law.name}.** {law.statement}\n"
         yield "| loss | smallest input | by hand, in float64 |\n|-|-|-|"
-        for row, names in rows[number].items():
+        for row, names in rows[law.name].items():
             yield f"| {', '.join(names)} | {row} |"
         yield ""
 

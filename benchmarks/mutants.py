@@ -36,7 +36,7 @@ class Verdict:
 
     Attributes:
         mutant: the edit.
-        killers: numbered laws that failed, in the order in which they did, each once.
+        killers: laws that failed, in the order in which they did, each once.
         first: the loss, and the message of its first law that failed.
         seconds: it took.
         error: why it could not be judged, if so.
@@ -107,17 +107,19 @@ def _judge(mutant: Mutant, folder: Path, options: Options) -> Verdict:
     tempfile.tempdir = str(folder)
     torch.set_num_threads(1)
     import lossbench
-    from lossbench.testing import LAWS, Effort, find_law, judge_all, subjects
+    from lossbench.testing import LAWS, Effort, configurations, find_law, judge_all
 
     assert Path(lossbench.__file__).is_relative_to(folder), f"{lossbench.__file__} is not the copy"
     left_out = [find_law(name) for name in options.without]
     laws = [law for law in LAWS if law not in left_out]
     effort = Effort(examples=options.examples, seed=options.seed, compile=options.compile)
     killers, first = dict[str, None](), ""
-    for subject in (subject for name in mutant.losses for subject in subjects(lossbench.loss_info(name))):
-        for result in judge_all([subject], effort, laws):
+    for configuration in (
+        configuration for name in mutant.losses for configuration in configurations(lossbench.loss_info(name))
+    ):
+        for result in judge_all([configuration], effort, laws):
             if result.status == "failed":
-                killers[f"{result.number} {result.law}"] = None
+                killers[result.law] = None
                 first = first or f"{result.loss}: {result.message}"
             if killers and not options.all_laws:
                 return Verdict(mutant, tuple(killers), first, time.perf_counter() - began)

@@ -124,33 +124,42 @@ _PML = _PML_PAIRS + _PML_PROXIES
 class Known:
     """One check of the earlier measurement: the laws of which one must see it, and where it failed silently."""
 
-    laws: tuple[int, ...]
+    laws: tuple[str, ...]
     peers: tuple[str, ...]
     says: str = ""  # words that the law's message must hold
 
 
 KNOWN: Mapping[str, Known] = {
-    "p05c gradient at a zero row": Known((8,), (*_PML,), "of a zero row is"),
-    "p07 one class": Known((10,), ("nn.Triplet",)),
-    "p07b all distinct": Known((11,), ("nn.Triplet",)),
-    "p08 batch of one": Known((12,), ("nn.Triplet",)),
+    "p05c gradient at a zero row": Known(("one-zero-row",), (*_PML,), "of a zero row is"),
+    "p07 one class": Known(("one-class",), ("nn.Triplet",)),
+    "p07b all distinct": Known(("all-classes-distinct",), ("nn.Triplet",)),
+    "p08 batch of one": Known(("batch-of-one",), ("nn.Triplet",)),
     "p09 empty batch": Known(
-        (13,), (*_NAMES[:3], *_NAMES[4:10], *(n for n in _PML_PROXIES if n != "PML ProxyAnchor"), "KZ Center")
+        ("empty-batch",),
+        (*_NAMES[:3], *_NAMES[4:10], *(n for n in _PML_PROXIES if n != "PML ProxyAnchor"), "KZ Center"),
     ),
-    "p11 reduction": Known((60,), ("timm ASL",), "a tensor of shape"),
-    "p17b autocast, float16": Known((40,), ("PML NTXent",), "float16, under autocast:"),
-    "p17d float16": Known((40,), ("PML NTXent",), "float16:"),
-    "p17e float16, a zero row": Known((40,), (*_PML,), "float16 with a zero row:"),
-    "p19 shards": Known((44, 18), ("nn.CE(w)",)),
-    "p21b float64 into float32": Known((41,), (*_PML_PROXIES,), "float64"),
-    "p24 label -100": Known((53,), ("nn.Triplet", *_PML_PAIRS, "PML NormSoftmax", "KZ Center"), "label -100"),
-    "p25 label C": Known((53,), ("PML ProxyNCA", "KZ Center"), "classes is accepted"),
-    "p25b label -1": Known((53,), ("PML ProxyNCA", "KZ Center"), "label -1 "),
-    "p26 unequal lengths": Known((55,), ("timm ASL",), "labels for"),
-    "p26b NaN in": Known((16,), ("nn.MultiMargin", "PML Triplet", "PML Contrastive")),
-    "q02 float labels": Known((54,), ("timm PolyCE", "timm ASL", "timm BCE", "PML ProxyNCA", "KZ Center")),
-    "q09 gradient of a NaN row": Known((16,), ("nn.MultiMargin", "PML Triplet", "PML Contrastive")),
-    "q13 norm 1e20": Known((15,), ("nn.Triplet", "KZ Center")),
-    "q14 float32 far from the origin": Known((26,), ("KZ Center",)),
+    "p11 reduction": Known(("unknown-option",), ("timm ASL",), "a tensor of shape"),
+    "p17b autocast, float16": Known(("half-precision",), ("PML NTXent",), "float16, under autocast:"),
+    "p17d float16": Known(("half-precision",), ("PML NTXent",), "float16:"),
+    "p17e float16, a zero row": Known(("half-precision",), (*_PML,), "float16 with a zero row:"),
+    "p19 shards": Known(
+        (
+            "equal-shards",
+            "mean-of-rows",
+        ),
+        ("nn.CE(w)",),
+    ),
+    "p21b float64 into float32": Known(("forward-changes-no-state",), (*_PML_PROXIES,), "float64"),
+    "p24 label -100": Known(
+        ("label-out-of-range",), ("nn.Triplet", *_PML_PAIRS, "PML NormSoftmax", "KZ Center"), "label -100"
+    ),
+    "p25 label C": Known(("label-out-of-range",), ("PML ProxyNCA", "KZ Center"), "classes is accepted"),
+    "p25b label -1": Known(("label-out-of-range",), ("PML ProxyNCA", "KZ Center"), "label -1 "),
+    "p26 unequal lengths": Known(("unequal-lengths",), ("timm ASL",), "labels for"),
+    "p26b NaN in": Known(("nan-surfaces",), ("nn.MultiMargin", "PML Triplet", "PML Contrastive")),
+    "q02 float labels": Known(("float-labels",), ("timm PolyCE", "timm ASL", "timm BCE", "PML ProxyNCA", "KZ Center")),
+    "q09 gradient of a NaN row": Known(("nan-surfaces",), ("nn.MultiMargin", "PML Triplet", "PML Contrastive")),
+    "q13 norm 1e20": Known(("extreme-norms",), ("nn.Triplet", "KZ Center")),
+    "q14 float32 far from the origin": Known(("float32-far-from-the-origin",), ("KZ Center",)),
 }
 """check -> where the earlier measurement found it violated silently."""

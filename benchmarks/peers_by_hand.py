@@ -21,7 +21,7 @@ class Unconfirmed(AssertionError):  # noqa: N818  # says what happened
     """A violation that the kit reports and that is none: a defect of the kit."""
 
 
-def confirm(peer: Peer, law: int) -> str:
+def confirm(peer: Peer, law: str) -> str:
     """What is wrong with a peer, by the check that belongs to a law.
 
     Raises:
@@ -336,35 +336,51 @@ def rounds(peer: Peer) -> str:
     return f"float64 logits give {found:.10g}, by the formula {right:.10g}: it computes in float32"
 
 
-OF_LAWS: Mapping[int, Callable[[Peer], str]] = {
-    7: half_zeros,
-    8: zero_row,
-    13: empty,
-    15: extreme,
-    16: nan_hidden,
-    18: shards,
-    26: far,
-    40: half_precision,
-    41: retyped,
-    44: shards,
-    50: memory,
-    53: wrong_labels,
-    54: float_labels,
-    55: lengths,
-    56: rank,
-    58: hyperparameters,
-    60: vector,
+OF_LAWS: Mapping[str, Callable[[Peer], str]] = {
+    "all-zero": half_zeros,
+    "one-zero-row": zero_row,
+    "empty-batch": empty,
+    "extreme-norms": extreme,
+    "nan-surfaces": nan_hidden,
+    "mean-of-rows": shards,
+    "float32-far-from-the-origin": far,
+    "half-precision": half_precision,
+    "forward-changes-no-state": retyped,
+    "equal-shards": shards,
+    "memory-growth": memory,
+    "label-out-of-range": wrong_labels,
+    "float-labels": float_labels,
+    "unequal-lengths": lengths,
+    "wrong-rank": rank,
+    "bad-hyperparameters": hyperparameters,
+    "unknown-option": vector,
 }
 """Law -> what confirms a violation by any peer."""
 
-OF_PEERS: Mapping[tuple[str, int], Callable[[Peer], str]] = {
-    **{("timm PolyCE", law): rounds for law in (1, 17, 18, 19, 20, 21, 27, 36, 44)},
-    **{("nn.Triplet", law): no_triplet([0]) for law in (1, 6, 7, 8, 9, 12)},
-    ("nn.Triplet", 10): no_triplet([0, 0]),
-    ("nn.Triplet", 11): no_triplet([0, 1]),
-    ("nn.Triplet", 14): no_triplet([1, 1]),
-    ("nn.Triplet", 56): triplet_rank,
-    ("nn.MultiMargin", 13): unwritten,
-    ("KZ Center", 40): autocast_centers,
+OF_PEERS: Mapping[tuple[str, str], Callable[[Peer], str]] = {
+    **{
+        ("timm PolyCE", law): rounds
+        for law in (
+            "gradient-of-inputs",
+            "order-of-rows",
+            "mean-of-rows",
+            "renamed-classes",
+            "only-equality-of-labels",
+            "shift-of-logits",
+            "larger-true-logit",
+            "repeated-batch",
+            "equal-shards",
+        )
+    },
+    **{
+        ("nn.Triplet", law): no_triplet([0])
+        for law in ("gradient-of-inputs", "large-logits", "all-zero", "one-zero-row", "equal-rows", "batch-of-one")
+    },
+    ("nn.Triplet", "one-class"): no_triplet([0, 0]),
+    ("nn.Triplet", "all-classes-distinct"): no_triplet([0, 1]),
+    ("nn.Triplet", "absent-class"): no_triplet([1, 1]),
+    ("nn.Triplet", "wrong-rank"): triplet_rank,
+    ("nn.MultiMargin", "empty-batch"): unwritten,
+    ("KZ Center", "half-precision"): autocast_centers,
 }
 """(peer, law) -> what confirms it instead."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .traits import Need as Need
     from .traits import Trait as Trait
     from .types import Batch as Batch
+    from .types import LoopBatch as LoopBatch
     from .types import LossContext as LossContext
     from .types import ModelOutput as ModelOutput
 
@@ -47,6 +48,7 @@ _HOMES = {
     "Need": "traits",
     "Trait": "traits",
     "Batch": "types",
+    "LoopBatch": "types",
     "LossContext": "types",
     "ModelOutput": "types",
 }

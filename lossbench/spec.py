@@ -33,7 +33,8 @@ class LossSpec:
         state_axes: names of the axes of its state, such as {"centers": ("class", "embedding")}.
         variants: hyper-parameters, beside the defaults, that the laws also judge.
         limits: (hyper-parameters, parent) pairs: with these it is exactly the parent, a formula of one bare term.
-        loop: the definition as naive scalar code, `loop(batch) -> value`; see `lossbench.testing.loops.LoopBatch`.
+        loop: the definition as naive scalar code on a `LoopBatch`: it returns the value, or the value and the state
+            after a step, such as `(value, {"centers": rows})`.
         use_when: one sentence on when it is worth trying, or "".
         avoid_when: one sentence on when it is not, or "".
     """

@@ -1,11 +1,11 @@
-"""The three things that flow between data, model and loss."""
+"""What flows between data, model and loss, and what a naive loop of a loss is called with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import ContextError
 
@@ -86,3 +86,24 @@ class LossContext:
     def class_label(self, index: int) -> str:
         """The name of a class for messages, or its number when there are no names."""
         return repr(self.class_names[index]) if self.class_names else f"class {index}"
+
+
+@dataclass(frozen=True)
+class LoopBatch:
+    """One batch with the task, the hyper-parameters and the state: the argument of `LossSpec.loop`.
+
+    Attributes:
+        embeddings: (B, D) float64.
+        logits: (B, C) float64.
+        targets: B labels.
+        class_counts: C training images per class.
+        hyperparameters: name -> value, with defaults filled in.
+        state: name -> tensor, from the `state_dict` of the loss.
+    """
+
+    embeddings: Tensor
+    logits: Tensor
+    targets: list[int]
+    class_counts: tuple[int, ...]
+    hyperparameters: Mapping[str, Any]
+    state: Mapping[str, Tensor]

@@ -54,9 +54,9 @@ def test_bugs_are_killed_and_an_equivalent_edit_survives(tmp_path: Path) -> None
     assert done.returncode == 1, done.stderr  # two of three are fewer than 95 %
     assert "2 of 3 mutants killed, 66.7 %" in done.stdout
     rows = (tmp_path / "table.md").read_text().splitlines()
-    assert "| losses/softmax: sum for mean | 18 mean-of-rows |" in rows
+    assert "| losses/softmax: sum for mean | mean-of-rows |" in rows
     assert "| losses/softmax: nothing changed | SURVIVED |" in rows
-    assert "| ops/centers: not summed over ranks | 44 equal-shards |" in rows
+    assert "| ops/centers: not summed over ranks | equal-shards |" in rows
 
 
 def test_an_edit_that_does_not_fit_ends_the_script(tmp_path: Path) -> None:

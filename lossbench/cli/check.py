@@ -37,7 +37,7 @@ def check(
     traits: Annotated[
         str | None, Option(help="Comma-separated traits that hold, such as batch-coupled,scale-invariant.")
     ] = None,
-    law: Annotated[list[str] | None, Option(help="Judge only this law, by name or number; repeatable.")] = None,
+    law: Annotated[list[str] | None, Option(help="Law to judge, by name or number (default: all); repeatable.")] = None,
     examples: Annotated[int | None, Option(help="Batches a law and configuration.", min=3)] = None,
     seed: Annotated[int, Option(help="Of the search.", min=0)] = 0,
     deep: Annotated[
@@ -166,22 +166,22 @@ def _judge(
     losses = []
     for each in asked:
         try:
-            losses.append((each, each.subjects()))
+            losses.append((each, each.configurations()))
         except UsageError as error:
             if unfit is None:
                 raise
             unfit[each.target] = str(error)
     results: list[Result] = []
     with _progress() as progress:
-        for each, subjects in losses:
-            shared = replace(effort, examples=max(3, effort.examples // len(subjects))) if effort.deep else effort
-            task = progress.add_task(each.target, total=len(subjects) * len(chosen))
+        for each, configurations in losses:
+            shared = replace(effort, examples=max(3, effort.examples // len(configurations))) if effort.deep else effort
+            task = progress.add_task(each.target, total=len(configurations) * len(chosen))
             found = []
-            for result in judge_all(subjects, shared, chosen):
+            for result in judge_all(configurations, shared, chosen):
                 found.append(result)
                 progress.update(task, advance=1, description=f"{each.target}: {result.law}")
             if certificate is not None:
-                content = certify(each, subjects, shared, found)
+                content = certify(each, configurations, shared, found)
                 _write(certificate, json.dumps(content, indent=1) + "\n")
                 progress.console.print(f"{content['quote']}\nwritten to {certificate}", markup=False, highlight=False)
             results += found

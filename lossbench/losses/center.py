@@ -20,6 +20,7 @@ from ..ops.centers import class_statistics, squared_distance_to_own_center, star
 from ..spec import LossSpec
 from ..traits import Homogeneity, Need, Trait
 from ..types import LossContext, ModelOutput
+from . import loops
 from .arguments import check_target_range, matrix, number
 
 
@@ -98,6 +99,7 @@ SPEC = LossSpec(
     joint="softmax + 0.001*center",
     state_axes={"centers": ("class", "embedding")},
     variants=({"alpha": 0.1},),
+    loop=loops.center,
     use_when="embeddings are compared later, as in verification: it makes classes compact",
     avoid_when="only balanced accuracy counts: beside softmax it did not raise it in what is measured here",
 )

@@ -16,6 +16,7 @@ from ..ops.cross_entropy import NEVER_A_LABEL, cross_entropy
 from ..spec import LossSpec
 from ..traits import Need, Trait
 from ..types import LossContext, ModelOutput
+from . import loops
 from .arguments import check_target_range, matrix
 
 __all__ = ["NEVER_A_LABEL", "SPEC", "SoftmaxLoss", "softmax"]
@@ -83,6 +84,7 @@ SPEC = LossSpec(
     reference="-",
     needs=frozenset({Need.LOGITS}),
     traits=SoftmaxLoss.traits,
+    loop=loops.softmax,
     use_when="classes are about equally frequent, or as what every other loss is compared with",
     avoid_when="rare classes must be found: it learns the training set's frequencies too",
 )

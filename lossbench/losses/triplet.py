@@ -26,6 +26,7 @@ from ..ops.triplets import Mining, mean_hinge, unit_vectors
 from ..spec import LossSpec
 from ..traits import Homogeneity, Need, Trait
 from ..types import LossContext, ModelOutput
+from . import loops
 from .arguments import choice, flag, matrix, number, refuse_out_of_range
 
 
@@ -149,6 +150,7 @@ SPEC = LossSpec(
         {"normalize": False},
         {"average": "all"},
     ),
+    loop=loops.triplet,
     use_when="embeddings are compared by distance, and batches hold several images of each class",
     avoid_when="classes are so rare that a batch seldom holds two images of one: those never form a pair",
 )

@@ -36,6 +36,7 @@ from ..ops.centers import (
 from ..spec import LossSpec
 from ..traits import Homogeneity, Need, Trait
 from ..types import LossContext, ModelOutput
+from . import loops
 from .arguments import check_target_range, choice, matrix, number
 from .class_weights import ClassWeights
 
@@ -157,6 +158,7 @@ SPEC = LossSpec(
     state_axes={"centers": ("class", "embedding")},
     variants=({"separation": "mean", "delta": 0.001}, {"term_weight": "none"}, {"power": 0.5}),
     limits=(({"power": 0.0}, 'weighted-cluster(term_weight="none")'),),
+    loop=loops.weighted_cluster,
     use_when="classes differ in size and should be compact, too; compare it with weighted-softmax, its other term",
     avoid_when="training is short, or one hyper-parameter has to do: logit-adjusted is simpler",
 )

@@ -19,6 +19,7 @@ from ..ops.cross_entropy import cross_entropy
 from ..spec import LossSpec
 from ..traits import Need, Trait
 from ..types import LossContext, ModelOutput
+from . import loops
 from .arguments import check_target_range, choice, matrix
 from .class_weights import ClassWeights
 
@@ -97,6 +98,7 @@ SPEC = LossSpec(
     traits=WeightedSoftmaxLoss.traits,
     variants=({"power": 0.5}, {"average": "batch"}),
     limits=(({"power": 0.0}, "softmax"),),
+    loop=loops.weighted_softmax,
     use_when="classes differ in size and balanced accuracy counts; the first thing to try",
     avoid_when="the rarest class has so few images that one of them makes a batch's gradient: power=0.5 is milder",
 )

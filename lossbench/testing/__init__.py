@@ -1,4 +1,4 @@
-"""The laws of a loss, as checks that anyone can run on any loss. Needs torch and hypothesis alone.
+"""The laws of a loss, as checks that anyone can run on any loss. Requires torch and hypothesis only.
 
 from lossbench.testing import parametrize_with_checks
 
@@ -8,8 +8,10 @@ def test_laws(check):
 """
 
 from .cases import Case, cases, fixed_case
-from .configuration import Subject, subjects
-from .judge import Effort, Result, judge, judge_all
+from .configuration import Configuration, configurations
+from .configuration import Configuration as Subject
+from .configuration import configurations as subjects
+from .judge import Effort, Result, judge, judge_all, reason_to_skip
 from .law import LAWS, Law, find_law
 from .pytest_support import Check, checks, parametrize_with_checks
 from .resolve import resolve
@@ -19,6 +21,7 @@ __all__ = [
     "LAWS",
     "Case",
     "Check",
+    "Configuration",
     "Effort",
     "Law",
     "NotApplicableError",
@@ -27,11 +30,13 @@ __all__ = [
     "Violation",
     "cases",
     "checks",
+    "configurations",
     "find_law",
     "fixed_case",
     "judge",
     "judge_all",
     "parametrize_with_checks",
+    "reason_to_skip",
     "resolve",
     "subjects",
 ]

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..adapters import AdaptedFactory, load_object
 from ..errors import UsageError
-from .configuration import Subject
+from .configuration import Configuration
 from .judge import Effort, Result, judge_all
 from .resolve import resolve
 
@@ -38,22 +38,24 @@ class Asked:
     takes: str | None = None
     traits: tuple[str, ...] = ()
 
-    def subjects(self) -> list[Subject]:
+    def configurations(self) -> list[Configuration]:
         """The configurations."""
         return resolve(self.target, takes=self.takes, traits=self.traits)
 
 
-def certificate(asked: Asked, subjects: Sequence[Subject], effort: Effort, results: Iterable[Result]) -> dict[str, Any]:
+def certificate(
+    asked: Asked, configurations: Sequence[Configuration], effort: Effort, results: Iterable[Result]
+) -> dict[str, Any]:
     """The content of a certificate.
 
     Args:
         asked: what was judged.
-        subjects: its configurations.
+        configurations: its configurations.
         effort: how hard was looked.
         results: all of them.
     """
     rows = [_row(result) for result in results]
-    digest, versions = source_digest(subjects[0]), _versions()
+    digest, versions = source_digest(configurations[0]), _versions()
     return {
         "schema_version": SCHEMA_VERSION,
         "quote": _quote(asked.target, rows, digest, versions, effort),
@@ -124,15 +126,15 @@ def verify(content: Mapping[str, Any], progress: Callable[[Result], None] = lamb
         versions = {str(name): str(number) for name, number in content["versions"].items()}
     except (AttributeError, TypeError, KeyError, ValueError) as error:
         raise UsageError(f"the certificate is damaged: {error!r}") from error
-    subjects = asked.subjects()
+    configurations = asked.configurations()
     notes = []
-    if source_digest(subjects[0]) != content["source_sha256"]:
+    if source_digest(configurations[0]) != content["source_sha256"]:
         notes.append("the loss's source is not the one that was judged")
     for name, number in _versions().items():
         if (then := versions.get(name)) != number:
             notes.append(f"{name} is {number}, was {then}")
     results = []
-    for result in judge_all(subjects, effort):
+    for result in judge_all(configurations, effort):
         results.append(result)
         progress(result)
     changed = []
@@ -144,12 +146,12 @@ def verify(content: Mapping[str, Any], progress: Callable[[Result], None] = lamb
     return Verification(tuple(changed), tuple(notes), tuple(results))
 
 
-def source_digest(subject: Subject) -> str:
+def source_digest(configuration: Configuration) -> str:
     """SHA-256 of the source files that define a loss: its class's module, its bases', and the kernels they import.
 
     Only modules of the package of the class count; what torch or another library does is named by its version.
     """
-    factory: Any = subject.spec.factory
+    factory: Any = configuration.spec.factory
     made = load_object(factory.path) if isinstance(factory, AdaptedFactory) else factory
     kinds = inspect.getmro(made) if isinstance(made, type) else (made if callable(made) else type(made),)
     package = kinds[0].__module__.partition(".")[0]

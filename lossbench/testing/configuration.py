@@ -18,7 +18,7 @@ from .cases import Case, fixed_case
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class Configuration:
     """One configuration of one loss.
 
     Attributes:
@@ -53,7 +53,7 @@ class Subject:
         Args:
             context: of the task.
             dtype: of parameters and buffers.
-            changes: hyper-parameters instead of the subject's.
+            changes: hyper-parameters instead of the configuration's.
         """
         loss = self.spec.factory(context, **{**self.hyperparameters, **changes})
         loss = loss.to(dtype)
@@ -86,13 +86,13 @@ def is_stateful(loss: Loss) -> bool:
     return type(loss).update_state is not Loss.update_state
 
 
-def subjects(
+def configurations(
     spec: LossSpec,
     hyperparameters: Mapping[str, Any] | None = None,
     *,
     traits: frozenset[Trait] = frozenset(),
     undeclared_is_unknown: bool = False,
-) -> list[Subject]:
+) -> list[Configuration]:
     """The configurations of a loss that the laws judge: the defaults and each variant, fresh and started.
 
     A loss that must be given a value has no defaults: its variants alone are judged.
@@ -101,24 +101,30 @@ def subjects(
         spec: of the loss.
         hyperparameters: judge these alone, instead of the defaults and variants.
         traits: that hold beyond what instances declare.
-        undeclared_is_unknown: see `Subject`.
+        undeclared_is_unknown: see `Configuration`.
 
     Example:
         >>> from lossbench import loss_info
-        >>> [str(subject) for subject in subjects(loss_info("center"))]
+        >>> [str(configuration) for configuration in configurations(loss_info("center"))]
         ['center', 'center, started', 'center(alpha=0.1)', 'center(alpha=0.1), started']
     """
     found = []
     alone = hyperparameters is None and spec.variants and spec.required
     for chosen in spec.variants if alone else ({}, *spec.variants) if hyperparameters is None else (hyperparameters,):
-        subject = Subject(spec=spec, hyperparameters=chosen, traits=traits, undeclared_is_unknown=undeclared_is_unknown)
-        found += [subject, replace(subject, started=True)] if is_stateful(subject.specimen) else [subject]
+        configuration = Configuration(
+            spec=spec, hyperparameters=chosen, traits=traits, undeclared_is_unknown=undeclared_is_unknown
+        )
+        found += (
+            [configuration, replace(configuration, started=True)]
+            if is_stateful(configuration.specimen)
+            else [configuration]
+        )
     return found
 
 
-def case_text(subject: Subject, case: Case) -> str:
+def case_text(configuration: Configuration, case: Case) -> str:
     """A failing batch as text, with the loss it belongs to."""
-    return f"{subject}: {case.describe(subject.reads)}"
+    return f"{configuration}: {case.describe(configuration.reads)}"
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ from hypothesis.errors import HypothesisException, Unsatisfiable
 from ..traits import Trait
 from . import laws as _laws  # noqa: F401  # importing them fills LAWS
 from .cases import Case, cases, fixed_case
-from .configuration import Subject, is_stateful
+from .configuration import Configuration, is_stateful
 from .law import LAWS, Law
 from .trial import Trial
 from .violation import NotApplicableError, Violation
@@ -25,7 +25,6 @@ Status = Literal["passed", "failed", "skipped", "xfailed"]
 
 NORMAL_EXAMPLES, DEEP_EXAMPLES = 25, 10_000
 _SHRINKING_SECONDS = 3.0
-_COMPILED = 43
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,28 +71,28 @@ class Result:
 
 
 def judge_all(
-    subjects: Iterable[Subject], effort: Effort | None = None, laws: Iterable[Law] | None = None
+    configurations: Iterable[Configuration], effort: Effort | None = None, laws: Iterable[Law] | None = None
 ) -> Iterator[Result]:
-    """Results of every law on every subject, as they come.
+    """Results of every law on every configuration, as they come.
 
     Args:
-        subjects: configurations of losses.
+        configurations: configurations of losses.
         effort: how hard to look.
         laws: these only.
     """
     chosen = list(LAWS if laws is None else laws)
-    for subject in subjects:
+    for configuration in configurations:
         for each in chosen:
-            yield judge(subject, each, effort)
+            yield judge(configuration, each, effort)
 
 
-def judge(subject: Subject, law: Law, effort: Effort | None = None) -> Result:
-    """One law on one subject. A loss's own failures become results, whatever they are.
+def judge(configuration: Configuration, law: Law, effort: Effort | None = None) -> Result:
+    """One law on one configuration. A loss's own failures become results, whatever they are.
 
     Example:
         >>> from lossbench import loss_info
         >>> from lossbench.testing import find_law, judge
-        >>> judge(Subject(spec=loss_info("softmax")), find_law("not-negative")).status
+        >>> judge(Configuration(spec=loss_info("softmax")), find_law("not-negative")).status
         'passed'
     """
     effort = effort or Effort()
@@ -101,10 +100,10 @@ def judge(subject: Subject, law: Law, effort: Effort | None = None) -> Result:
     generator = torch.get_rng_state()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a loss's warnings are not the kit's
-        found = _outcome(subject, law, effort)
+        found = _outcome(configuration, law, effort)
     torch.set_rng_state(generator)
     return Result(
-        loss=str(subject), number=law.number, law=law.name, seconds=time.perf_counter() - began, **vars(found)
+        loss=str(configuration), number=law.number, law=law.name, seconds=time.perf_counter() - began, **vars(found)
     )
 
 
@@ -117,61 +116,70 @@ class _Outcome:
     examples: int = 0
 
 
-def _outcome(subject: Subject, law: Law, effort: Effort) -> _Outcome:
-    declared = law.trait is not None and subject.declares(law.trait)
-    if reason := _excluded(subject, law, effort, declared):
+def _outcome(configuration: Configuration, law: Law, effort: Effort) -> _Outcome:
+    declared = law.trait is not None and configuration.declares(law.trait)
+    if reason := reason_to_skip(configuration, law, effort):
         return _Outcome("skipped", reason)
-    if law.excused is not None and subject.declares(law.excused):
-        return _excused(subject, law, law.excused, effort)
+    if law.excused is not None and configuration.declares(law.excused):
+        return _excused(configuration, law, law.excused, effort)
     if law.trait is None or declared:
-        return _judged(subject, law, effort, must_accept=law.owed or declared)
-    return _stale(subject, law, effort)
+        return _judged(configuration, law, effort, must_accept=law.owed or declared)
+    return _stale(configuration, law, effort)
 
 
-def _excluded(subject: Subject, law: Law, effort: Effort, declared: bool) -> str | None:
-    """Why a law is not to be judged, if so."""
-    if law.reads is not None and law.reads not in subject.reads:
+def reason_to_skip(configuration: Configuration, law: Law, effort: Effort) -> str | None:
+    """Return why a law does not apply to a configuration, or None if it does; nothing is judged.
+
+    Example:
+        >>> from lossbench import loss_info
+        >>> from lossbench.testing import find_law
+        >>> reason_to_skip(Configuration(spec=loss_info("softmax")), find_law("rotation"), Effort())
+        'it reads no embeddings'
+    """
+    if law.reads is not None and law.reads not in configuration.reads:
         return f"it reads no {law.reads}"
-    if law.number == _COMPILED and not effort.compile:
+    if law.compiles and not effort.compile:
         return "compiling was left out"
-    if law.fresh_only and subject.started:
+    if law.fresh_only and configuration.started:
         return "judged on the fresh loss"
-    if law.trait is not None and not declared:
-        return _excluded_by_trait(subject, law.trait, effort)
-    return None
+    if law.trait is not None and not configuration.declares(law.trait):
+        return _excluded_by_trait(configuration, law.trait, effort)
+    if law.excused is not None and configuration.declares(law.excused) and not effort.deep:
+        return f"declared {law.excused}"
+    return law.unless(configuration) if law.unless is not None else None
 
 
-def _excluded_by_trait(subject: Subject, trait: Trait, effort: Effort) -> str | None:
-    if subject.undeclared_is_unknown:
+def _excluded_by_trait(configuration: Configuration, trait: Trait, effort: Effort) -> str | None:
+    if configuration.undeclared_is_unknown:
         return f"not known to be {trait}: declare it to have it judged"
-    if not effort.deep or (is_stateful(subject.specimen) and not subject.started):
+    if not effort.deep or (is_stateful(configuration.specimen) and not configuration.started):
         return f"not declared {trait}"
     return None
 
 
-def _excused(subject: Subject, law: Law, trait: Trait, effort: Effort) -> _Outcome:
-    """A trait that excuses from laws must be the reason why one of them is broken."""
-    if not effort.deep:
-        return _Outcome("skipped", f"declared {trait}")
-    found = _judged(subject, law, effort, must_accept=True)
-    if found.status == "passed" and not _broken_among(subject, effort, law, lambda each: each.excused is trait):
+def _excused(configuration: Configuration, law: Law, trait: Trait, effort: Effort) -> _Outcome:
+    """Require that a trait that excuses from laws is the reason why one of them is broken."""
+    found = _judged(configuration, law, effort, must_accept=True, shrink=False)
+    if found.status == "passed" and not _broken_among(configuration, effort, law, lambda each: each.excused is trait):
         message = f"stale: holds in {found.examples} batches; do not declare the trait {trait}"
         return _Outcome("failed", message, examples=found.examples)
     return _Outcome("skipped", f"declared {trait}, rightly", examples=found.examples)
 
 
-def _broken_among(subject: Subject, effort: Effort, but: Law, chosen: Callable[[Law], bool]) -> Law | None:
+def _broken_among(configuration: Configuration, effort: Effort, but: Law, chosen: Callable[[Law], bool]) -> Law | None:
     """The first of the chosen laws, other than `but`, that the loss breaks."""
-    others = (law for law in LAWS if law is not but and chosen(law) and law.reads in (None, *subject.reads))
-    return next((law for law in others if _judged(subject, law, effort, must_accept=True).status == "failed"), None)
+    others = (law for law in LAWS if law is not but and chosen(law) and law.reads in (None, *configuration.reads))
+    applicable = (law for law in others if law.unless is None or law.unless(configuration) is None)
+    judged = ((law, _judged(configuration, law, effort, must_accept=True, shrink=False)) for law in applicable)
+    return next((law for law, outcome in judged if outcome.status == "failed"), None)
 
 
-def _stale(subject: Subject, law: Law, effort: Effort) -> _Outcome:
-    """A trait that is not declared must have a counterexample to one of its laws."""
-    found = _judged(subject, law, effort, must_accept=True)
+def _stale(configuration: Configuration, law: Law, effort: Effort) -> _Outcome:
+    """Require a counterexample to one of the laws of a trait that is not declared."""
+    found = _judged(configuration, law, effort, must_accept=True, shrink=False)
     if found.status == "passed":
-        if broken := _broken_among(subject, effort, law, lambda each: each.trait is law.trait):
-            reason = f"not declared {law.trait}, rightly: it breaks law {broken.number}, {broken.name}"
+        if broken := _broken_among(configuration, effort, law, lambda each: each.trait is law.trait):
+            reason = f"not declared {law.trait}, rightly: it breaks {broken.name}"
             return _Outcome("skipped", reason, examples=found.examples)
         message = f"stale: no counterexample in {found.examples} batches; declare the trait {law.trait}"
         return _Outcome("failed", message, examples=found.examples)
@@ -179,8 +187,10 @@ def _stale(subject: Subject, law: Law, effort: Effort) -> _Outcome:
     return _Outcome("skipped", reason, examples=found.examples)
 
 
-def _judged(subject: Subject, law: Law, effort: Effort, *, must_accept: bool) -> _Outcome:
-    search = _Search(subject, law, effort)
+def _judged(
+    configuration: Configuration, law: Law, effort: Effort, *, must_accept: bool, shrink: bool = True
+) -> _Outcome:
+    search = _Search(configuration, law, effort, shrink=shrink)
     try:
         search.run()
     except NotApplicableError as reason:
@@ -188,14 +198,14 @@ def _judged(subject: Subject, law: Law, effort: Effort, *, must_accept: bool) ->
     except Unsatisfiable:
         search.judged = 0
     if search.error is not None:
-        return _broken(subject, law, search, must_accept)
+        return _broken(configuration, law, search, must_accept)
     if not search.judged:
         return _Outcome("skipped", "every batch that was tried lies on a kink of the loss")
     return _Outcome("passed", examples=search.judged)
 
 
-def _broken(subject: Subject, law: Law, search: _Search, must_accept: bool) -> _Outcome:
-    counterexample = search.case.describe(subject.reads) if search.case and law.searched else None
+def _broken(configuration: Configuration, law: Law, search: _Search, must_accept: bool) -> _Outcome:
+    counterexample = search.case.describe(configuration.reads) if search.case and law.searched else None
     if isinstance(search.error, Violation):
         return _Outcome("failed", str(search.error), counterexample, search.error.silent, search.judged)
     lines = str(search.error).strip().splitlines() or [""]
@@ -206,10 +216,10 @@ def _broken(subject: Subject, law: Law, search: _Search, must_accept: bool) -> _
 
 
 class _Search:
-    """Looks for a batch that breaks a law, and keeps the smallest."""
+    """Searches for a batch that breaks a law, and keeps the smallest that it finds, or the first without `shrink`."""
 
-    def __init__(self, subject: Subject, law: Law, effort: Effort) -> None:
-        self.subject, self.law, self.effort = subject, law, effort
+    def __init__(self, configuration: Configuration, law: Law, effort: Effort, *, shrink: bool) -> None:
+        self.configuration, self.law, self.effort, self.shrink = configuration, law, effort, shrink
         self.case: Case | None = None
         self.error: Exception | None = None
         self.judged = 0
@@ -235,7 +245,7 @@ class _Search:
             database=None,
             report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
-            phases=(Phase.generate, Phase.shrink),
+            phases=(Phase.generate, Phase.shrink) if self.shrink else (Phase.generate,),
             verbosity=hypothesis.Verbosity.quiet,
             print_blob=False,
         )
@@ -259,7 +269,7 @@ class _Search:
             raise self.error
 
     def _try(self, case: Case) -> None:
-        trial = Trial(self.subject, case, deep=self.effort.deep)
+        trial = Trial(self.configuration, case, deep=self.effort.deep)
         try:
             if self.law.off_kinks is not None and trial.lies_on_kink(self.law.off_kinks):
                 if not self.law.searched:

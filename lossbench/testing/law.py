@@ -1,7 +1,7 @@
-"""What a law is: one function whose docstring is its statement, and when it applies.
+"""What a law is: a function whose docstring is its statement, with the conditions under which it applies.
 
-The first paragraph of the docstring states the law; a paragraph that begins with "Remedy:" says what to do about a
-violation. A law raises `Violation`; it returns when the loss obeys.
+The first paragraph of the docstring states the law; a paragraph that begins with "Remedy:" says how to mend a
+violation. A law raises `Violation` if the loss breaks it and returns otherwise.
 """
 
 from __future__ import annotations
@@ -9,24 +9,29 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from hypothesis.errors import HypothesisException
 
 from ..errors import UsageError, did_you_mean
 from ..traits import Trait
+from .configuration import Configuration
 from .trial import Trial
 from .violation import NotApplicableError, Violation
 
 Reads = Literal["logits", "embeddings"]
+Unless = Callable[[Configuration], str | None]
+Group = Literal["Calculus", "Finiteness", "Symmetry", "Meaning", "Systems", "Arguments", "Size and scale"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+"""The groups in the order of the page of laws."""
 
 
 def judge_parts(parts: Iterable[Callable[[], None]]) -> None:
-    """Judges all parts of a law, so that a refusal of one part does not hide what another does silently.
+    """Judge all parts of a law, so that a refusal by one part does not hide a wrong result in another.
 
     Raises:
-        Violation: of the silent violations together if there are any, else of the unclear refusals.
-        Exception: else what the first part raised that refused its input.
+        Violation: for all silent violations together if there are any, else for the unclear refusals.
+        Exception: else, the first exception with which the loss refused a part's input.
     """
     silent: list[str] = []
     unclear: list[str] = []
@@ -46,46 +51,55 @@ def judge_parts(parts: Iterable[Callable[[], None]]) -> None:
         raise refusals[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Law:
-    """One law.
+    """One law. Its identity is its name; its number is its position in `LAWS`.
 
     Attributes:
-        number: its place in the list of laws.
         name: kebab-case.
-        group: the heading under which it stands.
-        judge: raises `Violation` where the loss of a trial breaks it.
+        group: the heading under which the page lists it.
+        judge: raises `Violation` if the loss of a trial breaks the law.
         trait: what a loss must declare for the law to apply; None for laws of every loss.
-        excused: what a loss declares that breaks the law on purpose.
+        excused: a trait that permits breaking the law.
+        unless: returns why the law has nothing to judge in a configuration, or None.
         reads: which input a loss must read for the law to apply.
-        owed: whether refusing the law's input with an exception breaks it too.
-        searched: whether hypothesis looks for a violation; else one fixed batch is judged.
-        share: of the examples of a search, for laws that take long.
-        off_kinks: how far, relative, a batch must lie from any kink of a piecewise loss; None judges kinks too.
+        owed: whether a loss that refuses the law's input with an exception breaks it, too.
+        searched: whether hypothesis searches for a violation; otherwise one fixed batch is judged.
+        share: fraction of the examples of a search, for slow laws.
+        off_kinks: minimal relative distance of a batch from kinks of a piecewise loss; None judges kinks, too.
         fresh_only: whether a started state would add nothing.
+        compiles: whether the law compiles the loss, which takes long.
+        needs_processes: whether the law runs the loss in two processes.
     """
 
-    number: int
     name: str
-    group: str
+    group: Group
     judge: Callable[[Trial], None]
     trait: Trait | None = None
+    excused: Trait | None = None
+    unless: Unless | None = None
     reads: Reads | None = None
     owed: bool = False
     searched: bool = True
     share: float = 1.0
     off_kinks: float | None = None
     fresh_only: bool = False
-    excused: Trait | None = None
+    compiles: bool = False
+    needs_processes: bool = False
+
+    @property
+    def number(self) -> int:
+        """Position in `LAWS`, from 1."""
+        return [each.name for each in LAWS].index(self.name) + 1
 
     @property
     def statement(self) -> str:
-        """What the law says."""
+        """What the law requires."""
         return self._paragraphs()[0]
 
     @property
     def remedy(self) -> str:
-        """What to do about a violation."""
+        """How to mend a violation."""
         return next((p.removeprefix("Remedy: ") for p in self._paragraphs() if p.startswith("Remedy: ")), "")
 
     def _paragraphs(self) -> list[str]:
@@ -94,46 +108,61 @@ class Law:
 
 
 LAWS: list[Law] = []
-"""All laws, in the order of their numbers."""
+"""All laws, by group and within a group in the order in which its module states them."""
 
 
 def law(
-    number: int,
-    group: str,
+    group: Group,
     *,
     trait: Trait | None = None,
+    excused: Trait | None = None,
+    unless: Unless | None = None,
     reads: Reads | None = None,
     owed: bool = False,
     searched: bool = True,
     share: float = 1.0,
     off_kinks: float | None = None,
     fresh_only: bool = False,
-    excused: Trait | None = None,
+    compiles: bool = False,
+    needs_processes: bool = False,
 ) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
-    """Adds a function to the laws, named after it."""
+    """Add a function to `LAWS`, at the end of its group, under its own name in kebab-case."""
 
     def add(judge: Callable[[Trial], None]) -> Callable[[Trial], None]:
-        name = judge.__name__.replace("_", "-")
-        LAWS.append(
-            Law(number, name, group, judge, trait, reads, owed, searched, share, off_kinks, fresh_only, excused)
+        added = Law(
+            name=judge.__name__.replace("_", "-"),
+            group=group,
+            judge=judge,
+            trait=trait,
+            excused=excused,
+            unless=unless,
+            reads=reads,
+            owed=owed,
+            searched=searched,
+            share=share,
+            off_kinks=off_kinks,
+            fresh_only=fresh_only,
+            compiles=compiles,
+            needs_processes=needs_processes,
         )
-        LAWS.sort(key=lambda each: each.number)
+        up_to_group = GROUPS[: GROUPS.index(group) + 1]
+        LAWS.insert(sum(each.group in up_to_group for each in LAWS), added)
         return judge
 
     return add
 
 
 def find_law(name: str) -> Law:
-    """A law by its name or number.
+    """Return a law by its name or number.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such law.
 
     Example:
-        >>> find_law("53").name
-        'label-out-of-range'
+        >>> find_law("not-negative").group
+        'Meaning'
     """
-    for each in LAWS:
-        if name in (each.name, str(each.number)):
+    for number, each in enumerate(LAWS, start=1):
+        if name in (each.name, str(number)):
             return each
     raise UsageError(f"there is no law {name!r}. {did_you_mean(name, [each.name for each in LAWS])}")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import inspect
 
-from .law import LAWS, Law
+from .law import GROUPS, LAWS, Law
 
 _HEAD = """# The laws of a loss
 
-What `lossbench check` judges. This page is made from the laws' docstrings by
-`python -m lossbench.testing.page > docs/laws.md`; [conformance.md](conformance.md) says how to use them.
+The laws that `lossbench check` applies. This page is generated from the laws' docstrings by
+`python -m lossbench.testing.page > docs/laws.md`; [conformance.md](conformance.md) explains how to use them.
 
-A law that names a trait applies to losses that declare it. *Owed* marks laws that a loss breaks also by refusing the
-law's input with an exception. *Off kinks* marks laws for which batches on a kink of a piecewise loss are left out.
+A law is known by its name; the numbers are positions on this page. A law that names a trait applies to losses that
+declare the trait. *Owed* marks laws that a loss also breaks by refusing the law's input with an exception. *Off kinks*
+marks laws that skip batches on a kink of a piecewise loss.
 """
 
 
 def laws_page() -> str:
-    """The page in Markdown.
+    """Return the page in Markdown.
 
     Example:
         >>> laws_page().splitlines()[0]
@@ -25,20 +26,20 @@ def laws_page() -> str:
     """
     from . import laws  # noqa: F401  # fills LAWS
 
-    parts, group = [_HEAD], ""
-    for law in LAWS:
-        if law.group != group:
-            group = law.group
-            parts.append(f"## {group}\n\n{_introduction(law)}\n")
-        parts.append(_entry(law))
+    parts = [_HEAD]
+    for group in GROUPS:
+        members = [law for law in LAWS if law.group == group]
+        parts.append(f"## {group}\n\n{_introduction(members[0])}\n")
+        parts += map(_entry, members)
     return "\n".join(parts)
 
 
 def _introduction(law: Law) -> str:
+    """Return the docstring of the law's module after its heading."""
     module = inspect.getmodule(law.judge)
-    text = inspect.cleandoc((module.__doc__ if module else None) or "")
-    said = " ".join(text.split()).partition(": ")[2]
-    return said[:1].upper() + said[1:]
+    text = " ".join(inspect.cleandoc((module and module.__doc__) or "").split())
+    introduction = text.partition(": ")[2]
+    return introduction[:1].upper() + introduction[1:]
 
 
 def _entry(law: Law) -> str:

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from .cases import Case
-from .configuration import Subject
+from .configuration import Configuration
 from .violation import NotApplicableError
 
 RANKS = 2
@@ -30,11 +30,11 @@ _PATIENCE_SECONDS = 120
 Found = dict[str, Tensor]
 
 
-def on_two_ranks(subject: Subject, case: Case, split: int, state: Mapping[str, Tensor]) -> list[Found]:
+def on_two_ranks(configuration: Configuration, case: Case, split: int, state: Mapping[str, Tensor]) -> list[Found]:
     """What each of two processes finds for its part of a batch, in float64.
 
     Args:
-        subject: the loss.
+        configuration: the loss.
         case: the whole batch.
         split: how many rows the first process gets.
         state: that both begin with.
@@ -46,7 +46,7 @@ def on_two_ranks(subject: Subject, case: Case, split: int, state: Mapping[str, T
         NotApplicableError: the loss can't be sent to another process.
         RuntimeError: what went wrong in a process.
     """
-    plain = replace(subject, started=False)
+    plain = replace(configuration, started=False)
     return _pair().ask((plain, case, split, {name: tensor.tolist() for name, tensor in state.items()}))
 
 
@@ -122,12 +122,12 @@ def serve(rank: int, address: str) -> None:
             answers.send(f"{type(error).__name__}: {error}")
 
 
-def _shard(rank: int, subject: Subject, case: Case, split: int, state: dict[str, Any]) -> dict[str, Any]:
+def _shard(rank: int, configuration: Configuration, case: Case, split: int, state: dict[str, Any]) -> dict[str, Any]:
     from .trial import Trial
 
     rows = slice(0, split) if rank == 0 else slice(split, None)
     mine = replace(case, targets=case.targets[rows], logits=case.logits[rows], embeddings=case.embeddings[rows])
-    trial = Trial(subject, mine)
+    trial = Trial(configuration, mine)
     loss, output = trial.build(), trial.output()
     loss.load_state_dict({name: torch.tensor(rows, dtype=torch.float64) for name, rows in state.items()})
     value, gradients = trial.gradients(loss, output, trial.targets)

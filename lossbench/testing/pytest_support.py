@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError, did_you_mean
 from ..spec import LossSpec
-from .configuration import Subject
-from .judge import Effort, Result, judge
+from .configuration import Configuration
+from .judge import Effort, Result, judge, reason_to_skip
 from .law import LAWS, Law
-from .resolve import resolve, subjects_of
+from .resolve import configurations_of, resolve
 from .violation import Violation
 
 if TYPE_CHECKING:
@@ -28,23 +28,23 @@ class Check:
     """One law on one configuration, ready to be called in a test.
 
     Attributes:
-        subject: the configuration.
+        configuration: the configuration.
         law: the law.
         effort: how hard to look.
         expected_failure: why the loss is known to break the law, if so.
     """
 
-    subject: Subject
+    configuration: Configuration
     law: Law
     effort: Effort
     expected_failure: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.subject}-{self.law.number}-{self.law.name}"
+        return f"{self.configuration}-{self.law.name}"
 
     def result(self) -> Result:
         """The result; a violation that is expected is `xfailed`, and its absence is `failed`."""
-        return expect(judge(self.subject, self.law, self.effort), self.expected_failure)
+        return expect(judge(self.configuration, self.law, self.effort), self.expected_failure)
 
     def __call__(self) -> None:
         """Passes, skips, xfails or raises `Violation`, as pytest understands it."""
@@ -70,7 +70,7 @@ def expect(result: Result, reason: str | None) -> Result:
 
 def failure_text(law: Law, result: Result) -> str:
     """What was broken, how, on which batch, and what to do."""
-    lines = [f"{result.loss} breaks law {law.number}, {law.name}: {result.message}", f"The law: {law.statement}"]
+    lines = [f"{result.loss} breaks {law.name}: {result.message}", f"The law: {law.statement}"]
     if result.counterexample:
         lines.append(f"Smallest batch: {result.counterexample}")
     return "\n".join([*lines, f"Remedy: {law.remedy}"])
@@ -82,7 +82,7 @@ def checks(
     expected_failures: Mapping[str, str] | None = None,
     effort: Effort | None = None,
 ) -> list[Check]:
-    """All laws on all configurations of some losses.
+    """Return one check for each configuration of some losses and each law that applies to it.
 
     Args:
         losses: specs, or what `lossbench check` takes.
@@ -93,8 +93,8 @@ def checks(
         UsageError: an unknown law or loss, or an empty reason.
 
     Example:
-        >>> len(checks(["softmax"])) == len(LAWS)
-        True
+        >>> {str(check.configuration) for check in checks(["center(alpha=0.1)"])}
+        {'center(alpha=0.1)', 'center(alpha=0.1), started'}
     """
     reasons = dict(expected_failures or {})
     names = {law.name for law in LAWS}
@@ -103,10 +103,11 @@ def checks(
             raise UsageError(f"expected_failures names no law: {name!r}. {did_you_mean(name, names)}")
         if not reason.strip():
             raise UsageError(f"expected_failures: {name} needs a reason that names the mathematics")
-    found = []
+    found, effort = [], effort or Effort()
     for loss in losses:
-        for subject in resolve(loss) if isinstance(loss, str) else subjects_of(loss):
-            found += [Check(subject, law, effort or Effort(), reasons.get(law.name)) for law in LAWS]
+        for configuration in resolve(loss) if isinstance(loss, str) else configurations_of(loss):
+            applicable = (law for law in LAWS if reason_to_skip(configuration, law, effort) is None)
+            found += [Check(configuration, law, effort, reasons.get(law.name)) for law in applicable]
     return found
 
 

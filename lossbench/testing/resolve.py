@@ -20,13 +20,13 @@ from ..registry import loss_info, loss_origin, remedy
 from ..spec import LossSpec
 from ..traits import Need, Trait
 from .cases import fixed_case
-from .configuration import Subject, subjects
+from .configuration import Configuration, configurations
 from .trial import with_tensors
 
 _HINT = "A loss takes (inputs, targets); if it reads the other of logits and embeddings, say so with --takes"
 
 
-def resolve(target: str, *, takes: str | None = None, traits: Iterable[str] = ()) -> list[Subject]:
+def resolve(target: str, *, takes: str | None = None, traits: Iterable[str] = ()) -> list[Configuration]:
     """The configurations of a loss that are judged.
 
     Args:
@@ -39,7 +39,7 @@ def resolve(target: str, *, takes: str | None = None, traits: Iterable[str] = ()
         UsageError: there is no such loss, it can't be built, or it can't be called.
 
     Example:
-        >>> [str(subject) for subject in resolve("weighted-softmax(power=0.5)")]
+        >>> [str(configuration) for configuration in resolve("weighted-softmax(power=0.5)")]
         ['weighted-softmax(power=0.5)']
     """
     declared = parse_traits(traits)
@@ -47,7 +47,7 @@ def resolve(target: str, *, takes: str | None = None, traits: Iterable[str] = ()
     if ":" in name:
         arguments = parse_call(f"loss({rest}")[1] if opening else None
         spec, known = _spec_of_object(name.strip(), takes, defaults=not arguments)
-        found = _subjects(spec, arguments, known | declared, spec.is_adapted)
+        found = _configurations(spec, arguments, known | declared, spec.is_adapted)
         _must_work(found[0], _HINT)
     else:
         if takes is not None:
@@ -55,7 +55,7 @@ def resolve(target: str, *, takes: str | None = None, traits: Iterable[str] = ()
         (term,) = _one_term(target)
         spec = loss_info(term.name)
         origin = loss_origin(term.name)
-        found = _subjects(spec, dict(term.arguments) or None, declared, spec.is_adapted, remedy(origin))
+        found = _configurations(spec, dict(term.arguments) or None, declared, spec.is_adapted, remedy(origin))
         _must_work(found[0], f"It is of {origin}, and called as forward(output, targets){remedy(origin)}")
     return found
 
@@ -77,13 +77,13 @@ def parse_traits(names: Iterable[str]) -> frozenset[Trait]:
     return frozenset(known[name] for name in names)
 
 
-def subjects_of(spec: LossSpec) -> list[Subject]:
+def configurations_of(spec: LossSpec) -> list[Configuration]:
     """The configurations of a spec, checked to be buildable and callable.
 
     Raises:
         UsageError: one is not.
     """
-    found = _subjects(spec, None, frozenset(), spec.is_adapted)
+    found = _configurations(spec, None, frozenset(), spec.is_adapted)
     _must_work(found[0], _HINT)
     return found
 
@@ -95,13 +95,13 @@ def _one_term(target: str) -> tuple[Term]:
     return (terms[0],)
 
 
-def _subjects(
+def _configurations(
     spec: LossSpec, arguments: Mapping[str, Any] | None, traits: frozenset[Trait], unknown: bool, hint: str = ""
-) -> list[Subject]:
+) -> list[Configuration]:
     if arguments is not None or not spec.variants:
         spec.check_hyperparameters(arguments or {})
     try:
-        return subjects(spec, arguments, traits=traits, undeclared_is_unknown=unknown)
+        return configurations(spec, arguments, traits=traits, undeclared_is_unknown=unknown)
     except UsageError:
         raise
     except BaseException as error:
@@ -110,11 +110,11 @@ def _subjects(
         raise UsageError(f"{spec.name} can't be built: {type(error).__name__}: {error}{hint}") from error
 
 
-def _must_work(subject: Subject, hint: str) -> None:
-    """One call on an ordinary batch, so that a class that is no loss is not judged sixty times.
+def _must_work(configuration: Configuration, hint: str) -> None:
+    """One call on an ordinary batch, so that what is not a loss is not judged by every law.
 
     Args:
-        subject: a configuration.
+        configuration: a configuration.
         hint: what may help, on a line of its own.
     """
     case = fixed_case()
@@ -122,17 +122,17 @@ def _must_work(subject: Subject, hint: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a loss's warnings are not the kit's
-            value = subject.build(case.context, torch.float32)(output, targets)
+            value = configuration.build(case.context, torch.float32)(output, targets)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         first = (str(error).splitlines() or [""])[0]
         raise UsageError(
-            f"{subject} can't be called with {' and '.join(subject.reads)} of 12 rows and their labels: "
+            f"{configuration} can't be called with {' and '.join(configuration.reads)} of 12 rows and their labels: "
             f"{type(error).__name__}: {first}\n{hint}"
         ) from error
     if not isinstance(value, torch.Tensor):
-        raise UsageError(f"{subject} returns {type(value).__name__}, expected a tensor. {hint}")
+        raise UsageError(f"{configuration} returns {type(value).__name__}, expected a tensor. {hint}")
 
 
 def _spec_of_object(path: str, takes: str | None, *, defaults: bool) -> tuple[LossSpec, frozenset[Trait]]:

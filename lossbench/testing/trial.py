@@ -13,7 +13,7 @@ from ..loss import Loss
 from ..traits import Need, Trait
 from ..types import ModelOutput
 from .cases import Case
-from .configuration import Subject
+from .configuration import Configuration
 from .violation import Violation
 
 HALF_PRECISIONS = (torch.bfloat16, torch.float16)
@@ -27,21 +27,21 @@ def with_tensors(output: ModelOutput, tensors: Mapping[str, Tensor]) -> ModelOut
 
 
 class Trial:
-    """A subject on a case. Everything is built anew from both, so a law may change what it gets.
+    """A configuration on a case. Everything is built anew from both, so a law may change what it gets.
 
     Args:
-        subject: the loss.
+        configuration: the loss.
         case: the batch.
         deep: whether time matters less than finding more.
     """
 
-    def __init__(self, subject: Subject, case: Case, *, deep: bool = False) -> None:
-        self.subject, self.case, self.deep = subject, case, deep
+    def __init__(self, configuration: Configuration, case: Case, *, deep: bool = False) -> None:
+        self.configuration, self.case, self.deep = configuration, case, deep
 
     @property
     def reads(self) -> tuple[str, ...]:
         """Which of "logits" and "embeddings" the loss reads."""
-        return self.subject.reads
+        return self.configuration.reads
 
     @property
     def targets(self) -> Tensor:
@@ -55,12 +55,12 @@ class Trial:
 
     def build(self, dtype: torch.dtype = torch.float64, case: Case | None = None, **changes: Any) -> Loss:
         """A new instance for the trial's task, or that of `case`."""
-        return self.subject.build((case or self.case).context, dtype, **changes)
+        return self.configuration.build((case or self.case).context, dtype, **changes)
 
     def output(self, dtype: torch.dtype = torch.float64, case: Case | None = None) -> ModelOutput:
         """What a model would have given. Cosine logits lie between -1 and 1."""
         output = (case or self.case).output(dtype)
-        if Need.COSINE_LOGITS in self.subject.spec.needs:
+        if Need.COSINE_LOGITS in self.configuration.spec.needs:
             output = output._replace(logits=output.logits * 0.4375)  # exact, and below 1 for all that `cases` draws
         return output
 
@@ -90,13 +90,9 @@ class Trial:
         """Applies `change(tensor, dimension)` to each state that has an axis of that name."""
         states = self.states(loss)
         with torch.no_grad():
-            for name, axes in self.subject.spec.state_axes.items():
+            for name, axes in self.configuration.spec.state_axes.items():
                 if axis in axes:
                     states[name].copy_(change(states[name], axes.index(axis)))
-
-    def require_state_axes(self) -> bool:
-        """Whether every state of the loss that is saved says what its axes are."""
-        return set(self.loss.state_dict()) <= set(self.subject.spec.state_axes)
 
     def lies_on_kink(self, radius: float) -> bool:
         """Whether the batch lies within `radius`, relative, of a kink or a jump of a piecewise loss.
@@ -106,11 +102,11 @@ class Trial:
         those of the batch. A scale-invariant loss jumps at a row of zeros, which has no direction.
         """
         output, targets = self.output(), self.targets
-        if self.subject.declares(Trait.SCALE_INVARIANT):
+        if self.configuration.declares(Trait.SCALE_INVARIANT):
             largest = output.embeddings.abs().amax(dim=1)
             if bool((largest <= radius * largest.max()).any()):
                 return True
-        if not (self.subject.declares(Trait.PIECEWISE) or self.subject.undeclared_is_unknown):
+        if not (self.configuration.declares(Trait.PIECEWISE) or self.configuration.undeclared_is_unknown):
             return False
         generator = torch.Generator().manual_seed(len(targets))
         middle = self.gradients(self.loss, output, targets)

@@ -10,7 +10,7 @@ import pytest
 
 from lossbench import loss_info
 from lossbench.losses import BUILT_INS
-from lossbench.testing import LAWS, subjects
+from lossbench.testing import LAWS, configurations
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -72,7 +72,7 @@ def test_json_has_a_row_for_each_law(lossbench: Command) -> None:
     rows = json.loads(out)
     assert (code, err) == (0, "")
     assert [row["law"] for row in rows] == [law.name for law in LAWS]
-    assert [row["number"] for row in rows] == list(range(1, 61))
+    assert [row["number"] for row in rows] == [law.number for law in LAWS]
     assert {row["status"] for row in rows} == {"passed", "skipped"}
     assert all(row["message"] for row in rows if row["status"] == "skipped")
     assert all(row["loss"] == "softmax" for row in rows)
@@ -83,7 +83,9 @@ def test_all_judges_the_built_ins_in_their_variants(lossbench: Command) -> None:
     names = {row["loss"] for row in json.loads(out)}
     assert code == 0
     assert {"softmax", "center", "center, started", 'triplet(mining="hard")'} <= names
-    assert names == {str(subject) for built_in in BUILT_INS for subject in subjects(loss_info(built_in.name))}
+    assert names == {
+        str(configuration) for built_in in BUILT_INS for configuration in configurations(loss_info(built_in.name))
+    }
 
 
 def test_a_certificate_is_verified_and_tampering_seen(lossbench: Command, mine: str, tmp_path: Path) -> None:
@@ -93,10 +95,10 @@ def test_a_certificate_is_verified_and_tampering_seen(lossbench: Command, mine: 
     assert f"written to {file}" in err
     content = json.loads(file.read_text())
     assert content["quote"].startswith(f"{mine}:Fine obeys ")
-    assert len(content["results"]) == 60
+    assert len(content["results"]) == len(LAWS)
 
     code, out, _ = lossbench("verify", file)
-    assert (code, "verified: all 60 results are the same" in out) == (0, True)
+    assert (code, f"verified: all {len(LAWS)} results are the same" in out) == (0, True)
 
     broken = next(row for row in content["results"] if row["status"] == "failed")
     broken["status"] = "passed"

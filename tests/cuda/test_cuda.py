@@ -13,7 +13,7 @@ from made_weights import write_made_weights
 from lossbench import LossContext, ModelOutput, list_losses, loss_info
 from lossbench.harness.run import run
 from lossbench.runs.options import RunConfig
-from lossbench.testing import find_law, judge, subjects
+from lossbench.testing import configurations, find_law, judge
 
 pytestmark = [
     pytest.mark.cuda,
@@ -68,8 +68,8 @@ def test_a_step_never_waits_for_the_device(name: str, hyperparameters: dict[str,
 
 @pytest.mark.parametrize("name", list_losses())
 def test_a_loss_moves_to_the_device_as_the_law_says(name: str) -> None:
-    for subject in subjects(loss_info(name)):
-        result = judge(subject, find_law("moves"))
+    for configuration in configurations(loss_info(name)):
+        result = judge(configuration, find_law("moves"))
         assert (result.status, result.message) == ("passed", "")
 
 

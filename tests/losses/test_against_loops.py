@@ -1,7 +1,7 @@
 """The losses against naive loops over scalars in float64, over the whole range of their hyper-parameters.
 
-The loops are `lossbench.testing.loops`; the search, and what counts as a tie of a piecewise loss, are the kit's. Here
-are the settings that the laws do not go through, and the ties that floats hold exactly.
+The loops are `lossbench.losses.loops`; the search and the definition of a tie are those of `lossbench.testing`. These
+tests cover settings that the laws do not visit, and ties that floats hold exactly.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lossbench import Loss, ModelOutput, loss_info
-from lossbench.testing import Case, Effort, Subject, cases, find_law, judge
-from lossbench.testing.loops import LoopBatch, triplet
+from lossbench.losses.loops import triplet
+from lossbench.testing import Case, Configuration, Effort, cases, configurations, find_law, judge
+from lossbench.types import LoopBatch
 
 LOOP = find_law("naive-loop")
 SETTINGS = [
@@ -35,13 +36,13 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("started", [False, True])
-@pytest.mark.parametrize(("name", "settings"), SETTINGS, ids=str)
-def test_a_loss_is_its_loop(name: str, settings: dict[str, object], started: bool) -> None:
-    if started and name != "weighted-cluster":
-        return
-    subject = Subject(spec=loss_info(name), hyperparameters=settings, started=started)
-    result = judge(subject, LOOP, Effort(examples=40))
+# Fresh, and where a loss has a state, started.
+EVERY = [configuration for name, settings in SETTINGS for configuration in configurations(loss_info(name), settings)]
+
+
+@pytest.mark.parametrize("configuration", EVERY, ids=str)
+def test_a_loss_is_its_loop(configuration: Configuration) -> None:
+    result = judge(configuration, LOOP, Effort(examples=40))
     assert (result.status, result.message) == ("passed", "")
 
 
@@ -80,7 +81,7 @@ def test_triplet_is_that_of_pytorch_metric_learning(case: Case, margin: float) -
 
     mode = {"margin": margin, "mining": "all", "distance": "euclidean", "normalize": True, "average": "active"}
     x = case.output().embeddings
-    on_kink = Trial(Subject(spec=loss_info("triplet"), hyperparameters=mode), case).lies_on_kink(1e-6)
+    on_kink = Trial(Configuration(spec=loss_info("triplet"), hyperparameters=mode), case).lies_on_kink(1e-6)
     if on_kink or not all(row.any() for row in x):  # it gives a zero row a direction of its own
         event("not comparable")
         return

@@ -16,13 +16,13 @@ from lossbench import LossContext, ModelOutput, loss_info
 from lossbench.errors import HyperparameterError, UsageError
 from lossbench.losses import BUILT_INS
 from lossbench.losses.arguments import matrix
-from lossbench.testing import Subject, subjects
+from lossbench.testing import Configuration, configurations
 
 C, D, B = 4, 6, 12
 CONTEXT = LossContext(num_classes=C, embedding_dim=D, class_counts=(50, 20, 8, 3))
 TARGETS = torch.tensor([0, 1, 2, 3, 0, 0, 1, 2, 0, 3, 1, 0])
-ALL = [subject for b in BUILT_INS for subject in subjects(loss_info(b.name))]
-every = pytest.mark.parametrize("subject", ALL, ids=str)
+ALL = [configuration for b in BUILT_INS for configuration in configurations(loss_info(b.name))]
+every = pytest.mark.parametrize("configuration", ALL, ids=str)
 
 
 def random_output(dtype: torch.dtype = torch.float64) -> ModelOutput:
@@ -37,16 +37,16 @@ def random_output(dtype: torch.dtype = torch.float64) -> ModelOutput:
     ("label", "message"),
     [(C, r"targets must lie in \[0, 4\), got 4 in row 2"), (-1, "got -1 in row 2"), (-100, "got -100 in row 2.*drop")],
 )
-def test_a_label_out_of_range_is_refused(subject: Subject, label: int, message: str) -> None:
+def test_a_label_out_of_range_is_refused(configuration: Configuration, label: int, message: str) -> None:
     targets = TARGETS.clone()
     targets[2] = label
     with pytest.raises(UsageError, match=message):
-        subject.build(CONTEXT)(random_output(), targets)
+        configuration.build(CONTEXT)(random_output(), targets)
 
 
 @every
-def test_arguments_of_the_wrong_kind_are_named(subject: Subject) -> None:
-    loss, output, (what,) = subject.build(CONTEXT), random_output(), subject.reads
+def test_arguments_of_the_wrong_kind_are_named(configuration: Configuration) -> None:
+    loss, output, (what,) = configuration.build(CONTEXT), random_output(), configuration.reads
     width = C if what == "logits" else D
 
     def refused(output: ModelOutput, targets: Tensor, message: str) -> None:
@@ -78,16 +78,16 @@ def test_arguments_of_the_wrong_kind_are_named(subject: Subject) -> None:
 
 
 @every
-def test_what_a_loss_does_not_read_is_not_checked(subject: Subject) -> None:
-    other = "embeddings" if subject.reads == ("logits",) else "logits"
-    loss, output = subject.build(CONTEXT), random_output()
+def test_what_a_loss_does_not_read_is_not_checked(configuration: Configuration) -> None:
+    other = "embeddings" if configuration.reads == ("logits",) else "logits"
+    loss, output = configuration.build(CONTEXT), random_output()
     assert loss(output._replace(**{other: torch.empty(0)}), TARGETS).equal(loss(output, TARGETS))
 
 
 @every
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8], ids=str)
-def test_labels_of_any_integer_type_are_accepted(subject: Subject, dtype: torch.dtype) -> None:
-    loss, output = subject.build(CONTEXT), random_output()
+def test_labels_of_any_integer_type_are_accepted(configuration: Configuration, dtype: torch.dtype) -> None:
+    loss, output = configuration.build(CONTEXT), random_output()
     assert loss(output, TARGETS.to(dtype)).equal(loss(output, TARGETS))
 
 

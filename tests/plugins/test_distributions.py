@@ -33,7 +33,6 @@ PUBLIC_MODULES = {
     "lossbench.ops.centers",
     "lossbench.ops.triplets",
 }
-FOR_CHECKING = {"lossbench.testing", "lossbench.testing.loops"}
 # The three of losses written here; a distribution of adapters has an origin instead.
 WITH_LOSSES = ("lossbench-cluster", "lossbench-imbalance", "lossbench-margin")
 
@@ -72,12 +71,11 @@ def test_only_public_names_are_used(name: str) -> None:
     files = sorted((project / "src").rglob("*.py"))
     assert files
     for file in files:
-        allowed = PUBLIC_MODULES | (FOR_CHECKING if file.name == "loops.py" else set())
         for module, names in imports(ast.parse(file.read_text())):
             if module == "lossbench":
                 assert names <= set(lossbench.__all__), file
             elif module.startswith("lossbench."):
-                assert module in allowed, f"{file.name} imports {module}"
+                assert module in PUBLIC_MODULES, f"{file.name} imports {module}"
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:

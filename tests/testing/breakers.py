@@ -609,6 +609,14 @@ class OneNumberInAList(Softmax):
         return super().value(inputs, targets).unsqueeze(0)
 
 
+# Size and scale
+
+
+@breaks("mean-of-shards", needs=WEIGHTED, also=("equal-shards",))
+class OverTheWeightsOfTheHalf(OverTheWeightsOfTheBatch):
+    traits = Softmax.traits - {Trait.SAMPLEWISE}
+
+
 # Arguments
 
 

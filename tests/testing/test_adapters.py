@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lossbench.adapters import AdaptedLoss, known_traits
 from lossbench.errors import UsageError
-from lossbench.testing import Effort, Result, Subject, find_law, fixed_case, judge
+from lossbench.testing import Configuration, Effort, Result, find_law, fixed_case, judge
 from lossbench.testing.resolve import resolve
 from lossbench.traits import Need, Trait
 from lossbench.types import ModelOutput
@@ -95,43 +95,43 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 )
 def test_what_a_loss_takes_is_worked_out(target: str, reads: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])  # a file's folder is put on it
-    (subject,) = resolve(target)
-    assert subject.spec.needs == {Need(reads)}
-    assert isinstance(subject.specimen, AdaptedLoss)
-    assert subject.specimen.form == form
-    assert subject.undeclared_is_unknown
+    (configuration,) = resolve(target)
+    assert configuration.spec.needs == {Need(reads)}
+    assert isinstance(configuration.specimen, AdaptedLoss)
+    assert configuration.specimen.form == form
+    assert configuration.undeclared_is_unknown
 
 
 def test_what_a_loss_takes_may_be_told() -> None:
-    (subject,) = resolve("torch.nn:CrossEntropyLoss", takes="embeddings", traits=["convex"])
-    assert subject.reads == ("embeddings",)
-    assert subject.declares(Trait.CONVEX)
+    (configuration,) = resolve("torch.nn:CrossEntropyLoss", takes="embeddings", traits=["convex"])
+    assert configuration.reads == ("embeddings",)
+    assert configuration.declares(Trait.CONVEX)
 
 
 def test_sizes_go_to_a_constructor_that_hands_them_on(module: str) -> None:
     for target, scale in ((f"{module}:Base", 1), (f"{module}:HandsOn", 2), (f"{module}:HandsOn(scale=5)", 5)):
-        (subject,) = resolve(target)
+        (configuration,) = resolve(target)
         case = fixed_case(classes=3, dim=7)
-        assert float(subject.build(case.context)(case.output(), case.labels())) == 3 * 7 * scale
-        assert subject.reads == ("embeddings",)
+        assert float(configuration.build(case.context)(case.output(), case.labels())) == 3 * 7 * scale
+        assert configuration.reads == ("embeddings",)
 
 
 def test_parameters_are_drawn_from_the_seed_of_the_task_alone() -> None:
-    (subject,) = resolve(f"{PML}:CosFaceLoss")
-    assert subject.spec.state_axes == {"inner.W": ("embedding", "class")}
+    (configuration,) = resolve(f"{PML}:CosFaceLoss")
+    assert configuration.spec.state_axes == {"inner.W": ("embedding", "class")}
     before = torch.get_rng_state()
-    one, other = (subject.build(fixed_case().context).state_dict() for _ in range(2))
+    one, other = (configuration.build(fixed_case().context).state_dict() for _ in range(2))
     assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(one["inner.W"], other["inner.W"])
     assert one["inner.W"].shape == (6, 4)
 
 
 def test_an_instance_is_judged_as_it_is(module: str) -> None:
-    (subject,) = resolve(f"{module}:weighted")
+    (configuration,) = resolve(f"{module}:weighted")
     case = fixed_case()
     expected = nn.CrossEntropyLoss(label_smoothing=0.1)(case.output().logits, case.labels())
-    assert torch.equal(subject.build(case.context)(case.output(), case.labels()), expected)
-    assert not subject.declares(Trait.MONOTONE)
+    assert torch.equal(configuration.build(case.context)(case.output(), case.labels()), expected)
+    assert not configuration.declares(Trait.MONOTONE)
 
 
 def test_traits_of_the_defaults_go_with_the_defaults() -> None:
@@ -205,8 +205,8 @@ def test_what_can_not_be_judged_is_refused_in_one_message(
     assert message.replace("{m}", module) in str(refused.value)
 
 
-def judged(target: str, law: str, *traits: str, subject: Subject | None = None) -> Result:
-    (found,) = [subject] if subject else resolve(target, traits=traits)
+def judged(target: str, law: str, *traits: str, configuration: Configuration | None = None) -> Result:
+    (found,) = [configuration] if configuration else resolve(target, traits=traits)
     return judge(found, find_law(law), Effort(compile=False))
 
 
@@ -255,8 +255,8 @@ def test_centers_cancel_far_from_the_origin(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sys, "path", [*sys.path])
     (center,) = resolve(f"{FROM_FORMULA}:CenterLoss", traits=["translation-invariant", "scale-safe"])
     assert center.spec.state_axes == {"inner.centers": ("class", "embedding")}
-    far = judged("", "float32-far-from-the-origin", subject=center)
+    far = judged("", "float32-far-from-the-origin", configuration=center)
     assert far.status == "failed"
     assert far.message.startswith("moved by 1000 against unmoved: ")
-    assert judged("", "translation", subject=center).status == "passed"
-    assert judged("", "extreme-norms", subject=center).message.startswith("the value at 1e+20 is nan")
+    assert judged("", "translation", configuration=center).status == "passed"
+    assert judged("", "extreme-norms", configuration=center).message.startswith("the value at 1e+20 is nan")

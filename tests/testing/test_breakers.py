@@ -7,36 +7,36 @@ from pathlib import Path
 
 import pytest
 
-from lossbench.testing import LAWS, Effort, Law, Result, Subject, find_law, judge, judge_all, subjects
+from lossbench.testing import LAWS, Configuration, Effort, Law, Result, configurations, find_law, judge, judge_all
 
-# By a name under which the two processes of law 44 can import it too.
+# Under a name that the two processes of `equal-shards` can import, too.
 sys.path.insert(0, str(Path(__file__).parent))
 import breakers
 
 # What starts processes or compiles is left out of the judgement by all laws.
-QUICK = [law for law in LAWS if law.name not in ("compiled-in-one-graph", "equal-shards")]
+QUICK = [law for law in LAWS if not (law.compiles or law.needs_processes)]
 FEW = Effort(examples=4)
 
 
-def failures(subject: Subject, laws: list[Law], effort: Effort = FEW) -> dict[str, Result]:
-    return {result.law: result for result in judge_all([subject], effort, laws) if result.status == "failed"}
+def failures(configuration: Configuration, laws: list[Law], effort: Effort = FEW) -> dict[str, Result]:
+    return {result.law: result for result in judge_all([configuration], effort, laws) if result.status == "failed"}
 
 
-def subject_of(breaker: breakers.Breaker) -> Subject:
-    return Subject(spec=breaker.spec, started=breaker.started)
+def configuration_of(breaker: breakers.Breaker) -> Configuration:
+    return Configuration(spec=breaker.spec, started=breaker.started)
 
 
 def test_every_law_has_a_breaker() -> None:
     assert sorted(breakers.BREAKERS) == sorted(law.name for law in LAWS)
 
 
-SLOW = {"compiled-in-one-graph", "equal-shards"}
+SLOW = {law.name for law in LAWS if law not in QUICK}
 NAMES = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in breakers.BREAKERS]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_breaker_breaks_its_law(name: str) -> None:
-    result = judge(subject_of(breakers.BREAKERS[name]), find_law(name), Effort())
+    result = judge(configuration_of(breakers.BREAKERS[name]), find_law(name), Effort())
     assert result.status == "failed", result.message
     assert result.message
 
@@ -44,12 +44,12 @@ def test_a_breaker_breaks_its_law(name: str) -> None:
 @pytest.mark.parametrize("name", breakers.BREAKERS)
 def test_a_breaker_passes_the_other_laws(name: str) -> None:
     breaker = breakers.BREAKERS[name]
-    found = failures(subject_of(breaker), QUICK)
+    found = failures(configuration_of(breaker), QUICK)
     assert set(found) - {name} <= breaker.also, {law: found[law].message for law in set(found) - {name} - breaker.also}
 
 
 @pytest.mark.parametrize("loss", [breakers.Softmax, breakers.Center, breakers.Pairs])
 def test_the_right_losses_they_derive_from_pass_every_law(loss: type[breakers.Softmax]) -> None:
-    for subject in subjects(breakers.spec_of(loss)):
-        found = failures(subject, QUICK, Effort(examples=10))
+    for configuration in configurations(breakers.spec_of(loss)):
+        found = failures(configuration, QUICK, Effort(examples=10))
         assert not found, found

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, LossSpec, Need, Trait, loss_info
 from lossbench.losses.softmax import softmax
-from lossbench.testing import Effort, Result, Subject, find_law, judge
+from lossbench.testing import Configuration, Effort, Result, find_law, judge
 
 DEEP = Effort(deep=True, examples=40, compile=False)
 
@@ -69,7 +69,7 @@ def verdict(factory: Any, law: str, effort: Effort | None = None, **given: Any) 
     spec = LossSpec(
         name="mine", factory=factory, summary="-", reference="-", needs=given.pop("needs", frozenset({Need.LOGITS}))
     )
-    return judge(Subject(spec=replace(spec, **given), hyperparameters=hyperparameters), find_law(law), effort)
+    return judge(Configuration(spec=replace(spec, **given), hyperparameters=hyperparameters), find_law(law), effort)
 
 
 # Stop-gradient
@@ -116,7 +116,7 @@ def test_a_saturated_log_is_no_bounded_loss() -> None:
 @pytest.mark.parametrize("law", ["bounded-pull", "learns-the-weighted-prior"])
 def test_a_trait_of_several_laws_is_rightly_left_out_if_one_is_broken(law: str) -> None:
     """Smoothed labels pull with bounded force and learn another prior: no weighted likelihood."""
-    found = judge(Subject(spec=loss_info("label-smoothing")), find_law(law), DEEP)
+    found = judge(Configuration(spec=loss_info("label-smoothing")), find_law(law), DEEP)
     assert found.status == "skipped"
     assert "not declared weighted-likelihood, rightly" in found.message
 
@@ -126,7 +126,7 @@ def test_a_trait_of_several_laws_is_rightly_left_out_if_one_is_broken(law: str) 
 
 @pytest.mark.parametrize("law", ["extreme-norms", "zero-at-separation"])
 def test_cosines_have_no_extremes(law: str) -> None:
-    found = judge(Subject(spec=loss_info("norm-face")), find_law(law), DEEP)
+    found = judge(Configuration(spec=loss_info("norm-face")), find_law(law), DEEP)
     assert found.status == "skipped"
     assert "cosines" in found.message
 
@@ -178,5 +178,5 @@ def test_a_limit_without_a_parent_is_broken() -> None:
 
 def test_softmax_reaches_separation_at_a_tenth_of_the_distance() -> None:
     """600 is far enough for a loss that scales a rare class's logits down."""
-    assert judge(Subject(spec=loss_info("vector-scaling")), find_law("zero-at-separation")).status == "passed"
+    assert judge(Configuration(spec=loss_info("vector-scaling")), find_law("zero-at-separation")).status == "passed"
     assert math.exp(-600 / 10) < 1e-12

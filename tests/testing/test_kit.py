@@ -14,7 +14,19 @@ from torch import Tensor
 
 from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, Trait, loss_info
 from lossbench.errors import UsageError
-from lossbench.testing import LAWS, Case, Effort, Subject, cases, checks, find_law, fixed_case, judge, subjects
+from lossbench.testing import (
+    LAWS,
+    Case,
+    Configuration,
+    Effort,
+    cases,
+    checks,
+    configurations,
+    find_law,
+    fixed_case,
+    judge,
+)
+from lossbench.testing.law import GROUPS, law
 from lossbench.testing.memory import PeakMemory
 from lossbench.testing.page import laws_page
 from lossbench.testing.trial import Trial
@@ -37,13 +49,15 @@ NEGATIVE = LossSpec(name="negative", factory=Negative, summary="-", reference="-
 
 
 def test_the_smallest_failing_batch_is_found() -> None:
-    result = judge(Subject(spec=NEGATIVE), find_law("not-negative"), Effort(examples=300))
+    result = judge(Configuration(spec=NEGATIVE), find_law("not-negative"), Effort(examples=300))
     assert result.status == "failed"
     assert result.counterexample == "targets=[0], class_counts=(1, 1), logits=[[1.5, 1.5]]"
 
 
 def test_a_search_is_the_same_for_one_seed() -> None:
-    found = [judge(Subject(spec=NEGATIVE), find_law("30"), Effort(examples=100, seed=s)) for s in (3, 3)]
+    found = [
+        judge(Configuration(spec=NEGATIVE), find_law("not-negative"), Effort(examples=100, seed=s)) for s in (3, 3)
+    ]
     assert found[0].counterexample == found[1].counterexample
     assert found[0].examples == found[1].examples
 
@@ -58,10 +72,32 @@ def test_batches_are_what_they_say(case: Case) -> None:
     assert output.embeddings.float().double().equal(output.embeddings)
 
 
-def test_there_are_sixty_laws_each_with_a_statement_and_a_remedy() -> None:
-    assert [law.number for law in LAWS] == list(range(1, 61))
-    assert len({law.name for law in LAWS}) == 60
+def test_every_law_has_a_name_of_its_own_a_statement_and_a_remedy() -> None:
+    assert len({law.name for law in LAWS}) == len(LAWS)
     assert all(law.statement and law.remedy for law in LAWS)
+
+
+def test_the_number_of_a_law_is_its_position() -> None:
+    assert [law.number for law in LAWS] == list(range(1, len(LAWS) + 1))
+    assert all(find_law(str(law.number)) is find_law(law.name) is law for law in LAWS)
+
+
+def test_the_page_has_one_heading_for_each_group() -> None:
+    headings = [line.removeprefix("## ") for line in laws_page().splitlines() if line.startswith("## ")]
+    assert headings == list(GROUPS)
+    assert [law.group for law in LAWS] == sorted((law.group for law in LAWS), key=GROUPS.index)
+
+
+def test_a_law_added_late_stands_at_the_end_of_its_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = list(LAWS)
+    monkeypatch.setattr("lossbench.testing.law.LAWS", added := list(LAWS))
+
+    @law("Finiteness")
+    def never_seven(trial: Trial) -> None:
+        """A made-up law."""
+
+    assert [each.name for each in added if each not in before] == ["never-seven"]
+    assert added[added.index(find_law("nan-surfaces")) + 1].name == "never-seven"
 
 
 def test_the_page_of_laws_is_up_to_date() -> None:
@@ -77,7 +113,7 @@ class Blocker:
             raise ImportError(name + " is not installed here")
 sys.meta_path.insert(0, Blocker())
 from lossbench.testing import Effort, find_law, judge, resolve
-print(judge(resolve("softmax")[0], find_law("1"), Effort(examples=5)).status)
+print(judge(resolve("softmax")[0], find_law("gradient-of-inputs"), Effort(examples=5)).status)
 """
 
 
@@ -101,7 +137,7 @@ def test_expected_failures_are_strict() -> None:
     assert by_law["not-negative"].result().status == "xfailed"
     strict = by_law["one-number"].result()
     assert (strict.status, strict.message) == ("failed", "expected to fail (never), and holds: take it off the list")
-    with pytest.raises(AssertionError, match="breaks law 52, one-number: expected to fail"):
+    with pytest.raises(AssertionError, match="breaks one-number: expected to fail"):
         by_law["one-number"]()
 
 
@@ -154,7 +190,7 @@ def test_pytest_judges_a_loss_without_a_test_file(tmp_path: Path) -> None:
     (tmp_path / "my_loss.py").write_text(MY_LOSS.format(minus=1))
     done = pytest_in(tmp_path, "--lossbench", "my_loss:SPEC", "-k", "negative or one-number")
     assert "1 failed, 1 passed" in done.stdout
-    assert "my-loss breaks law 30, not-negative: the value is -" in done.stdout
+    assert "my-loss breaks not-negative: the value is -" in done.stdout
     assert "Smallest batch: targets=[0]" in done.stdout
     unknown = pytest_in(tmp_path, "--lossbench", "no-such-loss")
     assert unknown.returncode == 4
@@ -166,8 +202,8 @@ def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def triplet(**settings: object) -> Subject:
-    return Subject(spec=loss_info("triplet"), hyperparameters=settings)
+def triplet(**settings: object) -> Configuration:
+    return Configuration(spec=loss_info("triplet"), hyperparameters=settings)
 
 
 def line(*points: float) -> Case:
@@ -180,7 +216,7 @@ def test_a_kink_is_seen_on_it_and_not_beside_it() -> None:
     assert Trial(plain, line(0.0, 0.0, 0.125)).lies_on_kink(1e-6)  # coincident rows
     assert not Trial(plain, line(0.0, 1.0, 1.125)).lies_on_kink(1e-6)
     assert not Trial(plain, line(0.0, 1.0, 1.2501)).lies_on_kink(1e-6)
-    assert not Trial(Subject(spec=loss_info("softmax")), line(0.0, 0.0, 1.0)).lies_on_kink(1e-6)
+    assert not Trial(Configuration(spec=loss_info("softmax")), line(0.0, 0.0, 1.0)).lies_on_kink(1e-6)
 
 
 def test_memory_is_counted_exactly_and_freed() -> None:
@@ -197,8 +233,8 @@ def test_memory_is_counted_exactly_and_freed() -> None:
 
 
 def test_a_stateful_loss_is_judged_fresh_and_started() -> None:
-    found = subjects(loss_info("center"), {"alpha": 0.25})
-    assert [str(subject) for subject in found] == ["center(alpha=0.25)", "center(alpha=0.25), started"]
+    found = configurations(loss_info("center"), {"alpha": 0.25})
+    assert [str(configuration) for configuration in found] == ["center(alpha=0.25)", "center(alpha=0.25), started"]
     context = fixed_case().context
     assert found[0].build(context).centers.isnan().all()
     assert found[1].build(context).centers.isfinite().all()
@@ -207,8 +243,8 @@ def test_a_stateful_loss_is_judged_fresh_and_started() -> None:
 def test_a_stale_declaration_is_a_failure_of_the_deep_check() -> None:
     modest = LossSpec(name="modest", factory=Modest, summary="-", reference="-", needs=frozenset({Need.LOGITS}))
     law = find_law("convex-in-logits")
-    assert judge(Subject(spec=modest), law).status == "skipped"
-    deep = judge(Subject(spec=modest), law, Effort(examples=50, deep=True))
+    assert judge(Configuration(spec=modest), law).status == "skipped"
+    deep = judge(Configuration(spec=modest), law, Effort(examples=50, deep=True))
     assert deep.status == "failed"
     assert deep.message.startswith("stale: no counterexample in 50 batches; declare the trait convex")
 

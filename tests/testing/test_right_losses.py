@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 from lossbench import LossSpec
-from lossbench.testing import LAWS, Effort, judge_all, subjects
+from lossbench.testing import LAWS, Effort, configurations, judge_all
 
-# By a name under which the two processes of law 44 can import it too.
+# Under a name that the two processes of `equal-shards` can import, too.
 sys.path.insert(0, str(Path(__file__).parent))
 import right_losses
 
-QUICK = [law for law in LAWS if law.name not in ("compiled-in-one-graph", "equal-shards")]
+QUICK = [law for law in LAWS if not (law.compiles or law.needs_processes)]
 EXPECTED = {"right-queue": {"equal-shards"}}  # it does say that each process has its own
 
 every = pytest.mark.parametrize("spec", right_losses.SPECS, ids=lambda spec: spec.name)
 
 
 def accused(spec: LossSpec, effort: Effort, laws: list[object]) -> dict[str, str]:
-    results = judge_all(subjects(spec), effort, laws)  # type: ignore[arg-type]
+    results = judge_all(configurations(spec), effort, laws)  # type: ignore[arg-type]
     return {result.law: f"{result.loss}: {result.message}" for result in results if result.status == "failed"}
 
 

@@ -1,4 +1,4 @@
-"""Laws 53 to 60: what makes no sense is refused, in words that help, before anything changes.
+"""Arguments: what makes no sense is refused, in words that help, before anything changes.
 
 Clear words are a ValueError or TypeError that names the argument, what it was and what was expected. Judged on the
 CPU, for the arguments that the loss reads.
@@ -16,11 +16,12 @@ from torch import Tensor
 from ...adapters import AdaptedLoss
 from ...loss import Loss
 from ...types import ModelOutput
-from ..law import judge_parts, law
+from ..configuration import Configuration
+from ..law import Group, judge_parts, law
 from ..trial import Trial
-from ..violation import NotApplicableError, Violation
+from ..violation import Violation
 
-GROUP = "Arguments"
+GROUP: Group = "Arguments"
 _CLEAR = (ValueError, TypeError)
 
 
@@ -49,8 +50,8 @@ def _refused(trial: Trial, what: str, output: ModelOutput, targets: Tensor, word
             raise Violation(f"{what} is refused after {name} was changed")
 
 
-def _knows_sizes(trial: Trial) -> bool:
-    return trial.loss.knows_sizes if isinstance(trial.loss, AdaptedLoss) else True
+def _knows_sizes(loss: Loss) -> bool:
+    return loss.knows_sizes if isinstance(loss, AdaptedLoss) else True
 
 
 def _first_line(error: Exception) -> str:
@@ -60,7 +61,7 @@ def _first_line(error: Exception) -> str:
 _LABEL_WORDS = ("target", "label")
 
 
-@law(53, GROUP, owed=True)
+@law(GROUP, owed=True)
 def label_out_of_range(trial: Trial) -> None:
     """A label outside [0, C) is refused, -100 too: there is no ignored label.
 
@@ -69,7 +70,7 @@ def label_out_of_range(trial: Trial) -> None:
     output, targets = trial.output(torch.float32), trial.targets
     classes = len(trial.case.class_counts)
     # Pairs alone don't tell how many classes there are.
-    labels = (classes, -1, -100) if _knows_sizes(trial) or "logits" in trial.reads else (-100,)
+    labels = (classes, -1, -100) if _knows_sizes(trial.loss) or "logits" in trial.reads else (-100,)
 
     def refused(label: int) -> None:
         wrong = targets.clone()
@@ -79,7 +80,7 @@ def label_out_of_range(trial: Trial) -> None:
     judge_parts(partial(refused, label) for label in labels)
 
 
-@law(54, GROUP, owed=True)
+@law(GROUP, owed=True)
 def float_labels(trial: Trial) -> None:
     """Labels that are floating-point numbers are refused.
 
@@ -89,7 +90,7 @@ def float_labels(trial: Trial) -> None:
     _refused(trial, "labels in float32", output, trial.targets.float(), (*_LABEL_WORDS, "dtype", "int", "float"))
 
 
-@law(55, GROUP, owed=True)
+@law(GROUP, owed=True)
 def unequal_lengths(trial: Trial) -> None:
     """A number of labels other than the number of rows is refused.
 
@@ -104,7 +105,7 @@ def unequal_lengths(trial: Trial) -> None:
     )
 
 
-@law(56, GROUP, owed=True)
+@law(GROUP, owed=True)
 def wrong_rank(trial: Trial) -> None:
     """Inputs that are no matrix, and labels that are no vector, are refused.
 
@@ -121,15 +122,17 @@ def wrong_rank(trial: Trial) -> None:
     judge_parts(parts)
 
 
-@law(57, GROUP, owed=True)
+def _is_not_told_sizes(configuration: Configuration) -> str | None:
+    return None if _knows_sizes(configuration.specimen) else "its constructor is not told C or D, so it can't know"
+
+
+@law(GROUP, owed=True, unless=_is_not_told_sizes)
 def wrong_number_of_columns(trial: Trial) -> None:
     """Logits of another number of classes, or embeddings of another size, than the task's are refused, naming the
     argument, and before any state changes.
 
     Remedy: keep `num_classes` or `embedding_dim` of the context and compare.
     """
-    if not _knows_sizes(trial):
-        raise NotApplicableError("its constructor is not told C or D, so it can't know")
     output, targets = trial.output(torch.float32), trial.targets
     parts = []
     for name in trial.reads:
@@ -141,14 +144,19 @@ def wrong_number_of_columns(trial: Trial) -> None:
     judge_parts(parts)
 
 
-@law(58, GROUP, searched=False, fresh_only=True)
+def _no_numbers_or_flags(configuration: Configuration) -> str | None:
+    found = any(isinstance(default, bool | int | float) for default in configuration.spec.hyperparameters.values())
+    return None if found else "it has no hyper-parameters that are numbers or flags"
+
+
+@law(GROUP, searched=False, fresh_only=True, unless=_no_numbers_or_flags)
 def bad_hyperparameters(trial: Trial) -> None:
     """A hyper-parameter that is NaN or of the wrong kind is refused at construction, naming it.
 
     Remedy: `lossbench.losses.arguments` has `number`, `choice` and `flag`.
     """
     parts = []
-    for name, default in trial.subject.spec.hyperparameters.items():
+    for name, default in trial.configuration.spec.hyperparameters.items():
         if isinstance(default, bool):
             wrong: tuple[Any, ...] = ("yes",)
         elif isinstance(default, int | float):
@@ -156,12 +164,10 @@ def bad_hyperparameters(trial: Trial) -> None:
         else:
             continue
         parts += [partial(_construction, trial, name, value) for value in wrong]
-    if not parts:
-        raise NotApplicableError("it has no hyper-parameters that are numbers or flags")
     judge_parts(parts)
 
 
-@law(59, GROUP, owed=False)
+@law(GROUP, owed=False)
 def narrow_integer_labels(trial: Trial) -> None:
     """int32 labels give the value of int64 labels, or are refused clearly.
 
@@ -183,7 +189,7 @@ def narrow_integer_labels(trial: Trial) -> None:
     trial.same("int32 labels against int64", found, expected, tolerance=1e-6)
 
 
-@law(60, GROUP, searched=False, fresh_only=True)
+@law(GROUP, searched=False, fresh_only=True)
 def unknown_option(trial: Trial) -> None:
     """A hyper-parameter that does not exist, and an unknown word where a word is expected, are refused at
     construction.
@@ -191,7 +197,7 @@ def unknown_option(trial: Trial) -> None:
     Remedy: no `**kwargs` that nobody reads; `choice(name, value, options)` for words.
     """
     wrong: list[tuple[str, Any]] = [("no_such_option", 1)]
-    wrong += [(n, "no-such-word") for n, d in trial.subject.spec.hyperparameters.items() if isinstance(d, str)]
+    wrong += [(n, "no-such-word") for n, d in trial.configuration.spec.hyperparameters.items() if isinstance(d, str)]
     judge_parts(partial(_construction, trial, name, value) for name, value in wrong)
 
 

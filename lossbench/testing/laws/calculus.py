@@ -1,4 +1,4 @@
-"""Laws 1 to 5: derivatives are those of the value."""
+"""Calculus: derivatives are those of the value."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 
+from ...loss import Loss
 from ...traits import Trait
 from ...types import ModelOutput
-from ..law import law
+from ..configuration import Configuration
+from ..law import Group, law
 from ..trial import Trial, with_tensors
-from ..violation import NotApplicableError, Violation
+from ..violation import Violation
 
-GROUP = "Calculus"
+GROUP: Group = "Calculus"
 _RADIUS = 2e-5  # of the finite differences below, with room: no kink may lie within
 
 
@@ -37,7 +39,7 @@ def _differs(check: Callable[..., Any], function: Callable[..., Tensor], inputs:
         raise Violation(" ".join(str(error).split())[:600]) from error
 
 
-@law(1, GROUP, owed=True, off_kinks=_RADIUS, share=0.5, excused=Trait.STOP_GRADIENT)
+@law(GROUP, owed=True, off_kinks=_RADIUS, share=0.5, excused=Trait.STOP_GRADIENT)
 def gradient_of_inputs(trial: Trial) -> None:
     """The gradient in logits and embeddings is the derivative of the value, by central differences in float64.
 
@@ -47,26 +49,38 @@ def gradient_of_inputs(trial: Trial) -> None:
     _differs(gradcheck, *_of_inputs(trial))
 
 
-@law(2, GROUP, off_kinks=_RADIUS, share=0.5, excused=Trait.STOP_GRADIENT)
+def _differentiable_state(loss: Loss) -> list[str]:
+    """Return the names of the saved tensors of floating-point type that hold numbers."""
+    held = {**dict(loss.named_parameters()), **dict(loss.named_buffers())}
+    saved = (name for name in loss.state_dict() if name in held and held[name].is_floating_point())
+    return [name for name in saved if bool(held[name].isfinite().all())]
+
+
+def _no_state(configuration: Configuration) -> str | None:
+    loss = configuration.specimen
+    if _differentiable_state(loss):
+        return None
+    has_numbers = any(tensor.is_floating_point() for tensor in loss.state_dict().values())
+    return "its state has not started" if has_numbers else "it has no state"
+
+
+@law(GROUP, off_kinks=_RADIUS, share=0.5, excused=Trait.STOP_GRADIENT, unless=_no_state)
 def gradient_of_state(trial: Trial) -> None:
     """The gradient in parameters, centers and proxies is the derivative of the value.
 
     Remedy: as for the inputs; state that moves by a rule of its own is differentiable all the same.
     """
     loss, output, targets = trial.loss, trial.output(), trial.targets
-    held = {name: t for name, t in trial.states(loss).items() if name in loss.state_dict() and t.is_floating_point()}
-    names = [name for name, tensor in held.items() if tensor.isfinite().all()]
-    if not names:
-        raise NotApplicableError("it has no state" if not held else "its state has not started")
+    names, states = _differentiable_state(loss), trial.states(loss)
 
     def value(*tensors: Tensor) -> Tensor:
         found: Tensor = torch.func.functional_call(loss, dict(zip(names, tensors, strict=True)), (output, targets))
         return found
 
-    _differs(gradcheck, value, tuple(held[name].detach().clone().requires_grad_() for name in names))
+    _differs(gradcheck, value, tuple(states[name].detach().clone().requires_grad_() for name in names))
 
 
-@law(3, GROUP, trait=Trait.TWICE_DIFFERENTIABLE, off_kinks=_RADIUS, share=0.2)
+@law(GROUP, trait=Trait.TWICE_DIFFERENTIABLE, off_kinks=_RADIUS, share=0.2)
 def second_derivative(trial: Trial) -> None:
     """The derivative of the gradient is right as well (trait twice-differentiable).
 
@@ -75,7 +89,7 @@ def second_derivative(trial: Trial) -> None:
     _differs(gradgradcheck, *_of_inputs(trial))
 
 
-@law(4, GROUP, off_kinks=1e-6)
+@law(GROUP, off_kinks=1e-6)
 def functional_gradient(trial: Trial) -> None:
     """`torch.func.grad` gives what autograd gives.
 
@@ -88,7 +102,7 @@ def functional_gradient(trial: Trial) -> None:
     trial.same_gradients("torch.func.grad against autograd", dict(zip(trial.reads, found, strict=True)), expected)
 
 
-@law(5, GROUP, trait=Trait.VMAP)
+@law(GROUP, trait=Trait.VMAP)
 def vectorised_map(trial: Trial) -> None:
     """`torch.func.vmap` over several batches gives the stack of their values (trait vmap).
 

@@ -1,4 +1,4 @@
-"""Laws 6 to 16: no NaN or infinity where none was given, and none hidden where one was.
+"""Finiteness: no NaN or infinity where none was given, and none hidden where one was.
 
 Judged in float32, and for bfloat16 and float16 inputs where the loss takes them.
 """
@@ -16,11 +16,11 @@ from torch import Tensor
 from ...traits import Need, Trait
 from ...types import ModelOutput
 from ..cases import Case
-from ..law import law
+from ..law import Group, law
 from ..trial import HALF_PRECISIONS, Trial
 from ..violation import NotApplicableError, Violation
 
-GROUP = "Finiteness"
+GROUP: Group = "Finiteness"
 
 
 def _judge(trial: Trial, case: Case, change: Callable[[Tensor], Tensor], what: str) -> None:
@@ -35,14 +35,14 @@ def _judge(trial: Trial, case: Case, change: Callable[[Tensor], Tensor], what: s
         except Exception:
             if dtype is torch.float32:
                 raise
-            continue  # that a loss refuses half precision is the matter of law 40
+            continue  # `half-precision` judges whether a loss takes it
         trial.finite(f"the value of {what} in {_short(dtype)}", value)
         for name, gradient in gradients.items():
             trial.finite(f"the gradient in {name} of {what} in {_short(dtype)}", gradient)
 
 
 def _judge_without_zero_rows(trial: Trial, case: Case, change: Callable[[Tensor], Tensor], what: str) -> None:
-    """The same for batches that leave zero rows to law 8."""
+    """Judge as `_judge` does, but leave batches with zero rows to `one-zero-row`."""
     output = case.output()
     if any(bool((getattr(output, name) == 0).all(dim=1).any()) for name in trial.reads):
         reject()
@@ -57,7 +57,7 @@ def _unchanged(tensor: Tensor) -> Tensor:
     return tensor
 
 
-@law(6, GROUP, owed=True)
+@law(GROUP, owed=True)
 def large_logits(trial: Trial) -> None:
     """Logits of ±1e4 give a finite value within 1e-3 of float64's, and a row that is wrong still has a gradient, unless
     the loss reaches the upper bound that it declares (`Loss.upper_bound`).
@@ -66,7 +66,7 @@ def large_logits(trial: Trial) -> None:
     loss that is bounded on purpose declares its bound.
     """
     sizes = {"logits": 1e4, "embeddings": 1e4} if "logits" not in trial.reads else {"logits": 1e4}
-    if trial.subject.spec.needs and Need.COSINE_LOGITS in trial.subject.spec.needs:
+    if trial.configuration.spec.needs and Need.COSINE_LOGITS in trial.configuration.spec.needs:
         sizes = {}  # a cosine has no large values
 
     def enlarged(output: ModelOutput) -> ModelOutput:
@@ -106,7 +106,7 @@ def _worst_label(trial: Trial) -> float:
     )
 
 
-@law(7, GROUP, owed=True)
+@law(GROUP, owed=True)
 def all_zero(trial: Trial) -> None:
     """All inputs zero: value and gradients are finite.
 
@@ -115,7 +115,7 @@ def all_zero(trial: Trial) -> None:
     _judge(trial, trial.case, torch.zeros_like, "a batch of zeros")
 
 
-@law(8, GROUP, owed=True)
+@law(GROUP, owed=True)
 def one_zero_row(trial: Trial) -> None:
     """One row exactly zero: value and gradients are finite; a loss that normalises gives that row the gradient 0.
 
@@ -128,7 +128,7 @@ def one_zero_row(trial: Trial) -> None:
     def zero_first(tensor: Tensor) -> Tensor:
         return torch.cat([torch.zeros_like(tensor[:1]), tensor[1:]])
 
-    if "embeddings" in trial.reads and trial.subject.declares(Trait.SCALE_INVARIANT):
+    if "embeddings" in trial.reads and trial.configuration.declares(Trait.SCALE_INVARIANT):
         output = trial.changed(trial.output(torch.float32), zero_first, "embeddings")
         _, gradients = trial.gradients(trial.build(torch.float32), output, trial.targets)
         largest = float(gradients["embeddings"][0].abs().max())
@@ -137,7 +137,7 @@ def one_zero_row(trial: Trial) -> None:
     _judge(trial, trial.case, zero_first, "a batch with a zero row")
 
 
-@law(9, GROUP, owed=True)
+@law(GROUP, owed=True)
 def equal_rows(trial: Trial) -> None:
     """All rows equal: value and gradients are finite.
 
@@ -146,7 +146,7 @@ def equal_rows(trial: Trial) -> None:
     _judge_without_zero_rows(trial, trial.case, lambda t: t[:1].expand_as(t).clone(), "equal rows")
 
 
-@law(10, GROUP, owed=True)
+@law(GROUP, owed=True)
 def one_class(trial: Trial) -> None:
     """Only one class in the batch: value and gradients are finite.
 
@@ -158,7 +158,7 @@ def one_class(trial: Trial) -> None:
     )
 
 
-@law(11, GROUP, owed=True)
+@law(GROUP, owed=True)
 def all_classes_distinct(trial: Trial) -> None:
     """No two rows of one class: value and gradients are finite.
 
@@ -171,7 +171,7 @@ def all_classes_distinct(trial: Trial) -> None:
     )
 
 
-@law(12, GROUP, owed=True)
+@law(GROUP, owed=True)
 def batch_of_one(trial: Trial) -> None:
     """A batch of one row: value and gradients are finite.
 
@@ -180,7 +180,7 @@ def batch_of_one(trial: Trial) -> None:
     _judge_without_zero_rows(trial, trial.case.first_rows(1), _unchanged, "a batch of one")
 
 
-@law(13, GROUP, owed=True, searched=False)
+@law(GROUP, owed=True, searched=False)
 def empty_batch(trial: Trial) -> None:
     """An empty batch gives a zero connected to the graph, or a ValueError; never NaN.
 
@@ -208,7 +208,7 @@ def _unwritten_memory_is_nan() -> Iterator[None]:
         torch.use_deterministic_algorithms(enabled, warn_only=warns)
 
 
-@law(14, GROUP, owed=True)
+@law(GROUP, owed=True)
 def absent_class(trial: Trial) -> None:
     """A class without a row in the batch: value and gradients are finite. Nor do they suffer from a class without a
     training image, unless that is refused with a ValueError.
@@ -219,7 +219,7 @@ def absent_class(trial: Trial) -> None:
     targets = tuple(min(target, last - 1) for target in trial.case.targets)
     case = trial.case.with_targets(targets)
     _judge_without_zero_rows(trial, case, _unchanged, "a batch without the last class")
-    if Need.CLASS_COUNTS in trial.subject.spec.needs:
+    if Need.CLASS_COUNTS in trial.configuration.spec.needs:
         case = replace(case, class_counts=(*case.class_counts[:-1], 0))
         try:
             trial.build(torch.float32, case)
@@ -228,7 +228,7 @@ def absent_class(trial: Trial) -> None:
         _judge(trial, case, _unchanged, "a batch without the last class, which has no training image either")
 
 
-@law(15, GROUP, trait=Trait.SCALE_SAFE, reads=None)
+@law(GROUP, trait=Trait.SCALE_SAFE, reads=None)
 def extreme_norms(trial: Trial) -> None:
     """Rows of length 1e20 or 1e-20 give finite values and gradients in float32, of a scale-invariant loss the value
     of rows of length 1 (trait scale-safe).
@@ -237,11 +237,13 @@ def extreme_norms(trial: Trial) -> None:
 
     Remedy: divide by the largest entry before squaring, not by max(norm, epsilon), or do not declare the trait.
     """
-    names = [name for name in trial.reads if name != "logits" or Need.COSINE_LOGITS not in trial.subject.spec.needs]
+    names = [
+        name for name in trial.reads if name != "logits" or Need.COSINE_LOGITS not in trial.configuration.spec.needs
+    ]
     if not names:
         raise NotApplicableError("it reads cosines alone, which have no large values")
     expected = trial.loss(trial.output(), trial.targets).detach()
-    same = trial.subject.declares(Trait.SCALE_INVARIANT) and not trial.lies_on_kink(1e-3)
+    same = trial.configuration.declares(Trait.SCALE_INVARIANT) and not trial.lies_on_kink(1e-3)
     for size in (1e20, 1e-20):
         output = trial.changed(trial.output(torch.float32), lambda t, a=size: t * a, *names)  # type: ignore[misc]
         value, gradients = trial.gradients(trial.build(torch.float32), output, trial.targets)
@@ -252,7 +254,7 @@ def extreme_norms(trial: Trial) -> None:
             trial.finite(f"the gradient in {name} at {size:g}", gradient)
 
 
-@law(16, GROUP, owed=True)
+@law(GROUP, owed=True)
 def nan_surfaces(trial: Trial) -> None:
     """A NaN in a row gives NaN or an error: never a finite loss with NaN gradients, never a batch silently zeroed.
 

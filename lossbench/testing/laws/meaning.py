@@ -1,9 +1,11 @@
-"""Laws 27 to 39: the value means what the loss says it means. Judged in float64."""
+"""Meaning: the value means what the loss says it means. Judged in float64."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,18 +15,17 @@ from ...expression import parse_formula
 from ...loss import Loss
 from ...registry import loss_info
 from ...traits import Need, Trait
-from ...types import ModelOutput
-from .. import loops
+from ...types import LoopBatch, ModelOutput
 from ..cases import Case
-from ..configuration import Subject, is_stateful
-from ..law import law
+from ..configuration import Configuration, is_stateful
+from ..law import Group, law
 from ..trial import Trial
-from ..violation import NotApplicableError, Violation
+from ..violation import Violation
 
-GROUP = "Meaning"
+GROUP: Group = "Meaning"
 
 
-@law(27, GROUP, trait=Trait.MONOTONE, reads="logits")
+@law(GROUP, trait=Trait.MONOTONE, reads="logits")
 def larger_true_logit(trial: Trial) -> None:
     """A larger logit of the true class never costs more (trait monotone).
 
@@ -46,7 +47,7 @@ def larger_true_logit(trial: Trial) -> None:
             )
 
 
-@law(28, GROUP, trait=Trait.CONVEX, reads="logits")
+@law(GROUP, trait=Trait.CONVEX, reads="logits")
 def convex_in_logits(trial: Trial) -> None:
     """Between two batches of logits the value lies below the straight line (trait convex).
 
@@ -66,7 +67,7 @@ def convex_in_logits(trial: Trial) -> None:
             )
 
 
-@law(29, GROUP, trait=Trait.WEIGHTED_LIKELIHOOD, reads="logits")
+@law(GROUP, trait=Trait.WEIGHTED_LIKELIHOOD, reads="logits")
 def bounded_pull(trial: Trial) -> None:
     """One row pulls at its logits with an L1 norm of at most twice its weight, the weight being its value at equal
     logits over log C (trait weighted-likelihood).
@@ -87,7 +88,7 @@ def bounded_pull(trial: Trial) -> None:
             )
 
 
-@law(30, GROUP, owed=True)
+@law(GROUP, owed=True)
 def not_negative(trial: Trial) -> None:
     """The value is never negative.
 
@@ -98,7 +99,7 @@ def not_negative(trial: Trial) -> None:
         raise Violation(f"the value is {float(value):.10g}")
 
 
-@law(31, GROUP)
+@law(GROUP, unless=lambda c: None if c.specimen.upper_bound is not None else "it declares no upper bound")
 def upper_bound(trial: Trial) -> None:
     """The value never exceeds the bound that the loss declares (`Loss.upper_bound`): margin plus the diameter of the
     sphere for a hinge on normalised embeddings.
@@ -106,14 +107,19 @@ def upper_bound(trial: Trial) -> None:
     Remedy: look for a missing normalisation, a sum for a mean, or correct `upper_bound`.
     """
     bound = trial.loss.upper_bound
-    if bound is None:
-        raise NotApplicableError("it declares no upper bound")
+    assert bound is not None
     value = float(trial.loss(trial.output(), trial.targets))
     if value > bound * (1 + 1e-12):
         raise Violation(f"the value is {value:.10g}, above the bound of {bound:g}")
 
 
-@law(32, GROUP, trait=Trait.ZERO_AT_SEPARATION, searched=False)
+def _is_cosine(configuration: Configuration) -> str | None:
+    if Need.COSINE_LOGITS in configuration.spec.needs and not configuration.declares(Trait.ZERO_AT_SEPARATION):
+        return "cosines end at 1: how little separation costs depends on their scale"
+    return None
+
+
+@law(GROUP, trait=Trait.ZERO_AT_SEPARATION, searched=False, unless=_is_cosine)
 def zero_at_separation(trial: Trial) -> None:
     """Perfect separation costs nothing (trait zero-at-separation): each true logit 600 above the others, each
     embedding at its class's own point, the points orthogonal and far apart, a moving state come to rest there.
@@ -123,9 +129,7 @@ def zero_at_separation(trial: Trial) -> None:
     case = _square(trial.case)
     targets = case.labels()
     corners = torch.eye(len(case.class_counts), dtype=torch.float64)[targets]
-    cosines = Need.COSINE_LOGITS in trial.subject.spec.needs
-    if cosines and not trial.subject.declares(Trait.ZERO_AT_SEPARATION):
-        raise NotApplicableError("cosines end at 1: how little separation costs depends on their scale")
+    cosines = Need.COSINE_LOGITS in trial.configuration.spec.needs
     logits = corners if cosines else 600 * corners
     output = ModelOutput(20 * corners, logits)
     loss = trial.build(case=case)
@@ -142,7 +146,7 @@ def _square(case: Case) -> Case:
     return replace(case, embedding_dim=len(case.class_counts))
 
 
-@law(33, GROUP, trait=Trait.WEIGHTED_LIKELIHOOD, reads="logits")
+@law(GROUP, trait=Trait.WEIGHTED_LIKELIHOOD, reads="logits")
 def learns_the_weighted_prior(trial: Trial) -> None:
     """Over a set with n_c rows of class c, the best constant logits b have softmax(b)_c = w_c n_c / sum w n, with the
     weights that the gradient at equal logits shows (trait weighted-likelihood).
@@ -174,15 +178,17 @@ def _pull(trial: Trial, labels: Tensor) -> Tensor:
     return pulls[-1] / pulls[0]
 
 
-@law(34, GROUP, off_kinks=1e-6)
+def _reads_no_counts(configuration: Configuration) -> str | None:
+    return None if Need.CLASS_COUNTS in configuration.spec.needs else "it does not read class counts"
+
+
+@law(GROUP, off_kinks=1e-6, unless=_reads_no_counts)
 def equal_counts_are_no_counts(trial: Trial) -> None:
     """With equally many training images of every class their number does not matter, and a weighted likelihood is
     plain softmax cross-entropy.
 
     Remedy: use proportions of the counts; scale class weights to a mean of 1.
     """
-    if Need.CLASS_COUNTS not in trial.subject.spec.needs:
-        raise NotApplicableError("it does not read class counts")
     classes = len(trial.case.class_counts)
     output, targets = trial.output(), trial.targets
     values = [
@@ -190,20 +196,24 @@ def equal_counts_are_no_counts(trial: Trial) -> None:
     ]
     trial.same("40 images a class against 1", values[1], values[0])
     trial.same("1000 images a class against 1", values[2], values[0])
-    if trial.subject.declares(Trait.WEIGHTED_LIKELIHOOD):
+    if trial.configuration.declares(Trait.WEIGHTED_LIKELIHOOD):
         trial.same("equal counts against softmax", values[0], F.cross_entropy(output.logits, targets))
 
 
-@law(35, GROUP)
+def _takes_no_weights(configuration: Configuration) -> str | None:
+    if "weight" not in configuration.spec.hyperparameters:
+        return "it takes no explicit class weights"
+    if configuration.undeclared_is_unknown and not configuration.declares(Trait.WEIGHTED_LIKELIHOOD):
+        return "its weights may multiply something else than the loss of a row"
+    return None
+
+
+@law(GROUP, unless=_takes_no_weights)
 def weight_zero(trial: Trial) -> None:
     """Rows of a class whose explicit weight is 0 have the gradient 0.
 
     Remedy: apply the weight to the whole loss of a row.
     """
-    if "weight" not in trial.subject.spec.hyperparameters:
-        raise NotApplicableError("it takes no explicit class weights")
-    if trial.subject.undeclared_is_unknown and not trial.subject.declares(Trait.WEIGHTED_LIKELIHOOD):
-        raise NotApplicableError("its weights may multiply something else than the loss of a row")
     classes = len(trial.case.class_counts)
     weight = torch.ones(classes, dtype=torch.float64)
     weight[0] = 0
@@ -218,7 +228,12 @@ def weight_zero(trial: Trial) -> None:
         trial.same(f"gradient in {name} of rows without weight", none, torch.zeros_like(none), scale=1.0)
 
 
-@law(36, GROUP, off_kinks=1e-6)
+def _couples_rows(configuration: Configuration) -> str | None:
+    coupled = configuration.declares(Trait.BATCH_COUPLED)
+    return "it is declared batch-coupled: a repeated row is a new pair" if coupled else None
+
+
+@law(GROUP, off_kinks=1e-6, unless=_couples_rows)
 def repeated_batch(trial: Trial) -> None:
     """Repeating the whole batch three times changes nothing: the loss is a mean, never a sum.
 
@@ -226,24 +241,25 @@ def repeated_batch(trial: Trial) -> None:
 
     Remedy: divide by the number of rows.
     """
-    if trial.subject.declares(Trait.BATCH_COUPLED):
-        raise NotApplicableError("it is declared batch-coupled: a repeated row is a new pair")
     output, targets = trial.output(), trial.targets
     repeated = trial.changed(output, lambda t: t.repeat(3, 1), "logits", "embeddings")
     found = trial.loss(repeated, targets.repeat(3))
     trial.same("three times the batch against once", found, trial.loss(output, targets))
 
 
-@law(37, GROUP, trait=Trait.ABSENT_CLASS_STATE_FIXED)
+def _no_state_by_class(configuration: Configuration) -> str | None:
+    by_class = any("class" in axes for axes in configuration.spec.state_axes.values())
+    return None if by_class else "it has no state by class"
+
+
+@law(GROUP, trait=Trait.ABSENT_CLASS_STATE_FIXED, unless=_no_state_by_class)
 def state_of_absent_class(trial: Trial) -> None:
     """The state of a class that is not in the batch has no influence: its gradient is 0, and a step does not move it
     (trait absent-class-state-fixed).
 
     Remedy: index the state by the labels of the batch, or do not declare the trait.
     """
-    axes = {n: a.index("class") for n, a in trial.subject.spec.state_axes.items() if "class" in a}
-    if not axes:
-        raise NotApplicableError("it has no state by class")
+    axes = {n: a.index("class") for n, a in trial.configuration.spec.state_axes.items() if "class" in a}
     last = len(trial.case.class_counts) - 1
     targets = trial.targets.clamp(max=last - 1)
     loss, output = trial.build(), trial.output()
@@ -263,16 +279,20 @@ def state_of_absent_class(trial: Trial) -> None:
         trial.same_state(f"{name} of an absent class after a step", after, before[name])
 
 
-@law(38, GROUP, owed=True, off_kinks=1e-6)
+def _no_limits(configuration: Configuration) -> str | None:
+    if not configuration.spec.limits:
+        return "it declares no limits"
+    return "limits are judged at the defaults" if configuration.hyperparameters else None
+
+
+@law(GROUP, owed=True, off_kinks=1e-6, unless=_no_limits)
 def limits(trial: Trial) -> None:
     """With the hyper-parameters of a declared limit the loss is exactly its parent (`LossSpec.limits`): power 0,
     gamma 0, tau 0.
 
     Remedy: look for a factor that does not become 1; correct `limits`.
     """
-    spec = trial.subject.spec
-    if not spec.limits or trial.subject.hyperparameters:
-        raise NotApplicableError("it declares no limits" if not spec.limits else "limits are judged at the defaults")
+    spec = trial.configuration.spec
     output, targets = trial.output(), trial.targets
     for given, formula in spec.limits:
         (term,) = parse_formula(formula).terms
@@ -285,7 +305,7 @@ def limits(trial: Trial) -> None:
                     trial.states(parent)[name].copy_(tensor)
         what = ", ".join(f"{name}={value}" for name, value in given.items())
         expected, its_gradients = trial.gradients(loss, output, targets)
-        reads = Subject(spec=parent_spec).reads
+        reads = Configuration(spec=parent_spec).reads
         leaf = {name: getattr(output, name).clone().requires_grad_() for name in reads}
         value = parent(output._replace(**leaf), targets)
         trial.same(f"{what} against {formula}", expected, value.detach(), tolerance=1e-12)
@@ -293,57 +313,56 @@ def limits(trial: Trial) -> None:
             trial.same(f"{what} against {formula}, gradient", its_gradients[name], gradient, tolerance=1e-11)
 
 
-@law(39, GROUP, off_kinks=1e-6)
-def naive_loop(trial: Trial) -> None:
-    """Value, gradient and the state after a step agree with a loop over scalars, written independently from the
-    definition, to 1e-11; once more after that step, when some classes may have started and others not.
+def _no_loop(configuration: Configuration) -> str | None:
+    return None if configuration.spec.loop is not None else "it has no loop to compare with (LossSpec.loop)"
 
-    Built-in losses have theirs in `lossbench.testing.loops`; a plugin gives one in `LossSpec.loop`.
+
+@law(GROUP, off_kinks=1e-6, unless=_no_loop)
+def naive_loop(trial: Trial) -> None:
+    """Value, gradient and the state after a step agree to 1e-11 with a loop over scalars, written independently from
+    the definition (`LossSpec.loop`); and once more after that step, when some classes may have started and others not.
 
     Remedy: compare the two line by line, on the batch shown.
     """
-    spec = trial.subject.spec
-    built_in = spec.name in loops.VALUES and loss_info(spec.name).factory is spec.factory
-    loop = spec.loop or (loops.VALUES[spec.name] if built_in else None)
-    if loop is None:
-        raise NotApplicableError("it gives no loop to compare with (LossSpec.loop)")
     loss = trial.build()
-    state, before, after = loops.STATES.get(spec.name, (None, 0.0, None)) if built_in else (None, 0.0, None)
-    if state is not None and not trial.subject.started:
-        held = trial.states(loss)[state]
-        trial.same_state(f"{state} before the first step", held, torch.full_like(held, before))
-    batch = _same_as_loop(trial, loss, loop, trial.targets, "the loss")
-    if not is_stateful(loss) or trial.subject.declares(Trait.PIECEWISE):
+    moved = _same_as_loop(trial, loss, trial.targets, "the loss")
+    if not is_stateful(loss) or trial.configuration.declares(Trait.PIECEWISE):
         return
     loss.update_state(trial.output(), trial.targets)
-    if state is not None and after is not None:
-        expected = torch.tensor(after(batch), dtype=torch.float64)
-        trial.same_state(f"{state} after a step", trial.states(loss)[state], expected, tolerance=1e-11)
+    _same_moved_state(trial, loss, moved, "after a step")
     others = trial.targets
     others[-1] = (others[-1] + 1) % len(trial.case.class_counts)
-    batch = _same_as_loop(trial, loss, loop, others, "after a step the loss")
+    moved = _same_as_loop(trial, loss, others, "after a step the loss")
     loss.update_state(trial.output(), others)
-    if state is not None and after is not None:
-        expected = torch.tensor(after(batch), dtype=torch.float64)
-        trial.same_state(f"{state} after two steps", trial.states(loss)[state], expected, tolerance=1e-11)
+    _same_moved_state(trial, loss, moved, "after two steps")
 
 
-def _same_as_loop(trial: Trial, loss: Loss, loop: loops.Loop, targets: Tensor, what: str) -> loops.LoopBatch:
-    """Requires the value and gradients of the loop; gives what the loop got."""
-    output = trial.output()
+def _same_as_loop(trial: Trial, loss: Loss, targets: Tensor, what: str) -> Mapping[str, Any]:
+    """Require the value and gradients of the loop; return the state after a step as the loop gives it, if it does."""
+    spec, output = trial.configuration.spec, trial.output()
     leaves = {name: getattr(output, name).clone().requires_grad_() for name in trial.reads}
-    batch = loops.LoopBatch(
+    batch = LoopBatch(
         leaves.get("embeddings", output.embeddings),
         leaves.get("logits", output.logits),
         targets.tolist(),
         trial.case.class_counts,
-        {**trial.subject.spec.hyperparameters, **trial.subject.hyperparameters},
+        {**spec.hyperparameters, **trial.configuration.hyperparameters},
         {name: tensor.detach().clone() for name, tensor in trial.states(loss).items() if name in loss.state_dict()},
     )
-    expected = torch.as_tensor(loop(batch))
+    assert spec.loop is not None
+    given = spec.loop(batch)
+    expected, moved = given if isinstance(given, tuple) else (given, {})
+    expected = torch.as_tensor(expected)
     value, gradients = trial.gradients(loss, output, targets)
     trial.same(f"{what} against the loop", value, expected.detach(), tolerance=1e-11)
     connected = expected + 0 * sum(leaf.sum() for leaf in leaves.values())
-    found = torch.autograd.grad(connected, list(leaves.values()))
-    trial.same_gradients(f"{what} against the loop", gradients, dict(zip(leaves, found, strict=True)), tolerance=1e-10)
-    return batch
+    slopes = torch.autograd.grad(connected, list(leaves.values()))
+    trial.same_gradients(f"{what} against the loop", gradients, dict(zip(leaves, slopes, strict=True)), tolerance=1e-10)
+    return moved  # type: ignore[no-any-return]
+
+
+def _same_moved_state(trial: Trial, loss: Loss, moved: Mapping[str, Any], when: str) -> None:
+    states = trial.states(loss)
+    for name, rows in moved.items():
+        expected = torch.as_tensor(rows, dtype=torch.float64)
+        trial.same_state(f"{name} {when} against the loop", states[name], expected, tolerance=1e-11)

@@ -1,4 +1,4 @@
-"""Laws 17 to 26: what must not matter does not. Judged in float64; after the value and the gradient, the state that a
+"""Symmetry: what must not matter does not. Judged in float64; after the value and the gradient, the state that a
 step leaves behind must answer to the same symmetry.
 """
 
@@ -12,12 +12,12 @@ from torch import Tensor
 
 from ...loss import Loss
 from ...traits import Trait
-from ..configuration import is_stateful
-from ..law import law
+from ..configuration import Configuration, is_stateful
+from ..law import Group, law
 from ..trial import Trial
-from ..violation import NotApplicableError, Violation
+from ..violation import Violation
 
-GROUP = "Symmetry"
+GROUP: Group = "Symmetry"
 
 
 def _same_state(trial: Trial, found: Loss, expected: Loss) -> None:
@@ -33,7 +33,7 @@ def _shuffled(size: int, seed: int) -> Tensor:
     return order if not order.equal(torch.arange(size)) else order.flip(0)
 
 
-@law(17, GROUP, owed=True, off_kinks=1e-6)
+@law(GROUP, owed=True, off_kinks=1e-6)
 def order_of_rows(trial: Trial) -> None:
     """Permuting the batch changes nothing: same value, permuted gradient, and after a step the same state, or one that
     gives the same value (a queue has an order that does not matter).
@@ -58,7 +58,7 @@ def order_of_rows(trial: Trial) -> None:
                 raise
 
 
-@law(18, GROUP, trait=Trait.SAMPLEWISE)
+@law(GROUP, trait=Trait.SAMPLEWISE)
 def mean_of_rows(trial: Trial) -> None:
     """The value of a batch is the mean of the values of its rows (trait samplewise).
 
@@ -73,22 +73,25 @@ def mean_of_rows(trial: Trial) -> None:
     trial.same("the batch against the mean of its rows", trial.loss(output, targets), torch.stack(rows).mean())
 
 
-@law(19, GROUP, off_kinks=1e-6)
+def _undeclared_axes(configuration: Configuration) -> str | None:
+    undeclared = sorted(set(configuration.specimen.state_dict()) - set(configuration.spec.state_axes))
+    return f"`state_axes` does not declare the axes of {', '.join(undeclared)}" if undeclared else None
+
+
+@law(GROUP, off_kinks=1e-6, unless=_undeclared_axes)
 def renamed_classes(trial: Trial) -> None:
     """Renumbering the classes, together with class counts, logits and state by class, changes nothing.
 
     Remedy: state what the axes of a state are in `state_axes`; look for a class that is treated apart.
     """
-    if not trial.require_state_axes():
-        raise NotApplicableError("it has a state whose axes are not stated in state_axes")
     counts = trial.case.class_counts
     order = _shuffled(len(counts), sum(counts)).tolist()  # new class k was class order[k]
     place = torch.tensor([order.index(c) for c in range(len(counts))])
-    renamed = Trial(trial.subject, replace(trial.case, class_counts=tuple(counts[c] for c in order)))
+    renamed = Trial(trial.configuration, replace(trial.case, class_counts=tuple(counts[c] for c in order)))
     loss, other = trial.build(), renamed.build()
     with torch.no_grad():
         states, others = trial.states(loss), trial.states(other)
-        for name, axes in trial.subject.spec.state_axes.items():
+        for name, axes in trial.configuration.spec.state_axes.items():
             moved = states[name]
             for dimension, axis in enumerate(axes):
                 moved = moved.index_select(dimension, torch.tensor(order)) if axis == "class" else moved
@@ -108,7 +111,7 @@ def renamed_classes(trial: Trial) -> None:
         _same_state(trial, other, loss)
 
 
-@law(20, GROUP, trait=Trait.LABEL_EQUALITY, reads="embeddings", off_kinks=1e-6)
+@law(GROUP, trait=Trait.LABEL_EQUALITY, reads="embeddings", off_kinks=1e-6)
 def only_equality_of_labels(trial: Trial) -> None:
     """Only which labels are equal matters: permuting the label numbers alone changes nothing (trait label-equality).
 
@@ -120,7 +123,7 @@ def only_equality_of_labels(trial: Trial) -> None:
     trial.same(f"label numbers become {other.tolist()}", found, trial.loss(output, trial.targets))
 
 
-@law(21, GROUP, trait=Trait.SHIFT_INVARIANT, reads="logits")
+@law(GROUP, trait=Trait.SHIFT_INVARIANT, reads="logits")
 def shift_of_logits(trial: Trial) -> None:
     """Adding a number to all logits of a row changes nothing, so each row of the gradient sums to 0
     (trait shift-invariant).
@@ -149,8 +152,6 @@ def _with_moved_state(trial: Trial, change: Callable[[Tensor], Tensor]) -> Loss:
 
 def _moves_nothing(trial: Trial, change: Callable[[Tensor], Tensor], turn: Callable[[Tensor], Tensor]) -> None:
     """`change` of embeddings and state keeps the value, turns the gradient by `turn`, and commutes with a step."""
-    if not trial.require_state_axes():
-        raise NotApplicableError("it has a state whose axes are not stated in state_axes")
     output, targets = trial.output(), trial.targets
     moved = trial.changed(output, change, "embeddings")
     loss = _with_moved_state(trial, change)
@@ -171,7 +172,7 @@ def _offset(dim: int) -> Tensor:
     return torch.linspace(-1, 2, dim, dtype=torch.float64) + 0.5
 
 
-@law(22, GROUP, trait=Trait.TRANSLATION_INVARIANT, reads="embeddings", off_kinks=1e-6)
+@law(GROUP, trait=Trait.TRANSLATION_INVARIANT, reads="embeddings", off_kinks=1e-6, unless=_undeclared_axes)
 def translation(trial: Trial) -> None:
     """Moving embeddings and state together by one vector changes nothing (trait translation-invariant).
 
@@ -181,7 +182,7 @@ def translation(trial: Trial) -> None:
     _moves_nothing(trial, lambda rows: rows + offset, lambda gradient: gradient)
 
 
-@law(23, GROUP, trait=Trait.ROTATION_INVARIANT, reads="embeddings", off_kinks=1e-6)
+@law(GROUP, trait=Trait.ROTATION_INVARIANT, reads="embeddings", off_kinks=1e-6, unless=_undeclared_axes)
 def rotation(trial: Trial) -> None:
     """Rotating embeddings and state together changes nothing (trait rotation-invariant).
 
@@ -193,7 +194,7 @@ def rotation(trial: Trial) -> None:
     _moves_nothing(trial, lambda rows: rows @ turn, lambda gradient: gradient @ turn)
 
 
-@law(24, GROUP, trait=Trait.SCALE_INVARIANT, reads="embeddings", off_kinks=1e-6)
+@law(GROUP, trait=Trait.SCALE_INVARIANT, reads="embeddings", off_kinks=1e-6)
 def scale(trial: Trial) -> None:
     """Multiplying the embeddings by a positive number changes nothing (trait scale-invariant).
 
@@ -209,7 +210,11 @@ def scale(trial: Trial) -> None:
         trial.same(f"times {factor:g}, gradient", gradient, gradients["embeddings"], tolerance=1e-8)
 
 
-@law(25, GROUP, reads="embeddings", off_kinks=1e-6)
+def _no_homogeneity(configuration: Configuration) -> str | None:
+    return None if configuration.specimen.homogeneity is not None else "it declares no homogeneity"
+
+
+@law(GROUP, reads="embeddings", off_kinks=1e-6, unless=_no_homogeneity)
 def change_of_unit(trial: Trial) -> None:
     """With embeddings and state times a, and hyper-parameters as the loss declares, the value is a**degree times as
     large (`Loss.homogeneity`).
@@ -217,11 +222,10 @@ def change_of_unit(trial: Trial) -> None:
     Remedy: look for a constant that has a unit and is hidden in the formula; correct `homogeneity`.
     """
     homogeneity = trial.loss.homogeneity
-    if homogeneity is None:
-        raise NotApplicableError("it declares no homogeneity")
+    assert homogeneity is not None
     factor = 2.5
-    spec = trial.subject.spec
-    held = {**spec.hyperparameters, **trial.subject.hyperparameters}
+    spec = trial.configuration.spec
+    held = {**spec.hyperparameters, **trial.configuration.hyperparameters}
     changes = {name: held[name] * factor**power for name, power in homogeneity.hyperparameters.items()}
     loss = trial.build(**changes)
     with torch.no_grad():  # a state that was started with other hyper-parameters lies elsewhere
@@ -240,15 +244,13 @@ def change_of_unit(trial: Trial) -> None:
         _same_state(trial, loss, expected_loss)
 
 
-@law(26, GROUP, trait=Trait.TRANSLATION_INVARIANT, reads="embeddings", off_kinks=1e-3)
+@law(GROUP, trait=Trait.TRANSLATION_INVARIANT, reads="embeddings", off_kinks=1e-3, unless=_undeclared_axes)
 def float32_far_from_the_origin(trial: Trial) -> None:
     """In float32, embeddings and state moved by 1e3 give the unmoved value within 1e-3 (trait
     translation-invariant). All numbers of the batch are exact at both places.
 
     Remedy: |x - c|² as a sum of squared differences, not as x² + c² - 2xc, which cancels.
     """
-    if not trial.require_state_axes():
-        raise NotApplicableError("it has a state whose axes are not stated in state_axes")
     output, targets = trial.output(torch.float32), trial.targets
     values = []
     for offset in (0.0, 1000.0):

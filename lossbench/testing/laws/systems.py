@@ -1,4 +1,4 @@
-"""Laws 40 to 52: a loss is a well-behaved part of a training program."""
+"""Systems: a loss is a well-behaved part of a training program."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ from torch import Tensor
 from ...adapters import AdaptedLoss
 from ...loss import Loss
 from ...traits import Need, Trait
-from ...types import ModelOutput
 from ..cases import fixed_case
-from ..configuration import is_stateful
-from ..law import judge_parts, law
+from ..configuration import Configuration, is_stateful
+from ..law import Group, judge_parts, law
 from ..memory import PeakMemory
 from ..processes import on_two_ranks
 from ..trial import HALF_PRECISIONS, Trial, with_tensors
-from ..violation import NotApplicableError, Violation
+from ..violation import Violation
 
-GROUP = "Systems"
+GROUP: Group = "Systems"
 _TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 4e-3}
 
 
-@law(40, GROUP)
+@law(GROUP)
 def half_precision(trial: Trial) -> None:
     """For bfloat16 and float16 inputs, with and without a zero row and under autocast, the value is in float32 and
     agrees with that of the rounded inputs within 2e-2 and 4e-3; also for logits that are confident and right, whose
@@ -39,7 +38,7 @@ def half_precision(trial: Trial) -> None:
     float64 as it is, or the laws that compare in float64 see rounding.
     """
     settings = [(zeroed, autocast, False) for zeroed in (False, True) for autocast in (True, False)]
-    if Need.LOGITS in trial.subject.spec.needs:
+    if Need.LOGITS in trial.configuration.spec.needs:
         settings.append((False, False, True))
     parts = [partial(_halved, trial, dtype, *setting) for dtype in _TOLERANCES for setting in settings]
     if is_stateful(trial.loss):
@@ -101,7 +100,7 @@ def _short(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-@law(41, GROUP, owed=True, share=0.4)
+@law(GROUP, owed=True, share=0.4)
 def forward_changes_no_state(trial: Trial) -> None:
     """forward leaves dtype, bits and version of every parameter and buffer as they were, for inputs of every
     floating-point type and under autocast.
@@ -132,7 +131,7 @@ def _equal(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one.detach(), other.detach(), rtol=0, atol=0, equal_nan=True)
 
 
-@law(42, GROUP, owed=True)
+@law(GROUP, owed=True)
 def inputs_are_left_alone(trial: Trial) -> None:
     """forward and update_state write to none of their inputs.
 
@@ -152,7 +151,7 @@ def inputs_are_left_alone(trial: Trial) -> None:
             raise Violation(f"a call wrote to {name}")
 
 
-@law(43, GROUP, trait=Trait.FULLGRAPH, searched=False)
+@law(GROUP, trait=Trait.FULLGRAPH, searched=False, compiles=True)
 def compiled_in_one_graph(trial: Trial) -> None:
     """`torch.compile(fullgraph=True)` gives the values and gradients of eager mode, for several batch sizes (trait
     fullgraph). Graphs are captured and differentiated, and run eagerly; a deep check also generates code.
@@ -186,7 +185,12 @@ def _compiled(trial: Trial, backend: str) -> None:
         torch._dynamo.reset()
 
 
-@law(44, GROUP, searched=False, off_kinks=1e-6)
+def _not_shardable(configuration: Configuration) -> str | None:
+    shardable = configuration.declares(Trait.SHARDABLE) or is_stateful(configuration.specimen)
+    return None if shardable else "it is not declared shardable"
+
+
+@law(GROUP, searched=False, off_kinks=1e-6, needs_processes=True, unless=_not_shardable)
 def equal_shards(trial: Trial) -> None:
     """In two real processes, the mean over equal shards is the value and gradient of the whole batch (trait
     shardable), and a state that moves by a rule is the same on both and as in one process, also for unequal shards.
@@ -194,15 +198,11 @@ def equal_shards(trial: Trial) -> None:
     Remedy: divide by the number of rows; reduce sums and counts with `lossbench.distributed.sum_over_ranks` in
     `update_state`, before dividing.
     """
-    shardable = trial.subject.declares(Trait.SHARDABLE)
+    shardable = trial.configuration.declares(Trait.SHARDABLE)
     loss, output, targets = trial.build(), trial.output(), trial.targets
-    if not shardable and trial.deep and not trial.subject.undeclared_is_unknown:
-        _must_differ_by_shards(trial)
-    if not shardable and not is_stateful(loss):
-        raise NotApplicableError("it is not declared shardable")
     state = copy.deepcopy(loss.state_dict())
     half = len(targets) // 2
-    shards = on_two_ranks(trial.subject, trial.case, half, state)
+    shards = on_two_ranks(trial.configuration, trial.case, half, state)
     value, gradients = trial.gradients(loss, output, targets)
     if shardable:
         trial.same("mean over two processes", (shards[0]["value"] + shards[1]["value"]) / 2, value)
@@ -210,28 +210,14 @@ def equal_shards(trial: Trial) -> None:
         trial.same_gradients("two processes", found, gradients)
     if is_stateful(loss):
         loss.update_state(output, targets)
-        uneven = on_two_ranks(trial.subject, trial.case, 3, state)
+        uneven = on_two_ranks(trial.configuration, trial.case, 3, state)
         for name, expected in loss.state_dict().items():
             for shard in (*shards, *uneven):
                 what = f"{name} after a step in two processes against one"
                 trial.same_state(what, shard[f"state:{name}"], expected, tolerance=1e-8)
 
 
-def _must_differ_by_shards(trial: Trial) -> None:
-    """A loss that does not declare to be shardable is not: else the declaration is stale."""
-    for seed in range(20):
-        case = fixed_case(seed=seed)
-        loss, output, targets = trial.build(case=case), case.output(), case.labels()
-        halves = [
-            loss(ModelOutput(output.embeddings[part], output.logits[part]), targets[part])
-            for part in (slice(0, 6), slice(6, 12))
-        ]
-        if not torch.isclose((halves[0] + halves[1]) / 2, loss(output, targets), rtol=1e-9):
-            return
-    raise Violation("the mean over equal shards is the value of the whole in 20 batches: declare the trait shardable")
-
-
-@law(45, GROUP, owed=True, searched=False)
+@law(GROUP, owed=True, searched=False)
 def saved_state(trial: Trial) -> None:
     """A state_dict loads strictly into a new instance, bit for bit, and gives the same value; one with other keys or
     shapes is refused.
@@ -243,7 +229,7 @@ def saved_state(trial: Trial) -> None:
     loss.update_state(output, trial.targets)
     after = loss(output, trial.targets).detach()
     state = copy.deepcopy(loss.state_dict())
-    fresh = trial.subject.spec.factory(trial.case.context, **trial.subject.hyperparameters)
+    fresh = trial.configuration.spec.factory(trial.case.context, **trial.configuration.hyperparameters)
     fresh.load_state_dict(state, strict=True)
     for name, tensor in fresh.state_dict().items():
         if not _equal(tensor, state[name]):
@@ -264,7 +250,7 @@ def saved_state(trial: Trial) -> None:
         raise Violation(f"a state with keys {sorted(each)} and its shapes was accepted, the loss has {sorted(state)}")
 
 
-@law(46, GROUP, owed=True, searched=False)
+@law(GROUP, owed=True, searched=False)
 def copies(trial: Trial) -> None:
     """pickle and deepcopy, also after backward, give a loss of the same value and traits.
 
@@ -281,7 +267,7 @@ def copies(trial: Trial) -> None:
             raise Violation(f"the copy by {how} has other traits")
 
 
-@law(47, GROUP, searched=False)
+@law(GROUP, searched=False)
 def moves(trial: Trial) -> None:
     """A loss moves between dtypes, to every accelerator that is there and to the meta device, with all of its
     tensors, and gives the same value.
@@ -323,7 +309,7 @@ def _tensors_elsewhere(loss: torch.nn.Module, device: str) -> list[str]:
     return found
 
 
-@law(48, GROUP, owed=True, searched=True, share=0.4)
+@law(GROUP, owed=True, searched=True, share=0.4)
 def deterministic(trial: Trial) -> None:
     """Two calls give the same bits, whatever was called between, and no random number is drawn.
 
@@ -340,7 +326,7 @@ def deterministic(trial: Trial) -> None:
         raise Violation("forward draws random numbers")
 
 
-@law(49, GROUP, searched=False)
+@law(GROUP, searched=False)
 def nothing_gathers(trial: Trial) -> None:
     """Over 30 steps no live tensors gather.
 
@@ -376,16 +362,20 @@ def nothing_gathers(trial: Trial) -> None:
         raise Violation(f"after 30 steps {grown} more tensors live, {alive} of them values of earlier steps")
 
 
-@law(50, GROUP, searched=False)
+def _lists_triplets(configuration: Configuration) -> str | None:
+    if isinstance(configuration.specimen, AdaptedLoss) and configuration.specimen.form == "triplets":
+        return "it is given every triplet of the batch, a list that grows as B^3"
+    return None
+
+
+@law(GROUP, searched=False, unless=_lists_triplets)
 def memory_growth(trial: Trial) -> None:
     """Peak memory of forward and backward grows in the batch no faster than linearly, or quadratically for losses
     declared batch-coupled.
 
     Remedy: do not list pairs or triplets; sort and count, or work in chunks.
     """
-    if isinstance(trial.loss, AdaptedLoss) and trial.loss.form == "triplets":
-        raise NotApplicableError("it is given every triplet of the batch, a list that grows as B^3")
-    declared = 2 if trial.subject.declares(Trait.BATCH_COUPLED) else 1
+    declared = 2 if trial.configuration.declares(Trait.BATCH_COUPLED) else 1
     exponent, (sizes, peaks) = growth_of_memory(trial)
     if exponent > declared + 0.3:
         raise Violation(
@@ -406,7 +396,7 @@ def growth_of_memory(trial: Trial) -> tuple[float, tuple[tuple[int, ...], list[i
     return math.log(peaks[1] / max(peaks[0], 1)) / math.log(sizes[1] / sizes[0]), (sizes, peaks)
 
 
-@law(51, GROUP, owed=True)
+@law(GROUP, owed=True)
 def strided_inputs_without_gradients(trial: Trial) -> None:
     """Inputs that are not contiguous, and `inference_mode`, give the same value.
 
@@ -422,7 +412,7 @@ def strided_inputs_without_gradients(trial: Trial) -> None:
         trial.same("in inference_mode", inside, expected)
 
 
-@law(52, GROUP, owed=True)
+@law(GROUP, owed=True)
 def one_number(trial: Trial) -> None:
     """forward returns one number, a tensor without axes.
 

@@ -83,7 +83,7 @@ def test_a_loss_is_built_pure_differentiable_and_guarded(name: str) -> None:
 
 def test_a_loss_that_must_be_given_values_is_judged_with_some() -> None:
     for name, arguments in REQUIRED.items():
-        assert [str(subject) for subject in resolve(name)] == [name + arguments]
+        assert [str(configuration) for configuration in resolve(name)] == [name + arguments]
 
 
 def test_parts_are_made_of_their_names() -> None:

@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lossbench.testing.loops import LoopBatch
+    from lossbench import LoopBatch
 
 
 def _squared(one: Any, other: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lossbench.testing.loops import LoopBatch
+    from lossbench import LoopBatch
 
 
 def _mean(batch: LoopBatch, term: Callable[[Tensor, int], Any]) -> Any:
