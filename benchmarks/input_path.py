@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from lossbench.data import Sampler
 from lossbench.data.loading import EpochBatches, ImageBatches, loader
 from lossbench.data.rendered_faces import RenderedFaces, open_rendered_faces
-from lossbench.data.sampling import Sampler
 from lossbench.data.sources import open_data
 from lossbench.harness.run import run
 from lossbench.runs.options import RunConfig

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lossbench import files
-from lossbench.data.sampling import Sampler, drawn_counts
+from lossbench.data import Sampler
+from lossbench.data.sampling import drawn_counts
 from lossbench.runs import layout
 
 COUNTS = (1869, 1041, 354, 346, 196, 89, 53, 52)

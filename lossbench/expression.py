@@ -93,6 +93,35 @@ def parse_call(text: str) -> tuple[str, dict[str, Value]]:
     return term.name, dict(term.arguments)
 
 
+def split_losses(text: str) -> tuple[str, ...]:
+    """Return the formulas of a list, split at the commas outside parentheses and quotes.
+
+    Raises:
+        FormulaError: a formula is empty, or parentheses do not close.
+
+    Example:
+        >>> split_losses("softmax, center(alpha=0.1, coefficient=0.01), softmax + 0.1*center")
+        ('softmax', 'center(alpha=0.1, coefficient=0.01)', 'softmax + 0.1*center')
+    """
+    if len(text) > 10 * MAX_LENGTH:
+        raise FormulaError(f"--losses has {len(text):,} characters; expected at most {10 * MAX_LENGTH:,}")
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        quote = "" if letter == quote else quote or (letter if letter in "\"'" else "")
+        depth += 0 if quote else {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and not depth and not quote:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    losses = tuple(part.strip() for part in parts)
+    if depth or not all(losses):
+        what = "its parentheses do not match" if depth else "there is nothing between two commas"
+        raise FormulaError(
+            f'--losses {text!r}: {what}; expected comma-separated formulas: "softmax, center(alpha=0.5)"'
+        )
+    return losses
+
+
 def _written(value: Value) -> str:
     if isinstance(value, str):
         return f'"{value}"' if '"' not in value else f"'{value}'"

@@ -12,6 +12,7 @@ import typer
 from typer import Argument, Option
 
 from ..errors import ConfigError
+from .parameters import Json, switch
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,27 +23,35 @@ if TYPE_CHECKING:
 
 def bench(
     losses: Annotated[
-        list[str] | None, Argument(help="Names, formulas or module:object; all built-in losses if none is given.")
+        list[str] | None,
+        Argument(metavar="LOSS", help="Names, formulas or module:object (default: all built-in losses)."),
     ] = None,
     against: Annotated[
-        str, Option(help="Comma-separated peers: pml, torch, naive, or any loss. Ratios are to the loss itself.")
+        str,
+        Option(
+            metavar="PEERS", help="Comma-separated implementations to compare with: pml, torch, naive, or any loss."
+        ),
     ] = "",
-    batch_size: Annotated[int, Option("--batch-size", "-b", help="Rows.")] = 128,
-    classes: Annotated[int, Option(help="Classes.")] = 8,
-    dim: Annotated[int, Option(help="Embedding size.")] = 128,
-    device: Annotated[str, Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    threads: Annotated[int, Option(help="CPU threads; with one, times are CPU time.", min=1)] = 1,
-    seconds: Annotated[float, Option(help="About so long is each timed, a workload.", min=0.01)] = 1.0,
-    learn_state: Annotated[bool, Option("--learn-state", help="A gradient for centers as well.")] = False,
-    grow: Annotated[str, Option(help="B, C or D: measure its growth, and fit exponents.")] = "",
-    sizes: Annotated[str, Option(help="Comma-separated sizes of --grow.")] = "64,128,256,512,1024",
-    plot: Annotated[Path | None, Option(help="With --grow: a log-log plot as SVG.")] = None,
-    suite: Annotated[bool, Option("--suite", help="What the built-in losses are held to, beside what is measured.")] = (
-        False
-    ),
-    json_: Annotated[bool, Option("--json", help="One object, with the machine and versions.")] = False,
+    batch_size: Annotated[int, Option("--batch-size", "-b", metavar="N", help="Rows per batch.")] = 128,
+    classes: Annotated[int, Option(metavar="N", help="Number of classes.")] = 8,
+    dim: Annotated[int, Option(metavar="N", help="Embedding dimension.")] = 128,
+    device: Annotated[str, Option(metavar="DEVICE", help="Device: cpu, cuda or cuda:N.")] = "cpu",
+    threads: Annotated[int, Option(metavar="N", help="Number of CPU threads; with 1, times are CPU time.", min=1)] = 1,
+    seconds: Annotated[float, Option(metavar="X", help="Seconds to time each loss, per workload.", min=0.01)] = 1.0,
+    learn_state: Annotated[bool, switch("--learn-state", "Compute a gradient for the centers as well.")] = False,
+    grow: Annotated[
+        str, Option(metavar="AXIS", help="Measure the growth of the cost in B (batch), C (classes) or D (dimension).")
+    ] = "",
+    sizes: Annotated[str, Option(metavar="SIZES", help="Comma-separated sizes for --grow.")] = "64,128,256,512,1024",
+    plot: Annotated[
+        Path | None, Option(metavar="FILE.svg", help="Write a log-log plot of --grow to this file.")
+    ] = None,
+    suite: Annotated[bool, switch("--suite", "Measure the built-in losses against their performance goals.")] = (False),
+    json_: Json = False,
 ) -> None:
-    """What losses cost: forward and backward time, peak memory, operators and host syncs, in turns in one process.
+    """Measure the cost of losses, interleaved in one process.
+
+    Reports forward and backward time, peak memory, operators and host synchronizations.
 
     lossbench bench triplet --against pml,naive -b 256
 

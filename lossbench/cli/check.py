@@ -13,6 +13,7 @@ import typer
 from typer import Argument, Option
 
 from ..errors import UsageError
+from .parameters import Json, switch
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,28 +28,42 @@ _CAN_BE_JUDGED = "can-be-judged"
 def check(
     names: Annotated[
         list[str] | None,
-        Argument(help="Names as in `list`, module:object, or file.py:object; hyper-parameters in brackets."),
+        Argument(
+            metavar="LOSS",
+            help="Names from lossbench list, module:object or file.py:object, with hyper-parameters in parentheses.",
+        ),
     ] = None,
-    all_: Annotated[bool, Option("--all", help="The built-in losses.")] = False,
-    installed: Annotated[bool, Option("--installed", help="With --all: also those of installed plugins.")] = False,
+    all_: Annotated[bool, switch("--all", "Check all built-in losses.")] = False,
+    installed: Annotated[
+        bool, switch("--installed", "With --all, also check the losses of installed plugins.")
+    ] = False,
     takes: Annotated[
-        str | None, Option(help="logits or embeddings: what a loss without a spec is called with.")
+        str | None, Option(metavar="INPUT", help="Input of a loss without a spec: logits or embeddings.")
     ] = None,
     traits: Annotated[
-        str | None, Option(help="Comma-separated traits that hold, such as batch-coupled,scale-invariant.")
+        str | None,
+        Option(metavar="TRAITS", help="Comma-separated traits of the loss, such as batch-coupled,scale-invariant."),
     ] = None,
-    law: Annotated[list[str] | None, Option(help="Law to judge, by name or number (default: all); repeatable.")] = None,
-    examples: Annotated[int | None, Option(help="Batches a law and configuration.", min=3)] = None,
-    seed: Annotated[int, Option(help="Of the search.", min=0)] = 0,
+    law: Annotated[
+        list[str] | None, Option(metavar="LAW", help="Law to test, by name or number (default: all); repeatable.")
+    ] = None,
+    examples: Annotated[
+        int | None, Option(metavar="N", help="Number of random batches per law and configuration.", min=3)
+    ] = None,
+    seed: Annotated[int, Option(metavar="N", help="Random seed of the search.", min=0)] = 0,
     deep: Annotated[
         bool,
-        Option("--deep", help="10,000 batches a law, shared by the configurations; code generation; stale traits."),
+        switch("--deep", "Search longer: 10,000 batches per law, code generation, and traits that no longer hold."),
     ] = False,
-    compile_: Annotated[bool, Option("--compile/--no-compile", help="Judge the law that compiles the loss.")] = True,
-    certificate: Annotated[Path | None, Option(help="Write what was judged to this file.")] = None,
-    json_: Annotated[bool, Option("--json", help="An array of results.")] = False,
+    compile_: Annotated[
+        bool, Option("--compile/--no-compile", metavar="", help="Test the law that compiles the loss.")
+    ] = True,
+    certificate: Annotated[
+        Path | None, Option(metavar="FILE", help="Write a certificate of the results to this file.")
+    ] = None,
+    json_: Json = False,
 ) -> None:
-    """Judge losses by the laws of loss mathematics. Exit 1 if a law is broken.
+    """Test losses against the laws of loss functions. Exits with 1 if a law is violated.
 
     lossbench check weighted-cluster
 
@@ -80,10 +95,10 @@ def check(
 
 
 def verify(
-    file: Annotated[Path, Argument(help="A certificate of `lossbench check --certificate`.")],
-    json_: Annotated[bool, Option("--json", help="One object.")] = False,
+    file: Annotated[Path, Argument(metavar="FILE", help="Certificate written by lossbench check --certificate.")],
+    json_: Json = False,
 ) -> None:
-    """Judge again what a certificate names, in the same way. Exit 1 if a result differs."""
+    """Repeat the tests of a certificate in the same way. Exits with 1 if a result differs."""
     from rich.console import Console
     from rich.text import Text
 

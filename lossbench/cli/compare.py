@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,55 +14,66 @@ import typer
 from typer import Option
 
 from ..errors import ConfigError
-from .shared import run_options, with_options_of_run
+from ..expression import Formula, parse_formula, split_losses
+from ..runs.option import Role
+from ..runs.options import RunConfig, option_names
+from .parameters import ALLOW_DIFFERENCES, TARGET, VERDICT, Json, config_file, switch, takes_options
 
 if TYPE_CHECKING:
-    from ..expression import Formula
     from ..runs.cells import Cell
-    from ..runs.options import RunConfig
     from ..verdict.comparison import Comparison
 
-_GRID, _VERDICT = "Grid", "Verdict"
+_grid = partial(Option, rich_help_panel="Grid")
+_TAKEN = tuple(n for n in option_names() if n not in option_names(Role.COMPARED, Role.SET_BY_COMPARE))
+# What an options file says of the sampler and of the first seed holds where the command line does not say it.
+_READ = (*_TAKEN, "sampler", "seed")
+_INSTEAD = {
+    "loss": "pass --losses",
+    "carve": "compare always holds out a tenth of the training set",
+}
 
 
-@with_options_of_run
+@takes_options(_TAKEN)
 def compare(
     context: typer.Context,
+    config: Annotated[Path | None, config_file(_READ, _INSTEAD)] = None,
     losses: Annotated[
-        str | None, Option(help='Formulas between commas: "softmax, center(alpha=0.1)".', rich_help_panel=_GRID)
+        str | None, _grid(metavar="FORMULAS", help='Comma-separated formulas, such as "softmax, center(alpha=0.1)".')
     ] = None,
-    seeds: Annotated[int, Option(help="Runs of each loss.", min=1, rich_help_panel=_GRID)] = 5,
-    first_seed: Annotated[int | None, Option(help="Seeds count from it.", min=0, rich_help_panel=_GRID)] = None,
+    seeds: Annotated[int, _grid(metavar="N", min=1, help="Number of seeds; each loss is trained with each.")] = 5,
+    first_seed: Annotated[
+        int | None, _grid(metavar="N", min=0, help="First seed, from which the others count up (default: 0).")
+    ] = None,
     samplers: Annotated[
-        str | None, Option(help="Between commas: natural, balanced, sqrt.", rich_help_panel=_GRID)
+        str | None,
+        _grid(metavar="NAMES", help="Comma-separated samplers: natural, balanced, sqrt (default: natural)."),
     ] = None,
     jobs: Annotated[
-        int | None, Option(help="Cells at a time; default: one a GPU, else one.", min=1, rich_help_panel=_GRID)
+        int | None,
+        _grid(
+            metavar="N", min=1, help="Number of cells to run in parallel (default: one per GPU, or 1 without a GPU)."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, Option(help="Directory of the grid; what is finished there is kept.", rich_help_panel=_GRID)
+        Path | None, _grid(metavar="DIR", help="Directory of the grid; cells finished there are not run again.")
     ] = None,
     tune: Annotated[
         list[str] | None,
-        Option(
-            help="coefficient=0.01:1:log or lr=1e-4:1e-2:log, for every loss alike; repeatable.", rich_help_panel=_GRID
+        _grid(
+            metavar="NAME=LOW:HIGH",
+            help="Range to tune for every loss alike, such as coefficient=0.01:1:log or lr=1e-4:1e-2:log; repeatable.",
         ),
     ] = None,
-    trials: Annotated[int, Option(help="Of each loss, with --tune.", min=1, rich_help_panel=_GRID)] = 8,
-    target: Annotated[
-        float | None,
-        Option(help="Time is taken to this balanced accuracy on the selection split.", rich_help_panel=_VERDICT),
-    ] = None,
-    allow_differences: Annotated[
-        bool, Option("--allow-differences", help="Compare also runs of other conditions.", rich_help_panel=_VERDICT)
-    ] = False,
+    trials: Annotated[int, _grid(metavar="N", min=1, help="Trials per loss with --tune.")] = 8,
+    target: Annotated[float | None, TARGET] = None,
+    allow_differences: Annotated[bool, ALLOW_DIFFERENCES] = False,
     self_test: Annotated[
-        bool, Option("--self-test", help="Simulate: how often is the verdict wrong?", rich_help_panel=_VERDICT)
+        bool, switch("--self-test", "Measure by simulation how often the verdict is wrong.", VERDICT)
     ] = False,
-    json_: Annotated[bool, Option("--json", help="Print one object.", rich_help_panel=_VERDICT)] = False,
+    json_: Json = False,
     **options: Any,
 ) -> None:
-    """Train losses under equal conditions and say which differ. Interrupted, it goes on where it was.
+    """Train losses under equal conditions and report which of them differ. Resumes where it stopped if interrupted.
 
     lossbench compare --losses "softmax, weighted-softmax, weighted-cluster" --seeds 5 --data digits --out grid
 
@@ -72,37 +84,31 @@ def compare(
         return
     if losses is None or out is None:
         raise ConfigError(
-            'give --losses "softmax, weighted-cluster" and --out DIR, a new directory or that of the comparison to go '
-            "on with"
+            'pass --losses "softmax, weighted-cluster" and --out DIR, a new directory or that of a comparison to resume'
         )
-    from ..expression import parse_formula
-    from ..harness.grid.plan import split_losses
-    from ..runs.options import RunConfig
-
-    told = context.default_map or {}
-    first = first_seed if first_seed is not None else int(told.get("seed", 0))
+    file = context.default_map or {}
+    first = first_seed if first_seed is not None else int(file.get("seed", 0))
     asked = Asked(
         losses=tuple(map(parse_formula, split_losses(losses))),
-        samplers=tuple(part.strip() for part in (samplers or told.get("sampler", "natural")).split(",")),
+        samplers=tuple(part.strip() for part in (samplers or file.get("sampler", "natural")).split(",")),
         seeds=tuple(range(first, first + seeds)),
         jobs=jobs,
         tune=tuple(tune or ()),
         trials=trials,
     )
-    config = RunConfig(loss=str(asked.losses[0]), **run_options(options))
-    _run(config, asked, out)
+    _run(RunConfig(loss=str(asked.losses[0]), **options), asked, out)
     from ..verdict.comparison import compare as compare_records
 
     comparison = compare_records(out, allow_differences=allow_differences, target=target)
     _print(comparison, json_)
     if not json_:
-        typer.echo(f"\nlossbench report {out} --html report.html   draws it", err=True)
+        typer.echo(f"\nTo write the report: lossbench report {out} --html report.html", err=True)
     raise typer.Exit(1 if comparison.problems else 0)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The grid as the command line has it."""
+    """The grid that the command line asks for."""
 
     losses: tuple[Formula, ...]
     samplers: tuple[str, ...]
@@ -113,7 +119,7 @@ class Asked:
 
 
 def _run(config: RunConfig, asked: Asked, out: Path) -> None:
-    """Plans, tunes where that is asked, and runs what is not finished."""
+    """Plan the grid, tune if asked to, and run the cells that are not finished."""
     from ..harness.grid.devices import gpus_for
     from ..harness.grid.plan import plan, tuned, write_grid
     from ..harness.grid.pool import run_cells
@@ -157,7 +163,6 @@ def _print(comparison: Comparison, json_: bool) -> None:
 
 
 def _self_test(losses: str | None, seeds: int, json_: bool) -> None:
-    from ..harness.grid.plan import split_losses
     from ..report.terminal.self_test import self_test, self_test_table
     from ..verdict.self_test import Setting
 

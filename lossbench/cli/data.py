@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
 
 from ..errors import ConfigError
+from ..runs.option import Role
+from ..runs.options import option_names
+from .parameters import switch, takes_options
 
-data = typer.Typer(name="data", help="Look at a data source before training on it.", no_args_is_help=True)
+data = typer.Typer(name="data", help="Inspect and prepare data before training.", no_args_is_help=True)
 
 
 @data.callback()
@@ -20,18 +23,25 @@ def _group() -> None:
 
 
 @data.command()
+@takes_options(
+    [name for name in option_names(Role.OPENS_DATA) if name != "allow_missing_classes"],
+    seed="Random seed of the run; of the data sources, only digits depends on it.",
+)
 def inspect(
-    spec: Annotated[str, Argument(help="As --data: csv:PATH, folder:PATH, affectnet:PATH, synthetic, digits.")],
-    val: Annotated[str | None, Option(help="Evaluation manifest or folder.")] = None,
-    label: Annotated[str, Option(help="Label column of a manifest; person: each is a class.")] = "label",
-    classes: Annotated[int | None, Option(help="AffectNet's: 8, or 7 without contempt.")] = None,
-    min_images: Annotated[int | None, Option(help="Of a person, with --label person; default 4.")] = None,
-    seed: Annotated[int, Option(help="Of a run; only digits depends on it.")] = 0,
-    deep: Annotated[bool, Option("--deep", help="Open every image: unreadable, duplicates, sizes.")] = False,
-    sheet: Annotated[Path | None, Option(help="Write a contact sheet of the training images, a PNG.")] = None,
-    json_: Annotated[bool, Option("--json", help="One object.")] = False,
+    spec: Annotated[
+        str,
+        Argument(metavar="SPEC", help="Data, as for --data: csv:FILE, folder:DIR, affectnet:DIR, synthetic, digits."),
+    ],
+    deep: Annotated[
+        bool, switch("--deep", "Open every image, to find unreadable files, duplicates and sizes.")
+    ] = False,
+    sheet: Annotated[
+        Path | None, Option(metavar="FILE.png", help="Write a contact sheet of the training images to this file.")
+    ] = None,
+    json_: Annotated[bool, Option("--json", help="Print the result as JSON.")] = False,
+    **options: Any,
 ) -> None:
-    """Counts by class and split, imbalance, what was dropped, and what a run would refuse.
+    """Show images per class and split, imbalance, dropped rows, and problems that a run would refuse.
 
     lossbench data inspect affectnet:DIR --deep --sheet sheet.png
     """
@@ -42,7 +52,7 @@ def inspect(
     from ..data.sources import open_unchecked
     from .watch_run import counting
 
-    splits = open_unchecked(spec, val=val, label=label, seed=seed, classes=classes, min_images=min_images)
+    splits = open_unchecked(spec, **options)
     content = inspect_splits(splits, spec) | {"deep": None}
     if sheet is not None:
         from ..data.contact_sheet import contact_sheet
@@ -69,11 +79,13 @@ def inspect(
 
 @data.command()
 def digests(
-    manifest: Annotated[Path, Argument(help="A csv manifest.")],
-    out: Annotated[Path, Argument(metavar="OUT.csv", help="The manifest to write; beside the first, or in its place.")],
-    label: Annotated[str, Option(help="Its label column.")] = "label",
+    manifest: Annotated[Path, Argument(metavar="MANIFEST.csv", help="CSV manifest to read.")],
+    out: Annotated[
+        Path, Argument(metavar="OUT.csv", help="Manifest to write, in the directory of the first; may replace it.")
+    ],
+    label: Annotated[str, Option(metavar="COLUMN", help="Label column of the manifest.")] = "label",
 ) -> None:
-    """Write a manifest with the SHA-256 of each file: a run then refuses files that have changed."""
+    """Write a manifest with the SHA-256 digest of each file, so that runs refuse files that have changed."""
     if out.parent.resolve() != manifest.parent.resolve():
         raise ConfigError(f"{out} must lie in {manifest.parent}: the paths of a manifest are relative to its folder")
     from ..data.digests import manifest_with_digests

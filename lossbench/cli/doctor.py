@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
-from typer import Option
+
+from .parameters import Json
 
 
-def doctor(json_: Annotated[bool, Option("--json", help="One object.")] = False) -> None:
-    """Say what is installed, which devices there are, and what is missing for what. Exit 1 if a run can't work."""
+def doctor(json_: Json = False) -> None:
+    """Show installed packages, available devices, and what is missing for which feature.
+
+    Exits with 1 if a run cannot work.
+    """
     from ..machine.doctor import examine
 
     findings = examine()

@@ -8,14 +8,16 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from typer import Argument, Option
+from typer import Argument
+
+from .parameters import Json, switch
 
 
 def list_(
-    load: Annotated[bool, Option("--load", help="Import plugins and say which are usable.")] = False,
-    json_: Annotated[bool, Option("--json", help="An array of objects.")] = False,
+    load: Annotated[bool, switch("--load", "Import the plugins and show which of them are usable.")] = False,
+    json_: Json = False,
 ) -> None:
-    """List the losses: built-in and installed by other distributions."""
+    """List the built-in losses and those of installed plugins."""
     from ..registry import loss_entries
 
     rows = loss_entries(load=load)
@@ -38,10 +40,10 @@ def list_(
 
 
 def info(
-    name: Annotated[str, Argument(help="A loss, as `lossbench list` names it.")],
-    json_: Annotated[bool, Option("--json", help="One object.")] = False,
+    name: Annotated[str, Argument(metavar="NAME", help="Name of a loss, as printed by lossbench list.")],
+    json_: Json = False,
 ) -> None:
-    """Show a loss: formula, reference, needs, hyper-parameters, origin."""
+    """Show the formula, hyper-parameters, inputs, reference and origin of a loss."""
     from ..registry import loss_entries, loss_info
 
     spec = loss_info(name)

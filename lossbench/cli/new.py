@@ -16,10 +16,17 @@ _DEFAULT = Kind("per-sample-logits")
 
 
 def new(
-    name: Annotated[str, Argument(help="Of the loss, its package and the directory, in kebab-case: my-loss.")],
-    kind: Annotated[Kind, Option(help="; ".join(f"{kind}: {what}" for kind, what in KINDS.items()) + ".")] = _DEFAULT,
+    name: Annotated[
+        str, Argument(metavar="NAME", help="Name of the loss, its package and the directory, in kebab-case: my-loss.")
+    ],
+    kind: Annotated[
+        Kind,
+        Option(
+            metavar="KIND", help="Kind of loss. " + "; ".join(f"{kind}: {what}" for kind, what in KINDS.items()) + "."
+        ),
+    ] = _DEFAULT,
 ) -> None:
-    """Write an installable package for a loss of your own into ./NAME/. It passes its laws as it is.
+    """Write an installable package for your own loss into ./NAME/. It passes the laws of loss functions unchanged.
 
     lossbench new my-loss --kind stateful
     """

@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer import Argument, Option
+from typer import Argument
+
+from .parameters import Json
 
 
 def predict(
-    run: Annotated[Path, Argument(help="Directory of a finished run.")],
-    images: Annotated[list[Path], Argument(help="Image files, like those the run was trained on.")],
-    json_: Annotated[bool, Option("--json", help="An array of objects.")] = False,
+    run: Annotated[Path, Argument(metavar="DIR", help="Directory of a finished run.")],
+    images: Annotated[
+        list[Path],
+        Argument(metavar="IMAGE", help="Image files, of the same kind as the training images of the run."),
+    ],
+    json_: Json = False,
 ) -> None:
-    """Class probabilities of images under a trained run."""
+    """Predict class probabilities for images with a trained run."""
     from ..harness.evaluation.predict import predict_images
 
     prediction = predict_images(run, images)

@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer import Argument, Option
+from typer import Argument
+
+from .parameters import Json
 
 _SHOWN = 20  # rows
 
 
 def replay(
-    bundle: Annotated[Path, Argument(metavar="DIR/bad-batch.safetensors", help="What a stopped run wrote.")],
-    json_: Annotated[bool, Option("--json", help="One object.")] = False,
+    bundle: Annotated[Path, Argument(metavar="DIR/bad-batch.safetensors", help="File that a stopped run wrote.")],
+    json_: Json = False,
 ) -> None:
-    """Call the loss alone on the batch that a run stopped at, beside itself in float64, and show the row at fault."""
+    """Re-run the loss on the batch that stopped a run, and show the failing row.
+
+    The loss is computed in the precision of the run and in float64.
+    """
     from ..harness.checkpoints.replay import replay as replay_bundle
 
     content = replay_bundle(bundle)
@@ -41,7 +46,7 @@ def replay(
     table.add_row(Text("sum", style="bold"), *(Text(_short(content["value"][p])) for p in content["precisions"]))
     console.print(table)
     for precision, error in content["raised"].items():
-        console.print(Text(f"in {precision} it raised {error}", style="yellow"))
+        console.print(Text(f"{precision} raised {error}", style="yellow"))
     if content["rows"]:
         console.print()
         rows = Table(box=None, pad_edge=False)
@@ -57,8 +62,8 @@ def replay(
 def _cell(term: dict[str, Any], precision: str) -> Any:
     from rich.text import Text
 
-    spoilt = "" if term[f"{precision} gradient finite"] else ", gradient not finite"
-    return Text(_short(term[precision]) + spoilt)
+    note = "" if term[f"{precision} gradient finite"] else ", gradient non-finite"
+    return Text(_short(term[precision]) + note)
 
 
 def _short(value: float | str | None) -> str:

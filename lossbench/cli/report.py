@@ -10,22 +10,25 @@ import typer
 from typer import Argument, Option
 
 from ..errors import ConfigError
+from .parameters import ALLOW_DIFFERENCES, TARGET, Json
 
 
 def report(
-    directory: Annotated[Path, Argument(help="Of a comparison, or one whose subdirectories are runs.")],
-    html: Annotated[Path | None, Option(help="Write one self-contained page.")] = None,
-    md: Annotated[Path | None, Option(help="Write verdict and tables as Markdown.")] = None,
-    figures: Annotated[Path | None, Option(help="A directory: write each figure as SVG.")] = None,
-    target: Annotated[
-        float | None, Option(help="Time is taken to this balanced accuracy on the selection split.")
+    directory: Annotated[
+        Path, Argument(metavar="DIR", help="Directory of a comparison, or one whose subdirectories are runs.")
+    ],
+    html: Annotated[
+        Path | None, Option(metavar="FILE.html", help="Write the report to this file, as one self-contained page.")
     ] = None,
-    allow_differences: Annotated[
-        bool, Option("--allow-differences", help="Compare also runs of other conditions.")
-    ] = False,
-    json_: Annotated[bool, Option("--json", help="Print one object.")] = False,
+    md: Annotated[
+        Path | None, Option(metavar="FILE.md", help="Write the verdict and the tables to this file, as Markdown.")
+    ] = None,
+    figures: Annotated[Path | None, Option(metavar="DIR", help="Write each figure to this directory, as SVG.")] = None,
+    target: Annotated[float | None, TARGET] = None,
+    allow_differences: Annotated[bool, ALLOW_DIFFERENCES] = False,
+    json_: Json = False,
 ) -> None:
-    """Judge finished runs again, without training, and draw the report.
+    """Re-analyze finished runs and write the report; nothing is trained.
 
     lossbench report grid --html report.html --md report.md
     """

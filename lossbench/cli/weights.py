@@ -11,18 +11,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from typer import Argument, Option
+from typer import Argument
 
-weights = typer.Typer(name="weights", help="Look at files of weights, and convert them.", no_args_is_help=True)
+from .parameters import Json, switch
+
+weights = typer.Typer(name="weights", help="Inspect and convert files of pretrained weights.", no_args_is_help=True)
 
 
 @weights.command()
 def convert(
-    source: Annotated[str, Argument(metavar="vggface2:FILE", help="A published file of VGGFace2's SENet-50.")],
-    out: Annotated[Path, Argument(metavar="OUT.safetensors", help="The file to write.")],
-    force: Annotated[bool, Option("--force", help="Replace OUT if it is there.")] = False,
+    source: Annotated[
+        str, Argument(metavar="vggface2:FILE", help="Published weights of SENet-50, trained on VGGFace2.")
+    ],
+    out: Annotated[Path, Argument(metavar="OUT.safetensors", help="File to write.")],
+    force: Annotated[bool, switch("--force", "Overwrite the file if it exists.")] = False,
 ) -> None:
-    """Write VGGFace2's weights as safetensors, with their preprocessing and the digest of their source."""
+    """Convert VGGFace2 weights to safetensors, with their preprocessing and the digest of the source file."""
     from ..harness.weights.start_from import convert as convert_weights
 
     converted = convert_weights(source, out, force=force)
@@ -32,13 +36,15 @@ def convert(
 
 @weights.command()
 def inspect(
-    file: Annotated[str, Argument(help="A pickle, .pth or .safetensors, or the directory of a run.")],
-    keys: Annotated[bool, Option("--keys", help="A line a tensor.")] = False,
-    json_: Annotated[bool, Option("--json", help="One object, with every tensor.")] = False,
+    file: Annotated[
+        str, Argument(metavar="FILE", help="Weights in a .pkl, .pth or .safetensors file, or the directory of a run.")
+    ],
+    keys: Annotated[bool, switch("--keys", "Print one line per tensor.")] = False,
+    json_: Json = False,
 ) -> None:
-    """Say what a file of weights holds: kind, tensors, digest, preprocessing. Nothing in it is executed.
+    """Show the kind, tensors, digest and preprocessing of a file of weights. Nothing in the file is executed.
 
-    Exit 1 if it can be read and is nothing that --weights could start from.
+    Exits with 1 if the file can be read but --weights cannot use it.
     """
     from ..harness.weights.inspect import inspect_weights
 
@@ -65,15 +71,15 @@ def _every_tensor(rows: list[dict[str, Any]]) -> Table:
     for column in ("tensor", "shape", "type", "becomes"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, (row["name"], _written(row["shape"]), row["dtype"], row["becomes"] or "left out")))
+        table.add_row(*map(Text, (row["name"], _written(row["shape"]), row["dtype"], row["becomes"] or "skipped")))
     return table
 
 
 def _by_module(rows: list[dict[str, Any]]) -> Table:
-    """A line a module of the backbone; what is left out comes last."""
+    """One line per module of the backbone; skipped tensors come last."""
     counts: dict[str, list[int]] = {}
     for row in rows:
-        module = row["becomes"].partition(".")[0] if row["becomes"] else "left out"
+        module = row["becomes"].partition(".")[0] if row["becomes"] else "skipped"
         count = counts.setdefault(module, [0, 0])
         count[0] += 1
         count[1] += math.prod(row["shape"])
@@ -81,7 +87,7 @@ def _by_module(rows: list[dict[str, Any]]) -> Table:
     table.add_column("becomes")
     table.add_column("tensors", justify="right")
     table.add_column("numbers", justify="right")
-    for module in sorted(counts, key=lambda name: (name == "left out", name)):
+    for module in sorted(counts, key=lambda name: (name == "skipped", name)):
         table.add_row(Text(module), *(f"{count:,}" for count in counts[module]))
     return table
 
@@ -96,18 +102,18 @@ def _facts(content: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("known as", origin["known_as"] or "a digest not known to lossbench"))
         if origin["source_sha256"] != content["sha256"]:
             rows.append(("made of", f"{origin['source_file']}, sha256 {origin['source_sha256']}"))
-        rows.append(("classifier", f"{origin['identities']:,} identities, left out by --weights"))
+        rows.append(("classifier", f"{origin['identities']:,} identities, skipped by --weights"))
     if "formula" in origin:
         rows.append(("trained", f"{origin['formula']} on {origin['data']}"))
     if content["model"]:
         rows.append(("model", content["model"]))
-    rows.append(("holds", f"{len(content['tensors'])} tensors, {content['parameters']:,} parameters"))
+    rows.append(("contains", f"{len(content['tensors'])} tensors, {content['parameters']:,} parameters"))
     if wants:
         mean, std = (", ".join(f"{value:g}" for value in wants[name]) for name in ("mean", "std"))
         turned = content["kind"] == "vggface2-pickle" and content["container"] != "safetensors"
         rows.append(("images", f"{wants['channels']} {wants['scale']}, minus ({mean}), over ({std})"))
         if turned:
-            rows.append(("", "the file takes BGR; reading it turns its first convolution round"))
+            rows.append(("", "the file expects BGR; its first convolution is flipped when it is read"))
         rows.append(
             ("", f"{wants['image_size']} px; evaluation sees the central {wants['crop_share']:.1%} of the side")
         )

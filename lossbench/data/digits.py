@@ -111,7 +111,6 @@ def _table(dials: Digits, pixels: npt.NDArray[np.uint8], targets: Int64Array, ro
         targets=targets[rows],
         sample_ids=[f"digits/{row}" for row in rows.tolist()],
         read=_Pixels(pixels[rows]),
-        mirror=False,
         subject="a grey handwritten digit, light on dark",
         details=dataclasses.asdict(dials),
     )

@@ -15,7 +15,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from ..types import Batch
-from .sampling import Sampler, epoch_order
+from . import Sampler
+from .sampling import epoch_order
 from .table import ImageTable, Int64Array
 
 Key = tuple[int, int]  # epoch, row

@@ -167,7 +167,6 @@ def _table(dials: RenderedFaces, name: str, split: int, targets: Int64Array, dep
         sample_ids=[f"{name}/{row}" for row in range(len(targets))],
         read=drawn.read,
         persons=np.array([f"identity-{person}" for person in persons.tolist()]),
-        mirror=True,
         subject="a cropped face",
         prepare=drawn.prepare,
         details=dataclasses.asdict(dials),

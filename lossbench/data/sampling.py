@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import numpy as np
 
+from . import Sampler
 from .table import ImageTable, Int64Array
-
-
-class Sampler(StrEnum):
-    """How training rows are drawn."""
-
-    NATURAL = "natural"  # every row once an epoch
-    BALANCED = "balanced"  # classes alike, rows of a class alike, with replacement
-    SQRT = "sqrt"  # classes by the square root of their counts, with replacement
 
 
 def epoch_order(table: ImageTable, sampler: Sampler, seed: int, epoch: int) -> Int64Array:

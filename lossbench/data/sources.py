@@ -23,12 +23,27 @@ __all__ = ["MIN_IMAGES", "SOURCES", "Request", "Source", "Splits", "open_data", 
 Dials = TypeVar("Dials")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
-    """A kind of data: how it is written, and what opens it."""
+    """A kind of data.
+
+    Attributes:
+        form: how `--data` names it.
+        open: opens it.
+        depends_on_seed: whether the seed of a run decides which images it holds.
+        epochs: passes over its training images, where a run does not say.
+        compare_epochs: the same for the runs of a comparison.
+        batch_size: images per step, where a run does not say.
+        mirror: whether a mirrored image keeps its label, so that training may mirror it.
+    """
 
     form: str
     open: Callable[[Request], Splits]
+    depends_on_seed: bool = False
+    epochs: int = 15
+    compare_epochs: int = 15
+    batch_size: int = 128
+    mirror: bool = True
 
 
 def open_data(
@@ -80,7 +95,23 @@ def open_unchecked(
     if min_images is not None and (label != PERSON or name not in ("csv", "folder")):
         raise DataError("--min-images has a meaning where people are the classes: --label person with csv: or folder:")
     request = Request(spec=spec, path=path, val=val, label=label, seed=seed, classes=classes, min_images=min_images)
-    return SOURCES[name].open(request)
+    source = SOURCES[name]
+    splits = source.open(request)
+    train, test = (dataclasses.replace(table, mirror=source.mirror) for table in (splits.train, splits.test))
+    return dataclasses.replace(splits, train=train, test=test)
+
+
+def source_of(spec: str) -> Source:
+    """Return the kind of data that a `--data` spec names.
+
+    Raises:
+        DataError: no kind has this name, or the spec has another form than it takes.
+
+    Example:
+        >>> source_of("digits(imbalance=10)").depends_on_seed
+        True
+    """
+    return SOURCES[_name_and_path(spec)[0]]
 
 
 def _name_and_path(spec: str) -> tuple[str, Path | None]:
@@ -165,9 +196,17 @@ def _open_affectnet(request: Request) -> Splits:
 
 
 SOURCES: dict[str, Source] = {
-    "synthetic": Source("synthetic(dial=value, ...)", _open_synthetic),
-    "digits": Source("digits(dial=value, ...)", _open_digits),
-    "csv": Source("csv:PATH", open_csv),
-    "folder": Source("folder:PATH", open_folder),
-    "affectnet": Source("affectnet:PATH", _open_affectnet),
+    "synthetic": Source(form="synthetic(dial=value, ...)", open=_open_synthetic, epochs=12, compare_epochs=12),
+    "digits": Source(
+        form="digits(dial=value, ...)",
+        open=_open_digits,
+        depends_on_seed=True,
+        epochs=40,
+        compare_epochs=40,
+        batch_size=64,
+        mirror=False,
+    ),
+    "csv": Source(form="csv:PATH", open=open_csv),
+    "folder": Source(form="folder:PATH", open=open_folder),
+    "affectnet": Source(form="affectnet:PATH", open=_open_affectnet),
 }

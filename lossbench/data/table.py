@@ -50,7 +50,7 @@ class ImageTable:
         sha256s: N digests that the manifest gives of its files, in hexadecimal.
         boxes: (N, 4) int32, what `read` cuts out of each file: left, top, right and bottom in pixels, which may lie
             beyond the image's edges; a row without width stands for the whole image.
-        mirror: whether a mirrored image keeps its label (faces do, digits don't).
+        mirror: whether a mirrored image keeps its label (true of faces, not of digits); set by the source.
         subject: what one image shows, for messages: "a cropped face".
         prepare: makes ready what reading needs; called once, before the first read.
         details: whatever else the record should hold of the source.

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..data import Sampler
 from ..data.preflight import drop, unreadable, unreadable_error
 from ..data.readable_cache import ReadableFiles
 from ..data.request import Splits
-from ..data.sampling import Sampler, drawn_counts
+from ..data.sampling import drawn_counts
 from ..data.sources import open_data
 from ..data.splits import carve, check_splits, left_out
 from ..data.table import ImageTable
@@ -23,6 +24,7 @@ from ..expression import Formula
 from ..models.build import check_model, own_image_size, takes_single_images
 from ..models.weights import Weights
 from ..objective import build_loss, expand_formula, formula_needs
+from ..runs.option import Role
 from ..runs.options import ResolvedConfig, RunConfig
 from ..testing.contract import check_contract, check_hooks, made_batch
 from ..traits import Need
@@ -187,15 +189,7 @@ def check_shares(task: Task, processes: int) -> None:
 
 def read_splits(config: RunConfig, reporter: Reporter) -> Readable:
     """The splits of a run's data, whose images can all be read, and what was left out of them."""
-    splits = open_data(
-        config.data,
-        val=config.val,
-        label=config.label,
-        seed=config.seed,
-        classes=config.classes,
-        min_images=config.min_images,
-        allow_missing_classes=config.allow_missing_classes,
-    )
+    splits = open_data(config.data, **config.values(Role.OPENS_DATA))
     train, test, skipped = _readable(splits.train, splits.test, config, reporter)
     return dataclasses.replace(splits, train=train, test=test), skipped
 

@@ -26,7 +26,7 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
     Args:
         directory: of the run.
         reporter: is told how it goes.
-        changed: options of `ANY_TIME_OPTIONS` with other values than the run's; None leaves one as it is.
+        changed: options of `Role.ANY_TIME` with other values than the run's; None leaves one as it is.
 
     Returns:
         The record, as `run`; of a finished run at once.

@@ -15,12 +15,11 @@ from filelock import FileLock, Timeout
 
 from .. import files
 from . import layout
-from .options import ANY_TIME_OPTIONS, RunConfig
+from .option import Role
+from .options import RunConfig, option_names
 
 FAILURE, CELLS, TRIALS = "failure.json", "cells", "trials"
 DONE, FAILED, DIVERGED, BUSY, MISSING = "done", "failed", "diverged", "busy", "missing"
-# What changes how a result comes about, and not the result.
-OF_NO_MATTER = (*ANY_TIME_OPTIONS, "device")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +41,8 @@ class Cell:
     @property
     def digest(self) -> str:
         """SHA-256 of everything that matters."""
-        options = {name: value for name, value in self.config.as_options().items() if name not in OF_NO_MATTER}
+        no_effect = option_names(Role.NO_EFFECT)
+        options = {name: value for name, value in self.config.as_options().items() if name not in no_effect}
         told = json.dumps([options, self.matters, self.sealed], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()
 

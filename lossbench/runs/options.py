@@ -1,88 +1,187 @@
-"""What a run is asked to do: one value an option of `lossbench run`, checked as far as it can be without data."""
+"""The options of a run, each written once: its default, help text, range, and what else depends on it.
+
+Command lines, options files, resume, digests of cells, comparability and tuning are derived from these fields, so a new
+option is added here and used where a run needs it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from ..data.sampling import Sampler
+from ..data import Sampler
 from ..errors import ConfigError
 from ..expression import Formula, parse_formula
 from ..models import SENET_50, SENET_TINY, WEIGHTS_FORMS, architecture, split_weights
+from .option import NOT_NEGATIVE, POSITIVE, Role, about, at_least, check, flag, matching, option
 
-PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
-OPTIMIZERS = ("adamw", "sgd")
 CHECKPOINT_INTERVAL = re.compile(r"([1-9]\d{0,8})(m?)")
-# What may be changed when a run goes on: the weights do not depend on it.
-ANY_TIME_OPTIONS = ("workers", "cache", "checkpoint_every")
+_OPENS = (Role.OPENS_DATA, Role.READS_DATA)
+_ANY_TIME = (Role.ANY_TIME, Role.NO_EFFECT)
+_data, _model = partial(option, panel="Data"), partial(option, panel="Model")
+_training, _machine = partial(option, panel="Training"), partial(option, panel="Machine")
+_SOURCES = "synthetic, digits, csv:FILE, folder:DIR or affectnet:DIR"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """The options of a run. None means: decided by the data or the model (see `resolved`).
+    """The options of a run. None means: decided by the data or by the model (see `resolved`).
 
     Raises:
-        ConfigError: an option outside its range, naming option, value and rule.
+        ConfigError: a value outside the option's range, or options that contradict each other.
     """
 
-    loss: str
-    data: str = "synthetic"
-    val: str | None = None
-    label: str = "label"
-    classes: int | None = None
-    min_images: int | None = None
-    model: str = SENET_TINY
-    weights: str = "none"
-    epochs: int | None = None
-    batch_size: int | None = None
-    micro_batches: int = 1
-    lr: float | None = None
-    optimizer: str = "adamw"
-    weight_decay: float = 0.05
-    warmup_epochs: float = 1.0
-    image_size: int | None = None
-    sampler: str = "natural"
-    select: bool = False
-    carve: bool = False
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "fp32"
-    workers: int = 0
-    cache: bool = False
-    compile: bool = False
-    sync_bn: bool = False
-    skip_unreadable: bool = False
-    max_unreadable: int = 100
-    allow_missing_classes: bool = False
-    checkpoint_every: str = "5m"
-    on_nonfinite: str = "stop"
+    loss: str = option(
+        help='Loss or formula, such as weighted-cluster or "softmax + 0.1*center(alpha=0.5)".',
+        metavar="FORMULA",
+        roles=[Role.COMPARED],
+    )
+    data: str = _data("synthetic", help=f"Data: {_SOURCES}.", metavar="SPEC", roles=[Role.READS_DATA])
+    val: str | None = _data(
+        None,
+        help="Manifest or folder of the test split (default: decided by the data).",
+        metavar="PATH",
+        roles=_OPENS,
+    )
+    label: str = _data(
+        "label",
+        help="Label column of a manifest; person makes each person a class.",
+        metavar="COLUMN",
+        roles=_OPENS,
+    )
+    classes: int | None = _data(
+        None,
+        help="Number of AffectNet expressions: 8, or 7 without contempt (default: all in the release).",
+        roles=_OPENS,
+    )
+    min_images: int | None = _data(
+        None,
+        help="Minimum images per person with --label person (default: 4).",
+        rule=at_least(2),
+        roles=_OPENS,
+    )
+    sampler: str = _data(
+        "natural",
+        help="How training images are drawn",
+        metavar="SAMPLER",
+        choices=tuple(Sampler),
+        roles=[Role.COMPARED],
+    )
+    cache: bool = _data(False, help="Keep decoded images in memory.", roles=[*_ANY_TIME, Role.READS_DATA])
+    skip_unreadable: bool = _data(False, help="Skip unreadable images and list them.", roles=[Role.READS_DATA])
+    max_unreadable: int = _data(
+        100,
+        help="Maximum number of images that --skip-unreadable may skip.",
+        rule=at_least(0),
+        roles=[Role.READS_DATA],
+    )
+    allow_missing_classes: bool = _data(False, help="Allow a test split that lacks some of the classes.", roles=_OPENS)
+    model: str = _model(SENET_TINY, metavar="NAME", help="Backbone: senet-tiny or the name of any timm model.")
+    weights: str = _model("none", help=f"Initial weights: {WEIGHTS_FORMS}.", metavar="SPEC")
+    epochs: int | None = _training(
+        None,
+        help="Passes over the training images (default: decided by the data).",
+        rule=at_least(1),
+        roles=[Role.REPORTED],
+    )
+    batch_size: int | None = _training(
+        None,
+        help="Images per training step, over all processes (default: decided by the data).",
+        rule=at_least(1),
+        roles=[Role.REPORTED],
+    )
+    micro_batches: int = _training(
+        1,
+        help="Micro-batches per step (gradient accumulation), to save memory.",
+        rule=at_least(1),
+    )
+    optimizer: str = _training(
+        "adamw",
+        help="Optimizer",
+        metavar="NAME",
+        choices=("adamw", "sgd"),
+        roles=[Role.REPORTED],
+    )
+    lr: float | None = _training(
+        None,
+        help="Peak learning rate (default: decided by the model and the optimizer).",
+        rule=POSITIVE,
+        roles=[Role.REPORTED, Role.TUNABLE],
+    )
+    weight_decay: float = _training(
+        0.05,
+        help="Weight decay for the model's parameters.",
+        rule=NOT_NEGATIVE,
+        roles=[Role.REPORTED, Role.TUNABLE],
+    )
+    warmup_epochs: float = _training(
+        1.0,
+        help="Epochs over which the learning rate rises linearly to its peak.",
+        rule=NOT_NEGATIVE,
+        roles=[Role.REPORTED, Role.TUNABLE],
+    )
+    image_size: int | None = _model(
+        None,
+        help="Side of the square input images in pixels (default: decided by the model).",
+        rule=at_least(1),
+        roles=[Role.REPORTED],
+    )
+    select: bool = _training(
+        False,
+        help="Keep the epoch with the best balanced accuracy on a held-out tenth of the training set.",
+    )
+    carve: bool = _training(
+        False,
+        help="Hold out a tenth of the training set, but keep the last epoch.",
+        roles=[Role.SET_BY_COMPARE],
+    )
+    seed: int = _training(
+        0,
+        help="Random seed for data order, augmentation, model and loss.",
+        rule=at_least(0),
+        roles=[Role.COMPARED, Role.OPENS_DATA],
+    )
+    on_nonfinite: str = _training(
+        "stop",
+        help="What to do at a step with non-finite values",
+        metavar="ACTION",
+        choices=("stop", "skip"),
+    )
+    device: str = _machine(
+        "auto",
+        help="Device: auto, cpu, cuda, cuda:N or mps.",
+        metavar="DEVICE",
+        roles=[Role.NO_EFFECT],
+    )
+    precision: str = _machine(
+        "fp32",
+        help="Floating-point precision of the training step",
+        metavar="PRECISION",
+        choices=("fp32", "bf16", "fp16", "fp64"),
+        roles=[Role.REPORTED],
+    )
+    workers: int = _machine(
+        0,
+        help="Processes that decode images; with 0, the training process decodes them.",
+        rule=at_least(0),
+        roles=_ANY_TIME,
+    )
+    compile: bool = _machine(False, help="Compile the training step with torch.compile.")
+    sync_bn: bool = _machine(False, help="Compute batch-normalization statistics over all processes (CUDA only).")
+    checkpoint_every: str = _machine(
+        "5m",
+        help="Interval between checkpoints: a number of steps (200) or minutes (5m).",
+        metavar="INTERVAL",
+        rule=matching(CHECKPOINT_INTERVAL, "a number of steps (200) or of minutes (5m)"),
+        roles=_ANY_TIME,
+    )
 
     def __post_init__(self) -> None:
-        for name, minimum in (
-            ("epochs", 1),
-            ("batch_size", 1),
-            ("image_size", 1),
-            ("min_images", 2),
-            ("micro_batches", 1),
-            ("workers", 0),
-            ("max_unreadable", 0),
-            ("seed", 0),
-        ):
-            self._check(name, lambda v, m=minimum: v >= m, f"at least {minimum}")
-        self._check("lr", lambda v: 0 < v < float("inf"), "a positive number")
-        self._check("weight_decay", lambda v: 0 <= v < float("inf"), "0 or a positive number")
-        self._check("warmup_epochs", lambda v: 0 <= v < float("inf"), "0 or a positive number")
-        self._check_choice("precision", PRECISIONS)
-        self._check_choice("optimizer", OPTIMIZERS)
-        self._check_choice("sampler", tuple(Sampler))
-        self._check_choice("on_nonfinite", ("stop", "skip"))
-        if not CHECKPOINT_INTERVAL.fullmatch(self.checkpoint_every):
-            raise ConfigError(
-                f"--checkpoint-every must be a number of steps (200) or of minutes (5m), got {self.checkpoint_every!r}"
-            )
+        for name in option_names():
+            check(flag(name), getattr(self, name), about(RunConfig, name).rule)
         kind, _ = split_weights(self.weights) or ("", "")
         if not kind:
             raise ConfigError(f"--weights must be {WEIGHTS_FORMS}, got {self.weights!r}")
@@ -94,17 +193,18 @@ class RunConfig:
             )
 
     def resolved(self, image_size: int) -> ResolvedConfig:
-        """The same with every None replaced by what fits the data and the model.
+        """Return the same options with every None replaced by what fits the data and the model.
 
         Args:
             image_size: the model's own, in pixels.
         """
-        source = self.data.partition("(")[0].partition(":")[0]
-        small = self.model == SENET_TINY
+        from ..data.sources import source_of
+
+        source, small, sgd = source_of(self.data), self.model == SENET_TINY, self.optimizer == "sgd"
         defaults: dict[str, Any] = {
-            "epochs": {"synthetic": 12, "digits": 40}.get(source, 15),
-            "batch_size": 64 if source == "digits" else 128,
-            "lr": (0.1 if self.optimizer == "sgd" else 3e-3) if small else (0.01 if self.optimizer == "sgd" else 3e-4),
+            "epochs": source.epochs,
+            "batch_size": source.batch_size,
+            "lr": (0.1 if sgd else 3e-3) if small else (0.01 if sgd else 3e-4),
             "image_size": image_size,
         }
         return ResolvedConfig(**{**defaults, **self.as_options()})
@@ -119,18 +219,12 @@ class RunConfig:
         return parse_formula(self.loss)
 
     def as_options(self) -> dict[str, Any]:
-        """Option -> value without the Nones: what `config.toml` holds and `--config` reads back."""
+        """Return option -> value without the Nones: what `config.toml` holds and `--config` reads back."""
         return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
 
-    def _check(self, name: str, holds: Any, rule: str) -> None:
-        value = getattr(self, name)
-        if value is not None and not holds(value):
-            raise ConfigError(f"--{name.replace('_', '-')} must be {rule}, got {value}")
-
-    def _check_choice(self, name: str, options: tuple[str, ...]) -> None:
-        value = getattr(self, name)
-        if value not in options:
-            raise ConfigError(f"--{name.replace('_', '-')} must be one of {', '.join(options)}, got {value!r}")
+    def values(self, role: Role) -> dict[str, Any]:
+        """Return option -> value for the options of one role."""
+        return {name: getattr(self, name) for name in option_names(role)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,3 +235,14 @@ class ResolvedConfig(RunConfig):
     batch_size: int
     lr: float
     image_size: int
+
+
+def option_names(*roles: Role) -> tuple[str, ...]:
+    """Return the options that have any of these roles, in the order of their definition; without roles, all options.
+
+    Example:
+        >>> option_names(Role.ANY_TIME)
+        ('cache', 'workers', 'checkpoint_every')
+    """
+    names = [field.name for field in dataclasses.fields(RunConfig)]
+    return tuple(name for name in names if not roles or about(RunConfig, name).roles & set(roles))

@@ -1,9 +1,10 @@
-"""Options of a run in a TOML file: `--config FILE`, and the `config.toml` of a run."""
+"""Read the options of a run from a TOML file: `--config FILE`, and the `config.toml` of a run."""
 
 from __future__ import annotations
 
 import tomllib
 import typing
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,20 @@ _WRITTEN = {str: "text", int: "a whole number", float: "a number", bool: "true o
 _LIMIT = 2**20  # bytes
 
 
-def read_options(path: Path, named: str) -> dict[str, Any]:
-    """Option -> value, each of the type that it has.
+def read_options(
+    path: Path, named: str, used: Collection[str] | None = None, instead: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return option -> value, each of the option's type.
 
     Args:
         path: the file.
         named: how messages call it: "--config FILE".
+        used: the options that the reading command uses; None for all.
+        instead: unused option -> what takes its place.
 
     Raises:
-        ConfigError: it can't be read, is no TOML, or holds an unknown option or a value of another type.
+        ConfigError: the file cannot be read or is not TOML, or has an unknown or unused option, an option that stands
+            twice, or a value of another type.
     """
     try:
         with path.open("rb") as file:
@@ -31,18 +37,23 @@ def read_options(path: Path, named: str) -> dict[str, Any]:
             raise ConfigError(f"{named} is larger than {_LIMIT:,} bytes; options take a few hundred")
         values = tomllib.loads(text.decode("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{named} can't be read: {error.strerror}") from error
+        raise ConfigError(f"{named} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{named} is no valid TOML: {error}") from error
+        raise ConfigError(f"{named} is not valid TOML: {error}") from error
     known = typing.get_type_hints(RunConfig)
-    options = {}
+    options: dict[str, Any] = {}
     for key, value in values.items():
         name = key.replace("-", "_")
         if name not in known:
             raise ConfigError(f"{named}: there is no option {key!r}. {did_you_mean(name, known)}")
+        if name in options:
+            raise ConfigError(f"{named}: {name} stands twice, with '_' and with '-'; remove one")
         kinds = typing.get_args(known[name]) or (known[name],)
         if type(value) not in kinds and not (float in kinds and type(value) is int):
             wanted = next(_WRITTEN[kind] for kind in kinds if kind in _WRITTEN)
             raise ConfigError(f"{named}: {key} must be {wanted}, got {value!r}")
         options[name] = value
+    if used is not None and (unused := [name for name in options if name not in used]):
+        hints = (f"{name} ({(instead or {}).get(name, 'without effect here')})" for name in unused)
+        raise ConfigError(f"{named}: this command does not use {', '.join(hints)}. Remove what it does not use")
     return options

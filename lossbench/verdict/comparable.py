@@ -6,11 +6,10 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..errors import ConfigError, listed
-from ..runs.cells import OF_NO_MATTER
+from ..runs.option import Role, flag
+from ..runs.options import option_names
 from .records import Run
 
-# Of the options: what is compared, and what changes how a result comes about and not the result.
-_FREE_OPTIONS = frozenset({"loss", "sampler", "seed", *OF_NO_MATTER})
 _DATA = ("test_digest", "class_names", "release", "box_margin")
 _OF_A_SEED = ("train_digest", "training_counts", "selection_images")
 _MODEL = ("name", "weights", "embedding_dim", "image_size", "preprocessing")
@@ -26,10 +25,10 @@ def differences(runs: Sequence[Run], tuned: Collection[str] = ()) -> list[str]:
         tuned: options that were tuned for each loss, which may differ.
     """
     found = []
-    free = _FREE_OPTIONS | set(tuned)
+    free = {*option_names(Role.COMPARED, Role.NO_EFFECT), *tuned}
     names = dict.fromkeys(name for run in runs for name in run.record["config"] if name not in free)
     for name in names:
-        found += _differing(f"--{name.replace('_', '-')}", runs, lambda run, n=name: run.record["config"].get(n))
+        found += _differing(flag(name), runs, lambda run, n=name: run.record["config"].get(n))
     for part, fields in (("data", _DATA), ("model", _MODEL), ("environment", _ENVIRONMENT)):
         for name in fields:
             found += _differing(f"{part}.{name}", runs, lambda run, p=part, n=name: run.record[p].get(n))

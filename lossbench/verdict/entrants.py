@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..data.sampling import Sampler
+from ..data import Sampler
 from .records import Records, Run
 from .resampling import mean_of
 from .thresholds import Thresholds, frequencies, shifted, thresholds

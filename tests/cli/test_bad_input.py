@@ -160,9 +160,9 @@ CASES: list[Case] = [
     ("number for a text", lambda f: toml(f, "sampler = 5"), "sampler must be text, got 5"),
     ("list for a value", lambda f: toml(f, "epochs = [1, 2]"), r"epochs must be a whole number, got \[1, 2\]"),
     ("table for a value", lambda f: toml(f, "[epochs]\na = 1"), "epochs must be a whole number, got {'a': 1}"),
-    ("no TOML", lambda f: toml(f, "epochs 3"), "options.toml is no valid TOML"),
-    ("no TOML file", options("--config", "nowhere.toml"), "--config nowhere.toml can't be read: No such file"),
-    ("a folder for a TOML file", options("--config", "."), r"--config \. can't be read: Is a directory"),
+    ("no TOML", lambda f: toml(f, "epochs 3"), "options.toml is not valid TOML"),
+    ("no TOML file", options("--config", "nowhere.toml"), "--config nowhere.toml cannot be read: No such file"),
+    ("a folder for a TOML file", options("--config", "."), r"--config \. cannot be read: Is a directory"),
     # manifests and folders
     ("unknown source", options(data="sythetic"), "no source is called 'sythetic'. Did you mean 'synthetic'"),
     ("unknown dial", options(data="digits(imbalence=3)"), "has no dial 'imbalence'. Did you mean 'imbalance'"),

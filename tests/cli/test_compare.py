@@ -363,7 +363,7 @@ BAD: list[tuple[str, tuple[object, ...], str]] = [
     ("no losses", ("--out", "grid"), 'give --losses "softmax, weighted-cluster" and --out DIR'),
     ("no directory", ("--losses", "softmax"), "and --out DIR, a new directory or that of the comparison"),
     ("nothing between commas", ("--losses", "softmax,,center", "--out", "grid"), "there is nothing between two commas"),
-    ("open brackets", ("--losses", "softmax, center(alpha=1", "--out", "grid"), "its brackets don't match"),
+    ("open brackets", ("--losses", "softmax, center(alpha=1", "--out", "grid"), "its parentheses do not match"),
     ("an unknown loss", ("--losses", "softmax, centre", "--out", "grid"), "there is no loss 'centre'. Did you mean"),
     ("an unknown sampler", (*LOSSES_GIVEN, "--samplers", "fair", "--out", "g"), "--sampler must be one of natural"),
     ("a sampler twice", (*LOSSES_GIVEN, "--samplers", "natural,natural", "--out", "g"), "each stands once"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lossbench.data.digits import Digits, open_digits
+from lossbench.data.sources import open_data
 from lossbench.errors import DataError
 
 
@@ -49,7 +50,7 @@ def test_images_are_the_real_ones() -> None:
 def test_what_the_table_says() -> None:
     train, test = open_digits(Digits(), 0)
     assert train.class_names == tuple("0123456789") == test.class_names
-    assert train.mirror is False
+    assert open_data("digits").train.mirror is False
     assert train.subject == "a grey handwritten digit, light on dark"
     assert train.targets.dtype == np.int64
     assert train.paths is None

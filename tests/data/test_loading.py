@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from lossbench.data import Sampler
 from lossbench.data.loading import EpochBatches, ImageBatches, evaluation_batches, loader, square
-from lossbench.data.sampling import Sampler
 from lossbench.data.sources import open_data
 from lossbench.data.table import ImageTable
 from lossbench.types import Batch

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lossbench.data.sampling import Sampler, class_shares, drawn_counts, epoch_order
+from lossbench.data import Sampler
+from lossbench.data.sampling import class_shares, drawn_counts, epoch_order
 from lossbench.data.table import ImageTable
 
 

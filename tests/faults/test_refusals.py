@@ -122,7 +122,10 @@ def test_options_beside_resume_are_refused_but_for_those_that_change_nothing(
         with pytest.raises(SystemExit) as end:
             main()
         assert int(end.value.code or 0) == code
-    assert "--epochs, --lr beside it would be another run. What may be changed: --workers, " in capsys.readouterr().err
+    assert (
+        "with --epochs, --lr it would be a different run. Start a new run, or change only: --cache, --workers, "
+        in capsys.readouterr().err
+    )
     run(tiny(pictures), tmp_path / "whole")
     assert_same(outcome(out), outcome(tmp_path / "whole"))
 

@@ -11,7 +11,8 @@ import torch
 
 from ...errors import CheckpointError
 from ...registry import loss_origin
-from ...runs.options import ANY_TIME_OPTIONS
+from ...runs.option import Role
+from ...runs.options import option_names
 from ..prepare import Task
 
 # Said, not refused: the same weights to the last bit are promised on one machine with one torch.
@@ -37,7 +38,8 @@ def identity_of(task: Task, processes: int, device: torch.device) -> dict[str, A
         processes: that train together.
         device: of the run.
     """
-    options = {name: value for name, value in task.config.as_options().items() if name not in ANY_TIME_OPTIONS}
+    any_time = option_names(Role.ANY_TIME)
+    options = {name: value for name, value in task.config.as_options().items() if name not in any_time}
     return {
         "lossbench": version("lossbench"),
         "formula": str(task.formula),

@@ -9,18 +9,18 @@ from typing import Any
 from PIL import Image
 
 from ...data.request import Splits
+from ...data.sources import source_of
 from ...data.table import ImageTable
+from ...runs.option import Role
 from ...runs.options import RunConfig
 from ..prepare import Readable, read_splits
 from ..reporter import Reporter
 
-_BEARING = ("data", "val", "label", "classes", "min_images", "skip_unreadable", "allow_missing_classes", "cache")
-
 
 class WarmSplits:
-    """Reads splits as `read_splits` does, and keeps the last ones: checked, drawn, and decoded where runs cache.
+    """Read splits as `read_splits` does, and keep the last ones: checked, drawn, and decoded if the runs use a cache.
 
-    Runs of one data source then pay for its checks once. `digits` depends on the seed and is kept for one.
+    Runs on one data source then pay for its checks once. A source that depends on the seed is kept for one seed.
     """
 
     def __init__(self) -> None:
@@ -28,8 +28,8 @@ class WarmSplits:
         self._kept: Readable | None = None
 
     def __call__(self, config: RunConfig, reporter: Reporter) -> Readable:
-        seed = config.seed if config.data.startswith("digits") else None
-        key = (seed, *(getattr(config, name) for name in _BEARING))
+        seed = config.seed if source_of(config.data).depends_on_seed else None
+        key = (seed, *config.values(Role.READS_DATA).values())
         if self._kept is None or key != self._key:
             splits, skipped = read_splits(config, reporter)
             if config.cache:

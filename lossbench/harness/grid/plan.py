@@ -13,14 +13,15 @@ from typing import Any
 
 from ... import files
 from ...data.request import Splits
-from ...data.sources import open_data
+from ...data.sources import open_data, source_of
 from ...data.table import ImageTable
-from ...errors import ConfigError, FormulaError
-from ...expression import MAX_LENGTH, Formula, Term
+from ...errors import ConfigError
+from ...expression import Formula, Term
 from ...objective import expand_formula
 from ...registry import loss_origin
 from ...runs import layout
 from ...runs.cells import Cell
+from ...runs.option import Role
 from ...runs.options import RunConfig
 from ..prepare import Readable, prepare
 from ..reporter import Reporter, SilentReporter
@@ -48,33 +49,6 @@ class Grid:
     seeds: tuple[int, ...]
     cells: tuple[Cell, ...]
     notes: tuple[str, ...]
-
-
-def split_losses(text: str) -> tuple[str, ...]:
-    """The formulas of a list, cut at the commas that stand in no brackets and no quotes.
-
-    Raises:
-        FormulaError: an empty formula, or brackets that don't close.
-
-    Example:
-        >>> split_losses("softmax, center(alpha=0.1, coefficient=0.01), softmax + 0.1*center")
-        ('softmax', 'center(alpha=0.1, coefficient=0.01)', 'softmax + 0.1*center')
-    """
-    if len(text) > 10 * MAX_LENGTH:
-        raise FormulaError(f"--losses has {len(text):,} characters; at most {10 * MAX_LENGTH:,} are read")
-    parts, depth, quote = [""], 0, ""
-    for letter in text:
-        quote = "" if letter == quote else quote or (letter if letter in "\"'" else "")
-        depth += 0 if quote else {"(": 1, ")": -1}.get(letter, 0)
-        if letter == "," and not depth and not quote:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    losses = tuple(part.strip() for part in parts)
-    if depth or not all(losses):
-        what = "its brackets don't match" if depth else "there is nothing between two commas"
-        raise FormulaError(f'--losses {text!r}: {what}; expected formulas between commas: "softmax, center(alpha=0.5)"')
-    return losses
 
 
 def plan(config: RunConfig, losses: Sequence[Formula], samplers: Sequence[str], seeds: Sequence[int]) -> Grid:
@@ -222,19 +196,11 @@ class _Opened:
     def _open(self, config: RunConfig) -> Splits:
         key = self._key(config)
         if key not in self._splits:
-            self._splits[key] = open_data(
-                config.data,
-                val=config.val,
-                label=config.label,
-                seed=config.seed,
-                classes=config.classes,
-                min_images=config.min_images,
-                allow_missing_classes=config.allow_missing_classes,
-            )
+            self._splits[key] = open_data(config.data, **config.values(Role.OPENS_DATA))
         return self._splits[key]
 
     def _key(self, config: RunConfig) -> int:
-        return config.seed if config.data.startswith("digits") else -1
+        return config.seed if source_of(config.data).depends_on_seed else -1
 
 
 def _sizes(table: ImageTable) -> str:

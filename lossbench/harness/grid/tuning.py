@@ -20,10 +20,10 @@ from ...expression import Formula
 from ...objective import expand_formula
 from ...runs import layout
 from ...runs.cells import DONE, Cell
-from ...runs.options import RunConfig
+from ...runs.option import Role
+from ...runs.options import RunConfig, option_names
 
 SEED = 1_000_000  # of trials: no grid counts that far
-_OPTIONS = ("lr", "weight_decay", "warmup_epochs")
 _FORM = "NAME=LOW:HIGH or NAME=LOW:HIGH:log, such as coefficient=0.01:1:log"
 
 
@@ -38,7 +38,7 @@ class Range:
 
     @property
     def is_option(self) -> bool:
-        return self.name in _OPTIONS
+        return self.name in option_names(Role.TUNABLE)
 
 
 def parse_range(text: str) -> Range:
@@ -85,14 +85,16 @@ def check_tunable(losses: Sequence[Formula], ranges: Sequence[Range]) -> None:
     for wanted in ranges:
         if not any(tunable(formula, [wanted]) for formula in losses):
             raise ConfigError(
-                f"--tune {wanted.name}: none of the losses takes it; options that can be tuned: {', '.join(_OPTIONS)}"
+                f"--tune {wanted.name}: none of the losses takes it; options that can be tuned: "
+                f"{', '.join(option_names(Role.TUNABLE))}"
             )
 
 
 def with_values(config: RunConfig, values: dict[str, float]) -> RunConfig:
     """The run with these values in its options and its loss."""
-    options = {name: value for name, value in values.items() if name in _OPTIONS}
-    rest = {name: value for name, value in values.items() if name not in _OPTIONS}
+    tunable_options = option_names(Role.TUNABLE)
+    options = {name: value for name, value in values.items() if name in tunable_options}
+    rest = {name: value for name, value in values.items() if name not in tunable_options}
     loss = str(with_arguments(config.formula, rest)) if rest else config.loss
     return dataclasses.replace(config, loss=loss, **typing.cast(dict[str, Any], options))
 

@@ -7,8 +7,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import patch_environment
 
+from ...data import Sampler
 from ...data.loading import EpochBatches, ImageBatches, loader
-from ...data.sampling import Sampler
 from ...models.build import build_model
 from ...objective import build_loss
 from ...runs.options import RunConfig

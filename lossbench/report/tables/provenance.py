@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from ...runs.option import Role
+from ...runs.options import option_names
 from ...verdict.comparison import Comparison
 from .table import Table
 
@@ -83,9 +85,8 @@ def objectives(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def _main_options(config: dict[str, Any]) -> list[str]:
-    """Return the options that matter most, as a user writes them."""
-    names = ("epochs", "batch_size", "optimizer", "lr", "weight_decay", "warmup_epochs", "image_size", "precision")
-    return [f"{name.replace('_', ' ')} {config[name]}" for name in names if name in config]
+    """Return the options that describe the training best, as a user writes them."""
+    return [f"{name.replace('_', ' ')} {config[name]}" for name in option_names(Role.REPORTED) if name in config]
 
 
 def _plain(value: Any) -> str:
