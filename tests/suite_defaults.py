@@ -5,11 +5,14 @@ starts no workers and lists nothing, so that one file runs as fast as it can. `-
 
 Tests marked `long`, `clients` or `engines` are left out unless `-m` names the marker, a test is given by its full
 name (`file.py::test`), or `--all` is passed. The last line says how many were left out.
+
+`--time-limit SECONDS` (`scripts/check`) runs quick tests before slow ones and skips those that start later than that.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from typing import Any
 
@@ -18,18 +21,20 @@ import pytest
 ON_REQUEST = ("long", "clients", "engines")
 MAX_WORKERS = 8
 LEFT_OUT = pytest.StashKey[Counter[str]]()
+STARTED = pytest.StashKey[float]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--all`."""
-    names = ", ".join(ON_REQUEST)
-    parser.getgroup("general").addoption("--all", action="store_true", help=f"also run tests marked {names}")
+    """Add `--all` and `--time-limit`."""
+    names, group = ", ".join(ON_REQUEST), parser.getgroup("general")
+    group.addoption("--all", action="store_true", help=f"also run tests marked {names}")
+    group.addoption("--time-limit", type=float, metavar="SECONDS", help="skip tests that have not started by then")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist counts its workers
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Choose workers and report for a run of the whole suite."""
-    config.stash[LEFT_OUT] = Counter()
+    config.stash[LEFT_OUT], config.stash[STARTED] = Counter(), time.monotonic()
     option = config.option
     if config.args_source is pytest.Config.ArgsSource.ARGS or hasattr(config, "workerinput"):
         return
@@ -39,7 +44,9 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests that run on request only."""
+    """Put quick tests first if time is limited, and deselect the tests that run on request only."""
+    if config.option.time_limit is not None:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
     if config.option.all or any("::" in argument for argument in config.args):
         return
     left_out = [name for name in ON_REQUEST if not re.search(rf"\b{name}\b", config.option.markexpr)]
@@ -55,9 +62,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if deselected:
         items[:] = kept
         config.hook.pytest_deselected(items=deselected)
-    config.stash[LEFT_OUT] = counted
+    config.stash[LEFT_OUT].update(counted)
     if hasattr(config, "workeroutput"):
         config.workeroutput["left_out"] = dict(counted)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that starts after the time limit."""
+    limit = item.config.option.time_limit
+    if limit is not None and time.monotonic() > item.config.stash[STARTED] + limit:
+        item.config.stash[LEFT_OUT]["by --time-limit"] += 1
+        pytest.skip(f"not started within {limit:g} s")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -70,4 +86,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say how many tests were left out."""
     if counted := config.stash.get(LEFT_OUT, None):
         counts = ", ".join(f"{number} {name}" for name, number in counted.items())
-        terminalreporter.write_line(f"left out by default: {counts}; run them with --all, or with -m NAME")
+        terminalreporter.write_line(f"left out: {counts}; run marked tests with --all or -m NAME")

@@ -16,13 +16,22 @@ import pytest
 def test_plain():
     print("worker", os.environ.get("PYTEST_XDIST_WORKER", "none"))
 
+@pytest.mark.slow
+def test_that_trains():
+    import time; time.sleep(1)
+
+@pytest.mark.slow
+def test_that_trains_too(): ...
+
+def test_quick(): ...
+
 @pytest.mark.long
 def test_search(): ...
 
 @pytest.mark.clients
 def test_client(): ...
 """
-SETTINGS = "[pytest]\ntestpaths = .\nmarkers =\n    long\n    clients\n    engines\n"
+SETTINGS = "[pytest]\ntestpaths = .\nmarkers =\n    slow\n    long\n    clients\n    engines\n"
 
 
 @pytest.fixture(scope="module")
@@ -45,25 +54,31 @@ def run(suite: Path, *arguments: str) -> str:
 def test_a_path_starts_no_workers_and_says_what_was_left_out(suite: Path) -> None:
     printed = run(suite, "test_some.py")
     assert "worker none" in printed
-    assert "1 passed, 2 deselected" in printed
-    assert "left out by default: 1 long, 1 clients; run them with --all, or with -m NAME" in printed
+    assert "4 passed, 2 deselected" in printed
+    assert "left out: 1 long, 1 clients; run marked tests with --all or -m NAME" in printed
 
 
 def test_the_whole_suite_starts_workers_and_says_the_same(suite: Path) -> None:
     printed = run(suite, "--maxprocesses", "1")
     assert "1 worker" in printed
-    assert "left out by default: 1 long, 1 clients" in printed
+    assert "left out: 1 long, 1 clients" in printed
 
 
 @pytest.mark.parametrize(
     ("arguments", "outcome"),
     [
-        (("--all",), "3 passed"),
-        (("-m", "long"), "1 passed, 2 deselected"),
-        (("-m", "long or clients"), "2 passed, 1 deselected"),
+        (("--all",), "6 passed"),
+        (("-m", "long"), "1 passed, 5 deselected"),
+        (("-m", "long or clients"), "2 passed, 4 deselected"),
         (("test_some.py::test_search",), "1 passed"),
     ],
     ids=str,
 )
 def test_what_is_named_runs(suite: Path, arguments: tuple[str, ...], outcome: str) -> None:
     assert outcome in run(suite, *arguments, "-n", "0")
+
+
+def test_a_time_limit_runs_quick_tests_first_and_says_what_did_not_start(suite: Path) -> None:
+    printed = run(suite, "test_some.py", "--time-limit", "0.9")
+    assert "3 passed, 1 skipped, 2 deselected" in printed
+    assert "left out: 1 long, 1 clients, 1 by --time-limit" in printed

@@ -1,0 +1,43 @@
+"""The scripts of the gate: which tests a change touches, which phrases are found."""
+
+from __future__ import annotations
+
+import pytest
+
+import words
+from touched_tests import ROOT, touched_tests
+
+
+@pytest.mark.parametrize(
+    ("changed", "nearest"),
+    [
+        ("lossbench/ops/centers.py", ["lossbench/ops/centers.py", "tests/losses/test_centers.py"]),
+        ("tests/ops/test_centers.py", ["tests/ops/test_centers.py"]),
+        ("docs/data.md", ["tests/test_docs.py"]),
+        ("plugins/lossbench-margin/src/lossbench_margin/arc_face.py", ["plugins/lossbench-margin", "tests/plugins"]),
+        ("tests/wheels.py", ["tests/plugins/test_broken.py", "tests/test_plugins.py"]),
+        ("LICENSE", []),
+    ],
+)
+def test_a_change_touches_its_nearest_tests_first(changed: str, nearest: list[str]) -> None:
+    assert touched_tests([changed])[:2] == nearest
+
+
+def test_names_of_the_package_count_as_imports_of_their_modules() -> None:
+    touched = touched_tests(["lossbench/objective.py"])
+    assert {"tests/test_registry.py", "tests/losses/test_weighted_sum.py"} <= set(touched[:12])  # by `create_loss`
+
+
+def test_every_touched_test_exists_for_every_module() -> None:
+    for module in ("lossbench/errors.py", "lossbench/harness/run.py"):
+        touched = touched_tests([module])
+        assert len(touched) > 3
+        assert all((ROOT / test).exists() for test in touched)
+
+
+def test_a_phrase_is_found_whatever_its_case() -> None:
+    assert [p for p in words.PHRASES if words.matches(p, "Is No loss, and judged anew")] == [
+        r"\banew\b",
+        next(p for p in words.PHRASES if p.startswith(r"\bis no ")),
+    ]
+    assert not [p for p in words.PHRASES if words.matches(p, "is no longer used; a line, an image")]
