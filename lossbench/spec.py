@@ -27,7 +27,8 @@ class LossSpec:
         summary: one line.
         reference: paper and place, or "-".
         needs: what the loss reads.
-        traits: what holds for every configuration; an instance may have more.
+        traits: what holds for every configuration, by default the traits of the factory's class; an instance may have
+            more.
         auxiliary: whether it is only a term beside a loss on the logits.
         joint: the published objective of an auxiliary loss, such as "softmax + 0.001*center".
         state_axes: names of the axes of its state, such as {"centers": ("class", "embedding")}.
@@ -44,7 +45,7 @@ class LossSpec:
     summary: str
     reference: str
     needs: frozenset[Need]
-    traits: frozenset[Trait] = frozenset()
+    traits: frozenset[Trait] = None  # type: ignore[assignment]  # resolved below
     auxiliary: bool = False
     joint: str | None = None
     state_axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -60,6 +61,9 @@ class LossSpec:
             raise ValueError(f"a loss name is kebab-case, such as 'my-loss', got {self.name!r}")
         if not callable(self.factory):
             raise ValueError(f"{self.name}: factory must be called as factory(context), got {self.factory!r}")
+        if vars(self)["traits"] is None:
+            traits = getattr(self.factory, "traits", None)
+            object.__setattr__(self, "traits", traits if isinstance(traits, frozenset) else frozenset())
         if self.auxiliary and self.joint is None:
             raise ValueError(f"{self.name}: an auxiliary loss states its joint objective, as 'softmax + 1*{self.name}'")
 

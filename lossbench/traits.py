@@ -1,4 +1,4 @@
-"""What a loss reads, and what holds for it."""
+"""What a loss reads, and which properties it has."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Need(StrEnum):
-    """What a loss reads. The harness provides it, and the laws generate it."""
+    """What a loss reads. A run provides it, and the laws generate it."""
 
     LOGITS = "logits"
     EMBEDDINGS = "embeddings"
@@ -17,7 +17,7 @@ class Need(StrEnum):
 
 
 class Trait(StrEnum):
-    """What holds for an instance of a loss. A law applies where its trait is declared; a few are excused by one."""
+    """A property of an instance of a loss; a law applies if its trait is declared, and some traits excuse from one."""
 
     SAMPLEWISE = "samplewise"  # the value of a batch is the mean of its rows' values
     BATCH_COUPLED = "batch-coupled"  # the value of a row depends on the other rows
@@ -40,13 +40,22 @@ class Trait(StrEnum):
     FULLGRAPH = "fullgraph"  # torch.compile takes it in one graph
 
 
+# Sets that many losses share, each built on those above it.
+MEAN_OF_ROWS = frozenset({Trait.SAMPLEWISE, Trait.SHARDABLE})
+SMOOTH = frozenset({Trait.TWICE_DIFFERENTIABLE, Trait.VMAP, Trait.FULLGRAPH})
+OF_LOG_SOFTMAX = MEAN_OF_ROWS | SMOOTH | {Trait.SHIFT_INVARIANT, Trait.SCALE_SAFE}
+CROSS_ENTROPY = OF_LOG_SOFTMAX | {Trait.MONOTONE, Trait.CONVEX, Trait.ZERO_AT_SEPARATION}
+LIKELIHOOD = CROSS_ENTROPY | {Trait.WEIGHTED_LIKELIHOOD}
+RIGID_MOTIONS = frozenset({Trait.TRANSLATION_INVARIANT, Trait.ROTATION_INVARIANT})
+
+
 @dataclass(frozen=True)
 class Homogeneity:
-    """How a loss answers to a change of unit: with embeddings and state times a, its value is times a**degree.
+    """How a loss scales: if embeddings and state are multiplied by a, its value is multiplied by a**degree.
 
     Attributes:
-        degree: of the value.
-        hyperparameters: name -> power of a that it is multiplied by, such as {"margin": 1}.
+        degree: power of a by which the value is multiplied.
+        hyperparameters: name -> power of a by which it is multiplied too, such as {"margin": 1}.
     """
 
     degree: float

@@ -18,11 +18,11 @@ LIST = """# one bug of each kind, and an edit that is none
 [losses/softmax.py] softmax
 
 sum for mean
-- softmax(logits, targets.long(), reduction="mean")
-+ softmax(logits, targets.long()).sum()
+- softmax(logits, targets, reduction="mean")
++ softmax(logits, targets).sum()
 
 nothing changed
-- softmax(logits, targets.long(), reduction="mean")
+- softmax(logits, targets, reduction="mean")
 + softmax(logits, targets=targets.long(), reduction="mean")
 
 [ops/centers.py] center
@@ -69,7 +69,7 @@ def test_an_edit_that_does_not_fit_ends_the_script(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("too often\n- logits\n+ z\n", r"too often: 'logits' stands there \d+ times, expected once"),
-        ("broken\n- targets.long(), r\n+ targets.long((, r\n", "can't be read after the edit"),
+        ("broken\n- softmax(logits, targets, r\n+ softmax(logits, targets((, r\n", "can't be read after the edit"),
         ("empty\n", "expected lines of old text"),
         ("twice\n- a\n\ntwice\n- a\n", "stands twice in list.txt"),
     ],

@@ -12,16 +12,14 @@ start at the class mean of the first batch that holds the class (until then the 
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from ..loss import Loss
-from ..ops.centers import class_statistics, squared_distance_to_own_center, start_or_move
+from ..ops.centers import squared_distance_to_own_center
 from ..spec import LossSpec
-from ..traits import Homogeneity, Need, Trait
-from ..types import LossContext, ModelOutput
+from ..traits import MEAN_OF_ROWS, RIGID_MOTIONS, SMOOTH, Homogeneity, Need, Trait
+from ..types import LossContext
 from . import loops
-from .arguments import check_target_range, matrix, number
+from .embedding_loss import MovingCenters
 
 
 def center(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Tensor:
@@ -36,13 +34,14 @@ def center(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Tensor:
         (B,) losses in squared embedding units.
 
     Example:
+        >>> import torch
         >>> center(torch.tensor([[3.0, 4.0]]), torch.tensor([0]), torch.zeros(1, 2))
         tensor([12.5000])
     """
     return squared_distance_to_own_center(embeddings, targets, centers) / 2
 
 
-class CenterLoss(Loss):
+class CenterLoss(MovingCenters):
     """Mean of `center` over the batch, with centers that follow their classes.
 
     Args:
@@ -50,42 +49,14 @@ class CenterLoss(Loss):
         alpha: how far centers move towards their samples each step, in (0, 1].
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.TRANSLATION_INVARIANT,
-            Trait.ROTATION_INVARIANT,
-            Trait.ZERO_AT_SEPARATION,
-            Trait.ABSENT_CLASS_STATE_FIXED,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = MEAN_OF_ROWS | SMOOTH | RIGID_MOTIONS | {Trait.ZERO_AT_SEPARATION, Trait.ABSENT_CLASS_STATE_FIXED}
     homogeneity = Homogeneity(2)
-    centers: Tensor
 
     def __init__(self, context: LossContext, *, alpha: float = 0.5) -> None:
-        super().__init__()
-        self.num_classes, self.embedding_dim = context.num_classes, context.embedding_dim
-        self.alpha = number("alpha", alpha, above=0, maximum=1)
-        self.register_buffer("centers", torch.full((context.num_classes, context.embedding_dim), torch.nan))
+        super().__init__(context, alpha)
 
-    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
-        try:
-            return center(embeddings, targets.long(), self.centers).sum() / max(len(targets), 1)
-        except IndexError:
-            check_target_range(targets, self.num_classes)
-            raise
-
-    @torch.no_grad()
-    def update_state(self, output: ModelOutput, targets: Tensor) -> None:
-        statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
-        share = (self.alpha * statistics.counts / (1 + statistics.counts)).unsqueeze(1)
-        moved = self.centers - share * (self.centers - statistics.mean)
-        self.centers.copy_(start_or_move(self.centers, moved, statistics))
+    def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        return center(embeddings, targets, self.centers)
 
 
 SPEC = LossSpec(
@@ -94,7 +65,6 @@ SPEC = LossSpec(
     summary="Squared distance of an embedding to the moving center of its class.",
     reference="Wen et al., A Discriminative Feature Learning Approach for Deep Face Recognition, ECCV 2016",
     needs=frozenset({Need.EMBEDDINGS}),
-    traits=CenterLoss.traits,
     auxiliary=True,
     joint="softmax + 0.001*center",
     state_axes={"centers": ("class", "embedding")},

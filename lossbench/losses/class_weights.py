@@ -10,12 +10,12 @@ other terms, and with a mean of 1 the learning rate of plain softmax stays right
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import HyperparameterError
 from ..types import LossContext
 from .arguments import number
-from .per_class import training_counts
+from .per_class import PerClass, training_counts
 
 
 def class_weights(class_counts: tuple[int, ...], power: float = 1.0) -> Tensor:
@@ -37,8 +37,8 @@ def class_weights(class_counts: tuple[int, ...], power: float = 1.0) -> Tensor:
     return raw * (counts.sum() / (raw * counts).sum())
 
 
-class ClassWeights(nn.Module):
-    """The weights of a task's classes, held in float32 for training and computed in float64 where that is asked for.
+class ClassWeights(PerClass):
+    """The weights of a task's classes.
 
     Args:
         context: supplies the class counts.
@@ -46,22 +46,11 @@ class ClassWeights(nn.Module):
 
     Raises:
         ContextError: naming the classes without a training image.
-        HyperparameterError: a power that is negative, or so large that float64 can't hold n_c^-power.
+        HyperparameterError: a power that is negative, or so large that float64 cannot hold n_c^-power.
     """
 
-    weight: Tensor
-
     def __init__(self, context: LossContext, power: float) -> None:
-        super().__init__()
-        training_counts(context, "class weights")
-        self.class_counts, self.power = context.class_counts, number("power", power, minimum=0)
-        if min(self.class_counts) ** -self.power < 1e-250:  # weights would be 0/0
+        counts, power = training_counts(context, "class weights"), number("power", power, minimum=0)
+        if float(counts.min()) ** -power < 1e-250:  # weights would be 0/0
             raise HyperparameterError(f"power must be smaller for these class counts, got {power!r}")
-        # Derived from the context, therefore no part of the saved state.
-        self.register_buffer("weight", class_weights(self.class_counts, self.power).float(), persistent=False)
-
-    def forward(self, dtype: torch.dtype) -> Tensor:
-        """(C,) weights in `dtype`; float64 is exact even after the buffer was rounded to float32."""
-        if dtype is torch.float64:
-            return class_weights(self.class_counts, self.power).to(self.weight.device)
-        return self.weight.to(dtype)
+        super().__init__(class_weights(context.class_counts, power))

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..loss import Loss
 from ..ops.cross_entropy import NEVER_A_LABEL, cross_entropy
 from ..spec import LossSpec
-from ..traits import Need, Trait
-from ..types import LossContext, ModelOutput
+from ..traits import LIKELIHOOD, Need
 from . import loops
-from .arguments import check_target_range, matrix
+from .logit_loss import LogitLoss
 
 __all__ = ["NEVER_A_LABEL", "SPEC", "SoftmaxLoss", "softmax"]
 
@@ -41,40 +39,20 @@ def softmax(logits: Tensor, targets: Tensor, *, reduction: str = "none") -> Tens
     return cross_entropy(logits, targets, reduction=reduction)
 
 
-class SoftmaxLoss(Loss):
+class SoftmaxLoss(LogitLoss):
     """Mean of `softmax` over the batch.
 
     Args:
         context: supplies the number of classes.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.SHIFT_INVARIANT,
-            Trait.MONOTONE,
-            Trait.CONVEX,
-            Trait.ZERO_AT_SEPARATION,
-            Trait.WEIGHTED_LIKELIHOOD,
-            Trait.SCALE_SAFE,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = LIKELIHOOD
 
-    def __init__(self, context: LossContext) -> None:
-        super().__init__()
-        self.num_classes = context.num_classes
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return softmax(logits, targets)
 
-    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        logits = matrix("logits", output.logits, targets, self.num_classes, self.num_classes)
-        try:
-            return softmax(logits, targets.long(), reduction="mean")
-        except IndexError:
-            check_target_range(targets, self.num_classes)
-            raise
+    def value(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return softmax(logits, targets, reduction="mean")
 
 
 SPEC = LossSpec(
@@ -83,7 +61,6 @@ SPEC = LossSpec(
     summary="Softmax cross-entropy.",
     reference="-",
     needs=frozenset({Need.LOGITS}),
-    traits=SoftmaxLoss.traits,
     loop=loops.softmax,
     use_when="classes are about equally frequent, or as what every other loss is compared with",
     avoid_when="rare classes must be found: it learns the training set's frequencies too",

@@ -21,13 +21,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..loss import Loss
 from ..ops.triplets import Mining, mean_hinge, unit_vectors
 from ..spec import LossSpec
-from ..traits import Homogeneity, Need, Trait
-from ..types import LossContext, ModelOutput
+from ..traits import SMOOTH, Homogeneity, Need, Trait
+from ..types import LossContext
 from . import loops
-from .arguments import choice, flag, matrix, number, refuse_out_of_range
+from .arguments import choice, flag, number, refuse_out_of_range
+from .embedding_loss import EmbeddingLoss
 
 
 def triplet(
@@ -66,7 +66,7 @@ def triplet(
     return mean_hinge(rows, targets, Mining(margin, mining, distance == "squared", average))
 
 
-class TripletLoss(Loss):
+class TripletLoss(EmbeddingLoss):
     """`triplet` on the embeddings.
 
     Args:
@@ -78,17 +78,7 @@ class TripletLoss(Loss):
         average: "active" divides by the hinges above zero, "all" by the triplets kept.
     """
 
-    traits = frozenset(
-        {
-            Trait.BATCH_COUPLED,
-            Trait.PIECEWISE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.ROTATION_INVARIANT,
-            Trait.LABEL_EQUALITY,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = SMOOTH | {Trait.BATCH_COUPLED, Trait.PIECEWISE, Trait.ROTATION_INVARIANT, Trait.LABEL_EQUALITY}
 
     def __init__(
         self,
@@ -100,8 +90,7 @@ class TripletLoss(Loss):
         normalize: bool = True,
         average: str = "active",
     ) -> None:
-        super().__init__()
-        self.num_classes, self.embedding_dim = context.num_classes, context.embedding_dim
+        super().__init__(context)
         self.margin = number("margin", margin, minimum=0)
         self.mining = choice("mining", mining, ("all", "semihard", "hard"))
         self.distance = choice("distance", distance, ("squared", "euclidean"))
@@ -119,8 +108,7 @@ class TripletLoss(Loss):
             self.traits = TripletLoss.traits | {Trait.TRANSLATION_INVARIANT, Trait.ZERO_AT_SEPARATION}
             self.homogeneity = Homogeneity(power, {"margin": power})
 
-    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
+    def value(self, embeddings: Tensor, targets: Tensor) -> Tensor:
         refuse_out_of_range(targets, self.num_classes)  # nothing below would notice
         return triplet(
             embeddings,
@@ -139,7 +127,6 @@ SPEC = LossSpec(
     summary="Hinge on the distances of same-class and other-class pairs.",
     reference="Schroff et al., FaceNet: A Unified Embedding for Face Recognition and Clustering, CVPR 2015",
     needs=frozenset({Need.EMBEDDINGS}),
-    traits=TripletLoss.traits,
     auxiliary=True,
     joint="softmax + 0.1*triplet",
     variants=(

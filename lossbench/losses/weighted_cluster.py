@@ -24,21 +24,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..loss import Loss
-from ..ops.centers import (
-    center_separation,
-    class_statistics,
-    mean_center,
-    own_distance_and_separation,
-    start_or_move,
-    started,
-)
+from ..ops.centers import ClassStatistics, center_separation, mean_center, own_distance_and_separation, started
 from ..spec import LossSpec
-from ..traits import Homogeneity, Need, Trait
-from ..types import LossContext, ModelOutput
+from ..traits import MEAN_OF_ROWS, RIGID_MOTIONS, SMOOTH, Homogeneity, Need, Trait
+from ..types import LossContext
 from . import loops
-from .arguments import check_target_range, choice, matrix, number
+from .arguments import choice, number
 from .class_weights import ClassWeights
+from .embedding_loss import MovingCenters
 
 
 def weighted_cluster(
@@ -66,7 +59,7 @@ def weighted_cluster(
     return squares / 2 * (weight / (scale * separation + delta)).index_select(0, targets)
 
 
-class WeightedClusterLoss(Loss):
+class WeightedClusterLoss(MovingCenters):
     """Mean of `weighted_cluster` over the batch, with centers that follow and repel each other.
 
     Args:
@@ -78,20 +71,8 @@ class WeightedClusterLoss(Loss):
         alpha: how far centers move each step, in (0, 1].
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.TRANSLATION_INVARIANT,
-            Trait.ROTATION_INVARIANT,
-            Trait.ZERO_AT_SEPARATION,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = MEAN_OF_ROWS | SMOOTH | RIGID_MOTIONS | {Trait.ZERO_AT_SEPARATION}
     homogeneity = Homogeneity(0, {"delta": 2})
-    centers: Tensor
 
     def __init__(
         self,
@@ -103,32 +84,20 @@ class WeightedClusterLoss(Loss):
         term_weight: str = "class",
         alpha: float = 0.5,
     ) -> None:
-        super().__init__()
-        self.num_classes, self.embedding_dim = context.num_classes, context.embedding_dim
+        super().__init__(context, alpha)
         self.delta = number("delta", delta, above=0)
-        self.alpha = number("alpha", alpha, above=0, maximum=1)
         self.separation = choice("separation", separation, ("sum", "mean"))
         self.term_weight = choice("term_weight", term_weight, ("class", "none"))
         power = number("power", power, minimum=0)
         self.class_weights = ClassWeights(context, power if self.term_weight == "class" else 0.0)
-        self.register_buffer("centers", torch.full((context.num_classes, context.embedding_dim), torch.nan))
 
-    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
+    def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
         # With a single center there is nothing to be separated from: a zero, still connected.
         weight = self.class_weights(embeddings.dtype) * (started(self.centers).sum() > 1)
-        try:
-            terms = weighted_cluster(
-                embeddings, targets.long(), self.centers, weight, self._separation_scale(), self.delta
-            )
-        except IndexError:
-            check_target_range(targets, self.num_classes)
-            raise
-        return terms.sum() / max(len(targets), 1)
+        return weighted_cluster(embeddings, targets, self.centers, weight, self._separation_scale(), self.delta)
 
-    @torch.no_grad()
-    def update_state(self, output: ModelOutput, targets: Tensor) -> None:
-        counts, mean, scatter = statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
+    def moved(self, statistics: ClassStatistics) -> Tensor:
+        counts, mean, scatter = statistics
         number_started, mean_of_centers = mean_center(self.centers)
         scale = self._separation_scale()
         separation = scale * center_separation(self.centers)
@@ -136,8 +105,7 @@ class WeightedClusterLoss(Loss):
         pull = self.centers - mean
         step = pull - (push * number_started).unsqueeze(1) * (self.centers - mean_of_centers)
         share = self.alpha * counts / (1 + counts) * (number_started > 1)
-        moved = self.centers - share.unsqueeze(1) * step
-        self.centers.copy_(start_or_move(self.centers, moved, statistics))
+        return self.centers - share.unsqueeze(1) * step
 
     def _separation_scale(self) -> Tensor | float:
         if self.separation == "sum":
@@ -152,7 +120,6 @@ SPEC = LossSpec(
     reference="Ngo and Yoon, Facial Expression Recognition Based on Weighted-Cluster Loss and Deep Transfer Learning "
     "Using a Highly Imbalanced Dataset, Sensors 2020, 20(9), 2639",
     needs=frozenset({Need.EMBEDDINGS, Need.CLASS_COUNTS}),
-    traits=WeightedClusterLoss.traits,
     auxiliary=True,
     joint='weighted-softmax + 0.3*weighted-cluster(separation="mean", delta=0.001)',
     state_axes={"centers": ("class", "embedding")},

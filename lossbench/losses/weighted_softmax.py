@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..loss import Loss
 from ..ops.cross_entropy import cross_entropy
 from ..spec import LossSpec
-from ..traits import Need, Trait
-from ..types import LossContext, ModelOutput
+from ..traits import LIKELIHOOD, MEAN_OF_ROWS, Need
+from ..types import LossContext
 from . import loops
-from .arguments import check_target_range, choice, matrix
+from .arguments import choice
 from .class_weights import ClassWeights
+from .logit_loss import LogitLoss
 
 
 def weighted_softmax(logits: Tensor, targets: Tensor, weight: Tensor, *, reduction: str = "none") -> Tensor:
@@ -44,7 +44,7 @@ def weighted_softmax(logits: Tensor, targets: Tensor, weight: Tensor, *, reducti
     return cross_entropy(logits, targets, weight, reduction=reduction)
 
 
-class WeightedSoftmaxLoss(Loss):
+class WeightedSoftmaxLoss(LogitLoss):
     """Mean of `weighted_softmax` with inverse-frequency weights.
 
     Args:
@@ -53,37 +53,21 @@ class WeightedSoftmaxLoss(Loss):
         average: "dataset" divides by the batch size, "batch" by the batch's own weights.
     """
 
-    traits = frozenset(
-        {
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.SHIFT_INVARIANT,
-            Trait.MONOTONE,
-            Trait.CONVEX,
-            Trait.ZERO_AT_SEPARATION,
-            Trait.WEIGHTED_LIKELIHOOD,
-            Trait.SCALE_SAFE,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = LIKELIHOOD - MEAN_OF_ROWS  # which holds for average="dataset" only
 
     def __init__(self, context: LossContext, *, power: float = 1.0, average: str = "dataset") -> None:
-        super().__init__()
-        self.num_classes = context.num_classes
+        super().__init__(context)
         self.average = choice("average", average, ("dataset", "batch"))
         self.class_weights = ClassWeights(context, power)
         if self.average == "dataset":
-            self.traits = WeightedSoftmaxLoss.traits | {Trait.SAMPLEWISE, Trait.SHARDABLE}
+            self.traits = LIKELIHOOD
 
-    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        logits = matrix("logits", output.logits, targets, self.num_classes, self.num_classes)
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return weighted_softmax(logits, targets, self.class_weights(logits.dtype))
+
+    def value(self, logits: Tensor, targets: Tensor) -> Tensor:
         weight: Tensor = self.class_weights(logits.dtype)
-        targets = targets.long()
-        try:
-            mean = weighted_softmax(logits, targets, weight, reduction="mean")
-        except IndexError:
-            check_target_range(targets, self.num_classes)
-            raise
+        mean = weighted_softmax(logits, targets, weight, reduction="mean")
         if self.average == "dataset" or not len(targets):
             return mean
         return mean * (len(targets) / weight.index_select(0, targets).sum())
@@ -95,7 +79,6 @@ SPEC = LossSpec(
     summary="Softmax cross-entropy with inverse-frequency class weights.",
     reference="Mollahosseini et al., AffectNet, IEEE Transactions on Affective Computing 2017, weighted-loss",
     needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
-    traits=WeightedSoftmaxLoss.traits,
     variants=({"power": 0.5}, {"average": "batch"}),
     limits=(({"power": 0.0}, "softmax"),),
     loop=loops.weighted_softmax,

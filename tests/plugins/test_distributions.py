@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -15,24 +17,15 @@ import pytest
 import two_epochs
 from plugin_sites import projects
 
-import lossbench
+import lossbench.authoring
+import lossbench.scaffold
 from lossbench import loss_info
 from lossbench.losses import BUILT_INS
 from lossbench.registry import loss_entries
 
-# What plugins/README.md promises, beside `lossbench` itself.
-PUBLIC_MODULES = {
-    "lossbench.distributed",
-    "lossbench.errors",
-    "lossbench.losses.arguments",
-    "lossbench.losses.center",
-    "lossbench.losses.class_weights",
-    "lossbench.losses.per_class",
-    "lossbench.losses.softmax",
-    "lossbench.losses.weighted_softmax",
-    "lossbench.ops.centers",
-    "lossbench.ops.triplets",
-}
+# What authors build on, beside the names of `lossbench` itself; `lossbench.authoring` and plugins/README.md list it.
+PUBLIC_MODULES = {"lossbench.authoring", "lossbench.distributed", "lossbench.errors"}
+TEMPLATES = Path(lossbench.scaffold.__file__).parent / "templates"
 # The three of losses written here; a distribution of adapters has an origin instead.
 WITH_LOSSES = ("lossbench-cluster", "lossbench-imbalance", "lossbench-margin")
 
@@ -65,17 +58,28 @@ def test_a_distribution_states_name_version_and_needs(project: Path) -> None:
     assert (project / "README.md").read_text().startswith(f"# {project.name}\n")
 
 
-@pytest.mark.parametrize("name", WITH_LOSSES)
-def test_only_public_names_are_used(name: str) -> None:
-    (project,) = (project for project in projects() if project.name == name)
-    files = sorted((project / "src").rglob("*.py"))
-    assert files
-    for file in files:
-        for module, names in imports(ast.parse(file.read_text())):
-            if module == "lossbench":
-                assert names <= set(lossbench.__all__), file
-            elif module.startswith("lossbench."):
-                assert module in PUBLIC_MODULES, f"{file.name} imports {module}"
+def sources() -> list[Path]:
+    return [
+        *sorted(file for project in projects() for file in (project / "src").rglob("*.py")),
+        *sorted(TEMPLATES.glob("*.py.template")),
+    ]
+
+
+@pytest.mark.parametrize("file", sources(), ids=lambda file: file.name.partition(".")[0])
+def test_only_public_names_are_used(file: Path) -> None:
+    text = re.sub(r"\$(\w+)", r"\1", file.read_text())  # a template's placeholders
+    allowed = PUBLIC_MODULES | ({"lossbench.testing"} if file.name.startswith("test_") else set())
+    for module, names in imports(ast.parse(text)):
+        if module == "lossbench":
+            assert names <= set(lossbench.__all__)
+        elif module.startswith("lossbench."):
+            assert module in allowed, f"{file.name} imports {module}"
+            assert names <= set(getattr(importlib.import_module(module), "__all__", names))
+
+
+def test_the_door_for_authors_lists_its_names() -> None:
+    listed = set(re.findall(r"`(\w+)`", lossbench.authoring.__doc__ or "")) - {"lossbench"}
+    assert set(lossbench.authoring.__all__) - {"ClassStatistics"} <= listed
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:

@@ -17,12 +17,18 @@ classes have started the loss is zero.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from lossbench import Homogeneity, Loss, LossContext, LossSpec, ModelOutput, Need, Trait
-from lossbench.losses.arguments import check_target_range, matrix, number
-from lossbench.ops.centers import class_statistics, squared_distance_to_own_center, start_or_move, started
+from lossbench import Homogeneity, LossContext, LossSpec, Need, Trait
+from lossbench.authoring import (
+    MEAN_OF_ROWS,
+    RIGID_MOTIONS,
+    SMOOTH,
+    MovingCenters,
+    number,
+    squared_distance_to_own_center,
+    started,
+)
 
 from .loops import contrastive_center as loop
 from .other_centers import distance_to_other_centers
@@ -41,6 +47,7 @@ def contrastive_center(embeddings: Tensor, targets: Tensor, centers: Tensor, den
         (B,) losses without unit.
 
     Example:
+        >>> import torch
         >>> x, y, centers = torch.tensor([[1.0]]), torch.tensor([0]), torch.tensor([[0.0], [3.0]])
         >>> contrastive_center(x, y, centers, distance_to_other_centers(x, y, centers) + 1)
         tensor([0.1000])
@@ -48,7 +55,7 @@ def contrastive_center(embeddings: Tensor, targets: Tensor, centers: Tensor, den
     return squared_distance_to_own_center(embeddings, targets, centers) / 2 / denominator
 
 
-class ContrastiveCenterLoss(Loss):
+class ContrastiveCenterLoss(MovingCenters):
     """Mean of `contrastive_center` over the batch, with centers that follow their classes.
 
     Args:
@@ -57,45 +64,17 @@ class ContrastiveCenterLoss(Loss):
         alpha: how far centers move towards their samples each step, in (0, 1].
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.TRANSLATION_INVARIANT,
-            Trait.ROTATION_INVARIANT,
-            Trait.ZERO_AT_SEPARATION,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = MEAN_OF_ROWS | SMOOTH | RIGID_MOTIONS | {Trait.ZERO_AT_SEPARATION}
     homogeneity = Homogeneity(0, {"delta": 2})
-    centers: Tensor
 
     def __init__(self, context: LossContext, *, delta: float = 1.0, alpha: float = 0.5) -> None:
-        super().__init__()
-        self.num_classes, self.embedding_dim = context.num_classes, context.embedding_dim
+        super().__init__(context, alpha)
         self.delta = number("delta", delta, above=0)
-        self.alpha = number("alpha", alpha, above=0, maximum=1)
-        self.register_buffer("centers", torch.full((context.num_classes, context.embedding_dim), torch.nan))
 
-    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
-        targets = targets.long()
-        try:
-            denominator = distance_to_other_centers(embeddings, targets, self.centers) + self.delta
-            terms = contrastive_center(embeddings, targets, self.centers, denominator)
-        except IndexError:
-            check_target_range(targets, self.num_classes)
-            raise
-        return terms.sum() * (started(self.centers).sum() > 1) / max(len(targets), 1)
-
-    @torch.no_grad()
-    def update_state(self, output: ModelOutput, targets: Tensor) -> None:
-        statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
-        share = (self.alpha * statistics.counts / (1 + statistics.counts)).unsqueeze(1)
-        moved = self.centers - share * (self.centers - statistics.mean)
-        self.centers.copy_(start_or_move(self.centers, moved, statistics))
+    def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        denominator = distance_to_other_centers(embeddings, targets, self.centers) + self.delta
+        terms = contrastive_center(embeddings, targets, self.centers, denominator)
+        return terms * (started(self.centers).sum() > 1)
 
 
 SPEC = LossSpec(
@@ -104,7 +83,6 @@ SPEC = LossSpec(
     summary="Squared distance to the own center over the squared distances to the other centers.",
     reference="Qi and Su, Contrastive-center loss for deep neural networks, ICIP 2017, arXiv 1707.07391",
     needs=frozenset({Need.EMBEDDINGS}),
-    traits=ContrastiveCenterLoss.traits,
     auxiliary=True,
     joint="softmax + 1*contrastive-center",
     state_axes={"centers": ("class", "embedding")},

@@ -23,8 +23,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lossbench import Homogeneity, Loss, LossContext, LossSpec, ModelOutput, Need, Trait
-from lossbench.losses.arguments import check_target_range, matrix, number
+from lossbench import Homogeneity, LossContext, LossSpec, Need, Trait
+from lossbench.authoring import MEAN_OF_ROWS, RIGID_MOTIONS, SMOOTH, EmbeddingLoss, number
 
 from .loops import gaussian_affinity as loop
 
@@ -71,7 +71,7 @@ def spread(prototypes: Tensor) -> Tensor:
     return torch.where(itself, 0.0, residual).square().sum() / pairs
 
 
-class GaussianAffinityLoss(Loss):
+class GaussianAffinityLoss(EmbeddingLoss):
     """Mean of `gaussian_affinity` over the batch plus `diversity` times `spread` of the learned prototypes.
 
     Args:
@@ -81,42 +81,23 @@ class GaussianAffinityLoss(Loss):
         diversity: of the equidistance of prototypes, at least 0.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.PIECEWISE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.TRANSLATION_INVARIANT,
-            Trait.ROTATION_INVARIANT,
-            Trait.SCALE_SAFE,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = MEAN_OF_ROWS | SMOOTH | RIGID_MOTIONS | {Trait.PIECEWISE, Trait.SCALE_SAFE}
     homogeneity = Homogeneity(0, {"sigma": 2, "diversity": -4})
 
     def __init__(
         self, context: LossContext, *, sigma: float = 10.0, margin: float = 0.5, diversity: float = 0.001
     ) -> None:
-        super().__init__()
-        self.num_classes, self.embedding_dim = context.num_classes, context.embedding_dim
+        super().__init__(context)
         self.sigma, self.margin = number("sigma", sigma, above=0), number("margin", margin, minimum=0)
         self.diversity = number("diversity", diversity, minimum=0)
         generator = torch.Generator().manual_seed(context.seed)
         directions = torch.randn(context.num_classes, context.embedding_dim, generator=generator)
         self.prototypes = nn.Parameter(directions * (self.sigma / (2 * context.embedding_dim)) ** 0.5)
 
-    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
+    def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
         prototypes = self.prototypes.to(embeddings.dtype)
-        try:
-            terms = gaussian_affinity(embeddings, targets.long(), prototypes, self.sigma, self.margin)
-        except (IndexError, RuntimeError):
-            check_target_range(targets, self.num_classes)
-            raise
-        mean = terms.sum() / max(len(targets), 1)
-        return mean + self.diversity * spread(prototypes) * bool(len(targets))
+        terms = gaussian_affinity(embeddings, targets, prototypes, self.sigma, self.margin)
+        return terms + self.diversity * spread(prototypes)
 
 
 SPEC = LossSpec(
@@ -126,7 +107,6 @@ SPEC = LossSpec(
     reference="after Hayat et al., Gaussian Affinity for Max-margin Class Imbalanced Learning, ICCV 2019, "
     "arXiv 1901.07711",
     needs=frozenset({Need.EMBEDDINGS}),
-    traits=GaussianAffinityLoss.traits,
     auxiliary=True,
     joint="softmax + 0.1*gaussian-affinity",
     state_axes={"prototypes": ("class", "embedding")},

@@ -22,11 +22,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lossbench import Homogeneity, Loss, LossContext, LossSpec, ModelOutput, Need, Trait
-from lossbench.losses.arguments import check_target_range, matrix, number
-from lossbench.losses.center import center
-from lossbench.ops.centers import class_statistics, start_or_move, started
-from lossbench.ops.triplets import unit_vectors
+from lossbench import Homogeneity, LossContext, LossSpec, Need, Trait
+from lossbench.authoring import (
+    MEAN_OF_ROWS,
+    RIGID_MOTIONS,
+    SMOOTH,
+    ClassStatistics,
+    MovingCenters,
+    center,
+    number,
+    started,
+    unit_vectors,
+)
 
 from .loops import island as loop
 
@@ -48,7 +55,7 @@ def pairs_of_centers(centers: Tensor) -> Tensor:
     return cosines + number_started * (number_started - 1)
 
 
-class IslandLoss(Loss):
+class IslandLoss(MovingCenters):
     """Mean of `center` over the batch plus `repulsion` times `pairs_of_centers`.
 
     Args:
@@ -57,44 +64,22 @@ class IslandLoss(Loss):
         alpha: how far centers move each step, in (0, 1].
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.ROTATION_INVARIANT,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = MEAN_OF_ROWS | SMOOTH | {Trait.ROTATION_INVARIANT}
     homogeneity = Homogeneity(2, {"repulsion": 2})
-    centers: Tensor
 
     def __init__(self, context: LossContext, *, repulsion: float = 1.0, alpha: float = 0.5) -> None:
-        super().__init__()
-        self.num_classes, self.embedding_dim = context.num_classes, context.embedding_dim
+        super().__init__(context, alpha)
         self.repulsion = number("repulsion", repulsion, minimum=0)
-        self.alpha = number("alpha", alpha, above=0, maximum=1)
-        self.register_buffer("centers", torch.full((context.num_classes, context.embedding_dim), torch.nan))
         if self.repulsion == 0:
-            plain = {Trait.TRANSLATION_INVARIANT, Trait.ZERO_AT_SEPARATION, Trait.ABSENT_CLASS_STATE_FIXED}
-            self.traits = IslandLoss.traits | plain
+            plain = {Trait.ZERO_AT_SEPARATION, Trait.ABSENT_CLASS_STATE_FIXED}
+            self.traits = IslandLoss.traits | RIGID_MOTIONS | plain
 
-    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
-        try:
-            pull = center(embeddings, targets.long(), self.centers).sum() / max(len(targets), 1)
-        except IndexError:
-            check_target_range(targets, self.num_classes)
-            raise
-        return pull + self.repulsion * pairs_of_centers(self.centers) * bool(len(targets))
+    def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        return center(embeddings, targets, self.centers) + self.repulsion * pairs_of_centers(self.centers)
 
-    @torch.no_grad()
-    def update_state(self, output: ModelOutput, targets: Tensor) -> None:
-        statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
+    def moved(self, statistics: ClassStatistics) -> Tensor:
         pull = (statistics.counts / (1 + statistics.counts)).unsqueeze(1) * (self.centers - statistics.mean)
-        moved = self.centers - self.alpha * (pull + self.repulsion * self._mean_slope())
-        self.centers.copy_(start_or_move(self.centers, moved, statistics))
+        return self.centers - self.alpha * (pull + self.repulsion * self._mean_slope())
 
     def _mean_slope(self) -> Tensor:
         """(C, D) mean over the other started centers of the gradient of the cosine in each center."""
@@ -115,7 +100,6 @@ SPEC = LossSpec(
     reference="after Cai et al., Island Loss for Learning Discriminative Features in Facial Expression Recognition, "
     "FG 2018, arXiv 1710.03144; the paper was not at hand",
     needs=frozenset({Need.EMBEDDINGS}),
-    traits=IslandLoss.traits,
     auxiliary=True,
     joint="softmax + 0.001*island",
     state_axes={"centers": ("class", "embedding")},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lossbench.ops.centers import mean_center, started
+from lossbench.authoring import mean_center, started
 
 
 def distance_to_other_centers(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Tensor:

@@ -16,9 +16,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass, Trait
-from lossbench.losses.per_class import training_counts
-from lossbench.losses.softmax import softmax
+from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass
+from lossbench.authoring import CROSS_ENTROPY, softmax, training_counts
 
 from .loops import balanced_softmax as loop
 
@@ -49,20 +48,7 @@ class BalancedSoftmaxLoss(LogitLoss):
         context: supplies the class counts.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.SHIFT_INVARIANT,
-            Trait.MONOTONE,
-            Trait.CONVEX,
-            Trait.ZERO_AT_SEPARATION,
-            Trait.SCALE_SAFE,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = CROSS_ENTROPY
 
     def __init__(self, context: LossContext) -> None:
         super().__init__(context)
@@ -79,7 +65,6 @@ SPEC = LossSpec(
     summary="Softmax cross-entropy of the logits plus the log of the class counts.",
     reference="Ren et al., Balanced Meta-Softmax for Long-Tailed Visual Recognition, NeurIPS 2020, arXiv 2007.10740",
     needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
-    traits=BalancedSoftmaxLoss.traits,
     loop=loop,
     use_when="classes differ in size and are to count equally when testing; no hyper-parameter to choose",
     avoid_when="the test set has the training set's frequencies, or the sampler is balanced already",

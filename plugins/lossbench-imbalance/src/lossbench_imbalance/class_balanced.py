@@ -18,10 +18,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass, Trait
-from lossbench.losses.arguments import choice, number
-from lossbench.losses.per_class import training_counts
-from lossbench.losses.weighted_softmax import weighted_softmax
+from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass
+from lossbench.authoring import LIKELIHOOD, choice, number, training_counts, weighted_softmax
 
 from .effective_number import effective_number_weights
 from .loops import class_balanced as loop
@@ -36,21 +34,7 @@ class ClassBalancedLoss(LogitLoss):
         scale: "dataset" gives the weights a mean of 1 over the training images, "classes" over the classes.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.SHIFT_INVARIANT,
-            Trait.MONOTONE,
-            Trait.CONVEX,
-            Trait.ZERO_AT_SEPARATION,
-            Trait.WEIGHTED_LIKELIHOOD,
-            Trait.SCALE_SAFE,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = LIKELIHOOD
 
     def __init__(self, context: LossContext, *, beta: float = 0.999, scale: str = "dataset") -> None:
         super().__init__(context)
@@ -69,7 +53,6 @@ SPEC = LossSpec(
     summary="Softmax cross-entropy weighted by the effective number of samples of each class.",
     reference="Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019, arXiv 1901.05555",
     needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
-    traits=ClassBalancedLoss.traits,
     variants=({"beta": 0.9}, {"scale": "classes"}),
     limits=(({"beta": 0.0}, "softmax"), ({"beta": 0.0, "scale": "classes"}, "softmax")),
     loop=loop,

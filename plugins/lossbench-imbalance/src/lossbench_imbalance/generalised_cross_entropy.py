@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, LossSpec, Need, Trait
-from lossbench.losses.arguments import number
-from lossbench.losses.softmax import softmax
+from lossbench.authoring import OF_LOG_SOFTMAX, number, softmax
 
 from .loops import generalised_cross_entropy as loop
 
@@ -51,19 +50,7 @@ class GeneralisedCrossEntropyLoss(LogitLoss):
         q: in [0, 1]; 0 is cross-entropy, 1 the error in probability.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.SHIFT_INVARIANT,
-            Trait.MONOTONE,
-            Trait.ZERO_AT_SEPARATION,
-            Trait.SCALE_SAFE,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = OF_LOG_SOFTMAX | {Trait.MONOTONE, Trait.ZERO_AT_SEPARATION}
 
     def __init__(self, context: LossContext, *, q: float = 0.7) -> None:
         super().__init__(context)
@@ -84,7 +71,6 @@ SPEC = LossSpec(
     reference="Zhang and Sabuncu, Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels, "
     "NeurIPS 2018, arXiv 1805.07836",
     needs=frozenset({Need.LOGITS}),
-    traits=GeneralisedCrossEntropyLoss.traits,
     variants=({"q": 0.1}, {"q": 1.0}),
     limits=(({"q": 0.0}, "softmax"),),
     loop=loop,

@@ -17,8 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, LossSpec, Need, Trait
-from lossbench.losses.arguments import number
-from lossbench.losses.softmax import NEVER_A_LABEL
+from lossbench.authoring import NEVER_A_LABEL, OF_LOG_SOFTMAX, number
 
 from .loops import label_smoothing as loop
 
@@ -50,18 +49,7 @@ class LabelSmoothingLoss(LogitLoss):
         smoothing: in [0, 1).
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.SHIFT_INVARIANT,
-            Trait.CONVEX,
-            Trait.SCALE_SAFE,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = OF_LOG_SOFTMAX | {Trait.CONVEX}
 
     def __init__(self, context: LossContext, *, smoothing: float = 0.1) -> None:
         super().__init__(context)
@@ -81,7 +69,6 @@ SPEC = LossSpec(
     reference="Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016, arXiv 1512.00567, "
     "section 7",
     needs=frozenset({Need.LOGITS}),
-    traits=LabelSmoothingLoss.traits,
     variants=({"smoothing": 0.3},),
     limits=(({"smoothing": 0.0}, "softmax"),),
     loop=loop,

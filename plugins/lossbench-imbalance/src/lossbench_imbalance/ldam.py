@@ -22,9 +22,7 @@ import torch
 from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, LossSpec, ModelOutput, Need, PerClass, Trait
-from lossbench.losses.arguments import number
-from lossbench.losses.per_class import training_counts
-from lossbench.losses.weighted_softmax import weighted_softmax
+from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, number, training_counts, weighted_softmax
 
 from .effective_number import effective_number_weights
 from .loops import ldam as loop
@@ -63,18 +61,7 @@ class LDAMLoss(LogitLoss):
         defer: share of the epochs without weights, in [0, 1]; 0 weighs from the start.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.SHIFT_INVARIANT,
-            Trait.MONOTONE,
-            Trait.CONVEX,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = MEAN_OF_ROWS | SMOOTH | {Trait.SHIFT_INVARIANT, Trait.MONOTONE, Trait.CONVEX}
 
     def __init__(
         self,
@@ -112,7 +99,6 @@ SPEC = LossSpec(
     reference="Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, NeurIPS 2019, "
     "arXiv 1906.07413",
     needs=frozenset({Need.COSINE_LOGITS, Need.CLASS_COUNTS}),
-    traits=LDAMLoss.traits,
     variants=({"defer": 0.0, "beta": 0.99}, {"max_margin": 0.0, "scale": 10.0}),
     loop=loop,
     use_when="classes differ in size and a run is long enough for a second phase with weights",

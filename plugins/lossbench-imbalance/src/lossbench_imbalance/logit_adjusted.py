@@ -15,9 +15,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass, Trait
-from lossbench.losses.arguments import number
-from lossbench.losses.per_class import training_counts
-from lossbench.losses.softmax import softmax
+from lossbench.authoring import CROSS_ENTROPY, number, softmax, training_counts
 
 from .loops import logit_adjusted as loop
 
@@ -51,20 +49,7 @@ class LogitAdjustedLoss(LogitLoss):
         tau: strength of the adjustment, at least 0.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.SHIFT_INVARIANT,
-            Trait.MONOTONE,
-            Trait.CONVEX,
-            Trait.ZERO_AT_SEPARATION,
-            Trait.SCALE_SAFE,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = CROSS_ENTROPY
 
     def __init__(self, context: LossContext, *, tau: float = 1.0) -> None:
         super().__init__(context)
@@ -84,7 +69,6 @@ SPEC = LossSpec(
     summary="Softmax cross-entropy of the logits plus tau times the log-priors.",
     reference="Menon et al., Long-tail learning via logit adjustment, ICLR 2021, arXiv 2007.07314",
     needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
-    traits=LogitAdjustedLoss.traits,
     variants=({"tau": 0.5}, {"tau": 2.0}),
     limits=(({"tau": 1.0}, "balanced-softmax"), ({"tau": 0.0}, "softmax")),
     loop=loop,

@@ -20,9 +20,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass, Trait
-from lossbench.losses.arguments import number
-from lossbench.losses.per_class import training_counts
-from lossbench.losses.softmax import softmax
+from lossbench.authoring import CROSS_ENTROPY, number, softmax, training_counts
 
 from .loops import seesaw as loop
 
@@ -60,20 +58,7 @@ class SeesawLoss(LogitLoss):
         q: exponent of the compensation, at least 0.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.STOP_GRADIENT,
-            Trait.VMAP,
-            Trait.SHIFT_INVARIANT,
-            Trait.MONOTONE,
-            Trait.CONVEX,
-            Trait.ZERO_AT_SEPARATION,
-            Trait.SCALE_SAFE,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = (CROSS_ENTROPY - {Trait.TWICE_DIFFERENTIABLE}) | {Trait.STOP_GRADIENT}
 
     def __init__(self, context: LossContext, *, p: float = 0.8, q: float = 2.0) -> None:
         super().__init__(context)

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, LossSpec, Need, Trait
-from lossbench.losses.arguments import number
+from lossbench.authoring import OF_LOG_SOFTMAX, number
 
 from .loops import softmax_focal as loop
 
@@ -58,19 +58,7 @@ class SoftmaxFocalLoss(LogitLoss):
         gamma: how much sure rows are discounted, at least 0.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.SHIFT_INVARIANT,
-            Trait.MONOTONE,
-            Trait.ZERO_AT_SEPARATION,
-            Trait.SCALE_SAFE,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = OF_LOG_SOFTMAX | {Trait.MONOTONE, Trait.ZERO_AT_SEPARATION}
 
     def __init__(self, context: LossContext, *, gamma: float = 2.0) -> None:
         super().__init__(context)
@@ -89,7 +77,6 @@ SPEC = LossSpec(
     reference="after Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv 1708.02002, whose own form is "
     "one-vs-rest",
     needs=frozenset({Need.LOGITS}),
-    traits=SoftmaxFocalLoss.traits,
     variants=({"gamma": 0.5}, {"gamma": 1.0}),
     limits=(({"gamma": 0.0}, "softmax"),),
     loop=loop,

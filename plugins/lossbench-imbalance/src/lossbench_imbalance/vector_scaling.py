@@ -18,10 +18,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass, Trait
-from lossbench.losses.arguments import number
-from lossbench.losses.class_weights import ClassWeights
-from lossbench.losses.per_class import training_counts
-from lossbench.losses.weighted_softmax import weighted_softmax
+from lossbench.authoring import CROSS_ENTROPY, ClassWeights, number, training_counts, weighted_softmax
 
 from .loops import vector_scaling as loop
 
@@ -58,19 +55,7 @@ class VectorScalingLoss(LogitLoss):
         power: of the class weights, at least 0.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.MONOTONE,
-            Trait.CONVEX,
-            Trait.ZERO_AT_SEPARATION,
-            Trait.SCALE_SAFE,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = CROSS_ENTROPY - {Trait.SHIFT_INVARIANT}
 
     def __init__(self, context: LossContext, *, gamma: float = 0.3, tau: float = 1.0, power: float = 0.0) -> None:
         super().__init__(context)
@@ -95,7 +80,6 @@ SPEC = LossSpec(
     reference="Kini et al., Label-Imbalanced and Group-Sensitive Classification under Overparameterization, "
     "NeurIPS 2021, arXiv 2103.01550",
     needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
-    traits=VectorScalingLoss.traits,
     variants=({"tau": 0.0}, {"gamma": 0.0, "tau": 0.0, "power": 0.5}),
     limits=(
         ({"gamma": 0.0, "tau": 0.0}, "softmax"),

@@ -25,8 +25,7 @@ import torch
 from torch import Tensor
 
 from lossbench import LossContext, LossSpec, Need, Trait
-from lossbench.losses.arguments import number
-from lossbench.losses.softmax import softmax
+from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, number, softmax
 
 from .cosine_loss import CosineLoss
 from .loops import arc_face as loop
@@ -80,16 +79,7 @@ class ArcFaceLoss(CosineLoss):
         margin: in radians, from 0 to pi/2.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.MONOTONE,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = MEAN_OF_ROWS | SMOOTH | {Trait.MONOTONE}
 
     def __init__(self, context: LossContext, *, scale: float = 16.0, margin: float = 0.5) -> None:
         super().__init__(context, scale)
@@ -106,7 +96,6 @@ SPEC = LossSpec(
     reference="Deng et al., ArcFace: Additive Angular Margin Loss for Deep Face Recognition, CVPR 2019, "
     "arXiv 1801.07698, equation 3",
     needs=frozenset({Need.COSINE_LOGITS}),
-    traits=ArcFaceLoss.traits,
     variants=({"scale": 4.0, "margin": 1.5},),
     limits=(({"margin": 0.0}, "norm-face"),),
     loop=loop,

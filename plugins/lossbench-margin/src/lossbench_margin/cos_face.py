@@ -14,8 +14,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lossbench import LossContext, LossSpec, Need, Trait
-from lossbench.losses.arguments import number
-from lossbench.losses.softmax import softmax
+from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, number, softmax
 
 from .cosine_loss import CosineLoss
 from .loops import cos_face as loop
@@ -51,18 +50,7 @@ class CosFaceLoss(CosineLoss):
         margin: in units of the cosine, from 0 to 2.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.SHIFT_INVARIANT,
-            Trait.MONOTONE,
-            Trait.CONVEX,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = MEAN_OF_ROWS | SMOOTH | {Trait.SHIFT_INVARIANT, Trait.MONOTONE, Trait.CONVEX}
 
     def __init__(self, context: LossContext, *, scale: float = 16.0, margin: float = 0.35) -> None:
         super().__init__(context, scale)
@@ -78,7 +66,6 @@ SPEC = LossSpec(
     summary="Softmax cross-entropy of scaled cosines with a margin on the true one.",
     reference="Wang et al., CosFace: Large Margin Cosine Loss for Deep Face Recognition, CVPR 2018, arXiv 1801.09414",
     needs=frozenset({Need.COSINE_LOGITS}),
-    traits=CosFaceLoss.traits,
     variants=({"scale": 4.0, "margin": 0.1},),
     limits=(({"margin": 0.0}, "norm-face"),),
     loop=loop,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, ModelOutput
-from lossbench.losses.arguments import number
+from lossbench.authoring import number
 
 
 class CosineLoss(LogitLoss):

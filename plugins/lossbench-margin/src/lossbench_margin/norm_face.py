@@ -13,7 +13,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lossbench import LossContext, LossSpec, Need, Trait
-from lossbench.losses.softmax import softmax
+from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, softmax
 
 from .cosine_loss import CosineLoss
 from .loops import norm_face as loop
@@ -46,18 +46,7 @@ class NormFaceLoss(CosineLoss):
         scale: of the cosines, above 0.
     """
 
-    traits = frozenset(
-        {
-            Trait.SAMPLEWISE,
-            Trait.SHARDABLE,
-            Trait.TWICE_DIFFERENTIABLE,
-            Trait.VMAP,
-            Trait.SHIFT_INVARIANT,
-            Trait.MONOTONE,
-            Trait.CONVEX,
-            Trait.FULLGRAPH,
-        }
-    )
+    traits = MEAN_OF_ROWS | SMOOTH | {Trait.SHIFT_INVARIANT, Trait.MONOTONE, Trait.CONVEX}
 
     def __init__(self, context: LossContext, *, scale: float = 16.0) -> None:
         super().__init__(context, scale)
@@ -72,7 +61,6 @@ SPEC = LossSpec(
     summary="Softmax cross-entropy of scaled cosines.",
     reference="Wang et al., NormFace: L2 Hypersphere Embedding for Face Verification, ACM MM 2017, arXiv 1704.06369",
     needs=frozenset({Need.COSINE_LOGITS}),
-    traits=NormFaceLoss.traits,
     variants=({"scale": 4.0},),
     limits=(({"scale": 1.0}, "softmax"),),
     loop=loop,

@@ -19,9 +19,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lossbench import Homogeneity, Loss, LossContext, LossSpec, ModelOutput, Need, Trait
-from lossbench.losses.arguments import check_target_range, matrix, number, values_are_readable
-from lossbench.ops.triplets import distances, pair_masks, unit_vectors
+from lossbench import Homogeneity, LossContext, LossSpec, Need, Trait
+from lossbench.authoring import EmbeddingLoss, distances, number, pair_masks, refuse_out_of_range, unit_vectors
 
 from .loops import supervised_contrastive as loop
 
@@ -56,7 +55,7 @@ def supervised_contrastive(embeddings: Tensor, targets: Tensor, temperature: flo
     return of_anchor.sum() / (number_of_positives > 0).sum().clamp(min=1)
 
 
-class SupervisedContrastiveLoss(Loss):
+class SupervisedContrastiveLoss(EmbeddingLoss):
     """`supervised_contrastive` on the embeddings.
 
     Args:
@@ -78,14 +77,11 @@ class SupervisedContrastiveLoss(Loss):
     homogeneity = Homogeneity(0)
 
     def __init__(self, context: LossContext, *, temperature: float = 0.1) -> None:
-        super().__init__()
-        self.num_classes, self.embedding_dim = context.num_classes, context.embedding_dim
+        super().__init__(context)
         self.temperature = number("temperature", temperature, above=0)
 
-    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        embeddings = matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
-        if values_are_readable(targets):  # nothing below would notice a label outside the range
-            check_target_range(targets, self.num_classes)
+    def value(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        refuse_out_of_range(targets, self.num_classes)  # nothing below would notice
         return supervised_contrastive(embeddings, targets, self.temperature)
 
 
@@ -96,7 +92,6 @@ SPEC = LossSpec(
     reference="Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, arXiv 2004.11362, the form with the sum "
     "outside the logarithm",
     needs=frozenset({Need.EMBEDDINGS}),
-    traits=SupervisedContrastiveLoss.traits,
     auxiliary=True,
     joint="softmax + 0.1*supervised-contrastive",
     variants=({"temperature": 0.5},),

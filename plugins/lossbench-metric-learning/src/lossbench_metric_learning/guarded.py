@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from lossbench import Loss, LossSpec, ModelOutput, Need, Trait
-from lossbench.adapters import MEAN_OF_ROWS, AdaptedFactory, AdaptedLoss, Form, Takes, known_traits, load_object
+from lossbench.authoring import MEAN_OF_ROWS, AdaptedFactory, AdaptedLoss, Form, Takes, known_traits, load_object
 
 
 class GuardedLoss(AdaptedLoss):

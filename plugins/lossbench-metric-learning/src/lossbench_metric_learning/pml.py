@@ -17,9 +17,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from lossbench import Trait
-from lossbench.adapters import AdaptedFactory, constructor_parameters
+from lossbench.authoring import AdaptedFactory, constructor_parameters, parse_call
 from lossbench.errors import FormulaError, HyperparameterError, did_you_mean
-from lossbench.expression import parse_call
 
 from .guarded import GuardedFactory, Origin
 

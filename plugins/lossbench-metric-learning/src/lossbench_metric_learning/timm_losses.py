@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossbench.adapters import Form
+from lossbench.authoring import Form
 
 from .guarded import GuardedFactory, Origin
 

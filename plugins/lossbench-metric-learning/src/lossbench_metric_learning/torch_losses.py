@@ -6,7 +6,7 @@ get every triplet of the batch, a list that grows as B^3.
 
 from __future__ import annotations
 
-from lossbench.adapters import Form
+from lossbench.authoring import Form
 
 from .guarded import GuardedFactory, Origin
 
