@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import grimp
 import pytest
 
+import structure
 import words
 from touched_tests import ROOT, touched_tests
 
@@ -41,3 +43,33 @@ def test_a_phrase_is_found_whatever_its_case() -> None:
         next(p for p in words.PHRASES if p.startswith(r"\bis no ")),
     ]
     assert not [p for p in words.PHRASES if words.matches(p, "is no longer used; a line, an image")]
+
+
+def test_the_package_has_no_circles_no_upward_imports_and_writes_options_once() -> None:
+    graph = grimp.build_graph("lossbench", cache_dir=None)
+    assert graph.count_imports() > 500
+    assert structure.circles(graph) == []
+    assert structure.upward_imports(graph) == []
+    assert structure.repeated_options() == []
+
+
+def test_circles_of_modules_and_of_rooms_are_found() -> None:
+    modules = graph_of(("p.a", "p.b"), ("p.b", "p.c"), ("p.c", "p.a"))
+    assert "p.a" in structure.circles(modules)[0]
+    rooms = graph_of(("p.a.x", "p.b.x"), ("p.b.y", "p.a.y"), packages=("p.a", "p.b"))
+    (found,) = structure.circles(rooms)
+    assert "between rooms of p" in found
+
+
+def test_an_upward_import_is_found() -> None:
+    graph = graph_of(("lossbench.losses.x", "lossbench.cli.x"), packages=("lossbench.losses", "lossbench.cli"))
+    assert structure.upward_imports(graph) == ["lossbench.losses.x -> lossbench.cli.x"]
+
+
+def graph_of(*imports: tuple[str, str], packages: tuple[str, ...] = ()) -> grimp.ImportGraph:
+    graph = grimp.ImportGraph()
+    for module in (imports[0][0].partition(".")[0], *packages, *{m for pair in imports for m in pair}):
+        graph.add_module(module)
+    for importer, imported in imports:
+        graph.add_import(importer=importer, imported=imported)
+    return graph
