@@ -24,7 +24,9 @@ import hypothesis  # noqa: F401  # so that the processes below, which are forks,
 import torch
 from mutations import ALL, LIST, Mutant, read_mutants
 from rich.console import Console
-from rich.table import Table
+
+from lossbench.report.tables.table import Table
+from lossbench.report.terminal.table import TerminalTable
 
 PACKAGE = Path(__file__).parents[1] / "lossbench"
 REQUIRED = 0.95
@@ -175,11 +177,9 @@ def _outcome(verdict: Verdict) -> str:
     return verdict.error or ", ".join(verdict.killers) or "SURVIVED"
 
 
-def _table(verdicts: Sequence[Verdict]) -> Table:
-    table = Table("mutant", "killed by")
-    for verdict in verdicts:
-        table.add_row(str(verdict.mutant), _outcome(verdict))
-    return table
+def _table(verdicts: Sequence[Verdict]) -> TerminalTable:
+    rows = tuple((str(verdict.mutant), _outcome(verdict)) for verdict in verdicts)
+    return TerminalTable(Table("mutants", "", ("mutant", "killed by"), rows, text=frozenset({"killed by"})))
 
 
 def _markdown(verdicts: Sequence[Verdict], score: str) -> str:

@@ -15,10 +15,9 @@ from ..errors import ConfigError
 from .parameters import Json, switch
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ..bench import Growth, Row, Workload
     from ..bench.suite import Line
+    from ..report.terminal.table import TerminalTable
 
 
 def bench(
@@ -190,24 +189,28 @@ def _print_json(content: dict[str, Any]) -> None:
     typer.echo(json.dumps({"machine": machine(), **content}, indent=1))
 
 
-def _table(groups: list[list[Row]], workload: Workload) -> Table:
-    from rich.table import Table
+def _table(groups: list[list[Row]], workload: Workload) -> TerminalTable:
+    from ..report.tables.table import Table
+    from ..report.terminal.table import TerminalTable
 
-    title = f"B = {workload.batch}, C = {workload.classes}, D = {workload.dim}, float32, {workload.device}"
-    table = Table(box=None, pad_edge=False, padding=(0, 1), title=title, title_justify="left")
-    table.add_column("loss", min_width=20)
-    for name in ("ms (quartiles)", "ratio", "MB", "ops", "syncs"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for rows in groups:
-        for number, row in enumerate(rows):
-            ratio = "" if number == 0 or row.times_faster is None else f"{row.times_faster:,.2f}x"
-            table.add_row(("  " if number else "") + row.name, *_cells(row, ratio))
-    table.caption = "ms: forward and backward; ratio: to the loss above; MB: peak; ops: dispatched, without views"
-    table.caption_justify = "left"
-    return table
+    rows = [
+        (("  " if number else "") + row.name, *_cells(row, number == 0))
+        for rows in groups
+        for number, row in enumerate(rows)
+    ]
+    return TerminalTable(
+        Table(
+            "bench",
+            f"B = {workload.batch}, C = {workload.classes}, D = {workload.dim}, float32, {workload.device}",
+            ("loss", "ms (quartiles)", "ratio", "MB", "ops", "syncs"),
+            tuple(rows),
+            "ms: forward and backward; ratio: to the loss above; MB: peak; ops: dispatched, without views",
+        )
+    )
 
 
-def _cells(row: Row, ratio: str) -> list[str]:
+def _cells(row: Row, is_first: bool) -> list[str]:
+    ratio = "" if is_first or row.times_faster is None else f"{row.times_faster:,.2f}x"
     if row.seconds is None or row.quartiles is None or row.peak_bytes is None:
         return ["failed", *[""] * 4]
     times = f"{_milliseconds(row.seconds)} ({'-'.join(_milliseconds(value) for value in row.quartiles)})"
@@ -218,21 +221,19 @@ def _milliseconds(seconds: float) -> str:
     return f"{1e3 * seconds:,.3f}" if seconds < 0.1 else f"{1e3 * seconds:,.0f}"
 
 
-def _growth_table(growths: Sequence[Growth], axis: str, sizes: Sequence[int]) -> Table:
-    from rich.table import Table
+def _growth_table(growths: Sequence[Growth], axis: str, sizes: Sequence[int]) -> TerminalTable:
+    from ..report.tables.table import Table
+    from ..report.terminal.table import TerminalTable
 
-    title = f"ms a call, and (peak MB), as {axis} grows"
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-    table.add_column("loss", min_width=14)
-    for name in (*(f"{axis} = {size:,}" for size in sizes), "like"):
-        table.add_column(name, justify="right", no_wrap=True)
+    columns = ("loss", *(f"{axis} = {size:,}" for size in sizes), "like")
+    rows = []
     for growth in growths:
         place = "BCD".index(axis)
         by_size = {row.workload[place]: row for row in growth.rows}
         cells = [_cell(by_size.get(size)) for size in sizes]
         time, memory = ("?" if e is None else f"{axis}^{e:.2f}" for e in (growth.time_exponent, growth.memory_exponent))
-        table.add_row(growth.name, *cells, f"{time}\n({memory})")
-    return table
+        rows.append((growth.name, *cells, f"{time}\n({memory})"))
+    return TerminalTable(Table("growth", f"ms per call and (peak MB) as {axis} grows", columns, tuple(rows)))
 
 
 def _cell(row: Row | None) -> str:
@@ -243,17 +244,17 @@ def _cell(row: Row | None) -> str:
     return f"{_milliseconds(row.seconds)}\n({row.peak_bytes / 1e6:,.2f})"
 
 
-def _suite_table(lines: Sequence[Line]) -> Table:
-    from rich.table import Table
+def _suite_table(lines: Sequence[Line]) -> TerminalTable:
+    from ..report.tables.table import Table
+    from ..report.terminal.table import TerminalTable
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("loss (B, C, D)", "against", "goal", "measured"):
-        table.add_column(name, overflow="fold")
-    table.add_column("", no_wrap=True, width=len("missed"))
-    for line in lines:
-        met = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}[line.met]
-        table.add_row(line.what, line.peer, "\n".join(line.goals), "\n".join(line.measured), met)
-    return table
+    columns = ("loss (B, C, D)", "against", "goal", "measured", "verdict")
+    marks = {True: "met", False: "missed", None: ""}
+    rows = tuple(
+        (line.what, line.peer, "\n".join(line.goals), "\n".join(line.measured), marks[line.met]) for line in lines
+    )
+    table = Table("suite", "", columns, rows, text=frozenset(columns[1:]))
+    return TerminalTable(table, {"met": "green", "missed": "red"})
 
 
 def _print_errors(out: Any, rows: Sequence[Row]) -> None:

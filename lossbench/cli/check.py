@@ -259,26 +259,20 @@ def _bare(configuration: str) -> str:
 
 
 def _table(name: str, results: Sequence[Result], laws: dict[str, Law]) -> Any:
-    from rich.table import Table
-    from rich.text import Text
+    from ..report.tables.table import Table
+    from ..report.terminal.table import TerminalTable
 
-    table = Table(box=None, pad_edge=False, title=Text(name, style="bold"), title_justify="left")
-    table.add_column("", justify="right", min_width=2)
-    table.add_column("law", no_wrap=True)
-    table.add_column("result", no_wrap=True, overflow="ellipsis")
-    styles = {"passed": "green", "failed": "red", "skipped": "dim", "xfailed": "yellow"}
+    rows = []
     for law in laws.values():
         found = [result for result in results if result.law == law.name]
         counts = Counter(result.status for result in found)
-        parts = [
-            Text(f"{count} {status}" if len(found) > 1 else status, style=styles[status])
-            for status, count in sorted(counts.items())
-        ]
+        parts = [f"{count} {status}" if len(found) > 1 else status for status, count in sorted(counts.items())]
         reasons = Counter(result.message for result in found if result.status == "skipped")
         if reasons and len(counts) == 1:
-            parts.append(Text(next(iter(reasons)), style="dim"))
-        table.add_row(str(law.number), law.name, Text(", ").join(parts))
-    return table
+            parts.append(next(iter(reasons)))
+        rows.append((f"{law.number:>2} {law.name}", ", ".join(parts)))
+    styles = {"passed": "green", "failed": "red", "skipped": "dim", "xfailed": "yellow"}
+    return TerminalTable(Table("laws", name, ("law", "result"), tuple(rows), text=frozenset({"result"})), styles)
 
 
 def _explained(law: Law, broken: Sequence[Result]) -> Any:

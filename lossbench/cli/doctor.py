@@ -21,12 +21,13 @@ def doctor(json_: Json = False) -> None:
         typer.echo(json.dumps(findings, indent=1))
     else:
         from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, show_header=False)
-        marks = {"ok": "[green]ok[/]", "missing": "[yellow]missing[/]", "broken": "[red]broken[/]"}
-        for row in findings["findings"]:
-            table.add_row(marks[row["state"]], Text(row["what"]), Text(row["detail"]))
+        from ..report.tables.table import Table
+        from ..report.terminal.table import TerminalTable
+
+        marks = {"ok": "green", "missing": "yellow", "broken": "red"}
+        rows = tuple((row["what"], row["state"], row["detail"]) for row in findings["findings"])
+        columns = ("what", "state", "detail")
+        table = TerminalTable(Table("doctor", "", columns, rows, text=frozenset(columns[1:])), marks)
         Console().print(table)
     raise typer.Exit(0 if findings["usable"] else 1)

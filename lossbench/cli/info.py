@@ -25,17 +25,17 @@ def list_(
         typer.echo(json.dumps([asdict(row) for row in rows], indent=1))
         return
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("name", "status", "origin", "summary"):
-        table.add_column(heading, no_wrap=heading == "name")
-    for row in rows:
-        said = row.summary or "(not loaded yet: lossbench list --load)"
-        if row.reason:
-            said = row.reason
-        table.add_row(Text(row.name), row.status, Text(f"{row.origin} {row.version}".strip()), Text(said))
+    from ..report.tables.table import Table
+    from ..report.terminal.table import TerminalTable
+
+    described = [
+        (row.name, row.status, f"{row.origin} {row.version}".strip(),
+         row.reason or row.summary or "(not loaded yet: lossbench list --load)")
+        for row in rows
+    ]  # fmt: skip
+    columns = ("name", "status", "origin", "summary")
+    table = TerminalTable(Table("losses", "", columns, tuple(described), text=frozenset(columns[1:])))
     Console().print(table)
 
 

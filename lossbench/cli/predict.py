@@ -25,19 +25,18 @@ def predict(
 
     prediction = predict_images(run, images)
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
+
+    from ..report.tables.table import Table
+    from ..report.terminal.table import TerminalTable
 
     Console(stderr=True).print(Text(f"This run expects {prediction.subject}, {prediction.image_size} px or larger."))
     if json_:
         typer.echo(json.dumps(prediction.rows(), indent=1))
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("image")
-    table.add_column("class", style="bold")
-    for name in prediction.class_names:
-        table.add_column(Text(name), justify="right")
-    for row in prediction.rows():
-        probabilities = [f"{p:.3f}" for p in row["probabilities"].values()]
-        table.add_row(Text(row["image"]), Text(row["class"]), *probabilities)
+    rows = tuple(
+        (row["image"], row["class"], *(f"{p:.3f}" for p in row["probabilities"].values())) for row in prediction.rows()
+    )
+    columns = ("image", "class", *prediction.class_names)
+    table = TerminalTable(Table("predictions", "", columns, rows, text=frozenset({"class"})))
     Console().print(table)

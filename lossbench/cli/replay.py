@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer import Argument
 
+from ..report.terminal.shorten import significant
 from .parameters import Json
 
 _SHOWN = 20  # rows
@@ -29,42 +30,33 @@ def replay(
         typer.echo(json.dumps(content))
         return
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
+
+    from ..report.tables.table import Table
+    from ..report.terminal.table import TerminalTable
 
     console = Console()
     console.print(Text.assemble(("objective  ", "bold"), content["formula"]))
     console.print(Text.assemble(("stopped    ", "bold"), f"epoch {content['epoch'] + 1}, step {content['step']}"))
     console.print(Text.assemble(("finding    ", "bold"), content["finding"]))
     console.print()
-    table = Table(box=None, pad_edge=False)
-    table.add_column("term")
-    for precision in content["precisions"]:
-        table.add_column(precision, justify="right")
-    for term in content["terms"]:
-        table.add_row(Text(term["name"]), *(_cell(term, precision) for precision in content["precisions"]))
-    table.add_row(Text("sum", style="bold"), *(Text(_short(content["value"][p])) for p in content["precisions"]))
-    console.print(table)
+    precisions = content["precisions"]
+    terms = [(term["name"], *(_cell(term, precision) for precision in precisions)) for term in content["terms"]]
+    terms.append(("sum", *(significant(content["value"][precision], 6) for precision in precisions)))
+    console.print(
+        TerminalTable(Table("terms", "", ("term", *precisions), tuple(terms), best=frozenset({len(terms) - 1})))
+    )
     for precision, error in content["raised"].items():
         console.print(Text(f"{precision} raised {error}", style="yellow"))
     if content["rows"]:
         console.print()
-        rows = Table(box=None, pad_edge=False)
-        for column in ("row", "image", "class", "what"):
-            rows.add_column(column, overflow="fold")
-        for row in content["rows"][:_SHOWN]:
-            rows.add_row(*(Text(str(row[column])) for column in ("row", "image", "class", "what")))
-        console.print(rows)
+        columns = ("row", "image", "class", "what")
+        rows = tuple(tuple(str(row[column]) for column in columns) for row in content["rows"][:_SHOWN])
+        console.print(TerminalTable(Table("rows", "", columns, rows, text=frozenset(columns[1:]))))
         if len(content["rows"]) > _SHOWN:
             console.print(f"… and {len(content['rows']) - _SHOWN} more; --json has them all")
 
 
-def _cell(term: dict[str, Any], precision: str) -> Any:
-    from rich.text import Text
-
-    note = "" if term[f"{precision} gradient finite"] else ", gradient non-finite"
-    return Text(_short(term[precision]) + note)
-
-
-def _short(value: float | str | None) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else value or "-"
+def _cell(term: dict[str, Any], precision: str) -> str:
+    gradient = "" if term[f"{precision} gradient finite"] else ", non-finite gradient"
+    return f"{significant(term[precision], 6)}{gradient}"

@@ -1,4 +1,4 @@
-"""How a grid is watched: one live table on a terminal, a line a finished cell elsewhere; always on stderr."""
+"""Progress of a grid on stderr: one live table on a terminal, otherwise one line per finished cell."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
+from ..report.tables.table import Table
+from ..report.terminal.table import TerminalTable
 from ..runs.cells import BUSY, DIVERGED, DONE, FAILED, Cell
 
 _MARKS = {DONE: ("done", "green"), FAILED: ("failed", "red"), DIVERGED: ("diverged", "red"), BUSY: ("elsewhere", "dim")}
-_MOST_SEEDS = 12  # columns on one screen
+_MOST_SEEDS, _FEW_SEEDS = 12, 4  # columns on a wide and on a narrow screen
 
 
 class GridWatch:
@@ -29,7 +30,7 @@ class GridWatch:
     def __init__(self, title: str, cells: Sequence[Cell]) -> None:
         self.console = Console(stderr=True)
         self.title, self.cells = title, cells
-        self.states = {cell.name: Text("·", style="dim") for cell in cells}
+        self.states = dict.fromkeys((cell.name for cell in cells), "·")
         self.began = time.monotonic()
         self.run_here = self.ended = 0
         self.live = Live(self, console=self.console, refresh_per_second=4, transient=True)
@@ -49,12 +50,12 @@ class GridWatch:
         label = f"{cell.loss}, {cell.config.sampler}, seed {cell.config.seed}"
         if event["event"] == "epoch":
             self.run_here += event["epoch"] == 0
-            self.states[cell.name] = Text(f"{event['epoch']}/{event['epochs']}", style="yellow")
+            self.states[cell.name] = f"{event['epoch']}/{event['epochs']}"
         elif event["event"] == "warning":
             self.console.print(Text(f"{label}: {event['text']}", style="yellow"), soft_wrap=True)
         elif event["event"] == "end":
-            mark, style = _MARKS[event["status"]]
-            self.states[cell.name] = Text(mark, style=style)
+            mark, _ = _MARKS[event["status"]]
+            self.states[cell.name] = mark
             if event["status"] == BUSY:
                 return
             self.ended += 1
@@ -64,17 +65,16 @@ class GridWatch:
                 self.console.print(Text(f"{self.ended}/{len(self.cells)}  {label} {mark}"), soft_wrap=True)
 
     def __rich__(self) -> Group:
-        seeds = list(dict.fromkeys(cell.config.seed for cell in self.cells))
-        table = Table(title=self.title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-        table.add_column("loss")
-        table.add_column("sampler")
-        for seed in seeds[:_MOST_SEEDS]:
-            table.add_column(f"seed {seed}", justify="right")
-        rows: dict[tuple[str, str], dict[int, Text]] = {}
+        seeds = list(dict.fromkeys(cell.config.seed for cell in self.cells))[:_MOST_SEEDS]
+        states: dict[tuple[str, str], dict[int, str]] = {}
         for cell in self.cells:
-            rows.setdefault((cell.loss, cell.config.sampler), {})[cell.config.seed] = self.states[cell.name]
-        for (loss, sampler), states in rows.items():
-            table.add_row(Text(loss), sampler, *(states.get(seed, Text("")) for seed in seeds[:_MOST_SEEDS]))
+            states.setdefault((cell.loss, cell.config.sampler), {})[cell.config.seed] = self.states[cell.name]
+        columns = ("loss", "sampler", *(f"seed {seed}" for seed in seeds))
+        rows = tuple((*names, *(found.get(seed, "") for seed in seeds)) for names, found in states.items())
+        table = TerminalTable(
+            Table("cells", self.title, columns, rows, wide=frozenset(columns[2 + _FEW_SEEDS :]), names=2),
+            dict(_MARKS.values()),
+        )
         return Group(table, Text(self._progress(), style="dim"))
 
     def _progress(self) -> str:

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ..report.terminal.shorten import significant
+
 
 class RichReporter:
     """Draws a run's progress. Of several processes only the first one speaks."""
@@ -49,7 +51,7 @@ class RichReporter:
     def epoch(self, row: dict[str, Any]) -> None:
         parts = [f"epoch {row['epoch'] + 1:>3}/{self.epochs}", f"loss {row['loss']:.4f}"]
         for name, ratio in row["gradient_ratio"].items():
-            parts.append(f"{name}: value {_short(row['terms'][name])}, gradient ratio {_short(ratio)}")
+            parts.append(f"{name}: value {significant(row['terms'][name])}, gradient ratio {significant(ratio)}")
         if (score := row.get("selection_balanced_accuracy")) is not None:
             parts.append(f"selection balanced accuracy {score:.3f}")
         parts.append(f"{row['images_per_second']:.0f} images/s")
@@ -68,10 +70,6 @@ def _bar(console: Console, unit: str) -> Progress:
         console=console,
         transient=True,
     )
-
-
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
 
 
 @contextlib.contextmanager

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from typer import Argument
 
+from ..report.tables.table import Table
+from ..report.terminal.table import TerminalTable
 from .parameters import Json, switch
 
 weights = typer.Typer(name="weights", help="Inspect and convert files of pretrained weights.", no_args_is_help=True)
@@ -57,39 +58,30 @@ def inspect(
 
 
 def _show(content: dict[str, Any], keys: bool) -> None:
-    facts = Table(box=None, pad_edge=False, show_header=False)
-    for title, value in _facts(content):
-        facts.add_row(Text(title, style="bold"), Text(value))
+    facts = TerminalTable(Table("facts", "", ("", ""), tuple(_facts(content)), text=frozenset({""})))
     console = Console()
     console.print(facts)
     console.print()
     console.print(_every_tensor(content["tensors"]) if keys else _by_module(content["tensors"]))
 
 
-def _every_tensor(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in ("tensor", "shape", "type", "becomes"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, (row["name"], _written(row["shape"]), row["dtype"], row["becomes"] or "skipped")))
-    return table
+def _every_tensor(rows: list[dict[str, Any]]) -> TerminalTable:
+    columns = ("tensor", "shape", "type", "becomes")
+    cells = tuple((row["name"], _written(row["shape"]), row["dtype"], row["becomes"] or "skipped") for row in rows)
+    return TerminalTable(Table("tensors", "", columns, cells, text=frozenset(columns[1:])))
 
 
-def _by_module(rows: list[dict[str, Any]]) -> Table:
-    """One line per module of the backbone; skipped tensors come last."""
+def _by_module(rows: list[dict[str, Any]]) -> TerminalTable:
+    """Return one row per module of the backbone; skipped tensors come last."""
     counts: dict[str, list[int]] = {}
     for row in rows:
         module = row["becomes"].partition(".")[0] if row["becomes"] else "skipped"
         count = counts.setdefault(module, [0, 0])
         count[0] += 1
         count[1] += math.prod(row["shape"])
-    table = Table(box=None, pad_edge=False)
-    table.add_column("becomes")
-    table.add_column("tensors", justify="right")
-    table.add_column("numbers", justify="right")
-    for module in sorted(counts, key=lambda name: (name == "skipped", name)):
-        table.add_row(Text(module), *(f"{count:,}" for count in counts[module]))
-    return table
+    ordered = sorted(counts, key=lambda name: (name == "skipped", name))
+    cells = tuple((module, *(f"{count:,}" for count in counts[module])) for module in ordered)
+    return TerminalTable(Table("modules", "", ("becomes", "tensors", "numbers"), cells))
 
 
 def _facts(content: dict[str, Any]) -> list[tuple[str, str]]:

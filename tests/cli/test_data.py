@@ -133,7 +133,7 @@ def test_a_layout_trains_and_predicts(
     assert record["data"]["test_counts"] == dict.fromkeys(CLASS_NAMES[:classes], 2)
     assert set(record["data"]["dropped"]) == {"train", "val"}
     assert record["data"]["split_origin"] in ("the release's validation split", "the copy's val/ folder")
-    assert f"published accuracies on AffectNet-{classes}, per cent" in done.out
+    assert f"Published accuracies on AffectNet-{classes}, per cent" in done.out
     assert ("DAN   " in done.out, "POSTER++" in done.out) == (True, True)
     assert ("62.09" in done.out) == (classes == 8)
     assert ("65.69" in done.out) == ("center, ResNet-18" in done.out) == (classes == 7)

@@ -129,7 +129,7 @@ def test_a_run_writes_its_files_and_prints_the_expanded_formula(trained: Any, lo
     assert record["formula"].startswith(LOSSES[loss])
     assert loss in record["formula"]
     assert f"objective  {record['formula']}\n" in done.out
-    for text in ("balanced accuracy", "recall by class", "where a step's time goes", "amber", str(out)):
+    for text in ("balanced accuracy", "Recall by class", "Time per training step", "amber", str(out)):
         assert text in done.out
     assert done.err.count("epoch ") == 2
 
@@ -281,7 +281,7 @@ def test_carving_holds_the_same_images_back_and_keeps_the_last_epoch(train: Any)
 
 def test_a_run_prints_what_a_threshold_would_do(trained: Any) -> None:
     _, done = trained["softmax"]
-    assert "is it the loss, or the threshold?" in done.out
+    assert "Is it the loss or the decision threshold?" in done.out
     assert "scores shifted by the drawn frequencies, tau = 1" in done.out
     assert "a balanced linear refit on the embeddings" in done.out
 

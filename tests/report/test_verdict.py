@@ -145,7 +145,7 @@ def test_everything_is_printed_and_written(far: Path) -> None:
     console = Console(width=160, record=True, quiet=True)
     console.print(comparison_summary(comparison))
     text = console.export_text() or markdown(comparison)
-    for title in ("Balanced accuracy", "Every pair", "Is it the loss, or the threshold?", "Cost"):
+    for title in ("Balanced accuracy", "Every pair", "Is it the loss or the decision threshold?", "Cost"):
         assert title in text
     assert {t.key for t in make_tables(comparison)} >= {"ranking", "pairs", "thresholds", "gains", "priors", "tail"}
     written = markdown(comparison)

@@ -36,7 +36,7 @@ def loss_or_threshold(comparison: Comparison) -> Table:
         "classifier on the frozen embeddings."
     )
     columns = ("loss", "as trained", "post-hoc, tau 1", "post-hoc, tuned", "tau", "refit")
-    return Table("thresholds", "Is it the loss, or the threshold?", columns, tuple(rows), note)
+    return Table("thresholds", "Is it the loss or the decision threshold?", columns, tuple(rows), note)
 
 
 def gains(comparison: Comparison) -> Table | None:

@@ -1,22 +1,22 @@
-"""What `lossbench data inspect` found, for a terminal."""
+"""The output of `lossbench data inspect` on a terminal."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rich.box import SIMPLE
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from ..tables.table import Table
 from .shorten import ends
+from .table import TerminalTable
 
 _BAR = 20
 _SHOWN = 10  # of files and the like
 
 
 def inspection_summary(content: dict[str, Any]) -> RenderableType:
-    """Counts, imbalance, what was dropped and what is wrong, as rich renders it.
+    """Return counts, imbalance, dropped rows and problems of a data set.
 
     Args:
         content: of `inspect_splits`, with the result of `inspect_images` under "deep", or None there.
@@ -44,24 +44,22 @@ def _split(split: dict[str, Any]) -> str:
     return f"{split['images']:,} images{people} in {len(split['class_counts']):,} classes, imbalance ratio {imbalance}"
 
 
-def _classes(content: dict[str, Any]) -> Table:
+def _classes(content: dict[str, Any]) -> TerminalTable:
     train, evaluation = (content["splits"][name]["class_counts"] for name in ("train", "evaluation"))
-    table = Table(box=SIMPLE, pad_edge=False)
-    table.add_column("class")
-    for heading in ("training", "share", "evaluation"):
-        table.add_column(heading, justify="right")
-    table.add_column("", no_wrap=True, min_width=_BAR)
     largest, total = max([*train.values(), 1]), max(sum(train.values()), 1)
     names = list(dict.fromkeys([*content["class_names"], *evaluation]))
     shown: list[str | None] = ends(sorted(names, key=lambda n: -train.get(n, 0)))
+    rows: list[tuple[str, ...]] = []
     for name in shown:
         if name is None:
-            table.add_row("…")
+            rows.append(("…", *[""] * 4))
             continue
         count = train.get(name, 0)
         bar = "█" * round(_BAR * count / largest) or ("▏" if count else "")
-        table.add_row(Text(name), f"{count:,}", f"{count / total:.1%}", f"{evaluation.get(name, 0):,}", bar)
-    return table
+        rows.append((name, f"{count:,}", f"{count / total:.1%}", f"{evaluation.get(name, 0):,}", bar))
+    bars = frozenset({""})
+    columns = ("class", "training", "share", "evaluation", "")
+    return TerminalTable(Table("classes", "", columns, tuple(rows), wide=bars, text=bars))
 
 
 def _deep(deep: dict[str, Any]) -> Text:

@@ -1,4 +1,4 @@
-"""Long tables cut to what fits a screen."""
+"""Long tables and numbers, cut to what fits a screen."""
 
 from __future__ import annotations
 
@@ -19,3 +19,13 @@ def ends(items: Sequence[Item]) -> list[Item | None]:
     if len(items) <= _WHOLE:
         return list(items)
     return [*items[:_END], None, *items[-_END:]]
+
+
+def significant(value: float | str | None, digits: int = 3) -> str:
+    """Return a number with that many significant digits, a dash for None, and text as it is.
+
+    Example:
+        >>> significant(0.123456), significant(None), significant("nan")
+        ('0.123', '-', 'nan')
+    """
+    return f"{value:.{digits}g}" if isinstance(value, float) else value or "-"
