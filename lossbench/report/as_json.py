@@ -1,4 +1,4 @@
-"""A comparison as plain JSON, for programs."""
+"""A comparison as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..verdict.sentences import verdict_words
 
 
 def comparison_content(comparison: Comparison) -> dict[str, Any]:
-    """Words, entrants, pairs, groups, problems; shares, not points; None where undefined."""
+    """Return words, entrants, pairs, groups and problems; shares, not points; None where undefined."""
     return {
         "words": verdict_words(comparison),
         "notes": list(comparison.notes),

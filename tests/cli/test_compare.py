@@ -350,7 +350,7 @@ def test_the_reference_experiment_under_each_loss(lossbench: Any, tmp_path: Path
     for title in ("Balanced accuracy", "Cost"):
         table = done.out[done.out.index(title) :]
         assert all(f" {loss} " in table for loss in LOSSES)
-    assert "s of training" in done.out
+    assert "training s" in done.out
     assert "few test images" in done.out
     config = json.loads(next((tmp_path / "grid" / "cells").glob("*/record.json")).read_text())["config"]
     assert (config["lr"], config["model"], config["carve"]) == (1e-4, "legacy_seresnet50", True)

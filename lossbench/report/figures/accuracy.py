@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ...verdict.best_of_trials import best_of_curve
 from ...verdict.comparison import Comparison
+from ...verdict.metric import BALANCED_ACCURACY
 from ...verdict.statistics import FEWEST_SEEDS, paired_t
 from .drawing import CARD, INK, MUTED, legend_below, new_figure, percent_axis, series, short, to_svg
 from .picture import Picture, style_of
@@ -17,7 +18,7 @@ _MOST_PAIRS = 30
 
 
 def scores(comparison: Comparison) -> Picture:
-    """Every run's balanced accuracy, and the means."""
+    """Draw the metric of every run, and the means."""
     entrants = comparison.entrants
     figure, axis = new_figure(0.6 + 0.34 * len(entrants))
     for row, entrant in enumerate(entrants):
@@ -31,13 +32,13 @@ def scores(comparison: Comparison) -> Picture:
     axis.set_yticks([-row for row in range(len(entrants))], [short(e.label) for e in entrants], color=INK)
     axis.set_ylim(-len(entrants) + 0.4, 0.6)
     axis.spines["left"].set_visible(False)
-    percent_axis(axis, "x", "balanced accuracy, per cent")
-    note = "A dot a run, a bar the mean, a line its 95 % interval over seeds (unpaired: pairs are tighter)."
-    return Picture("scores", "Every run", to_svg(figure, "Balanced accuracy of every run"), note)
+    percent_axis(axis, "x", f"{comparison.metric.name}, per cent")
+    note = "Dots: runs. Bars: means. Lines: 95 % intervals over seeds (unpaired; intervals of pairs are tighter)."
+    return Picture("scores", "Every run", to_svg(figure, f"{comparison.metric.title} of every run"), note)
 
 
 def forest(comparison: Comparison) -> Picture | None:
-    """Each pair's difference with its intervals."""
+    """Draw the difference of each pair with its intervals."""
     pairs = [p for p in comparison.pairs if p.interval is not None and p.wide is not None]
     if len(pairs) > _MOST_PAIRS:
         leading = {e.label for e in comparison.entrants[:1]} | {b.label for b in [comparison.baseline] if b}
@@ -66,7 +67,7 @@ def forest(comparison: Comparison) -> Picture | None:
     low, high = min(*reach, 0), max(*reach, 0)
     room = 0.08 * (high - low)
     axis.set_xlim(low - room, high + room)
-    percent_axis(axis, "x", "points of balanced accuracy")
+    percent_axis(axis, "x", f"points of {comparison.metric.name}")
     note = (
         "Thick: Student's 95 % interval over seeds, of the pair alone. Thin: with all pairs considered. Dotted: 95 % "
         "over test images. Blue pairs differ (Holm, p < 0.05)."
@@ -75,7 +76,7 @@ def forest(comparison: Comparison) -> Picture | None:
 
 
 def over_time(comparison: Comparison) -> Picture | None:
-    """Balanced accuracy on the selection split, by epoch."""
+    """Draw the accuracy on the selection split by epoch."""
     figure, axis = new_figure(3.1)
     drawn = False
     for entrant in comparison.trained:
@@ -93,17 +94,14 @@ def over_time(comparison: Comparison) -> Picture | None:
         return None
     axis.set_xlabel("epoch")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    percent_axis(axis, "y", "balanced accuracy, per cent")
+    percent_axis(axis, "y", f"{BALANCED_ACCURACY.name}, per cent")
     legend_below(axis)
-    note = (
-        "On the selection split, which is carved from training. Mean over seeds; the band reaches from the worst to "
-        "the best."
-    )
+    note = "On the selection split, which is held out from training. Mean over seeds; the band spans the seeds."
     return Picture("over-time", "Selection accuracy over time", to_svg(figure, "Selection accuracy by epoch"), note)
 
 
 def cost_plot(comparison: Comparison) -> Picture:
-    """Balanced accuracy against training time."""
+    """Draw the metric against training time."""
     figure, axis = new_figure(3.1)
     for entrant in comparison.trained:
         style = style_of(comparison, entrant)
@@ -116,15 +114,17 @@ def cost_plot(comparison: Comparison) -> Picture:
                   label=short(entrant.label))  # fmt: skip
     axis.set_xlabel("seconds of training")
     axis.margins(0.12)
-    percent_axis(axis, "y", "balanced accuracy, per cent")
+    percent_axis(axis, "y", f"{comparison.metric.name}, per cent")
     axis.grid(axis="x")
     legend_below(axis)
-    note = "Means over seeds; across, the fastest and the slowest run; upright, one standard deviation."
-    return Picture("cost", "Accuracy against cost", to_svg(figure, "Balanced accuracy against training time"), note)
+    note = "Means over seeds. Horizontal lines: fastest to slowest run. Vertical lines: one standard deviation."
+    return Picture(
+        "cost", "Accuracy against cost", to_svg(figure, f"{comparison.metric.title} against training time"), note
+    )
 
 
 def tuning_curves(comparison: Comparison) -> Picture | None:
-    """Expected best of k trials."""
+    """Draw the expected best of k trials."""
     if not comparison.trials:
         return None
     figure, axis = new_figure(2.8)
@@ -135,7 +135,7 @@ def tuning_curves(comparison: Comparison) -> Picture | None:
             axis.plot(range(1, len(curve) + 1), curve, color=series(number), marker="o", ms=3.5, label=short(loss))
     axis.set_xlabel("trials")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    percent_axis(axis, "y", "balanced accuracy, per cent")
+    percent_axis(axis, "y", f"{BALANCED_ACCURACY.name}, per cent")
     legend_below(axis)
-    note = "Expected best of so many random trials, on the selection split."
-    return Picture("tuning-curves", "What tuning is worth", to_svg(figure, "Expected best of k trials"), note)
+    note = "Expected best of k random trials, on the selection split."
+    return Picture("tuning-curves", "Gain from tuning", to_svg(figure, "Expected best of k trials"), note)

@@ -1,4 +1,4 @@
-"""Plots class by class: recall, confusions, reliability."""
+"""Figures class by class: recall, confusion matrices, reliability."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_CLASSES = 20
 
 
 def by_class(comparison: Comparison) -> Picture:
-    """Recall of each class, from the most to the least frequent in training."""
+    """Draw the recall of each class, from the most to the least frequent in training."""
     data = comparison.entrants[0].any_run.record["data"]
     names = comparison.class_names
     order = sorted(range(len(names)), key=lambda c: -data["training_counts"][names[c]])
@@ -43,19 +43,19 @@ def by_class(comparison: Comparison) -> Picture:
     handles, _ = axis.get_legend_handles_labels()
     legend_below(axis, handles=handles)
     note = (
-        "Mean over seeds, with the Wilson interval of one run's test images. Beside each class its number of training "
-        "images."
+        "Mean over seeds, with the Wilson interval of one run's test images. Beside each class: its number of "
+        "training images."
     )
     return Picture("by-class", "Recall by class", to_svg(figure, "Recall by class"), note)
 
 
 def confusions(comparison: Comparison) -> list[Picture]:
-    """A confusion matrix an entrant."""
+    """Draw one confusion matrix per entrant."""
     return [_confusion(comparison, entrant) for entrant in comparison.entrants]
 
 
 def reliabilities(comparison: Comparison) -> Picture:
-    """How often predictions of a confidence are right."""
+    """Draw how often predictions of each confidence are right."""
     figure, axis = new_figure(3.4)
     axis.plot([0, 1], [0, 1], color=MUTED, lw=0.8, ls=":")
     for entrant in comparison.entrants if len(comparison.entrants) <= 7 else few(comparison):
@@ -69,7 +69,7 @@ def reliabilities(comparison: Comparison) -> Picture:
     percent_axis(axis, "y", "right, per cent")
     percent_axis(axis, "x", "confidence, per cent")
     legend_below(axis)
-    note = "Test images of all seeds in bins of confidence. Below the diagonal: surer than right."
+    note = "Test images of all seeds in bins of confidence. Below the diagonal: overconfident."
     return Picture("reliability", "Reliability", to_svg(figure, "Reliability curves"), note)
 
 
@@ -91,7 +91,7 @@ def _confusion(comparison: Comparison, entrant: Entrant) -> Picture:
         shown = [short(name, 11) for name in names]
         axis.set_xticks(range(classes), shown, rotation=55, ha="right", rotation_mode="anchor", fontsize=7.5)
         axis.set_yticks(range(classes), shown, fontsize=7.5)
-    axis.set_xlabel("called")
+    axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.set_title(short(entrant.label, 40))
     title = f"Confusion matrix of {entrant.label}"

@@ -1,4 +1,4 @@
-"""Figures as SVG that stands within a page: its colors and fonts are the page's, in light and in dark."""
+"""Figures as SVG elements of a page, whose colors and fonts are variables of the page (light and dark)."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ _SETTINGS: Any = {
 
 
 def series(number: int) -> str:
-    """The color of an entrant."""
+    """Return the color of an entrant."""
     return f"#0a0b{number % SERIES:02x}"
 
 
 def of_class(number: int) -> str:
-    """The color of a class in a map."""
+    """Return the color of a class in a map."""
     return f"#0c0d{number % CLASSES:02x}"
 
 
 def new_figure(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
-    """A figure of one axes, in inches."""
+    """Return a figure with one axes; sizes in inches."""
     with mpl.rc_context(_SETTINGS):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
@@ -63,11 +63,11 @@ def new_figure(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
 
 
 def to_svg(figure: Figure, title: str) -> str:
-    """The figure as an element of a page.
+    """Return the figure as an element of a page.
 
     Args:
         figure: of `new_figure`.
-        title: what it shows, for those who don't see it.
+        title: description for screen readers.
     """
     buffer = io.StringIO()
     with mpl.rc_context(_SETTINGS):
@@ -87,7 +87,7 @@ def to_svg(figure: Figure, title: str) -> str:
 
 
 def short(name: str, most: int = 30) -> str:
-    """A name cut to what a figure has room for.
+    """Return a name cut to the room that a figure has.
 
     Example:
         >>> short("softmax + 0.1*center(alpha=0.5)", 12)
@@ -97,7 +97,7 @@ def short(name: str, most: int = 30) -> str:
 
 
 def percent_axis(axis: Axes, which: str = "x", label: str = "per cent") -> None:
-    """Shares as per cents, with a quiet grid."""
+    """Label an axis in per cent and draw a light grid."""
     part = axis.xaxis if which == "x" else axis.yaxis
     part.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
     (axis.set_xlabel if which == "x" else axis.set_ylabel)(label)
@@ -106,7 +106,7 @@ def percent_axis(axis: Axes, which: str = "x", label: str = "per cent") -> None:
 
 
 def legend_below(axis: Axes, columns: int = 2, handles: Sequence[Any] | None = None) -> None:
-    """A legend under the axes, where it hides nothing."""
+    """Place a legend under the axes."""
     more = {} if handles is None else {"handles": handles}
     axis.figure.legend(
         loc="outside lower left", ncols=columns, frameon=False, fontsize=8, labelcolor=INK, handlelength=1.8, **more

@@ -1,4 +1,4 @@
-"""Maps of the embeddings in two dimensions."""
+"""Maps of the embeddings in two dimensions (PCA)."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def _map(comparison: Comparison, entrant: Entrant) -> Picture | None:
     axis.set_yticks([])
     axis.set_title(f"{short(entrant.label, 32)}, seed {seed}")
     kept = pca.explained_variance_ratio_.sum()
-    marked = "crosses: the centers that the loss keeps" if own_centers else "rings: class means"
+    marked = "crosses: centers learned by the loss" if own_centers else "rings: class means"
     note = f"{kept:.0%} of the variance; {marked}."
     title = f"Map of the embeddings of {entrant.label}"
     return Picture(f"map-{entrant.label}", title, to_svg(figure, title), note)
 
 
 def _spread_rows(targets: Any, classes: int) -> Any:
-    """Up to 480 rows, of every class alike."""
+    """Return up to 480 rows, about equally many per class."""
     quota = max(_MAP_POINTS // classes, 5)
     order = np.random.default_rng(0).permutation(len(targets))
     return np.sort(np.concatenate([order[targets[order] == c][:quota] for c in range(classes)]))

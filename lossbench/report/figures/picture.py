@@ -1,4 +1,4 @@
-"""A picture of a report, and how entrants look in all of them."""
+"""A figure of a report, and the style of entrants in all figures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Style:
-    """How an entrant looks in every figure: a color a loss, a line a sampler."""
+    """The style of an entrant in every figure: one color per loss, one line style per sampler."""
 
     color: str
     line: str
@@ -38,7 +38,7 @@ class Style:
 
 
 def style_of(comparison: Comparison, entrant: Entrant) -> Style:
-    """Color by loss, line and marker by sampler; what is adjusted after training is dotted and in ink."""
+    """Return the style: color by loss, line and marker by sampler; post-hoc entrants are dotted and in ink."""
     losses = [loss for loss in comparison.records.losses if " #" not in loss]
     number = losses.index(entrant.loss.rpartition(" #")[0] or entrant.loss)
     sampler = comparison.records.samplers.index(entrant.sampler)
@@ -48,6 +48,6 @@ def style_of(comparison: Comparison, entrant: Entrant) -> Style:
 
 
 def few(comparison: Comparison) -> list[Entrant]:
-    """The first sampler's entrants, where there are too many for one figure."""
+    """Return up to seven entrants of the first sampler, for figures that cannot show all."""
     first = comparison.records.samplers[0]
     return [e for e in comparison.entrants if e.sampler == first][:7]

@@ -1,4 +1,4 @@
-"""Who is how good, and every pair."""
+"""The ranking of losses, and every pair."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .table import Table
 
 
 def ranking(comparison: Comparison) -> Table:
-    """Entrants from the best mean to the worst, with both sources of uncertainty."""
+    """Return the entrants from the best mean to the worst, with both sources of uncertainty."""
     rows = []
     letters = _letters(comparison)
     for entrant in comparison.entrants:
@@ -33,10 +33,10 @@ def ranking(comparison: Comparison) -> Table:
             )
         )
     note = "Per cent. Losses that share a letter are not shown to differ."
-    columns = ("loss", "balanced accuracy", "sd", "95 % over seeds", "95 % over test images", "seeds", "group")
+    columns = ("loss", comparison.metric.name, "sd", "95 % over seeds", "95 % over test images", "seeds", "group")
     return Table(
         "ranking",
-        "Balanced accuracy",
+        comparison.metric.title,
         columns,
         tuple(rows),
         note,
@@ -46,7 +46,7 @@ def ranking(comparison: Comparison) -> Table:
 
 
 def every_pair(comparison: Comparison) -> Table:
-    """Each pair's difference, by seed."""
+    """Return the difference of each pair."""
     rows = []
     for pair in comparison.pairs:
         verdict = "no claim" if pair.p is None else ("differ" if pair.different else "not shown")
@@ -63,8 +63,8 @@ def every_pair(comparison: Comparison) -> Table:
             )
         )
     note = (
-        "Points of balanced accuracy, paired by seed. The first interval is Student's over seeds, for this pair alone; "
-        "the second is a stratified bootstrap over test images with the runs as they are. p is Holm's, over all "
+        f"Points of {comparison.metric.name}, paired by seed. The first interval is Student's over seeds, for this pair "
+        "alone; the second is a stratified bootstrap over test images with the runs as they are. p is Holm's, over all "
         f"{len(comparison.pairs)} pairs; below 0.05 the pair differs."
     )
     if any(pair.different and pair.of_these_images for pair in comparison.pairs):
@@ -84,7 +84,7 @@ def _over_images(entrant: Entrant) -> str:
 
 
 def _letters(comparison: Comparison) -> dict[str, str]:
-    """Label -> the letters of its groups, counted on over the samplers."""
+    """Return label -> letters of its groups; letters continue from sampler to sampler."""
     found: dict[str, str] = {}
     number = 0
     for groups in comparison.groups.values():

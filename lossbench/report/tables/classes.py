@@ -1,4 +1,4 @@
-"""Class by class: recall, calibration, scatter, and what one loss changes in another's confusions."""
+"""Recall, calibration and scatter class by class, and changes in the confusion matrix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHANGES = 10
 
 
 def recall_by_class(comparison: Comparison) -> Table:
-    """Recall of each class, from the most to the least frequent in training."""
+    """Return the recall of each class, from the most to the least frequent in training."""
     data = comparison.entrants[0].any_run.record["data"]
     names, order = comparison.class_names, _by_frequency(comparison)
     shown = order if len(order) <= _MOST_CLASSES else [*order[:5], *order[-15:]]
@@ -38,7 +38,7 @@ def recall_by_class(comparison: Comparison) -> Table:
 
 
 def tail(comparison: Comparison) -> Table:
-    """The worst class, and calibration and scatter of the rare ones."""
+    """Return the worst class, and calibration and scatter of the rare classes."""
     names, order = comparison.class_names, _by_frequency(comparison)
     rows = []
     for entrant in comparison.entrants:
@@ -60,7 +60,7 @@ def _by_frequency(comparison: Comparison) -> list[int]:
 
 
 def confusion_difference(comparison: Comparison) -> Table | None:
-    """Where the best loss as trained moves images to, against plain softmax: the largest changes."""
+    """Return the largest changes in the confusion matrix from plain softmax to the best loss as trained."""
     base = comparison.baseline
     best = next((e for e in comparison.entrants if e is not base and not e.post_hoc), None)
     if base is None or best is None:
@@ -80,7 +80,7 @@ def confusion_difference(comparison: Comparison) -> Table | None:
 
 
 def recall_interval(recall: float, images: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a recall over so many test images of one run."""
+    """Return Wilson's 95 % interval of a recall over the test images of one run."""
     return wilson_interval(round(recall * images), images) or (0.0, 1.0)
 
 
@@ -90,7 +90,7 @@ def _wilson(recall: float, images: int) -> str:
 
 
 def _calibration(entrant: Entrant, order: Sequence[int]) -> tuple[str, ...]:
-    """ECE and scatter, over all classes and over the rarest third."""
+    """Return ECE and scatter, over all classes and over the rarest third."""
     rare = list(order[-max(1, len(order) // 3) :])
     errors, scatters = [], []
     for run in entrant.runs.values():

@@ -1,14 +1,15 @@
-"""What losses cost, what tuning them is worth, and which runs could not be used."""
+"""The cost of losses, the gain from tuning, and the runs that could not be used."""
 
 from __future__ import annotations
 
 from ...verdict.comparison import Comparison
 from ...verdict.cost import cost, named_target
+from ...verdict.metric import BALANCED_ACCURACY
 from .table import Table
 
 
 def costs(comparison: Comparison) -> Table:
-    """Seconds, memory, and the time to an accuracy that every run reached."""
+    """Return time, memory, and the time to an accuracy that every run reached."""
     entrants = comparison.trained
     target = comparison.target or named_target([run.history for e in entrants for run in e.runs.values()])
     rows = []
@@ -27,18 +28,18 @@ def costs(comparison: Comparison) -> Table:
                 f"{found.reached} of {len(runs)}",
             )
         )
-    named = "an accuracy" if target is None else f"{100 * target:.0f} % balanced accuracy"
+    named = "an accuracy" if target is None else f"{100 * target:.0f} % {BALANCED_ACCURACY.name}"
     note = (
         f"Means over runs; peak memory is the largest. The target is {named} on the selection split: mean training "
         "time of the runs that reached it."
     )
-    columns = ("loss", "ms a step", "of it the loss", "share", "s of training", "peak GiB", "s to target", "reached it")
-    wide = frozenset({"share", "s of training", "reached it"})
+    columns = ("loss", "ms per step", "loss alone", "share", "training s", "peak GiB", "s to target", "reached it")
+    wide = frozenset({"share", "training s", "reached it"})
     return Table("costs", "Cost", columns, tuple(rows), note, wide=wide)
 
 
 def tuning(comparison: Comparison) -> Table | None:
-    """Expected best of k trials, for each loss."""
+    """Return the expected best of k trials for each loss."""
     from ...verdict.best_of_trials import best_of_curve
 
     rows = []
@@ -52,14 +53,14 @@ def tuning(comparison: Comparison) -> Table | None:
         values = ", ".join(f"{k}={v:.3g}" for k, v in best["values"].items()) or "nothing to tune"
         rows.append((loss, f"{100 * curve[0]:.1f}", f"{100 * curve[-1]:.1f}", values, str(len(mine))))
     note = (
-        "Per cent balanced accuracy on the selection split: what one random trial reaches, and the best of all. A wide "
-        "gap says that the loss must be tuned to be good."
+        f"Per cent {BALANCED_ACCURACY.name} on the selection split, of one random trial and of the best trial. A wide "
+        "gap means that the loss needs tuning."
     )
     return Table("tuning", "Tuning", ("loss", "one trial", "best of all", "chosen", "trials"), tuple(rows), note)
 
 
 def problems(comparison: Comparison) -> Table | None:
-    """Runs that failed, diverged, are missing or damaged."""
+    """Return the runs that failed, diverged, are missing or damaged."""
     rows = [(f"{p.loss}, {p.sampler}, seed {p.seed}", p.status, p.message) for p in comparison.problems]
     note = "The verdict rests on the remaining runs; each pair uses the seeds that both losses have."
     columns = ("run", "status", "reason")

@@ -1,4 +1,4 @@
-"""Is it the loss, the sampler, or the threshold?"""
+"""Is it the loss, the sampler or the decision threshold?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .table import Table
 
 
 def loss_or_threshold(comparison: Comparison) -> Table:
-    """Balanced accuracy under other decision rules, means over seeds."""
+    """Return the metric under other decision rules, means over seeds."""
     rows = []
     for entrant in comparison.trained:
         found = list(entrant.thresholds.values())
@@ -31,8 +31,8 @@ def loss_or_threshold(comparison: Comparison) -> Table:
             )
         )
     note = (
-        "Per cent balanced accuracy, means over seeds. Post-hoc: tau times the log of the class frequencies as drawn "
-        "by the sampler is subtracted from the scores; tau is tuned on the selection split. Refit: a balanced linear "
+        f"Per cent {comparison.metric.name}, means over seeds. Post-hoc: tau times the log of the class frequencies as "
+        "drawn by the sampler is subtracted from the scores; tau is tuned on the selection split. Refit: a balanced linear "
         "classifier on the frozen embeddings."
     )
     columns = ("loss", "as trained", "post-hoc, tau 1", "post-hoc, tuned", "tau", "refit")
@@ -40,7 +40,7 @@ def loss_or_threshold(comparison: Comparison) -> Table:
 
 
 def gains(comparison: Comparison) -> Table | None:
-    """Each loss's gain over plain softmax, split into prior shift and representation."""
+    """Return each loss's gain over plain softmax, split into prior shift and representation."""
     rows = []
     for sampler in comparison.records.samplers:
         own = [e for e in comparison.trained if e.sampler == sampler]
@@ -52,16 +52,16 @@ def gains(comparison: Comparison) -> Table | None:
             if splits:
                 rows.append((entrant.label, *_split_cells(splits)))
     note = (
-        "Points of balanced accuracy over plain softmax, mean and Student's 95 % interval over seeds. Representation: "
-        "what is left when both get the tau that the selection split likes best. Prior shift: the rest, which a "
+        f"Points of {comparison.metric.name} over plain softmax, mean and Student's 95 % interval over seeds. "
+        "Representation: the gain that remains when both use the tau chosen on the selection split. Prior shift: the rest, which a "
         "threshold gives as well. Refit: the gain of a balanced linear refit, another view of the representation."
     )
     columns = ("loss", "gain", "prior shift", "representation", "by the refit")
-    return Table("gains", "What of a gain is representation?", columns, tuple(rows), note)
+    return Table("gains", "Which part of a gain is representation?", columns, tuple(rows), note)
 
 
 def sampler_effects(comparison: Comparison) -> Table | None:
-    """What another sampler does to each loss, paired by seed."""
+    """Return the effect of another sampler on each loss, paired by seed."""
     first, *others = comparison.records.samplers
     found = {(e.loss, e.sampler): e for e in comparison.trained}
     named, tests = [], []
@@ -78,15 +78,15 @@ def sampler_effects(comparison: Comparison) -> Table | None:
         for name, test, p in zip(named, tests, adjusted, strict=True)
     )
     note = (
-        f"Points of balanced accuracy over the same loss with the {first} sampler, paired by seed; p is Holm's over "
-        "these rows."
+        f"Points of {comparison.metric.name} over the same loss with the {first} sampler, paired by seed; p is Holm's "
+        "over these rows."
     )
     columns = ("loss, sampler", "mean", "95 % over seeds", "p, Holm", "verdict")
     return Table("samplers", "What the sampler does", columns, rows, note)
 
 
 def attribution(comparison: Comparison) -> Table | None:
-    """What loss, sampler and threshold each give, over plain softmax under the first sampler as trained."""
+    """Return the gains from loss, sampler and threshold over plain softmax with the first sampler as trained."""
     samplers = comparison.records.samplers
     base = comparison.baseline
     if base is None:
@@ -104,8 +104,8 @@ def attribution(comparison: Comparison) -> Table | None:
                 rows.append((name, *(effect([p[f] for p in parts]) for f in ("all", *factors))))
     changed = "loss, sampler and threshold" if several else "loss and threshold"
     note = (
-        f"Points of balanced accuracy over {base.label} as trained, when {changed} (tau tuned on the selection split) "
-        "are all changed: each one's part is its mean effect over all orders of changing them (Shapley), with "
+        f"Points of {comparison.metric.name} over {base.label} as trained, when {changed} (tau tuned on the selection "
+        "split) are all changed: each one's part is its mean effect over all orders of changing them (Shapley), with "
         "Student's 95 % interval over seeds. The parts sum to the whole."
     )
     columns = ("to", "all", "loss", *(("sampler",) if several else ()), "threshold")
@@ -113,7 +113,7 @@ def attribution(comparison: Comparison) -> Table | None:
 
 
 def prior_sweep(comparison: Comparison) -> Table:
-    """Accuracy if the test's classes were as frequent as in training, alike, or in reverse."""
+    """Return the accuracy if test classes were as frequent as in training, uniform, or reversed."""
     rows = []
     for entrant in comparison.trained:
         sweeps = [t.sweep for t in entrant.thresholds.values()]
@@ -149,7 +149,7 @@ def _split_cells(splits: Sequence[Split]) -> tuple[str, ...]:
 
 
 def _parts(comparison: Comparison, entrant: Entrant, base: Entrant, sampler: str) -> list[dict[str, float]]:
-    """A dictionary a seed: the whole gain and each factor's part."""
+    """Return one dictionary per seed: the whole gain and the part of each factor."""
     first = comparison.records.samplers[0]
     several = sampler != first
     cells = {}

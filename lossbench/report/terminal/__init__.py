@@ -1,4 +1,8 @@
-"""What commands print on a terminal: a run, an inspected data set, a self-test.
+"""The output of commands on a terminal.
+
+table         the only place that draws tables, for any width
+comparison, run, data, self_test
+shorten       long lists and numbers
 
 May import report.tables, verdict and below.
 """

@@ -101,7 +101,7 @@ def _said(content: dict[str, Any]) -> Text:
     if files := content["files_in_both"]:
         text.append(f"{len(files):,} files in both splits\n", style="red")
     for problem in content["problems"]:
-        text.append("a run would refuse this  ", style="bold red").append(f"{problem}\n")
+        text.append("a run would reject this  ", style="bold red").append(f"{problem}\n")
     if not content["problems"]:
         bad = content["deep"] and content["deep"]["unreadable"]
         text.append("a run would " + ("need --skip-unreadable" if bad else "accept this"), style="bold")

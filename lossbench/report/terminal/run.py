@@ -1,4 +1,4 @@
-"""What a run found, for a terminal. Reads a record; imports no torch."""
+"""The results of a run on a terminal, from its record; imports no torch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from ...verdict.metric import BALANCED_ACCURACY
 from ...verdict.published import Published, published, why_not_comparable
 from ...verdict.thresholds import thresholds
 from ..tables.table import Table
@@ -19,7 +20,7 @@ from .table import TerminalTable
 _PARTS = ("data", "forward", "loss_forward", "backward", "step")
 _BAR = 10
 _METRICS = {
-    "balanced_accuracy": "balanced accuracy",
+    "balanced_accuracy": BALANCED_ACCURACY.name,
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
     "cohen_kappa": "Cohen's kappa",

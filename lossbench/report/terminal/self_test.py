@@ -1,4 +1,4 @@
-"""The self-test of the verdict for a terminal."""
+"""The self-test of the verdict on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEAVY = "with heavy tails"
 
 
 def self_test(setting: Setting, comparisons: int = COMPARISONS) -> dict[str, Any]:
-    """False-alarm rates and power, for quiet runs and for runs that fail badly now and then.
+    """Return false-alarm rates and power, for normal and for heavy-tailed seeds.
 
     Args:
         setting: what is simulated.
@@ -30,7 +30,7 @@ def self_test(setting: Setting, comparisons: int = COMPARISONS) -> dict[str, Any
 
 
 def self_test_table(content: dict[str, Any]) -> Table:
-    """A row a figure."""
+    """Return one row per simulated rate."""
     rows = [(f"A/A, {kind}: a difference is claimed", *_shown(rate)) for kind, rate in content["false_alarms"].items()]
     rows += [
         (f"{100 * planted:.1f} points planted: found", *_shown(rate))
@@ -44,9 +44,7 @@ def self_test_table(content: dict[str, Any]) -> Table:
         f"verdict would name {100 * content['smallest_difference']:.1f} points as the smallest difference shown four "
         "times in five."
     )
-    return Table(
-        "self-test", "Is the verdict to be trusted?", ("simulated", "share", "95 % interval"), tuple(rows), note
-    )
+    return Table("self-test", "Can you trust the verdict?", ("simulated", "share", "95 % interval"), tuple(rows), note)
 
 
 def _shown(rate: Rate) -> tuple[str, str]:

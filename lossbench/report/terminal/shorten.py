@@ -10,7 +10,7 @@ _WHOLE, _END = 30, 10
 
 
 def ends(items: Sequence[Item]) -> list[Item | None]:
-    """All items; of more than 30 the first and the last ten, with None between them.
+    """Return all items; of more than 30 the first and the last ten, with None between them.
 
     Example:
         >>> len(ends(range(30))), ends(range(8631))[9:12]
