@@ -1,4 +1,4 @@
-"""A contact sheet: images of every class, a row a class, to see with one's own eyes what will be learnt."""
+"""Draw a contact sheet: one row of images per class, to inspect the data by eye."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..errors import DataError
 from .table import ImageTable
 
 COLUMNS = 12
-ROWS = 40  # classes that are shown; of more, the most frequent
+ROWS = 40  # maximum number of classes; the most frequent ones are shown
 _TILE, _GAP, _MARGIN = 96, 6, 40  # pixels
-_LABEL = 210  # width of the names
+_LABEL = 210  # width of the class names
 _INK, _FAINT, _PAPER, _BAR, _HOLE = "#1c1c1e", "#8a8a8e", "#ffffff", "#4c78a8", "#f2f2f4"
-_SEED = 0  # of the choice: two sheets of the same data show the same images
+_SEED = 0  # of the selection: two sheets of the same data show the same images
 
 
 class _Fonts(NamedTuple):
@@ -25,15 +25,15 @@ class _Fonts(NamedTuple):
 
 
 def contact_sheet(table: ImageTable, title: str, columns: int = COLUMNS) -> Image.Image:
-    """A picture of a table: of each class the name, the number of images, a bar of its share, and some images.
+    """Return a picture of a table: for each class its name, number of images, a bar of its share, and some images.
 
-    Classes come as the table numbers them, images are chosen at random with a fixed seed, each is shown whole
-    and fitted into a square. An image that can't be read is a crossed square.
+    Classes are in the order of their numbers. Images are selected at random with a fixed seed and scaled to fit a
+    square. An unreadable image is a crossed square.
 
     Args:
-        table: whose images are shown.
-        title: above the sheet.
-        columns: images of a class, at most.
+        table: table whose images are shown.
+        title: title of the sheet.
+        columns: maximum number of images per class.
 
     Example:
         >>> from lossbench.data.sources import open_data
@@ -90,7 +90,7 @@ def _place(sheet: Image.Image, draw: ImageDraw.ImageDraw, table: ImageTable, row
         return
     scale = _TILE / max(image.size)
     size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
-    # Small images, such as digits, keep their pixels' edges.
+    # Small images, such as digits, keep sharp pixels.
     image = image.resize(size, Image.Resampling.NEAREST if scale > 2 else Image.Resampling.LANCZOS)
     draw.rectangle((x, y, x + _TILE - 1, y + _TILE - 1), _HOLE)
     sheet.paste(image, (x + (_TILE - size[0]) // 2, y + (_TILE - size[1]) // 2))
@@ -99,7 +99,7 @@ def _place(sheet: Image.Image, draw: ImageDraw.ImageDraw, table: ImageTable, row
 def _fitted(
     draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int
 ) -> str:
-    """A text cut with an ellipsis where it would be too wide."""
+    """Return a text, shortened with an ellipsis if it is too wide."""
     if draw.textlength(text, font) <= width:
         return text
     while text and draw.textlength(text + "…", font) > width:

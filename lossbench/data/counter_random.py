@@ -1,6 +1,6 @@
-"""Random numbers without a generator: each is a hash of (data seed, space, index, stream).
+"""Random numbers without a generator: each number is a hash of (data seed, space, index, stream).
 
-Only operations that IEEE 754 fixes to the last bit are used, so that they are the same on every machine.
+Only operations whose results IEEE 754 defines exactly are used, so that the numbers are the same on every machine.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class Draws:
         self._stream = 0
 
     def bits(self) -> UInt64Array:
-        """(n,) uint64, every bit random."""
+        """Return (n,) uint64 with random bits."""
         self._stream += 1
         return mixed(self._key + np.array(self._stream, dtype=np.uint64) * _GOLDEN)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Float64Array:
-        """(n,) float64 in [low, high)."""
+        """Return (n,) float64, uniform in [low, high)."""
         return low + (high - low) * ((self.bits() >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
     def normal(self, mean: float = 0.0, deviation: float = 1.0) -> Float64Array:
-        """(n,) float64: a sum of four uniforms, near normal and never further than 3.5 deviations out."""
+        """Return (n,) float64, approximately normal (a sum of four uniforms), within 3.5 deviations of the mean."""
         bits = self.bits()
         total = np.zeros(bits.shape)
         for shift in (0, 16, 32, 48):
@@ -50,7 +50,7 @@ class Draws:
 
 
 def mixed(key: UInt64Array) -> UInt64Array:
-    """The finaliser of splitmix64, elementwise."""
+    """Apply the finalizer of splitmix64 elementwise."""
     key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return key ^ (key >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""The one place where image files are opened: whatever Pillow reads becomes 8-bit RGB, upright, or one clear error."""
+"""Decode image files to upright 8-bit RGB, or raise one clear error. No other module opens image files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
     | {".jp2", ".j2k"}
 )
-# A closed list: Pillow's EPS reader would start Ghostscript on whatever a file named .jpg contains.
+# A closed list: Pillow's EPS reader would start Ghostscript on any content of a file named .jpg.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
-# Pillow's own limit: a header of a few bytes can ask for any amount of memory.
+# Pillow's own limit: a header of a few bytes can request any amount of memory.
 MAX_PIXELS = 89_478_485
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\x00", b"MM\x00*")
@@ -37,7 +37,7 @@ _UPRIGHT = {
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of an upright image; it may reach beyond the edges, right and bottom are not in it."""
+    """A rectangle in pixels of an upright image, excluding right and bottom; it may exceed the image."""
 
     left: int
     top: int
@@ -46,15 +46,15 @@ class Box(NamedTuple):
 
 
 def decode(source: str | os.PathLike[str] | bytes, box: Box | None = None) -> Image.Image:
-    """An image file, or its bytes, as an RGB image (H, W, 3 uint8) with its EXIF rotation applied.
+    """Return an image file, or its bytes, as an RGB image (H, W, 3 uint8) with its EXIF rotation applied.
 
-    Grey is repeated over the channels and 16-bit grey is scaled by 255/65535. Transparency is composited on white:
-    the colours stored under transparent pixels are arbitrary, and white is what viewers and pages show there. Of an
-    animation, the first frame counts. A box is cut out, as far as it lies within the image.
+    Grayscale is repeated over the channels and 16-bit grayscale is scaled by 255/65535. Transparent images are
+    composited on white: the colors stored under transparent pixels are arbitrary, and viewers and web pages show white.
+    Of an animation, the first frame is used. With a box, the image is cropped to the part of the box inside the image.
 
     Raises:
         DataError: naming the file and what is wrong: no such file, zero bytes, truncated, not an image, damaged, more
-            than `MAX_PIXELS` pixels, pixel values of unknown scale, or a box whose centre is not in the image.
+            than `MAX_PIXELS` pixels, pixel values of unknown scale, or a box whose center is outside the image.
 
     Example:
         >>> file = io.BytesIO()
@@ -74,7 +74,7 @@ def decode(source: str | os.PathLike[str] | bytes, box: Box | None = None) -> Im
 
 
 def why_unreadable(path: Path, box: Box | None = None) -> str | None:
-    """What is wrong with an image file, found by decoding all of it; None when nothing is."""
+    """Return why an image file cannot be decoded, or None if all of it decodes."""
     try:
         with _open(path) as file:
             _decode(file, os.fstat(file.fileno()).st_size, box)
@@ -84,7 +84,7 @@ def why_unreadable(path: Path, box: Box | None = None) -> str | None:
 
 
 def why_not_as_listed(path: Path, sha256: str) -> str | None:
-    """What is wrong with a file whose content a manifest names; None when it is that."""
+    """Return why a file does not match the digest in its manifest, or None if it does."""
     try:
         with _open(path) as file:
             found = hashlib.sha256(file.read()).hexdigest()
@@ -92,17 +92,17 @@ def why_not_as_listed(path: Path, sha256: str) -> str | None:
         return str(error)
     except OSError as error:
         return (error.strerror or str(error)).lower()
-    return None if found == sha256 else "its content is another one than the manifest's sha256 says"
+    return None if found == sha256 else "its content does not match the manifest's sha256"
 
 
 class Examined(NamedTuple):
-    """What opening a file shows.
+    """The result of reading one image file.
 
     Attributes:
-        reason: why it can't be read, else None.
-        sha256: of the file's bytes, where it can be read.
-        width: of the upright image in pixels, before its box is cut out.
-        height: of the upright image in pixels.
+        reason: why the file cannot be read, or None.
+        sha256: digest of the file's bytes, if it can be read.
+        width: width of the upright image in pixels, before cropping to its box.
+        height: height of the upright image in pixels, before cropping.
     """
 
     reason: str | None
@@ -112,7 +112,7 @@ class Examined(NamedTuple):
 
 
 def examine(path: Path, box: Box | None = None) -> Examined:
-    """Reads a file once: whether it decodes, its content hash, its size."""
+    """Read a file once and return whether it decodes, its digest and its size."""
     try:
         with _open(path) as file:
             data = file.read()
@@ -126,7 +126,7 @@ def examine(path: Path, box: Box | None = None) -> Examined:
 
 
 class _UnreadableError(Exception):
-    """The reason alone; its callers know which file it is about."""
+    """Carries only the reason; the callers add the file name."""
 
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
@@ -149,7 +149,7 @@ def _decode(file: BinaryIO, size: int, box: Box | None) -> Image.Image:
             if width * height > MAX_PIXELS:
                 raise _UnreadableError(_too_large(f"{width} x {height} pixels"))
             image.load()
-            orientation = _orientation(image)  # read now: the TIFF reader turns the image while loading
+            orientation = _orientation(image)  # read now: the TIFF reader rotates the image while loading
             upright = _UPRIGHT.get(orientation)
             rgb = _rgb(image)
             return _cut(rgb if upright is None else rgb.transpose(upright), box)
@@ -160,8 +160,8 @@ def _decode(file: BinaryIO, size: int, box: Box | None) -> Image.Image:
         known = file.read(8).startswith(_SIGNATURES)
         raise _UnreadableError("truncated or damaged in its header" if known else "not an image") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _UnreadableError(_too_large("its header asks for too many pixels")) from error
-    except Exception as error:  # readers of damaged files fail in every way there is
+        raise _UnreadableError(_too_large("its header declares too many pixels")) from error
+    except Exception as error:  # readers of damaged files raise any kind of exception
         cut = isinstance(error, EOFError | struct.error) or "truncat" in str(error).lower()
         raise _UnreadableError("truncated" if cut else f"damaged ({error})") from error
 
@@ -181,7 +181,7 @@ def _too_large(what: str) -> str:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a damaged tag is no reason to lose the image
+    except Exception:  # a damaged tag does not make the image unreadable
         return 1
 
 

@@ -1,4 +1,4 @@
-"""A manifest with the SHA-256 of each file, so that a run sees a changed byte that decoding would not."""
+"""Add the SHA-256 of each file to a manifest, so that a run detects changed bytes that still decode."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .manifest import read_csv_manifest, read_records
 
 
 def manifest_with_digests(path: Path, label_column: str = "label", progress: Progress | None = None) -> str:
-    """The rows of a csv manifest with a column `sha256`, replaced where there is one.
+    """Return a CSV manifest with a column `sha256`, replacing an existing one.
 
     Args:
-        path: of the manifest; it is checked as for a run.
-        label_column: its label column.
-        progress: called with the number of files done and of all.
+        path: path of the manifest, which is checked as for a run.
+        label_column: name of its label column.
+        progress: called with the number of processed files and the total.
 
     Raises:
-        DataError: as `read_csv_manifest`, or naming a file that can't be read.
+        DataError: as `read_csv_manifest`, or for a file that cannot be read.
     """
     manifest = read_csv_manifest(path, label_column)
     table = manifest_table(str(path), manifest, sorted(set(manifest.labels)))
@@ -44,4 +44,4 @@ def _sha256(file: Path) -> str:
         with open(file, "rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"{os.fspath(file)}: can't be read: {error.strerror or error}") from None
+        raise DataError(f"{os.fspath(file)}: cannot read: {error.strerror or error}") from None

@@ -13,20 +13,20 @@ from ..errors import DataError
 from .table import ImageTable, Int64Array
 
 CLASSES = 10
-MIN_IMAGES = 3  # of the rarest class: fewer teach nothing
+MIN_IMAGES = 3  # in the rarest class
 
 
 @dataclass(frozen=True, kw_only=True)
 class Digits:
-    """The dials of the digits.
+    """Parameters of the digits.
 
     Attributes:
-        imbalance: largest over smallest class in training; 1 is balanced. The default leaves 5 images of the rarest
-            digit.
-        test_fraction: the share of every digit's images that is held for the test.
+        imbalance: largest over smallest class size in training; 1 is balanced. The default keeps 5 images of the
+            rarest digit.
+        test_fraction: share of every digit's images in the test split.
 
     Raises:
-        DataError: for a dial outside its range.
+        DataError: for a parameter outside its range.
     """
 
     imbalance: float = 25
@@ -40,14 +40,13 @@ class Digits:
 
 
 def open_digits(dials: Digits, seed: int) -> tuple[ImageTable, ImageTable]:
-    """The training and the test table of 10 classes "0" to "9"; images are 8x8, light on dark.
+    """Return the training and test tables of 10 classes "0" to "9"; images are 8x8, light on dark.
 
-    Class sizes fall exponentially from the largest to the smallest. Digit (seed + k) % 10 has the k-th largest, so
-    that over ten seeds every digit is rare once, and the images kept are drawn with the seed. The test split is the
-    same for every seed.
+    Class sizes decrease exponentially. Digit (seed + k) % 10 has the k-th largest class, so that over ten seeds every
+    digit is the rarest once. The seed also selects the training images. The test split is the same for every seed.
 
     Raises:
-        DataError: when the imbalance leaves fewer than `MIN_IMAGES` images of the rarest digit.
+        DataError: if the imbalance leaves fewer than `MIN_IMAGES` images of the rarest digit.
 
     Example:
         >>> train, test = open_digits(Digits(), seed=0)
@@ -77,25 +76,25 @@ def open_digits(dials: Digits, seed: int) -> tuple[ImageTable, ImageTable]:
 
 
 def _every(rows: Int64Array, fraction: float) -> npt.NDArray[np.bool_]:
-    """(n,) true at evenly spaced rows: the images are ordered by writer, and every writer is to be in both splits."""
+    """Return an (n,) mask of evenly spaced rows: rows are ordered by writer, and both splits need every writer."""
     steps = np.floor(np.arange(len(rows) + 1) * fraction + 1e-9)
     taken: npt.NDArray[np.bool_] = np.diff(steps).astype(np.bool_)
     return taken
 
 
 def _long_tail(largest: int, dials: Digits) -> list[int]:
-    """10 class sizes, falling exponentially from `largest` by the ratio `imbalance`."""
+    """Return 10 class sizes that decrease exponentially from `largest` by the ratio `imbalance`."""
     counts = [round(largest * dials.imbalance ** (-rank / (CLASSES - 1))) for rank in range(CLASSES)]
     if counts[-1] < MIN_IMAGES:
         raise DataError(
             f"digits: imbalance={dials.imbalance!r} leaves {counts[-1]} of {largest} training images in the rarest "
-            f"class, at least {MIN_IMAGES} are needed; choose at most imbalance={largest // MIN_IMAGES}"
+            f"class, but at least {MIN_IMAGES} are needed; use at most imbalance={largest // MIN_IMAGES}"
         )
     return counts
 
 
 class _Pixels:
-    """Reads a row of an array of grey images."""
+    """Reads one row of an array of grayscale images."""
 
     def __init__(self, pixels: npt.NDArray[np.uint8]) -> None:
         self._pixels = pixels
@@ -111,6 +110,6 @@ def _table(dials: Digits, pixels: npt.NDArray[np.uint8], targets: Int64Array, ro
         targets=targets[rows],
         sample_ids=[f"digits/{row}" for row in rows.tolist()],
         read=_Pixels(pixels[rows]),
-        subject="a grey handwritten digit, light on dark",
+        subject="a grayscale handwritten digit, light on dark",
         details=dataclasses.asdict(dials),
     )

@@ -1,4 +1,4 @@
-"""Opening every image of two splits: which can't be read, which are the same, how large they are."""
+"""Open every image of two splits and report unreadable images, duplicates and image sizes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from .files import Progress, each_file
 from .request import Splits
 from .table import ImageTable
 
-_PIXELS_AT_A_TIME = 256  # rows between two words of progress
+_PIXELS_AT_A_TIME = 256  # rows between two progress updates
 
 
 def inspect_images(splits: Splits, threads: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
-    """Decodes all images.
+    """Decode all images and return what is wrong with them.
 
-    Images are the same where their files have the same bytes (SHA-256); for sources that aren't files, where their
-    pixels are.
+    Images are duplicates if their files have the same bytes (SHA-256) or, for sources without files, if their pixels
+    are equal.
 
     Args:
-        splits: of `open_unchecked`.
-        threads: how many decode at a time; as many as cores by default.
-        progress: called with the number of images done and of all.
+        splits: the result of `open_unchecked`.
+        threads: number of decoding threads (default: one per core).
+        progress: called with the number of processed images and the total.
 
     Returns:
         JSON-ready: `images`; `unreadable` (`image`, `split`, `reason`); `duplicates`, groups of `image`, `split` and
-        `class`; `duplicates_across_splits` and `duplicates_of_other_class`, how many groups; `width` and `height`
-        (`min`, `median`, `max` in pixels, of whole images, before a face box is cut out; None where none is readable).
+        `class`; `duplicates_across_splits` and `duplicates_of_other_class`, numbers of groups; `width` and `height`
+        (`min`, `median`, `max` in pixels before cropping to a face box; None if no image is readable).
     """
     tables = {"train": splits.train, "evaluation": splits.test}
     files = dict(each_file(tables.values(), examine, threads, progress))

@@ -1,8 +1,8 @@
-"""What each rendered face looks like: (data seed, index) -> expression, identity and capture parameters.
+"""Compute the parameters of each rendered face (expression, person, capture) from (data seed, index).
 
-No generator is shared between images: every number is a hash of (data seed, split, index, stream), so that a row is
-the same whatever else is drawn with it. Only operations that IEEE 754 fixes to the last bit (+ - * / and
-comparisons) are used, so that it is also the same on every machine.
+Images do not share a generator: every number is a hash of (data seed, split, index, stream), so that a row does not
+depend on other rows. Only operations whose results IEEE 754 defines exactly (+ - * / and comparisons) are used, so that
+it is also the same on every machine.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Float32Array = npt.NDArray[np.float32]
 
 CLASS_NAMES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
 
-# Number spaces of the hash: no index of one may share its numbers with an index of another.
+# Number spaces of the hash, which must not overlap.
 TRAIN, TEST, IDENTITY, TRAIN_LABELS, TEST_LABELS = range(5)
-CAPTURES = 16  # added to a split: pose and light must not repeat the numbers of the expression
+CAPTURES = 16  # added to a split: pose and light must not reuse the numbers of the expression
 TRAIN_IDENTITIES, TEST_IDENTITIES = 400, 200
 
 
@@ -30,7 +30,7 @@ class Expression(NamedTuple):
     inner_brow_raiser: Float32Array  # AU 1
     outer_brow_raiser: Float32Array  # AU 2
     brow_lowerer: Float32Array  # AU 4
-    upper_lid_raiser: Float32Array  # AU 5; below 0 the lid droops
+    upper_lid_raiser: Float32Array  # AU 5; negative: a drooping lid
     cheek_raiser: Float32Array  # AU 6
     lid_tightener: Float32Array  # AU 7
     nose_wrinkler: Float32Array  # AU 9
@@ -42,12 +42,12 @@ class Expression(NamedTuple):
     lip_tightener: Float32Array  # AU 23
     lips_part: Float32Array  # AU 25
     jaw_drop: Float32Array  # AU 26
-    unilateral_dimpler: Float32Array  # AU 12 and 14 of one side; the sign says which side
-    brow_asymmetry: Float32Array  # no action unit: one brow above the other
+    unilateral_dimpler: Float32Array  # AU 12 and 14 on one side; the sign selects the side
+    brow_asymmetry: Float32Array  # not an action unit: one brow higher than the other
 
 
 class Identity(NamedTuple):
-    """What all images of a person share: each (n, 1, 1) float32, colours (3, n, 1, 1) in [0, 1]."""
+    """The features that all images of a person share: each (n, 1, 1) float32, colors (3, n, 1, 1) in [0, 1]."""
 
     skin: Float32Array
     hair: Float32Array
@@ -111,8 +111,8 @@ PROTOTYPES: dict[str, dict[str, float]] = {
                  "lip_tightener": 0.3},
 }  # fmt: skip
 
-# Where the overlap dial moves a rare class: its shares of these neighbours at overlap 1. Contempt keeps half of its
-# own, for it is hard enough to see: one raised corner of the mouth, in 1.3 % of the training images.
+# Neighbors towards which `overlap` moves a rare class, with their shares at overlap 1. Contempt keeps half of its own
+# expression, because it is subtle: one raised corner of the mouth, in 1.3 % of the training images.
 NEIGHBOURS: dict[str, dict[str, float]] = {
     "contempt": {"neutral": 0.25, "happiness": 0.25},
     "fear": {"surprise": 1.0},
@@ -126,13 +126,13 @@ IDENTITY_BIAS = 0.06
 
 
 def persons_of(data_seed: int, split: int, index: Int64Array) -> Int64Array:
-    """(n,) identity numbers; those of the two splits are disjoint."""
+    """Return (n,) person numbers, which are disjoint between the two splits."""
     first, number = (0, TRAIN_IDENTITIES) if split == TRAIN else (TRAIN_IDENTITIES, TEST_IDENTITIES)
     return first + (Draws(data_seed, split, index).uniform() * number).astype(np.int64)
 
 
 def prototypes(overlap: float) -> Float64Array:
-    """(8, units) action units at full intensity, with the rare classes moved toward their neighbours."""
+    """Return (8, units) action units at full intensity, with the rare classes moved towards their neighbors."""
     pure = np.array([[PROTOTYPES[name].get(unit, 0.0) for unit in Expression._fields] for name in CLASS_NAMES])
     moved = pure.copy()
     for name, shares in NEIGHBOURS.items():
@@ -146,15 +146,15 @@ def prototypes(overlap: float) -> Float64Array:
 def expressions(
     data_seed: int, split: int, index: Int64Array, labels: Int64Array, *, overlap: float, intensity: float | None = None
 ) -> Expression:
-    """The action units of these rows: intensity x prototype + the person's habit + the moment's jitter.
+    """Return the action units of rows: intensity x prototype + person offset + image jitter.
 
     Args:
-        labels: (n,) class that is depicted.
-        overlap: 0 well separated, 1 fear is drawn as surprise and disgust as anger.
-        intensity: fixed for all, instead of drawn from [0.5, 1): for looking at the prototypes.
+        labels: (n,) depicted classes.
+        overlap: 0 for well separated classes; with 1, fear looks like surprise and disgust like anger.
+        intensity: fixed intensity instead of a random one from [0.5, 1), to show the prototypes.
     """
     draws = Draws(data_seed, split, index)
-    draws.uniform()  # the first stream chose the person
+    draws.uniform()  # the first stream selected the person
     habits = Draws(data_seed, IDENTITY, persons_of(data_seed, split, index))
     strength = draws.uniform(LOWEST_INTENSITY, 1.0) if intensity is None else np.full(index.shape, intensity)
     side = np.where(draws.uniform() < 0.5, -1.0, 1.0)
@@ -171,9 +171,9 @@ def expressions(
 
 
 def identities(data_seed: int, persons: Int64Array) -> Identity:
-    """The looks of these persons, (n,) identity numbers."""
+    """Return the features of these persons, given (n,) person numbers."""
     draws = Draws(data_seed, IDENTITY, persons)
-    for _ in Expression._fields:  # the first streams are the person's habits
+    for _ in Expression._fields:  # the first streams are the person's offsets
         draws.bits()
     tone, dark, grey = draws.uniform(), draws.uniform(), draws.uniform()
     skin = _between(tone, (0.95, 0.78, 0.68), (0.56, 0.38, 0.28))
@@ -206,7 +206,7 @@ def identities(data_seed: int, persons: Int64Array) -> Identity:
 
 
 def captures(data_seed: int, split: int, index: Int64Array) -> Capture:
-    """How these rows were photographed."""
+    """Return the pose, light and camera of these rows."""
     draws = Draws(data_seed, split + CAPTURES, index)
     backdrop = [draws.uniform(0.15, 0.85) for _ in range(3)]
     grey = draws.uniform(0.15, 0.85)
@@ -231,10 +231,10 @@ def captures(data_seed: int, split: int, index: Int64Array) -> Capture:
 
 
 def _column(values: Float64Array) -> Float32Array:
-    """(n,) -> (n, 1, 1), ready to be combined with (n, height, width)."""
+    """Reshape (n,) to (n, 1, 1), to be combined with (n, height, width)."""
     return values.astype(np.float32)[:, None, None]
 
 
 def _between(share: Float64Array, start: tuple[float, ...], end: tuple[float, ...]) -> Float32Array:
-    """(3, n, 1, 1) colours on the line between two."""
+    """Return (3, n, 1, 1) colors between two colors."""
     return np.stack([_column(a + (b - a) * share) for a, b in zip(start, end, strict=True)])

@@ -1,8 +1,8 @@
-"""Draws faces from their parameters: signed distances and ramps, a whole chunk of images at a time.
+"""Render faces from their parameters with signed distances and ramps, one chunk of images at a time.
 
-Coordinates are those of the face: u to the image's right, v down, the head about 0.75 wide and 1 high to each side of
-the origin. Every operation is elementwise and fixed by IEEE 754 (no exp, no matrix product, no reduction), so that an
-image is the same to the bit whatever is drawn with it.
+Coordinates are relative to the face: u to the right of the image, v down, the head about 0.75 wide and 1 high to each
+side of the origin. Every operation is elementwise and exactly defined by IEEE 754 (no exp, no matrix product, no
+reduction), so that every image is bit-identical whatever else is rendered with it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from .face_parameters import Capture, Expression, Float32Array, Identity
 
-FloatArray = npt.NDArray[np.floating[Any]]  # float32, though numpy's stubs lose sight of it in mixed arithmetic
+FloatArray = npt.NDArray[np.floating[Any]]  # float32, which NumPy's stubs lose in mixed arithmetic
 UInt8Array = npt.NDArray[np.uint8]
 
 
 class _Frame(NamedTuple):
-    """Where each pixel lies on the face: each (n, size, size) but `pixel`, (n, 1, 1)."""
+    """The face coordinates of each pixel: each (n, size, size), except `pixel`, (n, 1, 1)."""
 
     u: Float32Array  # of the skull
     v: Float32Array
@@ -31,7 +31,7 @@ class _Frame(NamedTuple):
 
 
 def render(expression: Expression, identity: Identity, capture: Capture, size: int) -> UInt8Array:
-    """The faces as (n, size, size, 3) uint8 RGB."""
+    """Return the faces as (n, size, size, 3) uint8 RGB."""
     frame = _frame(capture, size)
     canvas = _head(frame, expression, identity, capture)
     _eyes(canvas, frame, expression, identity, capture)
@@ -51,7 +51,7 @@ def _frame(capture: Capture, size: int) -> _Frame:
     sin = 2 * t / (1 + t * t) / capture.scale
     u = cos * x + sin * y
     v = cos * y - sin * x
-    # Turning the head moves features across the skull, those in the middle most.
+    # Turning the head moves features across the skull, most in the middle.
     f = u - capture.yaw * 0.22 * np.maximum(1 - u * u * 1.5, 0)
     g = v - capture.pitch * 0.10 * np.maximum(1 - v * v, 0)
     side = np.where(f < 0, np.float32(-1), np.float32(1))
@@ -59,7 +59,7 @@ def _frame(capture: Capture, size: int) -> _Frame:
 
 
 def _inside(distance: FloatArray, softness: FloatArray) -> FloatArray:
-    """How much of a pixel is covered by a shape whose edge is this far off (negative inside)."""
+    """Return the coverage of a pixel by a shape, given the signed distance to its edge (negative inside)."""
     cover: FloatArray = np.multiply(distance, -1 / softness)
     cover += 0.5
     np.clip(cover, 0, 1, out=cover)
@@ -67,7 +67,7 @@ def _inside(distance: FloatArray, softness: FloatArray) -> FloatArray:
 
 
 def _bump(t: FloatArray) -> FloatArray:
-    """A smooth hill: 1 at 0, falling to 0 at -1 and 1."""
+    """Return a smooth bump: 1 at 0, 0 at -1 and 1."""
     hill = 1 - t * t
     np.maximum(hill, 0, out=hill)
     hill *= hill
@@ -75,7 +75,7 @@ def _bump(t: FloatArray) -> FloatArray:
 
 
 def _paint(canvas: Float32Array, cover: FloatArray, colour: FloatArray) -> None:
-    """Lay colour (3, n, 1, 1) or (3, n, size, size) over the canvas (3, n, size, size)."""
+    """Paint a color (3, n, 1, 1) or (3, n, size, size) over the canvas (3, n, size, size)."""
     for channel, tint in zip(canvas, colour, strict=True):
         step = tint - channel
         step *= cover
@@ -111,7 +111,7 @@ def _head(frame: _Frame, expression: Expression, identity: Identity, capture: Ca
 def _relief(
     frame: _Frame, radius: Float32Array, expression: Expression, identity: Identity, capture: Capture
 ) -> Float32Array:
-    """(n, size, size) brightness of the skin: light, roundness, nose, wrinkles and folds."""
+    """Return the (n, size, size) brightness of the skin: light, roundness, nose, wrinkles and folds."""
     f, g, outward = frame.f, frame.g, frame.outward
     shade = 1.0 + capture.light_x * frame.u - capture.light_y * frame.v
     shade -= 0.22 * radius * radius
@@ -241,7 +241,7 @@ def _glasses(canvas: Float32Array, frame: _Frame, identity: Identity, capture: C
 
 
 def _photograph(canvas: Float32Array, capture: Capture) -> UInt8Array:
-    """Lens blur, exposure and sensor noise; (3, n, size, size) in [0, 1] -> (n, size, size, 3) uint8."""
+    """Apply lens blur, exposure and sensor noise; (3, n, size, size) in [0, 1] -> (n, size, size, 3) uint8."""
     quarter = capture.blur * 0.25
     for _ in range(2):
         canvas[..., 1:-1] += quarter * (canvas[..., :-2] + canvas[..., 2:] - 2 * canvas[..., 1:-1])
@@ -258,7 +258,7 @@ def _photograph(canvas: Float32Array, capture: Capture) -> UInt8Array:
 
 
 def _pixel_normals(capture: Capture, size: int) -> Float32Array:
-    """(n, size, size): a hash of (image, pixel), its four bytes summed to a near-normal number."""
+    """Return (n, size, size) approximately normal numbers: the summed bytes of a hash of (image, pixel)."""
     pixel = np.arange(size * size, dtype=np.uint32).reshape(size, size) * np.uint32(0x9E3779B9)
     bits = pixel ^ capture.pixel_key.astype(np.uint32)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):

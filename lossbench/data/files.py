@@ -1,4 +1,4 @@
-"""Tables whose rows are files: reading a row, and looking at all of them in threads."""
+"""Read tables whose rows are files: one row, or all files in threads."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from PIL import Image
 from .decode import Box, decode
 from .table import ImageTable, Int32Array
 
-Progress = Callable[[int, int], None]  # how many are done, of how many
+Progress = Callable[[int, int], None]  # number of processed files, total
 Seen = TypeVar("Seen")
 
-_BATCH = 64  # files a task: a future for each of 300,000 files would take longer than some decode
+_BATCH = 64  # files per task: one future for each of 300,000 files would be slow
 
 
 class ImageFiles:
-    """Reads a row of a list of files, cut to its box where it has one.
+    """Reads one row of a list of files, cropped to its box if it has one.
 
     Args:
-        files: N files.
-        boxes: (N, 4), as `ImageTable.boxes`.
+        files: N paths.
+        boxes: (N, 4) boxes as in `ImageTable.boxes`.
     """
 
     def __init__(self, files: Sequence[Path], boxes: Int32Array | None = None) -> None:
@@ -35,7 +35,7 @@ class ImageFiles:
 
 
 def box_of(boxes: Int32Array | None, row: int) -> Box | None:
-    """The box of a row; None for the whole image."""
+    """Return the box of a row, or None for the whole image."""
     if boxes is None:
         return None
     box = Box(*boxes[row].tolist())
@@ -48,17 +48,17 @@ def each_file(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[tuple[Path, Seen]]:
-    """What `look` says of every file of the tables, in their order; a file in several is looked at once.
+    """Return the result of `look` for every file of the tables, in their order; each file is processed once.
 
     Args:
-        tables: those without paths are skipped.
-        look: called with a path and the box to cut out of it.
-        threads: how many look at a time (Pillow releases the interpreter); as many as cores by default.
-        progress: called with the number of files done and of all.
+        tables: tables; those without paths are skipped.
+        look: called with a path and its box.
+        threads: number of threads (Pillow releases the GIL; default: one per core).
+        progress: called with the number of processed files and the total.
     """
     boxes = {
         path: box_of(table.boxes, row) for table in tables for row, path in enumerate(table.paths or ())
-    }  # of a file with several boxes the last
+    }  # for a file with several boxes, the last one
     paths = list(boxes)
     batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
     done = 0
@@ -71,5 +71,5 @@ def each_file(
             done += len(batch)
             if progress is not None:
                 progress(done, len(paths))
-    finally:  # also when interrupted: what has not begun is not waited for
+    finally:  # also when interrupted: do not wait for tasks that have not started
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Class folders: `DIR/<class>/*`, or `DIR/{train,val}/<class>/*`."""
+"""Read class folders: `DIR/<class>/*`, or `DIR/{train,val}/<class>/*`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _LAYOUTS = "DIR/<class>/<image> or DIR/{train,val}/<class>/<image>"
 
 
 def read_folder(root: str | os.PathLike[str]) -> Manifest:
-    """Lists the images of class folders; a class is called as its folder.
+    """List the images of class folders; each class has the name of its folder.
 
-    `root` holds class folders, or `train` and perhaps `val` (also valid, validation, test) with class folders in them;
-    then the manifest has splits. Hidden files are skipped. Files that aren't images by their extension, and folders
-    within class folders, are ignored and counted in the notes. Classes and files come in sorted order.
+    `root` contains class folders, or `train` and optionally `val` (also valid, validation, test) with class folders in
+    them; the manifest then has splits. Hidden files are skipped. Files without an image extension and folders inside
+    class folders are ignored and counted in the notes. Classes and files are sorted.
 
     Raises:
         DataError: no such folder, a file, no class folders, a class folder of training without images, or two
@@ -40,17 +40,17 @@ def read_folder(root: str | os.PathLike[str]) -> Manifest:
         raise DataError(f"{root}: no such folder; expected {_LAYOUTS}")
     if not os.path.isdir(root):
         hint = f" Did you mean 'csv:{root}'?" if root.suffix == ".csv" else ""
-        raise DataError(f"{root}: a file, expected a folder with {_LAYOUTS}.{hint}")
+        raise DataError(f"{root}: is a file; expected a folder with {_LAYOUTS}.{hint}")
     try:
         return _read(root)
     except OSError as error:
-        raise DataError(f"{error.filename or root}: can't be listed: {error.strerror or error}") from None
+        raise DataError(f"{error.filename or root}: cannot list: {error.strerror or error}") from None
 
 
 def _read(root: Path) -> Manifest:
     listing = _Listing(root)
     folders = _subfolders(root)
-    # A class may be called "train": only with class folders in it, it is a split.
+    # A class may be named "train"; the folder is a split only if it contains class folders.
     if any(folder.lower() == "train" and _subfolders(root / folder) for folder in folders):
         meant: dict[str, str] = {}
         for folder in folders:
@@ -84,7 +84,7 @@ class _Listing:
         parent = self.root / folder
         classes = _subfolders(parent)
         if not classes:
-            raise DataError(f"{parent}: no class folders in it; expected {_LAYOUTS}")
+            raise DataError(f"{parent}: contains no class folders; expected {_LAYOUTS}")
         self._count_files(parent)
         empty = [name for name in classes if not self._add_class(f"{folder}/{name}".lstrip("/"), name, split)]
         if empty and split == "train":
@@ -102,7 +102,7 @@ class _Listing:
             suffix = os.path.splitext(entry.name)[1].lower()
             if entry.is_dir():
                 self.ignored["folders within class folders"] += 1
-            elif suffix in IMAGE_SUFFIXES:  # also a broken link: it is then reported as missing, not lost
+            elif suffix in IMAGE_SUFFIXES:  # also a broken link, which is then reported as missing
                 self.ids.append(f"{folder}/{entry.name}")
                 self.files.append(parent / entry.name)
                 self.labels.append(label)

@@ -1,4 +1,4 @@
-"""People as classes: an evaluation split that has an image of each."""
+"""Split a dataset so that every person has one test image."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from .table import ImageTable, Int64Array
 
 
 def carve_identities(table: ImageTable, min_images: int, seed: int) -> tuple[ImageTable, Int64Array, Int64Array]:
-    """Holds one image of every class back, and leaves classes out that have too few images.
+    """Hold out one image of every class, and drop classes with too few images.
 
     Args:
-        table: N images; its classes are people.
-        min_images: of a class that is kept; at least 2.
-        seed: the result is a function of it and of the arguments above.
+        table: table of N images whose classes are people.
+        min_images: minimum number of images of a class, at least 2.
+        seed: random seed; the result is a pure function of all arguments.
 
     Returns:
-        The table of the classes that are kept, numbered anew, and its training and held rows, both sorted.
+        The table of the remaining classes, renumbered, and its training and held-out rows, both sorted.
 
     Raises:
-        DataError: `min_images` below 2, or fewer than two classes with so many images.
+        DataError: `min_images` is below 2, or fewer than two classes have this many images.
 
     Example:
         >>> table = ImageTable(name="demo", class_names=("ann", "bob", "cy"), targets=np.repeat([0, 1, 2], [4, 2, 5]),
@@ -32,13 +32,15 @@ def carve_identities(table: ImageTable, min_images: int, seed: int) -> tuple[Ima
         (('ann', 'cy'), (3, 4), (1, 1))
     """
     if min_images < 2:
-        raise DataError(f"--min-images must be at least 2, one to train on and one to evaluate on; it is {min_images}")
+        raise DataError(
+            f"--min-images must be at least 2 (one image for training, one for testing); it is {min_images}"
+        )
     counts = np.array(table.class_counts)
     kept = np.flatnonzero(counts >= min_images)
     if len(kept) < 2:
         raise DataError(
-            f"{table.name}: {len(kept)} of {len(counts):,} people have at least {min_images} images (the most is "
-            f"{counts.max()}), and two are needed; lower --min-images"
+            f"{table.name}: {len(kept)} of {len(counts):,} people have at least {min_images} images (the maximum is "
+            f"{counts.max()}), but two people are needed; lower --min-images"
         )
     number = np.full(len(counts), -1)
     number[kept] = np.arange(len(kept))

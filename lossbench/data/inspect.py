@@ -1,4 +1,4 @@
-"""What is in a data source, and what speaks against training on it: `lossbench data inspect`."""
+"""Report the contents of a data source and the problems that prevent training: `lossbench data inspect`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .table import ImageTable
 
 
 def inspect_splits(splits: Splits, spec: str) -> dict[str, Any]:
-    """Counts, imbalance, people and files in both splits, notes and problems; no image is opened.
+    """Return counts, imbalance, people and files in both splits, notes and problems; no image is opened.
 
     Args:
-        splits: of `open_unchecked`.
-        spec: as the user wrote it.
+        splits: the result of `open_unchecked`.
+        spec: the `--data` value.
 
     Returns:
         JSON-ready: `spec`, `source`, `release` (AffectNet's, else None), `split_origin`, `class_names`, `splits` (for
         "train" and "evaluation": `images`, `class_counts`, `imbalance_ratio`, `people`, `digest`), `people_in_both`,
-        `files_in_both`, `dropped` (what the reader left out, by split and reason), `notes`, and `problems`: what a run
-        would refuse; none means that it would begin. `imbalance_ratio` is the largest class over the smallest, None
-        where a class has no image.
+        `files_in_both`, `dropped` (dropped rows by split and reason), `notes`, and `problems` (what a run would refuse;
+        empty if it would start). `imbalance_ratio` is the largest class size over the smallest, None if a class has
+        no images.
 
     Example:
         >>> from lossbench.data.sources import open_data

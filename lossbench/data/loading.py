@@ -1,4 +1,4 @@
-"""From a table to batches, as pure functions of (seed, epoch, row): the same whatever the workers or the processes."""
+"""Turn a table into batches, as pure functions of (seed, epoch, row), independent of workers and processes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _SMALLEST_CROP = 0.8  # of the short side
 
 
 class ImageBatches(Dataset[Batch]):
-    """Batches of square images; asked for by lists of (epoch, row).
+    """A dataset of batches of square images, indexed by lists of (epoch, row).
 
     Args:
-        table: what to read.
-        image_size: side of the square images, in pixels.
-        augment_seed: None for the central square; else crops (and mirrors, where the table allows it).
+        table: images to read.
+        image_size: side of the square images in pixels.
+        augment_seed: None for the central square; otherwise the seed of random crops and mirroring.
         crop_share: side of the central square as a share of the image's short side.
-        cache: whether to keep decoded images in memory.
+        cache: keep decoded images in memory.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ImageBatches(Dataset[Batch]):
         return self.__getitems__([key])
 
     def image(self, epoch: int, row: int) -> npt.NDArray[np.uint8]:
-        """(S, S, 3) pixels of a row as it is seen in an epoch."""
+        """Return the (S, S, 3) pixels of a row in an epoch."""
         image = self.table.read(row) if self.decoded is None else self.decoded[row]
         if self.augment_seed is None:
             return square(image, self.image_size, share=self.crop_share)
@@ -80,7 +80,7 @@ class ImageBatches(Dataset[Batch]):
 def square(
     image: Image.Image, size: int, *, share: float = 1.0, across: float = 0.5, down: float = 0.5
 ) -> npt.NDArray[np.uint8]:
-    """A square window of an image, scaled to (size, size, 3).
+    """Return a square window of an image, scaled to (size, size, 3).
 
     Args:
         image: RGB.
@@ -97,19 +97,18 @@ def square(
 
 
 class EpochBatches:
-    """The global batches of an epoch, and of each the part of one process.
+    """The batches of an epoch, and the part of each batch for one process.
 
-    Set `epoch` before iterating, and `start` to leave out its first batches. Each batch is cut into as many nearly
-    equal parts as there are processes; where a part would be empty, it holds the batch's first row, to be given no
-    weight.
+    Set `epoch` before iterating, and `start` to skip its first batches. Each batch is split into one part per process,
+    of nearly equal size; a part that would be empty contains the batch's first row, which must get weight zero.
 
     Args:
         table: the training split.
-        batch_size: rows of a whole step.
-        seed: of the order.
-        sampler: how rows are drawn.
-        rank: of this process.
-        processes: how many there are.
+        batch_size: rows per step over all processes.
+        seed: seed of the order.
+        sampler: how rows are sampled.
+        rank: rank of this process.
+        processes: number of processes.
     """
 
     def __init__(
@@ -127,47 +126,47 @@ class EpochBatches:
             yield [(self.epoch, int(row)) for row in (part if len(part) else rows[:1])]
 
     def global_batches(self) -> list[Int64Array]:
-        """The epoch's batches as rows, the last one possibly smaller."""
+        """Return the rows of each batch of the epoch; the last batch can be smaller."""
         order = epoch_order(self.table, self.sampler, self.seed, self.epoch)
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 
     def sizes(self, global_rows: int) -> list[int]:
-        """How a batch of so many rows is shared among the processes."""
+        """Return the number of rows of each process for a batch of `global_rows` rows."""
         return [len(part) for part in np.array_split(np.empty(global_rows), self.processes)]
 
 
 def evaluation_batches(rows: int, batch_size: int, rank: int, processes: int) -> list[list[Key]]:
-    """The part of one process of an evaluation split: every row once, over all processes."""
+    """Return the batches of one process when evaluating a split; every row occurs once over all processes."""
     own = np.array_split(np.arange(rows), processes)[rank]
     return [[(0, int(row)) for row in own[start : start + batch_size]] for start in range(0, len(own), batch_size)]
 
 
 def loader(dataset: ImageBatches, batches: Any, *, workers: int, pin_memory: bool) -> DataLoader[Batch]:
-    """A loader over lists of keys; workers stay alive between epochs.
+    """Return a loader over lists of keys; workers stay alive between epochs.
 
     Args:
-        dataset: what to read from.
-        batches: an iterable of lists of keys, read anew each epoch.
-        workers: processes that decode; 0 decodes in this one.
-        pin_memory: for an accelerator.
+        dataset: dataset to read from.
+        batches: iterable of lists of keys, iterated again each epoch.
+        workers: number of decoding processes; 0 decodes in this process.
+        pin_memory: pin memory for an accelerator.
     """
     return DataLoader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=_as_is,  # a list of keys gives a whole batch, which needs no collating
+        collate_fn=_as_is,  # a list of keys returns a whole batch, which needs no collation
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         worker_init_fn=_outlive_signals if workers else None,
-        generator=torch.Generator(),  # its own: beginning an epoch must not draw from the run's random state
+        generator=torch.Generator(),  # its own generator: starting an epoch must not advance the run's random state
     )
 
 
 def _outlive_signals(worker: int) -> None:
-    """Keeps a worker alive when a signal for the run reaches its whole group: the run says when it is over.
+    """Ignore the first signals sent to the process group in a worker: the main process ends its workers.
 
-    A second SIGTERM ends it: torch's own, should the worker hang. Where the run ends at once, it no longer takes what a
-    worker was about to hand over, which multiprocessing would print as an error of the worker.
+    A second SIGTERM ends the worker: torch sends it if the worker hangs. If the run exits immediately, it no longer
+    receives pending batches, which multiprocessing would otherwise print as an error of the worker.
     """
     printed = sys.excepthook
     sys.excepthook = lambda kind, *rest: None if issubclass(kind, ConnectionError | EOFError) else printed(kind, *rest)

@@ -1,4 +1,4 @@
-"""Manifests: labelled files, listed and checked, none of them opened."""
+"""Read and check manifests of labeled files without opening the files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 from ..errors import DataError, did_you_mean, listed
 
-# How the two splits may be called, in a `split` column and as subfolders.
+# Accepted names of the splits, in a `split` column and as subfolders.
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SHOWN = 50  # offending rows in one message
+_SHOWN = 50  # rows listed in one message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,15 +24,15 @@ class Manifest:
     """N labelled image files.
 
     Attributes:
-        path: the csv file or the folder that was read.
-        ids: N paths as the manifest writes them, unique.
-        files: N files, as absolute paths.
-        labels: N label names, none empty.
-        splits: N of "train", "val", "test", where given.
-        persons: N persons, where given.
-        rows: N numbers of rows in a csv file; the header is row 1.
-        sha256s: N digests of the files, in hexadecimal, where given.
-        notes: what a user should be told, such as files that were ignored.
+        path: path of the CSV file or folder.
+        ids: N unique paths as written in the manifest.
+        files: N absolute paths.
+        labels: N non-empty label names.
+        splits: N names ("train", "val" or "test"), or None.
+        persons: N person names, or None.
+        rows: N row numbers in the CSV file; the header is row 1.
+        sha256s: N hexadecimal digests of the files, or None.
+        notes: messages for the user, for example about ignored files.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class Manifest:
         return len(self.files)
 
     def of_split(self, split: str) -> Manifest:
-        """The rows of one split, in their order."""
+        """Return the rows of one split, in their order."""
         rows = [row for row, name in enumerate(self.splits or ()) if name == split]
         return Manifest(
             path=self.path,
@@ -64,14 +64,14 @@ class Manifest:
 
 
 def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label") -> Manifest:
-    """Reads a csv file with columns `path`, `label` and optionally `split`, `person` (or `group`) and `sha256`.
+    """Read a CSV file with columns `path`, `label` and optionally `split`, `person` (or `group`) and `sha256`.
 
-    Paths are relative to the manifest and stay within its folder. Files are looked up, not decoded.
+    Paths are relative to the manifest and must stay inside its folder. Files must exist and are not decoded.
 
     Raises:
-        DataError: no such manifest, not csv, columns missing; or a list of all rows that can't be used: empty label or
-            person, a path that is missing, leaves the folder or occurs twice, a split of another name. Row 1 is the
-            header.
+        DataError: the manifest does not exist, is not CSV or has missing columns; or a list of all invalid rows: an
+            empty label or person, a path that does not exist, leaves the folder or occurs twice, or an unknown split.
+            Row 1 is the header.
 
     Example:
         >>> import tempfile
@@ -98,7 +98,7 @@ def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label")
         if not cells:  # a blank line
             continue
         if len(cells) != len(header):
-            problems.append(f"row {number}: {len(cells)} fields where the header has {len(header)}")
+            problems.append(f"row {number}: {len(cells)} fields, but the header has {len(header)}")
             continue
         name, label = cells[place], cells[label_at].strip()
         try:
@@ -118,7 +118,9 @@ def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label")
         if person_at is not None:
             persons.append(cells[person_at].strip())
             if not persons[-1]:
-                problems.append(f"row {number}: {name!r}: empty {header[person_at]!r}; every image needs one, or none")
+                problems.append(
+                    f"row {number}: {name!r}: empty {header[person_at]!r}; fill in all rows or remove the column"
+                )
         if sha256_at is not None:
             sha256s.append(cells[sha256_at].strip().lower())
             if not _SHA256.fullmatch(sha256s[-1]):
@@ -141,7 +143,7 @@ def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label")
             f"{listed(problems, limit=_SHOWN)}\nCorrect or remove these rows."
         )
     if not files:
-        raise DataError(f"{path}: no rows below the header; expected one row an image")
+        raise DataError(f"{path}: no rows below the header; expected one row per image")
     return Manifest(
         path=path,
         ids=ids,
@@ -155,11 +157,11 @@ def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label")
 
 
 def read_records(path: Path) -> Iterator[list[str]]:
-    """The rows of a csv file as they are, with one clear error for what is none."""
+    """Yield the rows of a CSV file, or raise one clear error if it is not CSV."""
     if os.path.isdir(path):
         inside = path / "train.csv"
         form = f"csv:{inside}" if inside.is_file() else f"folder:{path}"
-        raise DataError(f"{path}: a folder, expected a csv file. Did you mean {form!r}?")
+        raise DataError(f"{path}: is a folder; expected a CSV file. Did you mean {form!r}?")
     line = 0
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -168,40 +170,40 @@ def read_records(path: Path) -> Iterator[list[str]]:
                 line = reader.line_num
                 yield cells
     except FileNotFoundError:
-        raise DataError(f"{path}: no such manifest; expected a csv file with columns path,label") from None
+        raise DataError(f"{path}: no such manifest; expected a CSV file with columns path,label") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
     except csv.Error as error:
-        raise DataError(f"{path}: not csv after line {line}: {error}; correct its quotes") from None
+        raise DataError(f"{path}: not CSV after line {line}: {error}; correct its quotes") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise DataError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+        raise DataError(f"{path}: cannot read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _columns(path: Path, header: list[str], label_column: str) -> dict[str, int]:
-    """Column name -> position; the wanted ones are there."""
+    """Return the position of each column by name, after checking that the required columns exist."""
     if not any(header):
         raise DataError(f"{path}: empty; expected a header with the columns path,{label_column}")
-    found = f"columns found: {', '.join(header)}, wanted: path, {label_column}"
+    found = f"found columns: {', '.join(header)}; expected: path, {label_column}"
     if repeated := [name for name, count in Counter(header).items() if count > 1 and name]:
         raise DataError(f"{path}: column {repeated[0]!r} occurs more than once; {found}")
     for column in ("path", label_column):
         if column not in header:
             separator = next((mark for mark in (";", "\t") if len(header) == 1 and mark in header[0]), None)
             hint = f"Fields are separated by commas, not {separator!r}." if separator else did_you_mean(column, header)
-            option = " --label COLUMN names another label column." if column == label_column else ""
+            option = " Pass --label COLUMN to use another label column." if column == label_column else ""
             raise DataError(f"{path}: no column {column!r}; {found}. {hint}{option}")
     return {name: position for position, name in enumerate(header)}
 
 
 class _Files:
-    """Finds files below a folder. Resolving every path is slow, so that only folders are resolved, once each."""
+    """Finds files below a folder. It resolves only folders, once each, because resolving every path is slow."""
 
     def __init__(self, root: Path) -> None:
         self._root = os.path.realpath(root)
         self._folders: dict[str, str] = {}
 
     def locate(self, name: str) -> str:
-        """The resolved path of an existing file within the root; a ValueError says what is wrong."""
+        """Return the resolved path of an existing file inside the root, or raise a ValueError with the reason."""
         if not name:
             raise ValueError("empty path")
         head, tail = os.path.split(name)
@@ -224,5 +226,7 @@ class _Files:
     def _within(self, path: str) -> str:
         real = os.path.realpath(path)
         if real != self._root and not real.startswith(os.path.join(self._root, "")):
-            raise ValueError(f"leaves the manifest's folder (it is {real}); put the images below the manifest")
+            raise ValueError(
+                f"is outside the manifest's folder (it resolves to {real}); move the images below that folder"
+            )
         return real

@@ -1,4 +1,4 @@
-"""Decodes every image file once before training, so that all that can't be read is known before the first epoch."""
+"""Decode every image file once before training, so that unreadable files are reported before the first epoch."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def unreadable(
     progress: Progress | None = None,
     known: ReadableFiles | None = None,
 ) -> list[tuple[Path, str]]:
-    """Files that can't be decoded, each with the reason, in the order of the tables.
+    """Return the files that cannot be decoded, each with the reason, in the order of the tables.
 
-    A file whose SHA-256 the table has is read each time and compared: a byte that was lost in an image is seldom seen
-    by decoding it.
+    A file with a SHA-256 in the table is always read and compared, because most corrupted bytes of an image do not make
+    decoding fail.
 
     Args:
-        tables: those without paths are skipped; a file in several is decoded once.
-        threads: how many decode at a time (Pillow releases the interpreter); as many as cores by default.
-        progress: called with the number of files done and of all.
-        known: files that need not be decoded again; what is found readable is added.
+        tables: tables; those without paths are skipped, and each file is decoded once.
+        threads: number of decoding threads (Pillow releases the GIL; default: one per core).
+        progress: called with the number of processed files and the total.
+        known: files that need not be decoded again; readable files are added.
     """
     tables = list(tables)
     listed_as: dict[Path, str] = {}
@@ -63,26 +63,26 @@ def unreadable(
 
 
 def unreadable_error(found: Collection[tuple[Path, str]]) -> DataError:
-    """The error for what `unreadable` found.
+    """Return the error for the unreadable files.
 
     Example:
         >>> print(unreadable_error([(Path("a.jpg"), "zero bytes")]))
-        1 image(s) can't be read:
+        Cannot read 1 image(s):
           a.jpg: zero bytes
-        Replace or remove them, or pass --skip-unreadable to go on without them.
+        Replace or remove these files, or pass --skip-unreadable to skip them.
     """
     rows = [f"{path}: {reason}" for path, reason in found]
     return DataError(
-        f"{len(rows)} image(s) can't be read:\n{listed(rows, limit=_SHOWN)}\n"
-        "Replace or remove them, or pass --skip-unreadable to go on without them."
-        + (" lossbench data inspect --deep --json lists them all." if len(rows) > _SHOWN else "")
+        f"Cannot read {len(rows)} image(s):\n{listed(rows, limit=_SHOWN)}\n"
+        "Replace or remove these files, or pass --skip-unreadable to skip them."
+        + (" lossbench data inspect --deep --json lists all of them." if len(rows) > _SHOWN else "")
     )
 
 
 def drop(table: ImageTable, paths: Collection[Path]) -> tuple[ImageTable, tuple[str, ...]]:
-    """The table without these files, and the sample ids that were dropped.
+    """Return the table without these files, and the dropped sample ids.
 
-    A class may lose its last image by that: `check_splits` belongs after it.
+    A class can lose its last image, so call `check_splits` afterwards.
     """
     if table.paths is None or not paths:
         return table, ()

@@ -1,7 +1,7 @@
-"""Which image files were once decoded whole: what needs not be decoded again before a run.
+"""Remember which image files were decoded completely, so that they are not decoded again before the next run.
 
-A file is the same while its path, size, time of change and box are, and while Pillow is. Only that a file can be read
-is remembered; what can't is looked at anew.
+A file is unchanged if its path, size, modification time and box and the version of Pillow are unchanged. Only readable
+files are remembered; unreadable files are checked again.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _HEAD = b"lossbench readable 1\n"
 
 
 class ReadableFiles:
-    """A set on disk; a cache that can't be read or written is as good as none.
+    """A set of files, stored on disk; a cache that cannot be read or written is ignored.
 
     Args:
-        file: where it lies; None for the user's cache folder.
+        file: path of the cache file; None for the user's cache folder.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -34,7 +34,7 @@ class ReadableFiles:
         self._new: set[bytes] = set()
 
     def key(self, path: Path, box: Box | None) -> bytes | None:
-        """What a file is known by now; None where there is no such file."""
+        """Return the current key of a file, or None if there is no such file."""
         try:
             state = os.stat(path)
         except (OSError, ValueError):
@@ -46,15 +46,15 @@ class ReadableFiles:
         return key in self._known or key in self._new
 
     def add(self, key: bytes | None) -> None:
-        """Remembers a file that was decoded; its key is of before."""
+        """Add a decoded file, by its key from before decoding."""
         if key is not None:
             self._new.add(key)
 
     def save(self) -> None:
-        """Writes what is new, beside and renamed."""
+        """Write new entries atomically."""
         if not self._new:
             return
-        known = self._load() | self._new  # another run may have written in the meantime
+        known = self._load() | self._new  # another run may have written it in the meantime
         kept = known if len(known) <= _MOST else self._new
         with contextlib.suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)

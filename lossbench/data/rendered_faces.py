@@ -1,7 +1,7 @@
-"""The embedded data set "synthetic": rendered faces of eight expressions, as imbalanced as AffectNet.
+"""The embedded dataset "synthetic": rendered faces of eight expressions, as imbalanced as AffectNet.
 
-Nothing is read from disk or network. An image is a pure function of (data seed, split, row) and the dials, so that a
-result on this data can be repeated anywhere. The data seed is not the seed of a run: runs with other seeds see the
+Nothing is read from disk or network. An image is a pure function of (data seed, split, row) and the parameters, so that
+results can be reproduced anywhere. The data seed is independent of the seed of a run: runs with different seeds see the
 same images.
 """
 
@@ -30,27 +30,27 @@ from .face_parameters import (
 from .face_renderer import UInt8Array, render
 from .table import ImageTable
 
-_CHUNK = 64  # images drawn at a time: what they need stays within a core's cache
+_CHUNK = 64  # images rendered at a time, so that their data fits into a core's cache
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedFaces:
-    """The dials of the rendered faces.
+    """Parameters of the rendered faces.
 
     Attributes:
-        images: training images, at least one a class.
-        test_images_per_class: the test split is balanced.
-        imbalance: largest over smallest class in training; None for AffectNet's proportions (35.8). Other numbers
-            stretch or compress those proportions on the log scale; 1 is balanced.
-        overlap: 0 to 1, how far contempt is moved toward neutral and happiness, fear toward surprise, disgust toward
-            anger; it also widens the variation of every expression.
-        label_noise: the share of training images that show another expression than their label says, in [0, 1).
-            Class counts are those of the labels and don't change. The test split has none.
-        data_seed: chooses another data set of the same kind. Not the seed of a run.
+        images: number of training images, at least one per class.
+        test_images_per_class: number of test images per class; the test split is balanced.
+        imbalance: largest over smallest class size in training; None for AffectNet's proportions (35.8). Other values
+            stretch or compress these proportions on the log scale; 1 is balanced.
+        overlap: 0 to 1, how far contempt is moved towards neutral and happiness, fear towards surprise, and disgust
+            towards anger; it also increases the variation of every expression.
+        label_noise: share of training images that show a different expression than their label, in [0, 1). Class
+            counts are counts of labels and do not change. The test split has no label noise.
+        data_seed: seed of the dataset, independent of the seed of a run.
         size: height and width in pixels.
 
     Raises:
-        DataError: for a dial outside its range.
+        DataError: for a parameter outside its range.
 
     Example:
         >>> RenderedFaces(images=1000, imbalance=10).imbalance
@@ -60,8 +60,8 @@ class RenderedFaces:
     images: int = 4000
     test_images_per_class: int = 200
     imbalance: float | None = None
-    # Set with plain softmax alone, before any other loss was run: a small SENet reaches a balanced accuracy of 0.69 in
-    # 12 epochs and 0.89 in 36.
+    # Chosen with plain softmax only, before any other loss was run: a small SENet reaches a balanced accuracy of 0.69
+    # in 12 epochs and 0.89 in 36.
     overlap: float = 0.35
     label_noise: float = 0.05
     data_seed: int = 0
@@ -69,7 +69,7 @@ class RenderedFaces:
 
     def __post_init__(self) -> None:
         classes = len(CLASS_NAMES)
-        _require(self.images >= classes, "images", f"at least {classes}, one a class", self.images)
+        _require(self.images >= classes, "images", f"at least {classes}, one per class", self.images)
         _require(self.test_images_per_class >= 1, "test_images_per_class", "at least 1", self.test_images_per_class)
         if self.imbalance is not None:
             _require(1 <= self.imbalance < float("inf"), "imbalance", "at least 1 and finite", self.imbalance)
@@ -79,7 +79,7 @@ class RenderedFaces:
         _require(16 <= self.size <= 512, "size", "between 16 and 512 pixels", self.size)
 
     def class_counts(self) -> tuple[int, ...]:
-        """8 numbers of training images, which sum to `images`, each at least 1.
+        """Return the training images of each of the 8 classes, at least 1 each; their sum is `images`.
 
         Example:
             >>> RenderedFaces().class_counts()
@@ -102,10 +102,10 @@ class RenderedFaces:
 
 
 def open_rendered_faces(dials: RenderedFaces) -> tuple[ImageTable, ImageTable]:
-    """The training and the test table; nothing is drawn before `prepare` or `read`.
+    """Return the training and test tables; nothing is rendered before `prepare` or `read`.
 
-    Both tables know targets and persons; no person is in both. `prepare` draws all rows of its table into one
-    (n, size, size, 3) uint8 array, once; `read` draws a single row when that was not done, with the same pixels.
+    Both tables have targets and persons, and no person is in both. `prepare` renders all rows of its table into one
+    (n, size, size, 3) uint8 array; without it, `read` renders a single row, with the same pixels.
 
     Example:
         >>> train, test = open_rendered_faces(RenderedFaces(images=100, test_images_per_class=2))
@@ -124,7 +124,7 @@ def open_rendered_faces(dials: RenderedFaces) -> tuple[ImageTable, ImageTable]:
 def draw_faces(
     dials: RenderedFaces, split: int, rows: Int64Array, depicted: Int64Array, intensity: float | None = None
 ) -> UInt8Array:
-    """These rows of a split as (n, size, size, 3) uint8, each with its depicted class (n,)."""
+    """Render rows of a split as (n, size, size, 3) uint8, each with its depicted class (n,)."""
     persons = persons_of(dials.data_seed, split, rows)
     return render(
         expressions(dials.data_seed, split, rows, depicted, overlap=dials.overlap, intensity=intensity),
@@ -135,7 +135,7 @@ def draw_faces(
 
 
 class _Drawn:
-    """The images of one split, drawn one by one until `prepare` draws all."""
+    """The images of one split, rendered one by one unless `prepare` has rendered all."""
 
     def __init__(self, dials: RenderedFaces, split: int, depicted: Int64Array) -> None:
         self._dials, self._split, self._depicted = dials, split, depicted
@@ -179,13 +179,13 @@ def _shuffled(labels: Int64Array, data_seed: int, space: int) -> Int64Array:
 
 
 def _depicted(dials: RenderedFaces, targets: Int64Array) -> Int64Array:
-    """(n,) the class each training image shows: its label, or for some another, the frequent ones more often.
+    """Return the (n,) class that each training image shows: its label or, for some images, another class.
 
-    It is the image that departs and not the label, so that class counts stay those of the dials and every label is
-    wrong with the same probability; flipped labels would bury the 52 images of contempt among hundreds of others.
+    Images are changed instead of labels, so that class counts match the parameters and every label is wrong with the
+    same probability; flipped labels would hide the 52 images of contempt among hundreds of others.
     """
     draws = Draws(dials.data_seed, TRAIN_LABELS, np.arange(len(targets)))
-    draws.bits()  # the first stream ordered the labels
+    draws.bits()  # the first stream shuffled the labels
     wrong = draws.uniform() < dials.label_noise
     others = np.tile(np.bincount(targets, minlength=len(CLASS_NAMES)), (len(CLASS_NAMES), 1))
     np.fill_diagonal(others, 0)

@@ -1,4 +1,4 @@
-"""What a data source is asked for, and what it answers."""
+"""The request to a data source and its result."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from .table import ImageTable
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """What a run trains on and is judged by; both tables number the classes alike.
+    """The training and test tables of a run, with the same class numbers.
 
     Attributes:
-        train: the training split, from which a selection split may still be carved.
-        test: the evaluation split.
-        origin: where the evaluation split came from, as a phrase.
-        notes: what a user should be told of the data.
+        train: training split, including a selection split that may be carved from it.
+        test: test split.
+        origin: origin of the test split, as a phrase.
+        notes: messages for the user about the data.
     """
 
     train: ImageTable
@@ -27,7 +27,7 @@ class Splits:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A `--data` spec with the options that bear on it."""
+    """A `--data` value with the options that affect it."""
 
     spec: str
     path: Path | None

@@ -1,4 +1,4 @@
-"""The order of an epoch, and how often it shows each class."""
+"""Compute the order of an epoch and how often it shows each class."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .table import ImageTable, Int64Array
 
 
 def epoch_order(table: ImageTable, sampler: Sampler, seed: int, epoch: int) -> Int64Array:
-    """The rows of one epoch, as many as the table has: a pure function of (seed, epoch).
+    """Return the rows of one epoch, as many as the table has: a pure function of (seed, epoch).
 
     Args:
-        table: the training split.
-        sampler: how rows are drawn.
-        seed: of the order.
-        epoch: from 0.
+        table: training split.
+        sampler: how rows are sampled.
+        seed: seed of the order.
+        epoch: epoch, counted from 0.
     """
     generator = np.random.default_rng((seed, epoch))
     if sampler is Sampler.NATURAL:

@@ -1,4 +1,4 @@
-"""`--data SPEC`: from what a user writes to a training and an evaluation table."""
+"""Open `--data SPEC` as a training and a test table."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ def open_data(
     min_images: int | None = None,
     allow_missing_classes: bool = False,
 ) -> Splits:
-    """Opens a data source without decoding an image, and checks that its splits belong together.
+    """Open a data source without decoding images, and check that its splits are compatible.
 
     Args:
-        spec: `synthetic`, `digits` (both with dials, as in `synthetic(imbalance=100)`), `csv:PATH`, `folder:PATH` or
-            `affectnet:PATH`.
-        val: the evaluation split's manifest or folder, for sources that are files.
-        label: the label column of manifests; "person" makes each person a class, in folders each subfolder.
-        seed: the run's; only `digits` depends on it.
-        classes: 7 or 8, for AffectNet; None for what the release has.
-        min_images: of a person, where people are the classes; None for `MIN_IMAGES`.
-        allow_missing_classes: accept classes without evaluation images.
+        spec: `synthetic`, `digits` (both with parameters, as in `synthetic(imbalance=100)`), `csv:PATH`, `folder:PATH`
+            or `affectnet:PATH`.
+        val: manifest or folder of the test split, for sources that are files.
+        label: label column of manifests; "person" makes each person a class (for folders, each subfolder).
+        seed: seed of the run; only `digits` depends on it.
+        classes: 7 or 8, for AffectNet; None for the classes of the release.
+        min_images: minimum images per person, with people as classes; None for `MIN_IMAGES`.
+        allow_missing_classes: accept classes without test images.
 
     Raises:
-        DataError: for anything wrong with the spec, the files listed or the splits.
+        DataError: the spec, the listed files or the splits are invalid.
 
     Example:
         >>> splits = open_data("digits(imbalance=10)", seed=1)
@@ -84,16 +84,16 @@ def open_data(
 def open_unchecked(
     spec: str, *, val: str | None, label: str, seed: int, classes: int | None, min_images: int | None
 ) -> Splits:
-    """The same without judging whether the splits belong together: for those who want to see why they don't."""
+    """Open a data source without checking its splits, to report all problems with them."""
     if seed < 0:
-        raise DataError(f"--seed {seed}: a seed is a whole number from 0")
+        raise DataError(f"--seed {seed}: must be a whole number of at least 0")
     name, path = _name_and_path(spec)
     if classes is not None and name != "affectnet":
-        raise DataError(f"--classes has no meaning for --data {spec!r}: it chooses AffectNet's 7 or 8 expressions")
+        raise DataError(f"--classes does not apply to --data {spec!r}; it selects AffectNet's 7 or 8 expressions")
     if classes not in (None, 7, 8):
         raise DataError(f"--classes must be 7 or 8, got {classes}")
     if min_images is not None and (label != PERSON or name not in ("csv", "folder")):
-        raise DataError("--min-images has a meaning where people are the classes: --label person with csv: or folder:")
+        raise DataError("--min-images applies only to people as classes: pass --label person with csv: or folder:")
     request = Request(spec=spec, path=path, val=val, label=label, seed=seed, classes=classes, min_images=min_images)
     source = SOURCES[name]
     splits = source.open(request)
@@ -115,7 +115,7 @@ def source_of(spec: str) -> Source:
 
 
 def _name_and_path(spec: str) -> tuple[str, Path | None]:
-    forms = "--data takes: " + ", ".join(source.form for source in SOURCES.values())
+    forms = "--data accepts: " + ", ".join(source.form for source in SOURCES.values())
     head, colon, path = spec.partition(":")
     name = head.partition("(")[0].strip() if "(" in head or not colon else head.strip()
     if name not in SOURCES:
@@ -124,12 +124,16 @@ def _name_and_path(spec: str) -> tuple[str, Path | None]:
             scheme = "folder" if os.path.isdir(bare) else "csv"
             raise DataError(f"--data {spec!r}: did you mean '{scheme}:{spec}'? {forms}")
         hint = did_you_mean(name, SOURCES) if name else ""
-        raise DataError(f"--data {spec!r}: no source is called {name!r}. {hint} {forms}")
+        raise DataError(f"--data {spec!r}: unknown source {name!r}. {hint} {forms}")
     takes_path = SOURCES[name].form.endswith(":PATH")
     if takes_path and ("(" in head or not path.strip()):
-        raise DataError(f"--data {spec!r}: {name!r} needs a path and has no dials; expected {SOURCES[name].form!r}")
+        raise DataError(
+            f"--data {spec!r}: {name!r} needs a path and has no parameters; expected {SOURCES[name].form!r}"
+        )
     if not takes_path and colon and "(" not in head:
-        raise DataError(f"--data {spec!r}: {name!r} takes no path; its dials are written {SOURCES[name].form!r}")
+        raise DataError(
+            f"--data {spec!r}: {name!r} does not take a path; write its parameters as {SOURCES[name].form!r}"
+        )
     return name, _path(path) if takes_path else None
 
 
@@ -155,23 +159,23 @@ def _open_digits(request: Request) -> Splits:
 
 
 def _dials(kind: type[Dials], request: Request) -> Dials:
-    """The dials that a spec sets, checked by name and type; their ranges are checked by the dials themselves."""
+    """Parse the parameters of a spec and check their names and types; their class checks the ranges."""
     if request.val is not None or request.label != "label":
         option = "--val" if request.val is not None else "--label"
-        raise DataError(f"{option} has no meaning for --data {request.spec!r}, which brings its own splits and labels")
+        raise DataError(f"{option} does not apply to --data {request.spec!r}, which has its own splits and labels")
     try:
         name, arguments = parse_call(request.spec)
     except FormulaError as error:
-        what = str(error).partition("\n")[0]  # the rest speaks of losses
+        what = str(error).partition("\n")[0]  # the rest is about losses
         form = SOURCES[request.spec.partition("(")[0].strip()].form
         raise DataError(f"--data {request.spec!r}: {what}; expected {form!r}") from None
     known = typing.get_type_hints(kind)
     for dial, value in arguments.items():
         if dial not in known:
-            raise DataError(f"--data {request.spec!r}: {name} has no dial {dial!r}. {did_you_mean(dial, known)}")
+            raise DataError(f"--data {request.spec!r}: {name} has no parameter {dial!r}. {did_you_mean(dial, known)}")
         if not _fits(value, known[dial]):
             wanted = getattr(known[dial], "__name__", None) or str(known[dial])
-            raise DataError(f"--data {request.spec!r}: {dial} is of type {wanted}; got {value!r}")
+            raise DataError(f"--data {request.spec!r}: {dial} must be of type {wanted}; got {value!r}")
     return kind(**arguments)
 
 
@@ -190,15 +194,15 @@ def _open_affectnet(request: Request) -> Splits:
     assert request.path is not None
     if request.val is not None or request.label != "label":
         option = "--val" if request.val is not None else "--label"
-        raise DataError(f"{option} has no meaning for --data {request.spec!r}, which brings its own splits and labels")
+        raise DataError(f"{option} does not apply to --data {request.spec!r}, which has its own splits and labels")
     train, test, origin, notes = open_affectnet(request.path, request.spec, request.classes)
     return Splits(train=train, test=test, origin=origin, notes=notes)
 
 
 SOURCES: dict[str, Source] = {
-    "synthetic": Source(form="synthetic(dial=value, ...)", open=_open_synthetic, epochs=12, compare_epochs=12),
+    "synthetic": Source(form="synthetic(name=value, ...)", open=_open_synthetic, epochs=12, compare_epochs=12),
     "digits": Source(
-        form="digits(dial=value, ...)",
+        form="digits(name=value, ...)",
         open=_open_digits,
         depends_on_seed=True,
         epochs=40,

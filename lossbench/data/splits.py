@@ -1,4 +1,4 @@
-"""Carving a split out of a table, and checking that two splits belong together."""
+"""Carve a split out of a table, and check that two splits are compatible."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import numpy.typing as npt
 from ..errors import DataError, listed
 from .table import ImageTable, Int64Array
 
-_SHOWN = 20  # files in one message
+_SHOWN = 20  # files listed in one message
 
 
 def carve(table: ImageTable, fraction: float, seed: int, min_images: int = 10) -> tuple[Int64Array, Int64Array]:
-    """Divides the rows of a table into a larger part to train on and a smaller one held back.
+    """Divide the rows of a table into training rows and a smaller held-out part.
 
-    Stratified: of every class about `fraction` of the images is held, at least one of them, and at least one stays. A
-    class with fewer than `min_images` images stays whole in training. Where persons are known, nobody is on both
-    sides, and the shares are met as closely as whole persons allow; training keeps every class, while a class whose
-    persons can't be divided is not held. `left_out` names the classes that are not held.
+    The split is stratified: about `fraction` of the images of every class is held out, at least one image, and at least
+    one stays in training. A class with fewer than `min_images` images stays in training. If persons are known, no
+    person is on both sides and the shares are as close as whole persons allow; training keeps every class, and a class
+    whose persons cannot be divided is not held out. `left_out` returns the classes that are not held out.
 
     Args:
-        table: N images.
-        fraction: share to hold, between 0 and 1.
-        seed: the result is a function of it and of the arguments above.
-        min_images: of a class that is to be divided; at least 2.
+        table: table of N images.
+        fraction: share to hold out, between 0 and 1.
+        seed: random seed; the result is a pure function of all arguments.
+        min_images: minimum number of images of a class that is divided, at least 2.
 
     Returns:
-        Training rows and held rows, both sorted; together they are 0 to N - 1.
+        Training rows and held-out rows, both sorted; together they are 0 to N - 1.
 
     Raises:
-        DataError: for a fraction that is not between 0 and 1, or `min_images` below 2.
+        DataError: `fraction` is not between 0 and 1, or `min_images` is below 2.
 
     Example:
         >>> table = ImageTable(name="demo", class_names=("cat", "dog"), targets=np.repeat([0, 1], [40, 5]),
@@ -52,59 +52,60 @@ def carve(table: ImageTable, fraction: float, seed: int, min_images: int = 10) -
 
 
 def left_out(table: ImageTable, held_rows: Int64Array) -> tuple[str, ...]:
-    """Names of the classes that have images in the table and none among these rows."""
+    """Return the names of the classes that have images in the table but not among these rows."""
     held = np.bincount(table.targets[held_rows], minlength=len(table.class_names))
     total = np.bincount(table.targets, minlength=len(table.class_names))
     return tuple(name for name, few, all_ in zip(table.class_names, held, total, strict=True) if all_ and not few)
 
 
 def check_splits(train: ImageTable, test: ImageTable, allow_missing_classes: bool = False) -> tuple[str, ...]:
-    """Refuses splits that can't be trained on or whose result would mean nothing.
+    """Raise an error for splits that cannot be trained on or whose result would be meaningless.
 
     Returns:
-        Notes for the user: persons in both splits, classes that the evaluation lacks.
+        Notes for the user: persons in both splits, classes without test images.
 
     Raises:
-        DataError: no images, one class only, a class without training images, a label that training lacks, a file in
-            both splits, or a class absent from the evaluation split (unless `allow_missing_classes`).
+        DataError: no images, only one class, a class without training images, a label that does not occur in training,
+            a file in both splits, or a class without test images (unless `allow_missing_classes`).
     """
     train_counts = dict(zip(train.class_names, train.class_counts, strict=True))
     test_counts = dict(zip(test.class_names, test.class_counts, strict=True))
-    for table, role in ((train, "training"), (test, "evaluation")):
+    for table, role in ((train, "training"), (test, "test")):
         if not len(table):
             raise DataError(f"{table.name}: no images in the {role} split; add some")
     if unknown := [name for name, count in test_counts.items() if count and name not in train_counts]:
         rows = [f"{name!r} ({test_counts[name]} image(s))" for name in unknown]
         raise DataError(
-            f"{test.name}: {len(rows)} label(s) that {train.name} lacks:\n{listed(rows, limit=_SHOWN)}\n"
-            f"Training has: {', '.join(train.class_names)}. Correct the labels, or add such images to training."
+            f"{test.name}: {len(rows)} label(s) that do not occur in {train.name}:\n{listed(rows, limit=_SHOWN)}\n"
+            f"Training has: {', '.join(train.class_names)}. Correct the labels, or add images with these labels "
+            "to training."
         )
     if train.class_names != test.class_names[: len(train.class_names)]:
-        raise DataError(f"{test.name}: classes are in another order than in {train.name}; number them alike")
+        raise DataError(f"{test.name}: classes are in a different order than in {train.name}; use the same order")
     if len(train.class_names) < 2:
-        raise DataError(f"{train.name}: one class only ({train.class_names[0]!r}); at least two are needed")
+        raise DataError(f"{train.name}: only one class ({train.class_names[0]!r}); at least two are needed")
     if empty := [name for name, count in train_counts.items() if not count]:
-        raise DataError(f"{train.name}: no training image of {', '.join(empty)}; add some, or remove the class(es)")
+        raise DataError(f"{train.name}: no training image of {', '.join(empty)}; add images, or remove the class(es)")
     _refuse_shared_files(train, test)
     notes = []
     if missing := [name for name in train.class_names if not test_counts.get(name)]:
-        absent = f"{test.name}: no evaluation image of {', '.join(missing)}"
+        absent = f"{test.name}: no test image of {', '.join(missing)}"
         if not allow_missing_classes:
             raise DataError(
                 f"{absent}; balanced accuracy is the mean over all {len(train.class_names)} classes. Add images of "
-                f"them, or pass --allow-missing-classes to leave them out of the mean"
+                f"these classes, or pass --allow-missing-classes to exclude them from the mean"
             )
-        notes.append(f"{absent}: left out of the mean over classes")
+        notes.append(f"{absent}: excluded from the mean over classes")
     if both := shared_persons(train, test):
         notes.append(
-            f"{len(both)} person(s) are in training and in evaluation, such as {both[0]!r}: "
-            "results will look better than on new persons"
+            f"{len(both)} person(s) are in both training and test, such as {both[0]!r}: "
+            "results will be better than on new persons"
         )
     return tuple(notes)
 
 
 def shared_files(train: ImageTable, test: ImageTable) -> list[Path]:
-    """The evaluation's files that training has, too, under this name or another."""
+    """Return the test files that are also in training, under the same name or another."""
     if train.paths is None or test.paths is None:
         return []
     evaluated = {identity: path for path in test.paths if (identity := _identity(path)) is not None}
@@ -113,7 +114,7 @@ def shared_files(train: ImageTable, test: ImageTable) -> list[Path]:
 
 
 def shared_persons(train: ImageTable, test: ImageTable) -> list[str]:
-    """Who is in both tables, sorted; nobody where persons are not known."""
+    """Return the persons in both tables, sorted; an empty list if persons are unknown."""
     if train.persons is None or test.persons is None:
         return []
     both: list[str] = np.intersect1d(train.persons, test.persons).tolist()
@@ -124,12 +125,12 @@ def _refuse_shared_files(train: ImageTable, test: ImageTable) -> None:
     if shared := shared_files(train, test):
         raise DataError(
             f"{test.name}: {len(shared)} file(s) are also in {train.name}:\n{listed(shared, limit=_SHOWN)}\n"
-            "Remove them from one of the two: what was trained on can't be evaluated."
+            "Remove them from one of the two: training images cannot be test images."
         )
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """Equal for two names of one file, through any links; much faster than resolving each path."""
+    """Return a key that is equal for all names and links of one file; much faster than resolving each path."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
@@ -138,7 +139,7 @@ def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
 
 
 def _by_image(table: ImageTable, wanted: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.bool_]:
-    """(N,) which images are held."""
+    """Return an (N,) mask of the held-out images."""
     held = np.zeros(len(table), dtype=np.bool_)
     for number, count in enumerate(wanted.astype(np.int64).tolist()):
         rows = np.flatnonzero(table.targets == number)
@@ -147,18 +148,18 @@ def _by_image(table: ImageTable, wanted: npt.NDArray[np.float64], seed: int) -> 
 
 
 def _by_person(table: ImageTable, wanted: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.bool_]:
-    """(N,) which images are held, whole persons only.
+    """Return an (N,) mask of the held-out images, made of whole persons.
 
-    Persons come in random order, those of rare classes first, and each is held that brings the class counts nearer to
-    the wanted ones (squared distance, relative to the wanted count). scikit-learn's StratifiedGroupKFold knows only
-    shares of 1/k, orders persons by size, and can empty a class on either side.
+    Persons are visited in random order, those of rare classes first, and a person is held out if this brings the class
+    counts closer to the targets (squared distance, relative to the target count). scikit-learn's StratifiedGroupKFold
+    supports only shares of 1/k, orders persons by size, and can leave a class empty on either side.
     """
     assert table.persons is not None
     persons, person_of_row = np.unique(table.persons, return_inverse=True)
     images = np.zeros((len(persons), len(wanted)), dtype=np.int64)  # (P, C)
     np.add.at(images, (person_of_row, table.targets), 1)
     left = images.sum(axis=0)  # (C,) images that stay in training
-    movable = (images[:, wanted == 0] == 0).all(axis=1)  # (P,) a class that stays whole keeps its persons
+    movable = (images[:, wanted == 0] == 0).all(axis=1)  # (P,) a class that is not divided keeps its persons
     scale = np.divide(1, wanted, out=np.zeros_like(wanted), where=wanted > 0)
     held_counts = np.zeros_like(left)
     held = np.zeros(len(persons), dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""A table of labelled images, none of them decoded: what every data source is read into."""
+"""A table of labeled images, which every data source produces without decoding images."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Int32Array = npt.NDArray[np.int32]
 
 
 def _nothing() -> None:
-    """A function and no lambda: tables are pickled to loader processes."""
+    """Do nothing. Not a lambda, because tables are pickled to loader processes."""
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Reads a row of a subset."""
+    """Reads one row of a subset."""
 
     read: Callable[[int], Image.Image]
     rows: Int64Array
@@ -36,24 +36,24 @@ class _Rows:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageTable:
-    """N labelled images of C classes.
+    """N labeled images of C classes.
 
     Attributes:
-        name: what the user calls it, such as "csv:train.csv".
+        name: the user's name of the data, such as "csv:train.csv".
         class_names: C names, in the order of the target numbers.
         targets: (N,) int64 in [0, C).
-        sample_ids: N stable names, one a row (a path, or "train/17").
-        read: row -> RGB image; may be called from several threads and processes.
-        persons: (N,) the person on each image, where known; splits are then made by person.
-        paths: N files, for sources that are files.
-        manifest_rows: N numbers of rows in the manifest, for messages.
-        sha256s: N digests that the manifest gives of its files, in hexadecimal.
+        sample_ids: N stable names, one per row (a path, or "train/17").
+        read: function from row to RGB image, safe to call from several threads and processes.
+        persons: (N,) person on each image, or None; if known, splits are made by person.
+        paths: N paths, for sources that are files.
+        manifest_rows: N row numbers in the manifest, for messages.
+        sha256s: N hexadecimal digests of the files from the manifest, or None.
         boxes: (N, 4) int32, what `read` cuts out of each file: left, top, right and bottom in pixels, which may lie
             beyond the image's edges; a row without width stands for the whole image.
         mirror: whether a mirrored image keeps its label (true of faces, not of digits); set by the source.
-        subject: what one image shows, for messages: "a cropped face".
-        prepare: makes ready what reading needs; called once, before the first read.
-        details: whatever else the record should hold of the source.
+        subject: description of one image, for messages: "a cropped face".
+        prepare: function that is called once before the first read.
+        details: further values of the source for the record.
     """
 
     name: str
@@ -83,11 +83,11 @@ class ImageTable:
 
     @property
     def class_counts(self) -> tuple[int, ...]:
-        """C numbers of images, known without decoding any."""
+        """Number of images of each of the C classes."""
         return tuple(np.bincount(self.targets, minlength=len(self.class_names)).tolist())
 
     def subset(self, rows: Int64Array) -> ImageTable:
-        """The table of these rows, in their order."""
+        """Return the table of these rows, in their order."""
         return dataclasses.replace(
             self,
             targets=self.targets[rows],
@@ -101,8 +101,8 @@ class ImageTable:
         )
 
     def digest(self) -> str:
-        """SHA-256 over class names, sample ids, targets and boxes: which rows, and which pixels where the manifest
-        has digests of its files."""
+        """Return the SHA-256 of class names, sample ids, targets and boxes, and of the files' digests if the manifest
+        has them."""
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
         digest.update(json.dumps(list(self.sample_ids)).encode())
         digest.update(self.targets.astype("<i8").tobytes())

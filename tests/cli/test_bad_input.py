@@ -164,7 +164,7 @@ CASES: list[Case] = [
     ("no TOML file", options("--config", "nowhere.toml"), "--config nowhere.toml cannot be read: No such file"),
     ("a folder for a TOML file", options("--config", "."), r"--config \. cannot be read: Is a directory"),
     # manifests and folders
-    ("unknown source", options(data="sythetic"), "no source is called 'sythetic'. Did you mean 'synthetic'"),
+    ("unknown source", options(data="sythetic"), "unknown source 'sythetic'. Did you mean 'synthetic'"),
     ("unknown dial", options(data="digits(imbalence=3)"), "has no dial 'imbalence'. Did you mean 'imbalance'"),
     ("missing manifest", options(data="csv:nowhere.csv"), "nowhere.csv: no such manifest"),
     ("empty manifest", csv_of(""), "my.csv: empty; expected a header"),
@@ -177,18 +177,18 @@ CASES: list[Case] = [
     ("one file in both splits", file_in_both, r"2 file\(s\) are also in .*v.png.*1.png"),
     ("one class only", csv_of("path,label\n0.png,a\n1.png,a\n2.png,a\n3.png,a"), "one class only"),
     ("a class without a training image", split_column("ttvv"), r"label\(s\) that .* lacks:\s+'b'"),
-    ("a class without an evaluation image", split_column("ttvt", "abab"), "no evaluation image of b; .*--allow"),
-    ("no evaluation image", split_column("tttt"), "no image of split val"),
+    ("a class without a test image", split_column("ttvt", "abab"), "no test image of b; .*--allow"),
+    ("no test image", split_column("tttt"), "no images in split val"),
     ("class weights with an absent class", empty_class_folder, r"no images in the class folder\(s\) rare"),
     ("missing folder", options(data="folder:nowhere"), "nowhere"),
-    ("unreadable images", damaged, r"3 image\(s\) can't be read:.*cut.jpg: trunc.*zero.jpg: zero.*text.jpg: not an"),
+    ("unreadable images", damaged, r"Cannot read 3 image\(s\):.*cut.jpg: trunc.*zero.jpg: zero.*text.jpg: not an"),
     ("nothing to select by", options("--select", data="synthetic(images=8)"), "--select: no class has the 10"),
     # AffectNet and people
-    ("a folder that is no AffectNet", options(data="affectnet:."), "no release of AffectNet. Looked for one of"),
-    ("seven classes of other data", options("--classes", 7), "--classes has no meaning for --data"),
+    ("a folder that is no AffectNet", options(data="affectnet:."), "not a release of AffectNet. Looked for one of"),
+    ("seven classes of other data", options("--classes", 7), "--classes does not apply to --data"),
     ("six classes", options("--classes", 6, data="affectnet:."), "--classes must be 7 or 8, got 6"),
     ("no image of a person", options("--min-images", 1), "--min-images must be at least 2, got 1"),
-    ("people without people", options("--min-images", 4), "--min-images has a meaning where people are the classes"),
+    ("people without people", options("--min-images", 4), "--min-images applies only to people as classes"),
     # output
     ("output that holds another run", another_run, "--out .*old holds another run; give a new directory"),
     ("output below a file", lambda f: ["--data", SMALL, "--out", written(f, "") / "r"], "can't be written: Not a"),
@@ -295,7 +295,7 @@ def test_skipping_may_not_empty_a_class(lossbench: Any, faces: Path, tmp_path: P
         "run", "--loss", "softmax", "--data", f"csv:{train}", "--val", val, "--skip-unreadable", "--out", "out"
     )
     assert done.code == 2
-    assert re.search(r"error: .*(no training image is left of: cyan|no evaluation image of cyan)", done.err)
+    assert re.search(r"error: .*(no training image is left of: cyan|no test image of cyan)", done.err)
     assert not (tmp_path / "out").exists()
 
 

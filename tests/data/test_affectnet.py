@@ -145,13 +145,13 @@ def test_the_traps_of_the_full_release(tmp_path: Path) -> None:
     assert splits.train.details["dropped"] == {"train": dropped, "val": {"Non-Face": 1}}
     lists = "Manually_Annotated_file_lists"
     assert splits.notes[1:] == (
-        f"{lists}/training.csv: 1 image(s) found under another extension or letter case",
-        f"{lists}/training.csv: 1 row(s) of an image that was listed before, dropped",
+        f"{lists}/training.csv: 1 image(s) found with a different extension or letter case",
+        f"{lists}/training.csv: 1 duplicate row(s) of an image, dropped",
         f"{lists}/training.csv: 1 image(s) without an annotation, ignored",
         f"{lists}/training.csv: dropped 3 None, 2 Uncertain, 4 Non-Face, 1 of zero bytes",
         f"{lists}/training.csv: of zero bytes: 103/{trees.ZERO_BYTES}",
-        f"{lists}/training.csv: 1 without a face box (-1): the whole image is used",
-        f"{lists}/validation.csv: no header: columns are taken in AffectNet's order",
+        f"{lists}/training.csv: 1 without a face box (-1); the whole image is used",
+        f"{lists}/validation.csv: no header; columns are assumed to be in AffectNet's order",
         f"{lists}/validation.csv: dropped 1 Non-Face",
     )
     assert unreadable([splits.train, splits.test]) == []
@@ -207,14 +207,14 @@ def test_columns_may_be_in_another_order_and_the_lists_beside_the_images(tmp_pat
     [
         (trees.row("1/x.jpg", 11), "row 41: '1/x.jpg': expression 11, expected 0 to 10"),
         (trees.row("1/x.jpg", -1), "row 41: '1/x.jpg': expression -1, expected 0 to 10"),
-        (["1/x.jpg", 1, 1, 5, 5, "", "happy", 0, 0], "row 41: '1/x.jpg': 'happy' is no number"),
-        (["1/x.jpg", 1.5, 1, 5, 5, "", 1, 0, 0], "row 41: '1/x.jpg': '1.5' is no whole number"),
-        (["1/x.jpg", "nan", 1, 5, 5, "", 1, 0, 0], "row 41: '1/x.jpg': 'nan' is no whole number"),
-        (["1/x.jpg", 1, 1, 9**9, 5, "", 1, 0, 0], r"the box \(1, 1, 387420489, 5\) is no rectangle in an image"),
+        (["1/x.jpg", 1, 1, 5, 5, "", "happy", 0, 0], "row 41: '1/x.jpg': 'happy' is not a number"),
+        (["1/x.jpg", 1.5, 1, 5, 5, "", 1, 0, 0], "row 41: '1/x.jpg': '1.5' is not a whole number"),
+        (["1/x.jpg", "nan", 1, 5, 5, "", 1, 0, 0], "row 41: '1/x.jpg': 'nan' is not a whole number"),
+        (["1/x.jpg", 1, 1, 9**9, 5, "", 1, 0, 0], r"the box \(1, 1, 387420489, 5\) is not a rectangle in an image"),
         (["1/x.jpg", 1, 1, 5], r"row 41: 4 fields, expected 9 \(is the file cut off\?\)"),
-        (trees.row("../../x.jpg", 1), r"row 41: '../../x.jpg': leads out of .*Manually_Annotated_Images"),
-        (trees.row("/etc/x.jpg", 1), r"row 41: '/etc/x.jpg': leads out of "),
-        (trees.row("", 1), r"row 41: '': leads out of "),
+        (trees.row("../../x.jpg", 1), r"row 41: '../../x.jpg': is outside .*Manually_Annotated_Images"),
+        (trees.row("/etc/x.jpg", 1), r"row 41: '/etc/x.jpg': is outside "),
+        (trees.row("", 1), r"row 41: '': is outside "),
     ],
 )
 def test_rows_that_can_t_be_used_are_listed(tmp_path: Path, row: list[object], message: str) -> None:
@@ -222,7 +222,7 @@ def test_rows_that_can_t_be_used_are_listed(tmp_path: Path, row: list[object], m
     trees.append(training, [row])
     lines = len(training.read_text().splitlines())
     with pytest.raises(
-        DataError, match=r"training.csv: 1 annotation\(s\) can't be used:\n.*" + message.replace("41", str(lines))
+        DataError, match=r"training.csv: 1 invalid annotation\(s\):\n.*" + message.replace("41", str(lines))
     ):
         opened(tmp_path)
 
@@ -231,16 +231,16 @@ def test_lists_that_are_no_lists(tmp_path: Path) -> None:
     _, training = trees.training_of(trees.full(tmp_path))
     text = training.read_text()
     training.write_text(text.replace("face_width", "face_w", 1))
-    assert "no column 'face_width'; columns found: subdirectory_filepath, face_x, face_y, face_w, " in refused(tmp_path)
+    assert "no column 'face_width'; found columns: subdirectory_filepath, face_x, face_y, face_w, " in refused(tmp_path)
     training.write_text(text + '"1/x.jpg')
-    assert "training.csv: not csv after row" in refused(tmp_path)
+    assert "training.csv: not CSV after row" in refused(tmp_path)
     training.write_bytes(text.encode() + b"1/\xff.jpg,1,1,1,1,,1,0,0\n")
     assert "training.csv: not UTF-8 text after row" in refused(tmp_path)
     training.write_text("")
-    assert "training.csv: no annotations in it; is the download complete?" in refused(tmp_path)
+    assert "training.csv: no annotations; is the download complete?" in refused(tmp_path)
     training.unlink()
     training.mkdir()
-    assert "training.csv: can't be read: Is a directory" in refused(tmp_path)
+    assert "training.csv: cannot read: Is a directory" in refused(tmp_path)
 
 
 def test_parts_of_the_full_release_that_are_missing(tmp_path: Path) -> None:
@@ -253,9 +253,9 @@ def test_parts_of_the_full_release_that_are_missing(tmp_path: Path) -> None:
     )
     (tmp_path / "elsewhere").rename(validation)
     images.rename(tmp_path / "elsewhere")
-    assert "AffectNet's csv lists without its images; looked for Manually_Annotated_Images/ in" in refused(tmp_path)
+    assert "AffectNet's CSV lists without its images; looked for Manually_Annotated_Images/ in" in refused(tmp_path)
     images.mkdir()
-    assert "none of its 48 images is there; the first is looked for at" in refused(tmp_path)
+    assert "none of its 48 images exists; the first is expected at" in refused(tmp_path)
 
 
 # --- AffectNet-8 of 2021 ---------------------------------------------------------------------------------------------
@@ -293,8 +293,8 @@ def claims_too_much(path: Path, marker: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (saved([1, 2]), r"an array of shape \(2,\), expected a single number"),
-        (saved([3]), r"an array of shape \(1,\), expected a single number"),
+        (saved([1, 2]), r"an array of shape \(2,\); expected a single number"),
+        (saved([3]), r"an array of shape \(1,\); expected a single number"),
         (saved("happy"), "'happy', expected a whole number"),
         (saved(""), "'', expected a whole number"),
         (saved(1.5), "'1.5', expected a whole number"),
@@ -302,12 +302,12 @@ def claims_too_much(path: Path, marker: Path) -> None:
         (saved(11), "expression 11, expected 0 to 10"),
         (saved(-1), "expression -1, expected 0 to 10"),
         (cut(0), "zero bytes"),
-        (cut(5), "no npy array"),
-        (cut(40), "no npy array"),
+        (cut(5), "not an npy array"),
+        (cut(40), "not an npy array"),
         (cut(-1), "truncated or damaged: 7 bytes of data, expected 8"),
-        (object_array, r"holds Python objects \(a pickle\), which are not read"),
-        (bare_pickle, r"no npy array \(a pickle\?\), which is not opened"),
-        (claims_too_much, r"an array of shape \(\d+,\), expected a single number"),
+        (object_array, r"contains Python objects \(a pickle\), which are not read"),
+        (bare_pickle, r"not an npy array \(a pickle\?\), not opened"),
+        (claims_too_much, r"an array of shape \(\d+,\); expected a single number"),
         (lambda path, marker: path.write_bytes(b"\x93NUMPY" + b"\1" * (1 << 21)), "more than 1048576 bytes"),
     ],
     ids=range(16),
@@ -317,7 +317,7 @@ def test_arrays_that_are_no_code_are_refused_and_nothing_is_executed(
 ) -> None:
     root, marker = trees.mini(tmp_path / "tree"), tmp_path / "executed"
     spoil(root / "train_set/annotations/6_exp.npy", marker)
-    with pytest.raises(DataError, match=rf"train_set/annotations: 1 annotation.*\n  6_exp.npy: {message}"):
+    with pytest.raises(DataError, match=rf"train_set/annotations: 1 invalid annotation.*\n  6_exp.npy: {message}"):
         opened(root)
     assert not marker.exists()
 
@@ -382,16 +382,16 @@ def test_capitalised_keys_mean_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "no JSON "),
+        ("{", "not JSON "),
         ("", "zero bytes"),
-        ("[" * 100_000, "no JSON "),
+        ("[" * 100_000, "not JSON "),
         ("[1]", "a list, expected an object with human-label"),
-        (json.dumps({"label": 1, "subset": "Easy"}), "no key 'human-label'; keys found: label, subset"),
-        (json.dumps({"human-label": "grin"}), "human-label 'grin' is no code of AffectNet"),
-        (json.dumps({"human-label": True}), "human-label True is no code"),
-        (json.dumps({"human-label": None}), "human-label None is no code"),
-        (json.dumps({"human-label": 1.5}), "human-label 1.5 is no code"),
-        (json.dumps({"human-label": [1]}), r"human-label \[1\] is no code"),
+        (json.dumps({"label": 1, "subset": "Easy"}), "no key 'human-label'; found keys: label, subset"),
+        (json.dumps({"human-label": "grin"}), "human-label 'grin' is neither a code of AffectNet"),
+        (json.dumps({"human-label": True}), "human-label True is neither a code"),
+        (json.dumps({"human-label": None}), "human-label None is neither a code"),
+        (json.dumps({"human-label": 1.5}), "human-label 1.5 is neither a code"),
+        (json.dumps({"human-label": [1]}), r"human-label \[1\] is neither a code"),
         (json.dumps({"human-label": 12}), "expression 12, expected 0 to 10"),
     ],
     ids=range(11),
@@ -399,7 +399,7 @@ def test_capitalised_keys_mean_the_same(tmp_path: Path) -> None:
 def test_json_that_is_no_annotation_is_refused(tmp_path: Path, content: str, message: str) -> None:
     root = trees.plus(tmp_path)
     (root / "human_annotated/train_set/annotations/3.json").write_text(content)
-    with pytest.raises(DataError, match=rf"annotations: 1 annotation\(s\) can't be used:\n  3.json: {message}"):
+    with pytest.raises(DataError, match=rf"annotations: 1 invalid annotation\(s\):\n  3.json: {message}"):
         opened(root)
 
 
@@ -430,9 +430,7 @@ def test_nested_split_folders_and_a_test_split_beside_validation(tmp_path: Path)
     trees.paint(root / "test/happy/0.jpg", 1, 77)
     splits = opened(root)
     assert splits.test.class_counts == trees.VAL
-    assert (
-        "val_set/val_set: test/ beside it is not used: AffectNet is evaluated on its validation split" in splits.notes
-    )
+    assert "val_set/val_set: test/ is not used: AffectNet's validation split is the test split" in splits.notes
 
 
 def test_class_folders_that_can_t_be_mapped_are_listed(tmp_path: Path) -> None:
@@ -440,8 +438,8 @@ def test_class_folders_that_can_t_be_mapped_are_listed(tmp_path: Path) -> None:
     for name in ("smiling", "5"):
         trees.paint(root / f"val/{name}/0.jpg", 1, 0)
     said = refused(root)
-    assert said.startswith(f"{root}: 2 class folder(s) whose names are none of AffectNet's:\n  val/5\n  val/smiling\n")
-    assert "A number is no name: some copies number classes by the alphabet" in said
+    assert said.startswith(f"{root}: 2 class folder(s) whose names are not AffectNet's:\n  val/5\n  val/smiling\n")
+    assert "A number is not a name: some copies number classes alphabetically" in said
     numbered = trees.class_folders(tmp_path / "b", names=tuple("01234567"))
     assert "16 class folder(s) whose names" in refused(numbered)
 
@@ -470,7 +468,7 @@ def test_another_folder_is_told_what_was_looked_for_and_found(tmp_path: Path) ->
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     said = refused(tmp_path)
-    assert said.startswith(f"{tmp_path}: no release of AffectNet. Looked for one of\n")
+    assert said.startswith(f"{tmp_path}: not a release of AffectNet. Looked for one of\n")
     for part in (
         "Manually_Annotated_file_lists/{training,validation}.csv",
         "<n>_exp.npy",
@@ -484,16 +482,16 @@ def test_another_folder_is_told_what_was_looked_for_and_found(tmp_path: Path) ->
 def test_what_is_no_folder_and_two_releases(tmp_path: Path) -> None:
     assert "no such folder; expected one of" in refused(tmp_path / "gone")
     (tmp_path / "file").touch()
-    assert "a file, expected a folder; expected one of" in refused(tmp_path / "file")
+    assert "is a file, not a folder; expected one of" in refused(tmp_path / "file")
     (tmp_path / "empty").mkdir()
     assert refused(tmp_path / "empty").endswith("Found: nothing.")
     trees.full(trees.mini(tmp_path / "both"))
-    assert "several releases of AffectNet lie here: AffectNet, the full release of 2017" in refused(tmp_path / "both")
+    assert "contains several releases of AffectNet: AffectNet, the full release of 2017" in refused(tmp_path / "both")
 
 
 def test_options_without_meaning(tmp_path: Path) -> None:
-    assert "--val has no meaning for --data 'affectnet:" in refused(tmp_path, val="x.csv")
-    assert "--label has no meaning for --data 'affectnet:" in refused(tmp_path, label="mood")
+    assert "--val does not apply to --data 'affectnet:" in refused(tmp_path, val="x.csv")
+    assert "--label does not apply to --data 'affectnet:" in refused(tmp_path, label="mood")
     assert refused(tmp_path, classes=6) == "--classes must be 7 or 8, got 6"
-    with pytest.raises(DataError, match="--classes has no meaning for --data 'digits': it chooses AffectNet's"):
+    with pytest.raises(DataError, match="--classes does not apply to --data 'digits'; it selects AffectNet's"):
         open_data("digits", classes=7)

@@ -51,7 +51,7 @@ def test_what_the_table_says() -> None:
     train, test = open_digits(Digits(), 0)
     assert train.class_names == tuple("0123456789") == test.class_names
     assert open_data("digits").train.mirror is False
-    assert train.subject == "a grey handwritten digit, light on dark"
+    assert train.subject == "a grayscale handwritten digit, light on dark"
     assert train.targets.dtype == np.int64
     assert train.paths is None
     assert train.persons is None
@@ -63,6 +63,6 @@ def test_dials_out_of_range() -> None:
         Digits(imbalance=0.5)
     with pytest.raises(DataError, match=r"test_fraction must be between 0\.05 and 0\.9; it is 1"):
         Digits(test_fraction=1)
-    with pytest.raises(DataError, match=r"imbalance=100 leaves 1 of 122 .* choose at most imbalance=40"):
+    with pytest.raises(DataError, match=r"imbalance=100 leaves 1 of 122 .* use at most imbalance=40"):
         open_digits(Digits(imbalance=100), 0)
     assert min(open_digits(Digits(imbalance=40), 0)[0].class_counts) == 3

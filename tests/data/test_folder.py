@@ -82,13 +82,13 @@ def test_errors(tmp_path: Path) -> None:
     layouts = "expected DIR/<class>/<image> or DIR/{train,val}/<class>/<image>"
     assert message(tmp_path / "gone") == f"{tmp_path / 'gone'}: no such folder; {layouts}"
     csv = make(tmp_path, "my.csv") / "my.csv"
-    assert "a file, expected a folder with DIR/<class>/<image>" in message(csv)
+    assert "is a file; expected a folder with DIR/<class>/<image>" in message(csv)
     assert message(csv).endswith(f"Did you mean 'csv:{csv}'?")
     flat = make(tmp_path / "flat", "a.png", "b.png")
-    assert message(flat) == f"{flat}: no class folders in it; {layouts}"
+    assert message(flat) == f"{flat}: contains no class folders; {layouts}"
     empty = make(tmp_path / "empty", "cat/a.png", "dog/a.txt")
     assert "no images in the class folder(s) dog; add images or remove the folder(s)" in message(empty)
     twice = make(tmp_path / "twice", "train/cat/a.png", "val/cat/a.png", "valid/cat/a.png")
     assert message(twice) == f"{twice}: val/ and valid/ mean the same split; remove or merge one"
     half = make(tmp_path / "half", "train/cat/a.png", "val/a.png")
-    assert message(half) == f"{half / 'val'}: no class folders in it; {layouts}"
+    assert message(half) == f"{half / 'val'}: contains no class folders; {layouts}"

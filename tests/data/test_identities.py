@@ -81,7 +81,7 @@ def test_people_of_a_manifest_and_of_folders(tmp_path: Path, spec: str) -> None:
     assert splits.train.class_counts == (4, 3, 8)
     assert splits.test.class_counts == (1, 1, 1)
     assert splits.origin == "one image of each of 3 people, carved from training"
-    assert "1 person(s) with fewer than 4 images are left out, with 3 image(s)" in splits.notes
+    assert "1 person(s) with fewer than 4 images are dropped, with 3 image(s)" in splits.notes
     assert splits.train.details["dropped"] == {"train": {"of a person with fewer than 4 images": 3}}
     assert not any("in training and in evaluation" in note for note in splits.notes)
     assert all(name.startswith("dee") for name in np.array(splits.train.sample_ids)[splits.train.targets == 2])
@@ -93,8 +93,9 @@ def test_the_least_number_of_images(tmp_path: Path) -> None:
     spec = f"csv:{people(tmp_path)}/train.csv"
     assert open_data(spec, label="person", min_images=3).train.class_names == ("ann", "bob", "cy", "dee")
     assert open_data(spec, label="person", min_images=5).train.class_names == ("ann", "dee")
-    assert "1 of 4 people have at least 6 images (the most is 9), and two are needed; lower --min-images" in refused(
-        spec, label="person", min_images=6
+    assert (
+        "1 of 4 people have at least 6 images (the maximum is 9), but two people are needed; lower --min-images"
+        in refused(spec, label="person", min_images=6)
     )
     assert "--min-images must be at least 2" in refused(spec, label="person", min_images=1)
 
@@ -103,23 +104,23 @@ def test_evaluation_splits_of_other_people_are_not_read(tmp_path: Path) -> None:
     spec = f"csv:{people(tmp_path)}/train.csv"
     (tmp_path / "val.csv").write_text("this is not even a manifest")
     splits = open_data(spec, label="person")
-    assert f"{tmp_path}/val.csv is not read: evaluation is on the people of training" in splits.notes
+    assert f"{tmp_path}/val.csv is not read: the test split has the people of training" in splits.notes
     said = refused(spec, label="person", val=f"{tmp_path}/val.csv")
-    assert "with --label person the classes are the people of training, and one image of each is carved" in said
+    assert "with --label person the classes are the people in training, and one image of each is carved" in said
 
 
 def test_rows_of_other_splits_are_not_used(tmp_path: Path) -> None:
     spec = f"csv:{people(tmp_path, split='val')}/train.csv"
     splits = open_data(spec, label="person", min_images=2)
     assert splits.train.class_counts == (3, 2, 1, 7)
-    assert f"{spec}: 4 image(s) of other splits than train are not used" in splits.notes
+    assert f"{spec}: 4 image(s) of splits other than train are not used" in splits.notes
     assert Counter(name.partition("/")[2] for name in [*splits.train.sample_ids, *splits.test.sample_ids])["0.png"] == 0
 
 
 def test_options_without_meaning(tmp_path: Path) -> None:
     people(tmp_path)
-    assert "--min-images has a meaning where people are the classes" in refused(f"folder:{tmp_path}", min_images=3)
-    assert "--min-images has a meaning" in refused("digits", min_images=3)
-    assert "--label person says that each folder is a person" in refused(f"folder:{tmp_path}", label="mood")
+    assert "--min-images applies only to people as classes" in refused(f"folder:{tmp_path}", min_images=3)
+    assert "--min-images applies only to" in refused("digits", min_images=3)
+    assert "--label person makes each folder a person" in refused(f"folder:{tmp_path}", label="mood")
     (tmp_path / "plain.csv").write_text("path,label\nann/0.png,a\nbob/0.png,b\n")
-    assert "no column 'person'; columns found: path, label" in refused(f"csv:{tmp_path}/plain.csv", label="person")
+    assert "no column 'person'; found columns: path, label" in refused(f"csv:{tmp_path}/plain.csv", label="person")

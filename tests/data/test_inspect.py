@@ -59,7 +59,7 @@ def test_counts_people_and_imbalance(pets: Path) -> None:
     assert content["splits"]["evaluation"]["imbalance_ratio"] == 2.0
     assert content["people_in_both"] == ["p1", "p2", "p3"]
     assert content["notes"] == [
-        "3 person(s) are in training and in evaluation, such as 'p1': results will look better than on new persons"
+        "3 person(s) are in both training and test, such as 'p1': results will be better than on new persons"
     ]
     assert (content["files_in_both"], content["problems"], content["release"]) == ([], [], None)
 
@@ -69,7 +69,7 @@ def test_what_a_run_would_refuse_is_a_finding_and_no_error(pets: Path) -> None:
         file.write("\n3.png,dog,p3\n4.png,zebra,p0")
     content = inspect_splits(opened(f"csv:{pets}/train.csv"), "x")
     (problem,) = content["problems"]
-    assert "1 label(s) that csv:" in problem
+    assert "1 label(s) that do not occur in csv:" in problem
     assert content["files_in_both"] == [str(pets / "3.png"), str(pets / "4.png")]
     assert content["splits"]["evaluation"]["class_counts"] == {"cat": 1, "dog": 3, "zebra": 1}
 
@@ -78,7 +78,7 @@ def test_a_class_without_images_has_no_imbalance_ratio(pets: Path) -> None:
     (pets / "val.csv").write_text("path,label,person\n10.png,cat,q")
     content = inspect_splits(opened(f"csv:{pets}/train.csv"), "x")
     assert content["splits"]["evaluation"]["imbalance_ratio"] is None
-    assert "no evaluation image of dog" in content["problems"][0]
+    assert "no test image of dog" in content["problems"][0]
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -87,7 +87,7 @@ def test_all_offending_rows_are_listed_at_once(tmp_path: Path) -> None:
         "row 4: 'a.png': the same file as in row 2",
         "row 5: 'b.png': empty 'label'",
         "row 6: './a.png': the same file as in row 2",
-        "row 7: 1 fields where the header has 2",
+        "row 7: 1 fields, but the header has 2",
         "row 8: '': empty path",
         "row 9: 'images': not a file",
     ):
@@ -116,8 +116,8 @@ def test_paths_that_leave_the_folder(tmp_path: Path) -> None:
     path.write_text("path,label\n" + "".join(f"{name},x\n" for name in names))
     said = message(path)
     for row, name in enumerate(names[:-1], start=2):
-        assert f"row {row}: {name!r}: leaves the manifest's folder (it is " in said
-    assert f"(it is {outside.resolve()}); put the images below the manifest" in said
+        assert f"row {row}: {name!r}: is outside the manifest's folder (it resolves to " in said
+    assert f"(it resolves to {outside.resolve()}); move the images below that folder" in said
     assert "row 8: '..': not a file" in said
 
 
@@ -145,13 +145,13 @@ def test_a_link_that_leads_nowhere_and_a_nul(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("", "empty; expected a header with the columns path,label"),
-        ("path,label\n", "no rows below the header; expected one row an image"),
-        ("path,labl\n", "no column 'label'; columns found: path, labl, wanted: path, label. Did you mean 'labl'?"),
-        ("file,label\n", "no column 'path'; columns found: file, label, wanted: path, label. Known: file, label."),
+        ("path,label\n", "no rows below the header; expected one row per image"),
+        ("path,labl\n", "no column 'label'; found columns: path, labl; expected: path, label. Did you mean 'labl'?"),
+        ("file,label\n", "no column 'path'; found columns: file, label; expected: path, label. Known: file, label."),
         ("path;label\na;b\n", "Fields are separated by commas, not ';'."),
         ("path\tlabel\n", "Fields are separated by commas, not '\\t'."),
         ("path,label,label\n", "column 'label' occurs more than once"),
-        ('path,label\n"a"b,c\n', "not csv after line 1: "),
+        ('path,label\n"a"b,c\n', "not CSV after line 1: "),
         ("path,label\n" + "x" * 200_000 + ",c\n", "field larger than field limit"),
     ],
 )
@@ -164,11 +164,11 @@ def test_files_that_are_no_manifest(tmp_path: Path, text: str, expected: str) ->
 
 def test_a_missing_label_column_names_the_option(tmp_path: Path) -> None:
     said = message(write(tmp_path, "path,expression\n"), "expresion")
-    assert "Did you mean 'expression'? --label COLUMN names another label column." in said
+    assert "Did you mean 'expression'? Pass --label COLUMN to use another label column." in said
 
 
 def test_missing_folder_and_encoding(tmp_path: Path) -> None:
-    assert message(tmp_path / "gone.csv").endswith("no such manifest; expected a csv file with columns path,label")
+    assert message(tmp_path / "gone.csv").endswith("no such manifest; expected a CSV file with columns path,label")
     assert f"Did you mean 'folder:{tmp_path}'?" in message(tmp_path)
     write(tmp_path, "", name="train.csv")
     assert f"Did you mean 'csv:{tmp_path}/train.csv'?" in message(tmp_path)

@@ -69,6 +69,6 @@ def test_dropping(photos: ImageTable) -> None:
 def test_the_error_lists_all(photos: ImageTable) -> None:
     assert photos.paths is not None
     said = str(unreadable_error(unreadable([photos])))
-    assert said.startswith(f"3 image(s) can't be read:\n  {photos.paths[7]}: zero bytes\n")
+    assert said.startswith(f"Cannot read 3 image(s):\n  {photos.paths[7]}: zero bytes\n")
     assert f"{photos.paths[199]}: no such file" in said
-    assert said.endswith("pass --skip-unreadable to go on without them.")
+    assert said.endswith("pass --skip-unreadable to skip them.")

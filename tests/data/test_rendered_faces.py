@@ -126,7 +126,7 @@ def test_every_class_has_an_image_however_few_there_are() -> None:
 @pytest.mark.parametrize(
     ("dial", "value", "message"),
     [
-        ("images", 7, "synthetic: images must be at least 8, one a class; it is 7"),
+        ("images", 7, "synthetic: images must be at least 8, one per class; it is 7"),
         ("test_images_per_class", 0, "synthetic: test_images_per_class must be at least 1; it is 0"),
         ("imbalance", 0.5, "synthetic: imbalance must be at least 1 and finite; it is 0.5"),
         ("imbalance", float("nan"), "synthetic: imbalance must be at least 1 and finite; it is nan"),

@@ -70,7 +70,7 @@ def test_val_csv_beside_train_csv(tmp_path: Path) -> None:
     path = manifest(tmp_path / "train.csv", pets("t"))
     beside = manifest(tmp_path / "val.csv", pets("v", 3))
     splits = open_data(f"csv:{path}")
-    assert splits.origin == f"{beside}, beside train.csv"
+    assert splits.origin == f"{beside}, next to train.csv"
     assert splits.train.class_counts == (10, 10)
     assert splits.test.class_counts == (3, 3)
     path.rename(tmp_path / "other.csv")
@@ -91,7 +91,7 @@ def test_the_split_column_goes_before_val_csv_and_the_option_before_both(tmp_pat
     assert splits.train.class_counts == (10, 10)
     assert splits.test.class_counts == (4, 4)
     assert splits.notes == (
-        f"csv:{path}: 4 image(s) of other splits than train are not used, because of --val {given}",
+        f"csv:{path}: 4 image(s) of splits other than train are not used, because of --val {given}",
     )
 
 
@@ -106,14 +106,16 @@ def test_test_is_evaluated_and_val_is_left_alone(tmp_path: Path) -> None:
     splits = open_data(f"csv:{manifest(tmp_path / 'my.csv', rows, 'path,label,split')}")
     assert splits.origin == "the manifest's split column (test)"
     assert all(name.startswith("test/") for name in splits.test.sample_ids)
-    assert splits.notes == (f"csv:{tmp_path}/my.csv: 6 image(s) of split 'val' are not used; 'test' is evaluated",)
+    assert splits.notes == (
+        f"csv:{tmp_path}/my.csv: 6 image(s) of split 'val' are not used; split 'test' is the test split",
+    )
 
 
 def test_a_split_column_that_lacks_a_side(tmp_path: Path) -> None:
     path = manifest(tmp_path / "a.csv", [(*row, "train") for row in pets("t")], "path,label,split")
-    assert "no image of split val (or valid, validation, test); add some" in refused(f"csv:{path}")
+    assert "no images in split val (or valid, validation, test); add some" in refused(f"csv:{path}")
     path = manifest(tmp_path / "b.csv", [(*row, "val") for row in pets("t")], "path,label,split")
-    assert "no image of split train; add some" in refused(f"csv:{path}")
+    assert "no images in split train; add some" in refused(f"csv:{path}")
 
 
 def test_another_label_column(tmp_path: Path) -> None:
@@ -125,13 +127,13 @@ def test_another_label_column(tmp_path: Path) -> None:
 def test_a_label_that_training_lacks(tmp_path: Path) -> None:
     path = manifest(tmp_path / "train.csv", pets("t"))
     manifest(tmp_path / "val.csv", [*pets("v", 2), ("v/cow.png", "cow")])
-    assert f"1 label(s) that csv:{path} lacks:\n  'cow' (1 image(s))" in refused(f"csv:{path}")
+    assert f"1 label(s) that do not occur in csv:{path}:\n  'cow' (1 image(s))" in refused(f"csv:{path}")
 
 
 def test_a_class_absent_from_evaluation(tmp_path: Path) -> None:
     path = manifest(tmp_path / "train.csv", pets("t"))
     manifest(tmp_path / "val.csv", [row for row in pets("v") if row[1] == "cat"])
-    assert "no evaluation image of dog" in refused(f"csv:{path}")
+    assert "no test image of dog" in refused(f"csv:{path}")
     splits = open_data(f"csv:{path}", allow_missing_classes=True)
     assert splits.test.class_counts == (10, 0)
     assert splits.test.class_names == ("cat", "dog")
@@ -178,7 +180,7 @@ def test_the_val_subfolder_and_the_val_option(tmp_path: Path) -> None:
     assert splits.origin == f"--val {tmp_path / 'given'}"
     assert splits.train.class_counts == (5, 5)
     assert splits.test.class_counts == (3, 3)
-    assert "--label has no meaning" in refused(f"folder:{tmp_path / 'data'}", label="mood")
+    assert "--label does not apply" in refused(f"folder:{tmp_path / 'data'}", label="mood")
 
 
 # --- embedded data and specs -----------------------------------------------------------------------------------------
@@ -200,28 +202,28 @@ def test_synthetic_with_dials() -> None:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ("digit", "no source is called 'digit'. Did you mean 'digits'? --data takes: synthetic(dial=value, ...), "),
+        ("digit", "unknown source 'digit'. Did you mean 'digits'? --data accepts: synthetic(name=value, ...), "),
         (
             "imagenet:/x",
-            "no source is called 'imagenet'. Known: affectnet, csv, digits, folder, synthetic. --data takes: ",
+            "unknown source 'imagenet'. Known: affectnet, csv, digits, folder, synthetic. --data accepts: ",
         ),
-        ("", "no source is called ''"),
-        ("~nobody/x", "no source is called '~nobody/x'"),
-        ("x" * 5000, "no source is called 'xxx"),
-        ("csv:" + "x" * 5000, "can't be read: File name too long"),
-        ("csv:a\0b", "can't be read: embedded null byte"),
+        ("", "unknown source ''"),
+        ("~nobody/x", "unknown source '~nobody/x'"),
+        ("x" * 5000, "unknown source 'xxx"),
+        ("csv:" + "x" * 5000, "cannot read: File name too long"),
+        ("csv:a\0b", "cannot read: embedded null byte"),
         ("folder:" + "x" * 5000, "no such folder"),
-        ("csv", "'csv' needs a path and has no dials; expected 'csv:PATH'"),
+        ("csv", "'csv' needs a path and has no parameters; expected 'csv:PATH'"),
         ("csv:", "'csv' needs a path"),
-        ("csv(a=1):b.csv", "'csv' needs a path and has no dials"),
-        ("digits:/x", "'digits' takes no path; its dials are written 'digits(dial=value, ...)'"),
-        ("digits(imbalanse=3)", "digits has no dial 'imbalanse'. Did you mean 'imbalance'?"),
-        ("digits(imbalance=many)", "imbalance is of type float; got 'many'"),
-        ("digits(imbalance=true)", "imbalance is of type float; got True"),
-        ("synthetic(images=10.5)", "images is of type int; got 10.5"),
-        ("synthetic(imbalance=many)", "imbalance is of type float | None; got 'many'"),
+        ("csv(a=1):b.csv", "'csv' needs a path and has no parameters"),
+        ("digits:/x", "'digits' does not take a path; write its parameters as 'digits(name=value, ...)'"),
+        ("digits(imbalanse=3)", "digits has no parameter 'imbalanse'. Did you mean 'imbalance'?"),
+        ("digits(imbalance=many)", "imbalance must be of type float; got 'many'"),
+        ("digits(imbalance=true)", "imbalance must be of type float; got True"),
+        ("synthetic(images=10.5)", "images must be of type int; got 10.5"),
+        ("synthetic(imbalance=many)", "imbalance must be of type float | None; got 'many'"),
         ("digits(imbalance=0)", "imbalance must be between 1 and 1000; it is 0"),
-        ("digits(imbalance", "found the end at character 17 of the formula; expected 'digits(dial=value, ...)'"),
+        ("digits(imbalance", "found the end at character 17 of the formula; expected 'digits(name=value, ...)'"),
         ("csv:/gone.csv", "/gone.csv: no such manifest"),
         ("folder:/gone", "/gone: no such folder"),
     ],
@@ -231,9 +233,9 @@ def test_specs_that_make_no_sense(spec: str, expected: str) -> None:
 
 
 def test_options_that_make_no_sense() -> None:
-    assert "--val has no meaning for --data 'digits'" in refused("digits", val="x.csv")
-    assert "--label has no meaning for --data 'synthetic'" in refused("synthetic", label="mood")
-    assert refused("digits", seed=-1) == "--seed -1: a seed is a whole number from 0"
+    assert "--val does not apply to --data 'digits'" in refused("digits", val="x.csv")
+    assert "--label does not apply to --data 'synthetic'" in refused("synthetic", label="mood")
+    assert refused("digits", seed=-1) == "--seed -1: must be a whole number of at least 0"
 
 
 def test_a_bare_path_is_told_its_scheme(tmp_path: Path) -> None:

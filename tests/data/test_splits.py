@@ -148,29 +148,29 @@ def test_good_splits_have_no_notes() -> None:
 def test_labels_that_training_lacks() -> None:
     said = refused(table([0, 1], name="csv:a"), table([0, 1, 2, 2], name="csv:b"))
     assert said == (
-        "csv:b: 1 label(s) that csv:a lacks:\n  'c' (2 image(s))\n"
-        "Training has: a, b. Correct the labels, or add such images to training."
+        "csv:b: 1 label(s) that do not occur in csv:a:\n  'c' (2 image(s))\n"
+        "Training has: a, b. Correct the labels, or add images with these labels to training."
     )
 
 
 def test_classes_in_another_order() -> None:
-    assert "classes are in another order" in refused(table([0, 1], ("a", "b")), table([0, 1], ("b", "a")))
+    assert "classes are in a different order" in refused(table([0, 1], ("a", "b")), table([0, 1], ("b", "a")))
 
 
 def test_too_few_classes_or_images() -> None:
-    assert refused(table([0, 0]), table([0])) == "demo: one class only ('a'); at least two are needed"
+    assert refused(table([0, 0]), table([0])) == "demo: only one class ('a'); at least two are needed"
     assert "demo: no training image of b, d;" in refused(table([0, 2], tuple("abcd")), table([0, 2], tuple("abcd")))
-    assert refused(table([0, 1]), table([], ("a", "b"))) == "demo: no images in the evaluation split; add some"
+    assert refused(table([0, 1]), table([], ("a", "b"))) == "demo: no images in the test split; add some"
     assert refused(table([], ("a", "b")), table([0, 1])) == "demo: no images in the training split; add some"
 
 
 def test_classes_absent_from_evaluation() -> None:
     train, test = table([0, 1, 2]), table([0, 0], tuple("abc"), name="csv:b")
     said = refused(train, test)
-    assert said.startswith("csv:b: no evaluation image of b, c; balanced accuracy is the mean over all 3 classes.")
+    assert said.startswith("csv:b: no test image of b, c; balanced accuracy is the mean over all 3 classes.")
     assert "pass --allow-missing-classes" in said
     assert check_splits(train, test, allow_missing_classes=True) == (
-        "csv:b: no evaluation image of b, c: left out of the mean over classes",
+        "csv:b: no test image of b, c: excluded from the mean over classes",
     )
 
 
@@ -189,5 +189,5 @@ def test_the_same_file_in_both(tmp_path: Path) -> None:
 def test_persons_in_both_are_noted() -> None:
     notes = check_splits(table([0, 1], persons=["ann", "bob"]), table([0, 1], persons=["bob", "cy"]))
     assert notes == (
-        "1 person(s) are in training and in evaluation, such as 'bob': results will look better than on new persons",
+        "1 person(s) are in both training and test, such as 'bob': results will be better than on new persons",
     )

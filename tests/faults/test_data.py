@@ -33,11 +33,11 @@ def test_all_unreadable_files_are_listed_with_path_and_row(data: Path) -> None:
         prepare(tiny(data), SilentReporter())
     root = data.parent
     assert str(found.value).splitlines() == [
-        "3 image(s) can't be read:",
+        "Cannot read 3 image(s):",
         f"  {root}/train2.png: zero bytes (row 4)",
         f"  {root}/train5.png: not an image (row 7)",
         f"  {root}/val1.png: truncated (row 34)",
-        "Replace or remove them, or pass --skip-unreadable to go on without them.",
+        "Replace or remove these files, or pass --skip-unreadable to skip them.",
     ]
     task = prepare(tiny(data, skip_unreadable=True), SilentReporter())
     assert task.skipped == ("train2.png", "train5.png", "val1.png")
@@ -107,7 +107,7 @@ def test_a_flipped_bit_that_decodes_is_seen_by_the_manifest_s_digests(tmp_path: 
     flip_scan(tmp_path / "train3.jpg")
     os.utime(tmp_path / "train3.jpg", ns=(state.st_atime_ns, state.st_mtime_ns))  # as a disk that forgets
     prepare(tiny(data), SilentReporter())  # without digests nobody sees it
-    message = r"train3.jpg: its content is another one than the manifest's sha256 says \(row 5\)"
+    message = r"train3.jpg: its content does not match the manifest's sha256 \(row 5\)"
     with pytest.raises(DataError, match=message):
         prepare(tiny(named), SilentReporter())
     named.write_text(named.read_text().replace(",train,", ",train,x", 1))

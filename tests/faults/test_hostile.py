@@ -118,7 +118,7 @@ def test_a_manifest_can_t_leave_its_folder(tmp_path: Path, name: str) -> None:
     (root / "link.png").symlink_to(tmp_path / "secret.png")
     (root / "linked").symlink_to(tmp_path / "outside")
     (root / "m.csv").write_text(f"path,label\n{name},a\n")
-    with pytest.raises(DataError, match=r"row 2: .*(leaves the manifest's folder|no such file)"):
+    with pytest.raises(DataError, match=r"row 2: .*(outside the manifest's folder|no such file)"):
         read_csv_manifest(root / "m.csv")
 
 

@@ -282,7 +282,7 @@ def test_a_test_split_without_a_class_is_named(copy: Path) -> None:
 
     for place in (copy / "cells").iterdir():
         edit(place / "record.json", without_contempt)
-    assert any("no test image of contempt: left out of the mean" in note for note in compare(copy).notes)
+    assert any("no test image of contempt: excluded from the mean" in note for note in compare(copy).notes)
 
 
 # --- comparable or not -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""AffectNet as it lies on disk: four releases, one table."""
+"""Read four releases of AffectNet into one kind of table."""
 
 from .source import open_affectnet
 

@@ -1,4 +1,4 @@
-"""The two releases with small annotation files beside the images: AffectNet-8 of 2021 (npy) and AffectNet+ (JSON)."""
+"""Read the two releases with one annotation file per image: AffectNet-8 of 2021 (npy) and AffectNet+ (JSON)."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from .codes import EXPRESSIONS, NAMES
 from .images import ImageFolder
 from .rows import Rows
 
-Parse = Callable[[bytes], tuple[int, str | None]]  # a file's bytes -> code, and what else is to be counted
+Parse = Callable[[bytes], tuple[int, str | None]]  # from a file's bytes to the code and a phrase to count
 
-_THREADS = 4  # more than cores: from a cold disk, most of the time is waiting
+_THREADS = 4  # more than cores: reading from a cold disk is mostly waiting
 _BATCH = 2000
-_LARGEST = 1 << 20  # bytes of one annotation, which has a few hundred to a few thousand
+_LARGEST = 1 << 20  # bytes of one annotation; real ones have a few hundred to a few thousand
 
 
 def read_annotations(folder: Path, ending: str, parse: Parse) -> Rows:
-    """Reads `images/` and `annotations/` of a split.
+    """Read `images/` and `annotations/` of a split.
 
     Args:
-        folder: of the split.
-        ending: what the name of an annotation ends in after the image's, such as "_exp.npy".
-        parse: raises a ValueError that says what is wrong with the bytes.
+        folder: folder of the split.
+        ending: suffix of annotation names after the image's name, such as "_exp.npy".
+        parse: function that parses the bytes and raises a ValueError with the reason if it cannot.
 
     Raises:
-        DataError: listing the annotations that can't be read.
+        DataError: listing the annotations that cannot be read.
     """
     images = ImageFolder(folder / "images")
     rows = Rows(folder / "annotations")
@@ -57,7 +57,7 @@ def read_annotations(folder: Path, ending: str, parse: Parse) -> Rows:
 
 
 def _stems(folder: Path, ending: str) -> list[str]:
-    """Names without the ending; shorter ones first, which sorts whole numbers by value."""
+    """Return the names without the ending, shorter ones first, which sorts numbers by value."""
     cut = -len(ending)
     with os.scandir(folder) as entries:
         stems = [entry.name[:cut] for entry in entries if entry.name.endswith(ending) and entry.name[0] != "."]
@@ -73,10 +73,10 @@ def _read_batch(
 def _read(
     folder: str, ending: str, parse: Parse, stems: list[str]
 ) -> Iterator[tuple[str, tuple[int, str | None] | str]]:
-    """Stem, and what its file says or what is wrong with it."""
+    """Return a stem with the content of its file or the reason why it cannot be read."""
     for stem in stems:
         try:
-            # Half of the time of a Python file object, of which there would be 290,000.
+            # Takes half the time of a Python file object; there are 290,000 files.
             descriptor = os.open(f"{folder}/{stem}{ending}", os.O_RDONLY)
             try:
                 data = os.read(descriptor, _LARGEST + 1)
@@ -94,10 +94,10 @@ def _read(
 
 
 def find_splits(root: Path, training: str, validation: str, ending: str, what: str) -> tuple[Path, Path] | None:
-    """The two split folders of a release, each possibly within one of its own name; None where none has annotations.
+    """Return the two split folders of a release, each possibly nested in a folder of the same name, or None.
 
     Raises:
-        DataError: a part of it is missing.
+        DataError: a part of the release is missing.
     """
     splits = [_unnested(root / name) for name in (training, validation)]
     if not any(_has(split / "annotations", ending) for split in splits):
@@ -105,7 +105,7 @@ def find_splits(root: Path, training: str, validation: str, ending: str, what: s
     for split in splits:
         for part, wanted in (("images", ""), ("annotations", ending)):
             if not _has(split / part, wanted):
-                raise DataError(f"{root}: {what} without {split / part}/; its place is {split.name}/{part}/<n>{wanted}")
+                raise DataError(f"{root}: {what} without {split / part}/; expected {split.name}/{part}/<n>{wanted}")
     return splits[0], splits[1]
 
 
@@ -115,7 +115,7 @@ def _unnested(folder: Path) -> Path:
 
 
 def _has(folder: Path, ending: str) -> bool:
-    """Whether a file with this ending lies there, without listing hundreds of thousands."""
+    """Return whether the folder has a file with this ending, without listing all files."""
     if not folder.is_dir():
         return False
     with os.scandir(folder) as entries:

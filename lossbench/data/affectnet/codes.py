@@ -6,7 +6,7 @@ import re
 
 from ..face_parameters import CLASS_NAMES
 
-# By code, 0 to 10 (Mollahosseini et al. 2017). The last three are no expressions: their rows are dropped.
+# By code, 0 to 10 (Mollahosseini et al. 2017). The last three are not expressions; their rows are dropped.
 NAMES = (*CLASS_NAMES, "None", "Uncertain", "Non-Face")
 # Images of codes 0 to 7 in the full release (ibid.).
 TRAINING_COUNTS = (74874, 134415, 25459, 14090, 6378, 3803, 24882, 3750)
@@ -33,9 +33,10 @@ _CODES = {
 
 
 def code_of(name: str) -> int | None:
-    """The code of a class by its name, whatever its case and with a number before it or not; None when it has none.
+    """Return the code of a class name in any case, with or without a leading number, or None for unknown names.
 
-    A number alone is no name: copies sort classes by the alphabet or by AffectNet's code, and nothing tells which.
+    A number alone is not a name: copies number classes alphabetically or by AffectNet's code, which cannot be
+    distinguished.
 
     Example:
         >>> [code_of(name) for name in ("Happy", "afraid", "6_anger", "Non Face", "6", "smile")]

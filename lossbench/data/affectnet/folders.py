@@ -1,4 +1,4 @@
-"""Copies of AffectNet as class folders: `{train,val}/<class>/*`, mapped by name."""
+"""Read copies of AffectNet as class folders: `{train,val}/<class>/*`, mapped by name."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SPLITS = {
 
 
 def find_class_folders(root: Path) -> dict[str, Path] | None:
-    """Split -> its folder; None where there is no split with folders in it that aren't images or annotations.
+    """Return the folder of each split, or None if no split has class folders.
 
-    A split may lie within a folder of its own name, as in train_set/train_set.
+    A split may be nested in a folder of the same name, as in train_set/train_set.
 
     Raises:
         DataError: two folders that mean the same split.
@@ -44,10 +44,10 @@ def find_class_folders(root: Path) -> dict[str, Path] | None:
 
 
 def read_class_folders(root: Path, splits: dict[str, Path]) -> tuple[Rows, Rows, str]:
-    """Training and evaluation rows, and where the latter came from: "val", or "test" where that is the only one.
+    """Return training rows, test rows and the origin of the test rows ("val", or "test" without a "val" folder).
 
     Raises:
-        DataError: a split is missing; class folders whose names aren't AffectNet's (all of them are listed).
+        DataError: a split is missing, or class folders have unknown names (all of them are listed).
     """
     other = next((split for split in ("val", "test") if split in splits), None)
     if "train" not in splits or other is None:
@@ -60,9 +60,7 @@ def read_class_folders(root: Path, splits: dict[str, Path]) -> tuple[Rows, Rows,
     _refuse_unknown(root, [splits["train"], splits[other]])
     train, test = _read(root, splits["train"]), _read(root, splits[other])
     if other == "val" and "test" in splits:
-        test.notes.append(
-            f"{splits['test'].name}/ beside it is not used: AffectNet is evaluated on its validation split"
-        )
+        test.notes.append(f"{splits['test'].name}/ is not used: AffectNet's validation split is the test split")
     return train.checked(), test.checked(), f"the copy's {splits[other].name}/ folder"
 
 
@@ -73,13 +71,13 @@ def _refuse_unknown(root: Path, splits: list[Path]) -> None:
     if unknown:
         numbers = any(name.rpartition("/")[2].isdecimal() for name in unknown)
         hint = (
-            " A number is no name: some copies number classes by the alphabet, others by AffectNet's code."
+            " A number is not a name: some copies number classes alphabetically, others by AffectNet's code."
             if numbers
             else ""
         )
         raise DataError(
-            f"{root}: {len(unknown)} class folder(s) whose names are none of AffectNet's:\n{listed(unknown, 20)}\n"
-            f"Known are {', '.join(CLASS_NAMES)} and words like happy, sad, afraid, disgusted, angry.{hint} "
+            f"{root}: {len(unknown)} class folder(s) whose names are not AffectNet's:\n{listed(unknown, 20)}\n"
+            f"Known names are {', '.join(CLASS_NAMES)} and words like happy, sad, afraid, disgusted, angry.{hint} "
             "Rename the folders, or read them as 'folder:PATH'."
         )
 
@@ -96,7 +94,7 @@ def _read(root: Path, split: Path) -> Rows:
             rows.add(os.path.relpath(found.path, root), found.path, code, empty=found.empty)
         with os.scandir(split / name) as entries:
             if others := sum(not entry.name.startswith(".") for entry in entries) - len(images):
-                rows.met["file(s) in class folders that are no images, ignored"] += others
+                rows.met["file(s) in class folders that are not images, ignored"] += others
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The full release of 2017: images in numbered folders, annotations in two csv files."""
+"""Read the full release of 2017: images in numbered folders, annotations in two CSV files."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ COLUMNS = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks", "expression",
     "valence", "arousal",
 )  # fmt: skip
-_READ = (0, 1, 2, 3, 4, 6)  # of the columns; landmarks, valence and arousal are not used
-_LARGEST = 1_000_000  # pixels in a coordinate: far more than an image that is decoded can have
+_READ = (0, 1, 2, 3, 4, 6)  # number of columns; landmarks, valence and arousal are not used
+_LARGEST = 1_000_000  # pixels: larger than any coordinate in an image that can be decoded
 
 
 def read_full(images: Path, training: Path, validation: Path) -> tuple[Rows, Rows]:
-    """Reads both csv files against one listing of the images.
+    """Read both CSV files and match them with one listing of the images.
 
-    validation.csv has no header in some copies: the first row tells. A width or height of -1 (or 0) stands for
-    "no box", and the row then means the whole image. Coordinates written as 12.0 are read as 12.
+    validation.csv has no header in some copies, which the first row shows. A width or height of -1 (or 0) means "no
+    box", and the row then uses the whole image. Coordinates written as 12.0 are read as 12.
 
     Raises:
-        DataError: no csv, columns missing, rows that can't be read (each with its number), no images.
+        DataError: a file is not CSV, columns are missing, rows are invalid (listed by number), or there are no images.
     """
     tree = ImageTree(images)
     train, test = _read(training, tree), _read(validation, tree)
@@ -47,7 +47,7 @@ def _read(path: Path, tree: ImageTree) -> Rows:
         at, width = _columns(path, header), len(header)
     else:
         at, width, lines = list(_READ), len(COLUMNS), itertools.chain([first], lines)
-        rows.notes.append("no header: columns are taken in AffectNet's order")
+        rows.notes.append("no header; columns are assumed to be in AffectNet's order")
     seen: set[str] = set()
     for number, cells in lines:
         _add(rows, tree, number, cells, at, width, seen)
@@ -71,10 +71,10 @@ def _add(rows: Rows, tree: ImageTree, number: int, cells: list[str], at: list[in
         return
     found = tree.find(name)
     if found is None and (not name or posixpath.normpath(name).startswith(("..", "/"))):
-        rows.problems.append(f"row {number}: {name!r}: leads out of {tree.root}")
+        rows.problems.append(f"row {number}: {name!r}: is outside {tree.root}")
         return
     if name in seen:
-        rows.met["row(s) of an image that was listed before, dropped"] += 1
+        rows.met["duplicate row(s) of an image, dropped"] += 1
         return
     seen.add(name)
     if found is None:
@@ -82,7 +82,7 @@ def _add(rows: Rows, tree: ImageTree, number: int, cells: list[str], at: list[in
     else:
         rows.add(name, found.path, code, empty=found.empty)
         if not found.path.endswith(name):
-            rows.met["image(s) found under another extension or letter case"] += 1
+            rows.met["image(s) found with a different extension or letter case"] += 1
     rows.boxes.append(box)
 
 
@@ -94,9 +94,9 @@ def _whole(text: str) -> int:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no number") from None
+        raise ValueError(f"{text!r} is not a number") from None
     if not value.is_integer():  # also NaN and infinity
-        raise ValueError(f"{text!r} is no whole number")
+        raise ValueError(f"{text!r} is not a whole number")
     return int(value)
 
 
@@ -104,7 +104,7 @@ def _box(x: int, y: int, width: int, height: int) -> tuple[int, int, int, int] |
     if width <= 0 or height <= 0:
         return None
     if max(abs(x), abs(y), width, height) > _LARGEST:
-        raise ValueError(f"the box {x, y, width, height} is no rectangle in an image")
+        raise ValueError(f"the box {x, y, width, height} is not a rectangle in an image")
     return x, y, width, height
 
 
@@ -112,14 +112,14 @@ def _columns(path: Path, header: list[str]) -> list[int]:
     wanted = [COLUMNS[place] for place in _READ]
     if missing := [name for name in wanted if name.lower() not in header]:
         raise DataError(
-            f"{path}: no column {', '.join(map(repr, missing))}; columns found: {', '.join(header)}. "
-            f"AffectNet's are {','.join(COLUMNS)}"
+            f"{path}: no column {', '.join(map(repr, missing))}; found columns: {', '.join(header)}. "
+            f"AffectNet's columns are {','.join(COLUMNS)}"
         )
     return [header.index(name.lower()) for name in wanted]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Row number, from 1, and its fields."""
+    """Yield each row's number, from 1, and its fields."""
     number = 0
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -128,16 +128,16 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text after row {number} ({error.reason}); copy it again") from None
     except csv.Error as error:
-        raise DataError(f"{path}: not csv after row {number}: {error}; copy it again") from None
+        raise DataError(f"{path}: not CSV after row {number}: {error}; copy it again") from None
     except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror or error}") from None
+        raise DataError(f"{path}: cannot read: {error.strerror or error}") from None
 
 
 def find_full(root: Path) -> tuple[Path, Path, Path] | None:
-    """Images, training.csv and validation.csv at or below a folder; None where nothing looks like this release.
+    """Return images, training.csv and validation.csv at or below a folder, or None if it is not this release.
 
     Raises:
-        DataError: a part of it is missing.
+        DataError: a part of the release is missing.
     """
     places = [root, *(root / name for name in _named(root, "manually_annotated"))]
     images = [place / name for place in places for name in _named(place, "manually_annotated_images")]
@@ -152,7 +152,7 @@ def find_full(root: Path) -> tuple[Path, Path, Path] | None:
         return None
     if not images:
         raise DataError(
-            f"{root}: AffectNet's csv lists without its images; looked for Manually_Annotated_Images/ in "
+            f"{root}: AffectNet's CSV lists without its images; looked for Manually_Annotated_Images/ in "
             f"{', '.join(map(str, places))}"
         )
     for name in ("training.csv", "validation.csv"):
@@ -160,7 +160,7 @@ def find_full(root: Path) -> tuple[Path, Path, Path] | None:
             looked = ", ".join(map(str, folders or places))
             raise DataError(
                 f"{root}: the full release of AffectNet without {name}; looked in {looked}. "
-                f"Its place is Manually_Annotated_file_lists/{name}"
+                f"Expected Manually_Annotated_file_lists/{name}"
             )
     return images[0], lists["training.csv"], lists["validation.csv"]
 

@@ -1,4 +1,4 @@
-"""The image files of a folder, found by name from one listing: a look-up a row would take minutes."""
+"""Find the image files of a folder by name from one listing, because one look-up per row would take minutes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Found(NamedTuple):
     """An image file.
 
     Attributes:
-        path: where it lies; text, because a Path for each of 400,000 rows takes seconds.
+        path: path of the file as text, because creating 400,000 Path objects takes seconds.
         empty: whether it has zero bytes.
     """
 
@@ -22,10 +22,10 @@ class Found(NamedTuple):
 
 
 class ImageFolder:
-    """The images directly within a folder.
+    """The images directly in a folder.
 
     Args:
-        path: the folder; one that isn't there has no images.
+        path: the folder; a missing folder has no images.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,11 +46,11 @@ class ImageFolder:
         return len(self._empty)
 
     def names(self) -> list[str]:
-        """File names, sorted."""
+        """Return the sorted file names."""
         return sorted(self._empty)
 
     def find(self, name: str) -> Found | None:
-        """The image of this name; else the only one of this stem, in any case and with any extension."""
+        """Return the image with this name, or the only one with this stem in any case and with any extension."""
         if name not in self._empty:
             if self._by_stem is None:
                 self._by_stem = {}
@@ -65,15 +65,15 @@ class ImageFolder:
 
     @property
     def unused(self) -> int:
-        """How many images were never found."""
+        """Return the number of images that were never looked up."""
         return len(self._empty) - len(self._used)
 
 
 class ImageTree:
-    """The images within the subfolders of a folder, named `<subfolder>/<file>`.
+    """The images in the subfolders of a folder, named `<subfolder>/<file>`.
 
     Args:
-        root: the folder.
+        root: the parent folder.
     """
 
     def __init__(self, root: Path) -> None:
@@ -86,12 +86,12 @@ class ImageTree:
         return sum(map(len, self._folders.values()))
 
     def find(self, name: str) -> Found | None:
-        """The image of this name, as `ImageFolder.find`."""
+        """Return the image with this name, as `ImageFolder.find` does."""
         head, _, tail = name.rpartition("/")
         folder = self._folders.get(head)
         return None if folder is None else folder.find(tail)
 
     @property
     def unused(self) -> int:
-        """How many images were never found."""
+        """Return the number of images that were never looked up."""
         return sum(folder.unused for folder in self._folders.values())

@@ -1,4 +1,4 @@
-"""One annotation of AffectNet+ (2024): JSON with `human-label`, `soft-label` and `subset`."""
+"""Parse an annotation of AffectNet+ (2024): JSON with `human-label`, `soft-label` and `subset`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from .codes import code_of
 
 
 def parse_json(data: bytes) -> tuple[int, str | None]:
-    """The code of an annotation, and its subset as a phrase to be counted.
+    """Return the code of an annotation, and its subset as a phrase to count.
 
-    Keys may be capitalised. The label is a code, as a number or as text, or a name.
+    Keys may be capitalized. The label is a code, as a number or as text, or a name.
 
     Raises:
-        ValueError: saying what is wrong.
+        ValueError: the annotation is invalid.
 
     Example:
         >>> parse_json(b'{"Human-Label": 3, "Soft-Label": [0.1], "Subset": "Easy"}')
@@ -22,12 +22,12 @@ def parse_json(data: bytes) -> tuple[int, str | None]:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"no JSON ({error})") from None
+        raise ValueError(f"not JSON ({error})") from None
     if not isinstance(content, dict):
         raise ValueError(f"a {type(content).__name__}, expected an object with human-label, soft-label and subset")
     values = {str(key).strip().lower().replace("_", "-"): value for key, value in content.items()}
     if "human-label" not in values:
-        raise ValueError(f"no key 'human-label'; keys found: {', '.join(map(str, content)) or 'none'}")
+        raise ValueError(f"no key 'human-label'; found keys: {', '.join(map(str, content)) or 'none'}")
     subset = values.get("subset")
     return _code(values["human-label"]), None if subset is None else f"image(s) of subset {str(subset).lower()[:40]}"
 
@@ -41,5 +41,7 @@ def _code(label: object) -> int:
     if isinstance(label, float) and label.is_integer():
         label = int(label)
     if isinstance(label, bool) or not isinstance(label, int):
-        raise ValueError(f"human-label {label!r} is no code of AffectNet (0 to 10) and no name of an expression")
+        raise ValueError(
+            f"human-label {label!r} is neither a code of AffectNet (0 to 10) nor the name of an expression"
+        )
     return label

@@ -1,4 +1,4 @@
-"""What a release says of one split, before anything is dropped."""
+"""The annotated rows of one split, before any row is dropped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...errors import DataError, listed
 
-_SHOWN = 20  # problems in one message
+_SHOWN = 20  # problems listed in one message
 
 
 @dataclass
@@ -16,16 +16,16 @@ class Rows:
     """The annotated images of one split.
 
     Attributes:
-        source: the file or folder of the annotations.
+        source: file or folder of the annotations.
         ids: N names, relative to the release.
         files: N image files.
         codes: N codes, 0 to 10.
-        boxes: N of (x, y, width, height), None for the whole image; an empty list where a release has no boxes.
+        boxes: N boxes (x, y, width, height), None for the whole image; empty if the release has no boxes.
         empty: rows whose image has zero bytes.
-        missing: rows whose image is not there.
-        met: what else was met on the way, and how often, as phrases.
-        notes: what else is to be told.
-        problems: rows that can't be used.
+        missing: rows whose image does not exist.
+        met: counts of other findings, by phrase.
+        notes: further messages for the user.
+        problems: descriptions of invalid rows.
     """
 
     source: Path
@@ -43,7 +43,7 @@ class Rows:
         return len(self.ids)
 
     def add(self, name: str, file: str, code: int, *, empty: bool = False, missing: bool = False) -> None:
-        """Appends a row."""
+        """Append a row."""
         if empty:
             self.empty.add(len(self.ids))
         if missing:
@@ -53,21 +53,21 @@ class Rows:
         self.codes.append(code)
 
     def checked(self) -> Rows:
-        """Itself.
+        """Return the rows themselves, after checking them.
 
         Raises:
-            DataError: listing the rows that can't be used, or that there are none.
+            DataError: there are invalid rows (all are listed), or no rows.
         """
         if self.problems:
             raise DataError(
-                f"{self.source}: {len(self.problems)} annotation(s) can't be used:\n"
+                f"{self.source}: {len(self.problems)} invalid annotation(s):\n"
                 f"{listed(self.problems, limit=_SHOWN)}\nCorrect or remove them."
             )
         if not self.ids:
-            raise DataError(f"{self.source}: no annotations in it; is the download complete?")
+            raise DataError(f"{self.source}: no annotations; is the download complete?")
         if len(self.missing) == len(self.ids):
             raise DataError(
-                f"{self.source}: none of its {len(self):,} images is there; the first is looked for at "
-                f"{self.files[0]}. Are the images unpacked, and beside their annotations?"
+                f"{self.source}: none of its {len(self):,} images exists; the first is expected at "
+                f"{self.files[0]}. Are the images unpacked next to their annotations?"
             )
         return self

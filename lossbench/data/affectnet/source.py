@@ -1,4 +1,4 @@
-"""`affectnet:PATH`: finds out which release lies there, and makes a training and an evaluation table of it."""
+"""Open `affectnet:PATH`: detect the release and read it into a training and a test table."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from .npy import parse_npy
 from .plus import parse_json
 from .rows import Rows
 
-# On each side, of the box's width and height: VGGFace2's boxes, which the pretrained SENet has seen, were extended by
-# a factor of 0.3 in all (Cao et al. 2018).
+# Margin on each side, as a share of the box's width and height: VGGFace2's boxes, with which the SENet was pretrained,
+# were extended by a factor of 0.3 in total (Cao et al. 2018).
 MARGIN = 0.15
 
 
 @dataclass(frozen=True)
 class Release:
-    """A way in which AffectNet is distributed.
+    """A form in which AffectNet is distributed.
 
     Attributes:
-        name: what the record calls it.
-        title: what people call it.
-        layout: what is looked for.
+        name: name in the record.
+        title: title in messages.
+        layout: files and folders by which it is detected.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Release:
 
 FULL = Release(
     "full-2017",
-    "AffectNet, the full release of 2017 (csv lists)",
+    "AffectNet, the full release of 2017 (CSV lists)",
     "Manually_Annotated/Manually_Annotated_Images/ with Manually_Annotated_file_lists/{training,validation}.csv",
 )
 MINI = Release(
@@ -61,29 +61,29 @@ FOLDERS = Release(
 )
 RELEASES = (FULL, MINI, PLUS, FOLDERS)
 
-_Read = Callable[[], tuple[Rows, Rows, str]]  # training, evaluation, and where the latter came from
+_Read = Callable[[], tuple[Rows, Rows, str]]  # training, test, and the origin of the latter
 _OWN = "the release's validation split"
 
 
 def open_affectnet(root: Path, name: str, classes: int | None) -> tuple[ImageTable, ImageTable, str, tuple[str, ...]]:
-    """The training and the evaluation table, where the evaluation split came from, and what to tell the user.
+    """Return the training and test tables, the origin of the test split, and notes for the user.
 
-    Classes are those of AffectNet's codes 0 to 7; rows of None, Uncertain and Non-Face are dropped and counted. No
-    image is opened.
+    Classes are AffectNet's codes 0 to 7; rows labeled None, Uncertain or Non-Face are dropped and counted. No image
+    is opened.
 
     Args:
-        root: where the release lies.
-        name: what the user calls it.
-        classes: 8, or 7 without contempt; None for 8 where the release has contempt.
+        root: folder of the release.
+        name: the user's name of the data.
+        classes: 8, or 7 without contempt; None for 8 if the release has contempt.
 
     Raises:
-        DataError: no release or several at `root`, a missing split, annotations that can't be read.
+        DataError: no release or several releases at `root`, a missing split, or unreadable annotations.
     """
     try:
         release, read = _find(root)
         *rows, origin = read()
     except OSError as error:
-        raise DataError(f"{error.filename or root}: can't be read: {error.strerror or error}") from None
+        raise DataError(f"{error.filename or root}: cannot read: {error.strerror or error}") from None
     has_contempt = CONTEMPT in rows[0].codes
     if classes == EXPRESSIONS and not has_contempt:
         raise DataError(f"{root}: no training image of contempt, which --classes 8 needs; pass --classes 7")
@@ -101,21 +101,21 @@ def open_affectnet(root: Path, name: str, classes: int | None) -> tuple[ImageTab
 
 def _find(root: Path) -> tuple[Release, _Read]:
     if not root.is_dir():
-        what = "a file, expected a folder" if root.exists() else "no such folder"
+        what = "is a file, not a folder" if root.exists() else "no such folder"
         raise DataError(f"{root}: {what}; expected {_looked_for()}")
     found = _candidates(root) or _candidates(_unpacked(root))
     if len(found) > 1:
         names = "; ".join(release.title for release, _ in found)
-        raise DataError(f"{root}: several releases of AffectNet lie here: {names}. Give each a folder of its own.")
+        raise DataError(f"{root}: contains several releases of AffectNet: {names}. Move each to its own folder.")
     if not found:
         entries = sorted(entry.name + "/" * entry.is_dir() for entry in os.scandir(root))
         shown = ", ".join(entries[:10]) + (f", … ({len(entries)} in all)" if len(entries) > 10 else "")
-        raise DataError(f"{root}: no release of AffectNet. Looked for {_looked_for()}\nFound: {shown or 'nothing'}.")
+        raise DataError(f"{root}: not a release of AffectNet. Looked for {_looked_for()}\nFound: {shown or 'nothing'}.")
     return found[0]
 
 
 def _unpacked(root: Path) -> Path:
-    """The only subfolder of a folder, such as an archive leaves behind; else itself."""
+    """Return the only subfolder of a folder, as unpacked archives have, or the folder itself."""
     with os.scandir(root) as entries:
         folders = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
     return root / folders[0] if len(folders) == 1 else root
@@ -144,7 +144,7 @@ def _of_two(splits: tuple[Path, Path], ending: str, parse: Parse) -> tuple[Rows,
 
 
 def _kept(rows: Rows, classes: int) -> tuple[list[int], Counter[str]]:
-    """Rows that are used, and why how many others are not."""
+    """Return the rows to use, and the number of dropped rows by reason."""
     gone: Counter[str] = Counter()
     kept = []
     for row, code in enumerate(rows.codes):
@@ -174,24 +174,24 @@ def _table(name: str, rows: Rows, kept: list[int], classes: int) -> ImageTable:
 
 
 def _boxes(rows: Rows, kept: list[int]) -> Int32Array:
-    """(N, 4) left, top, right, bottom with the margin; zeros for the whole image."""
+    """Return (N, 4) left, top, right, bottom with the margin; zeros for the whole image."""
     x, y, width, height = np.array([rows.boxes[row] or (0, 0, 0, 0) for row in kept], dtype=np.float64).reshape(-1, 4).T
     edges = (x - MARGIN * width, y - MARGIN * height, x + (1 + MARGIN) * width, y + (1 + MARGIN) * height)
     return np.rint(np.stack(edges, axis=1)).astype(np.int32)
 
 
 def _notes(root: Path, rows: Rows, kept: list[int], gone: Counter[str]) -> list[str]:
-    """What was met in a split; each note begins with where its annotations lie."""
+    """Return the notes of a split; each note starts with the path of its annotations."""
     parts = [*rows.notes, *(f"{count:,} {what}" for what, count in rows.met.items())]
     if gone:
         parts.append("dropped " + ", ".join(f"{count:,} {what}" for what, count in gone.items()))
     if rows.empty:
         parts.append(f"of zero bytes: {', '.join(sorted(rows.ids[row] for row in rows.empty)[:5])}")
     if rows.boxes and (whole := sum(rows.boxes[row] is None for row in kept)):
-        parts.append(f"{whole:,} without a face box (-1): the whole image is used")
+        parts.append(f"{whole:,} without a face box (-1); the whole image is used")
     if missing := [row for row in kept if row in rows.missing]:
         parts.append(
             f"{len(missing):,} annotation(s) without an image, such as {rows.ids[missing[0]]} "
-            "(an error in a run; --skip-unreadable leaves them out)"
+            "(an error in a run; --skip-unreadable skips them)"
         )
     return [f"{os.path.relpath(rows.source, root)}: {part}" for part in parts]
