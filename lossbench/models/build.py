@@ -1,4 +1,4 @@
-"""Models by name: `senet-tiny` or any timm backbone."""
+"""Build models by name: a backbone of `own_backbones` or any timm backbone, with a head."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, ModelError, did_you_mean
 from ..traits import Need
-from . import SENET_TINY, SENET_TINY_IMAGE_SIZE, architecture
+from . import SENET_TINY_IMAGE_SIZE, architecture
 from .check_tensors import Form
 from .classifier import Classifier, CosineHead
+from .own_backbones import OWN_BACKBONES
 from .preprocessing import Preprocessing
 
 
@@ -26,22 +27,22 @@ def build_model(
     backbone_state: Mapping[str, Tensor] | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Classifier:
-    """A classifier: the backbone's weights from `seed` or given, the head's from `seed` + 1.
+    """Build a classifier: backbone weights from `seed` or given, head weights from `seed` + 1.
 
-    Backbones of one seed are alike whatever the head, so that losses which need different heads start from the same
-    features. Dropout is off: it would add noise that differs between losses.
+    Backbones of one seed are equal whatever the head, so that losses which need different heads start from the same
+    features. Dropout is off, because its noise would differ between losses.
 
     Args:
         name: "senet-tiny" or a timm name.
         num_classes: C.
         image_size: side of the square images, in pixels.
-        seed: of the initial weights.
-        needs: of the loss; cosine logits get a cosine head.
-        backbone_state: what the backbone starts from; None for fresh weights.
-        preprocessing: what these weights want; None for what timm says of the model, or a scale for fresh weights.
+        seed: random seed of the initial weights.
+        needs: the needs of the loss; cosine logits get a cosine head.
+        backbone_state: weights that the backbone starts from; None for fresh weights.
+        preprocessing: preprocessing that these weights require; None for timm's, or a scale for fresh weights.
 
     Raises:
-        ModelError: an unknown name, or a model that can't take images of this size.
+        ModelError: an unknown name, or a model that cannot process images of this size.
     """
     torch.manual_seed(seed)
     backbone = _backbone(name, image_size)
@@ -55,19 +56,16 @@ def build_model(
 
 
 def check_model(name: str, image_size: int) -> int:
-    """Runs one image through the model's shapes alone, before anything is written or rendered.
-
-    Returns:
-        D, the embedding size.
+    """Check name and image size by running one image on the meta device; return the embedding size, D.
 
     Raises:
-        ModelError: an unknown name, or a size that the model can't take.
+        ModelError: an unknown name, or a size that the model cannot process.
     """
     import timm
 
-    if name != SENET_TINY and not timm.is_model(architecture(name)):
+    if name not in OWN_BACKBONES and not timm.is_model(architecture(name)):
         raise ModelError(
-            f"there is no model {name!r}. {did_you_mean(name, [SENET_TINY, *timm.list_models()])} "
+            f"unknown model {name!r}. {did_you_mean(name, [*OWN_BACKBONES, *timm.list_models()])} "
             "Any timm name works: python -c 'import timm; print(timm.list_models())'"
         )
     with torch.device("meta"):
@@ -75,14 +73,14 @@ def check_model(name: str, image_size: int) -> int:
     stride = max((stage["reduction"] for stage in getattr(backbone, "feature_info", None) or []), default=1)
     if image_size < stride:
         raise ModelError(
-            f"images of {image_size} px are too small for {name!r}, which halves them down to 1/{stride}; "
-            f"give --image-size {stride} or more"
+            f"images of {image_size} px are too small for {name!r}, which reduces them to 1/{stride} of their side; "
+            f"pass --image-size {stride} or more"
         )
     return _embedding_dim(name, backbone, image_size)
 
 
 def takes_single_images(name: str, image_size: int) -> bool:
-    """Whether the model can train on a batch of one: batch normalisation of a single value can't.
+    """Return whether the model can train on a batch of one image; batch normalization of a single value cannot.
 
     Args:
         name: "senet-tiny" or a timm name.
@@ -98,11 +96,11 @@ def takes_single_images(name: str, image_size: int) -> bool:
 
 
 def backbone_forms(name: str, image_size: int) -> dict[str, Form]:
-    """The backbone's state as names, shapes and types, without weights.
+    """Return names, shapes and types of a backbone's state, without weights.
 
     Args:
         name: "senet-tiny" or a timm name.
-        image_size: side of the square images, in pixels; transformers have tensors that depend on it.
+        image_size: side of the square images, in pixels; some tensors of transformers depend on it.
     """
     with torch.device("meta"):
         state = _backbone(name, image_size).state_dict()
@@ -110,24 +108,24 @@ def backbone_forms(name: str, image_size: int) -> dict[str, Form]:
 
 
 def imagenet_backbone(name: str, image_size: int) -> nn.Module:
-    """A backbone with timm's weights, from its cache or the hub.
+    """Return a backbone with timm's pretrained weights, from timm's cache or hub.
 
     Raises:
-        ModelError: they can't be had.
+        ModelError: the weights cannot be loaded.
     """
     return _timm_backbone(name, image_size, pretrained=True)
 
 
 def settings_of(backbone: nn.Module) -> Mapping[str, Any]:
-    """What timm says of the weights of a model: mean, std, tag, origin; nothing for senet-tiny."""
+    """Return timm's metadata for a model's weights (mean, std, tag, origin); empty for other backbones."""
     return getattr(backbone, "pretrained_cfg", None) or {}
 
 
 def own_preprocessing(backbone: nn.Module, image_size: int) -> Preprocessing:
-    """What timm says of a model, else a scale that suits fresh weights.
+    """Return the preprocessing from timm's metadata, or a scale that suits fresh weights.
 
     Args:
-        backbone: of `build_model`.
+        backbone: a backbone as `build_model` uses it.
         image_size: side of the square images, in pixels.
     """
     settings = settings_of(backbone)
@@ -136,23 +134,8 @@ def own_preprocessing(backbone: nn.Module, image_size: int) -> Preprocessing:
 
 
 def _backbone(name: str, image_size: int) -> nn.Module:
-    return _senet_tiny() if name == SENET_TINY else _timm_backbone(name, image_size, pretrained=False)
-
-
-def _senet_tiny() -> nn.Module:
-    """SE-ResNet of basic blocks [1, 1, 1, 1], 16 to 128 channels, 0.3 M parameters: made for 48 px on a laptop."""
-    from timm.models.resnet import BasicBlock, ResNet
-
-    backbone: nn.Module = ResNet(
-        BasicBlock,
-        [1, 1, 1, 1],
-        num_classes=0,
-        stem_type="deep",
-        stem_width=8,
-        channels=(16, 32, 64, 128),
-        block_args={"attn_layer": "se"},
-    )
-    return backbone
+    own = OWN_BACKBONES.get(name)
+    return own.build() if own else _timm_backbone(name, image_size, pretrained=False)
 
 
 def _timm_backbone(name: str, image_size: int, pretrained: bool) -> nn.Module:
@@ -161,21 +144,21 @@ def _timm_backbone(name: str, image_size: int, pretrained: bool) -> nn.Module:
     settings = {"num_classes": 0, "drop_rate": 0.0, "pretrained": pretrained}
     try:
         try:
-            backbone: nn.Module = timm.create_model(name, img_size=image_size, **settings)  # transformers want to know
+            backbone: nn.Module = timm.create_model(name, img_size=image_size, **settings)  # transformers need it
         except TypeError:
             backbone = timm.create_model(name, **settings)
     except Exception as error:
         if pretrained:
             raise ModelError(
-                f"the ImageNet weights of {name!r} can't be loaded: {error}\n"
-                "They come from timm's hub or its cache; without a network use --weights none"
+                f"the ImageNet weights of {name!r} cannot be loaded: {error}\n"
+                "They come from timm's hub or cache; without a network, pass --weights none"
             ) from error
-        raise ModelError(f"timm can't build {name!r} for images of {image_size} px: {error}") from error
+        raise ModelError(f"timm cannot build {name!r} for images of {image_size} px: {error}") from error
     return backbone
 
 
 def _embedding_dim(name: str, backbone: nn.Module, image_size: int) -> int:
-    """Finds D by a dry run, which also shows whether the model can take images of this size."""
+    """Return D by a dry run, which also shows whether the model can process images of this size."""
     parameter = next(backbone.parameters())
     training = backbone.training
     try:
@@ -184,20 +167,22 @@ def _embedding_dim(name: str, backbone: nn.Module, image_size: int) -> int:
     except Exception as error:
         own = settings_of(backbone).get("input_size", (3, "unknown"))[-1]
         raise ModelError(
-            f"{name!r} can't take images of {image_size} px (its own size is {own}): {error}\n"
-            "Give a size that fits with --image-size, or another --model"
+            f"{name!r} cannot process images of {image_size} px (its own size is {own}): {error}\n"
+            "Pass a size that fits with --image-size, or another --model"
         ) from error
     finally:
         backbone.train(training)
     if len(shape) != 2 or shape[1] == 0:
-        raise ConfigError(f"{name!r} gives features of shape {tuple(shape)}, not one vector an image")
+        raise ConfigError(f"{name!r} returns features of shape {tuple(shape)}; expected one vector per image")
     return int(shape[1])
 
 
 def own_image_size(name: str) -> int:
-    """The size in pixels that a model was made for."""
+    """Return the side in pixels of the images that a model is made for."""
+    if name in OWN_BACKBONES:
+        return OWN_BACKBONES[name].image_size
     import timm
 
-    if name == SENET_TINY or not timm.is_model(architecture(name)):
+    if not timm.is_model(architecture(name)):
         return SENET_TINY_IMAGE_SIZE
     return int(timm.get_pretrained_cfg(name).input_size[-1])

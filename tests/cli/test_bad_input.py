@@ -143,7 +143,7 @@ CASES: list[Case] = [
     ("unknown precision", options("--precision", "fp8"), "--precision must be one of .*, got 'fp8'"),
     ("unknown device", options("--device", "gpu"), "--device must be auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
     ("fp16 on the CPU", options("--device", "cpu", "--precision", "fp16"), "--precision fp16 needs a CUDA device"),
-    ("unknown model", options("--model", "resnet81"), "there is no model 'resnet81'. Did you mean .*'resnet18'"),
+    ("unknown model", options("--model", "resnet81"), "unknown model 'resnet81'. Did you mean .*'resnet18'"),
     ("image size too small", options("--image-size", 8), "images of 8 px are too small for 'senet-tiny'"),
     ("a batch of one image", options("--batch-size", 23, "--model", "test_resnet", "--image-size", 32), "has 1, which"),
     ("weights that are not there", options("--weights", "imagenet"), "senet-tiny has no ImageNet weights"),

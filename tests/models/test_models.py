@@ -135,32 +135,32 @@ def test_timm_s_weights_come_with_timm_s_normalisation(monkeypatch: pytest.Monke
     assert torch.equal(
         model.head.weight, fresh.head.weight
     )  # the head is the seed's, whatever the backbone starts from
-    with pytest.raises(ModelError, match=r"^there is no model 'resnet81'"):
+    with pytest.raises(ModelError, match=r"^unknown model 'resnet81'"):
         read_weights("imagenet", "resnet81", None)
 
 
 @pytest.mark.parametrize(("name", "meant"), [("resnet81", "resnet18"), ("senet_tiny", "senet-tiny")])
 def test_an_unknown_model_offers_the_nearest(name: str, meant: str) -> None:
-    with pytest.raises(ModelError, match=rf"^there is no model '{name}'. Did you mean .*'{meant}'"):
+    with pytest.raises(ModelError, match=rf"^unknown model '{name}'. Did you mean .*'{meant}'"):
         check_model(name, 48)
 
 
 @pytest.mark.parametrize(
     ("name", "size", "message"),
     [
-        ("senet-tiny", 16, "images of 16 px are too small for 'senet-tiny', .* give --image-size 32 or more"),
+        ("senet-tiny", 16, "images of 16 px are too small for 'senet-tiny', .* pass --image-size 32 or more"),
         ("legacy_seresnet50", 20, "images of 20 px are too small for 'legacy_seresnet50'"),
         ("test_vit", 33, "'test_vit'"),  # no multiple of its patch
     ],
 )
-def test_a_size_that_the_model_can_t_take_is_refused(name: str, size: int, message: str) -> None:
+def test_a_size_that_the_model_cannot_process_is_refused(name: str, size: int, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         check_model(name, size)
 
 
-def test_a_model_without_one_vector_an_image_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_one_vector_per_image_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from lossbench.models import build
 
     monkeypatch.setattr(build, "_timm_backbone", lambda name, size, pretrained: nn.Conv2d(3, 4, 3))
-    with pytest.raises(ConfigError, match=r"'test_resnet' gives features of shape \(1, 4, 46, 46\)"):
+    with pytest.raises(ConfigError, match=r"'test_resnet' returns features of shape \(1, 4, 46, 46\)"):
         check_model("test_resnet", 48)
