@@ -1,7 +1,7 @@
-"""Checks of what a loss is given: shapes, dtypes, labels, hyper-parameters.
+"""Checks of a loss's arguments: shapes, dtypes, labels, hyper-parameters.
 
-Shape, rank and dtype are read from metadata and always checked. Label values are read on the CPU only: on an
-accelerator that would stop the device, and under `torch.compile` it would break the graph.
+Shape, rank and dtype are metadata and always checked. Label values are read on the CPU only: on an accelerator that
+would synchronize the device, and under `torch.compile` it would break the graph.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ _debug = False
 
 
 def debug(enabled: bool = True) -> None:
-    """Turns the check of label values on (or off) on accelerators too, at the price of a host sync a call."""
+    """Enable or disable the check of label values on accelerators too, at the cost of one host sync per call."""
     global _debug
     _debug = enabled
 
 
 def matrix(name: str, value: Tensor, targets: Tensor, columns: int, num_classes: int) -> Tensor:
-    """`value` as float32 (float64 stays), after checking it and `targets` for shape and dtype.
+    """Return `value` in float32 (float64 is kept) after checking the shape and dtype of `value` and `targets`.
 
     Args:
         name: "logits" or "embeddings", for messages.
         value: (B, columns), floating point.
         targets: (B,), integer.
-        columns: what the second axis must be: the number of classes or the embedding size.
-        num_classes: what labels must be below, where they are read (see `debug`).
+        columns: required size of the second axis: the number of classes or the embedding size.
+        num_classes: exclusive upper bound of labels, if they are read (see `debug`).
 
     Raises:
-        UsageError: naming the argument, what it is, and what was expected.
+        UsageError: naming the argument, what was given and what was expected.
     """
     if value.ndim != 2 or value.shape[1] != columns:
         raise UsageError(f"{name} must have shape (B, {columns}), got {tuple(value.shape)}")
@@ -50,7 +50,7 @@ def matrix(name: str, value: Tensor, targets: Tensor, columns: int, num_classes:
 
 
 def check_target_range(targets: Tensor, num_classes: int) -> None:
-    """Reads the labels and refuses one outside [0, num_classes).
+    """Read the labels and refuse one outside [0, num_classes).
 
     Raises:
         UsageError: naming the first such label and its row.
@@ -58,12 +58,12 @@ def check_target_range(targets: Tensor, num_classes: int) -> None:
     wrong = (targets < 0) | (targets >= num_classes)
     if bool(wrong.any()):
         row = int(wrong.nonzero()[0])
-        hint = " (-100 is no 'ignore' here: drop such rows)" if int(targets[row]) == -100 else ""
+        hint = " (-100 does not mean 'ignore' here: drop such rows)" if int(targets[row]) == -100 else ""
         raise UsageError(f"targets must lie in [0, {num_classes}), got {int(targets[row])} in row {row}{hint}")
 
 
 def refuse_out_of_range(targets: Tensor, num_classes: int) -> None:
-    """`check_target_range` where values are readable, at the price of one small operator when all is well.
+    """Call `check_target_range` if values are readable; valid labels cost one small operator.
 
     Raises:
         UsageError: naming the first such label and its row.
@@ -77,7 +77,7 @@ def refuse_out_of_range(targets: Tensor, num_classes: int) -> None:
 
 
 def values_are_readable(targets: Tensor) -> bool:
-    """Whether label values may be read here: on the CPU and outside `torch.compile`."""
+    """Return whether label values may be read: on the CPU and outside `torch.compile`."""
     return targets.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
@@ -90,7 +90,7 @@ def number(
     maximum: float = math.inf,
     below: float = math.inf,
 ) -> float:
-    """A finite hyper-parameter in its range, or a `HyperparameterError` that names it, the rule and the value."""
+    """Return a finite hyper-parameter in its range, or raise a `HyperparameterError` with name, rule and value."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise HyperparameterError(f"{name} must be a finite number, got {value!r}")
     if not (value >= minimum and value > above and value <= maximum and value < below):
@@ -105,14 +105,14 @@ def number(
 
 
 def choice(name: str, value: object, options: tuple[str, ...]) -> str:
-    """One of `options`, or a `HyperparameterError` that lists them."""
+    """Return one of `options`, or raise a `HyperparameterError` that lists them."""
     if not isinstance(value, str) or value not in options:
         raise HyperparameterError(f"{name} must be one of {', '.join(options)}, got {value!r}")
     return value
 
 
 def flag(name: str, value: object) -> bool:
-    """True or false, or a `HyperparameterError`."""
+    """Return a bool, or raise a `HyperparameterError`."""
     if not isinstance(value, bool):
         raise HyperparameterError(f"{name} must be true or false, got {value!r}")
     return value

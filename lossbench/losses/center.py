@@ -5,9 +5,9 @@ For embeddings x_i in R^D, targets y_i and centers c,
     L   = 1/B sum_i 1/2 |x_i - c_{y_i}|^2
     c_j <- c_j - alpha sum_{i: y_i = j} (c_j - x_i) / (1 + n_j)        n_j samples of class j in the step
 
-The published objective adds it to softmax with a coefficient. Two things differ between implementations: many sum
-over the batch, which makes their coefficient B times smaller than ours; and many start centers at random, where ours
-start at the class mean of the first batch that holds the class (until then the class contributes nothing).
+The published objective adds it to softmax with a coefficient. Implementations differ in two ways: many sum over the
+batch, which makes their coefficient B times smaller than ours; and many start centers at random, whereas ours start at
+the class mean of the first batch that contains the class (until then the class contributes nothing).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .embedding_loss import MovingCenters
 
 
 def center(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Tensor:
-    """Per-sample half squared distance to the own center; zero for a class that has not started.
+    """Return half the squared distance of each sample to its own center; zero for a class that has not started.
 
     Args:
         embeddings: (B, D).
@@ -71,5 +71,5 @@ SPEC = LossSpec(
     variants=({"alpha": 0.1},),
     loop=loops.center,
     use_when="embeddings are compared later, as in verification: it makes classes compact",
-    avoid_when="only balanced accuracy counts: beside softmax it did not raise it in what is measured here",
+    avoid_when="only balanced accuracy matters: added to softmax it did not improve it in our measurements",
 )

@@ -2,9 +2,9 @@
 
     w_c = s n_c^-power,   s such that the training set's mean weight, sum_c n_c w_c / N, is 1
 
-power = 1 gives N / (C n_c), "balanced"; 0 gives 1; 0.5 is the common compromise. N_min / n_c and N_max / n_c in the
-literature are these weights up to a constant. The constant matters: it scales the objective against weight decay and
-other terms, and with a mean of 1 the learning rate of plain softmax stays right.
+power = 1 gives N / (C n_c), "balanced"; 0 gives 1; 0.5 is a common compromise. N_min / n_c and N_max / n_c in the
+literature are the same weights up to a constant. The constant matters: it scales the objective relative to weight decay
+and to other terms. With a mean of 1, the learning rate of plain softmax remains suitable.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .per_class import PerClass, training_counts
 
 
 def class_weights(class_counts: tuple[int, ...], power: float = 1.0) -> Tensor:
-    """Weights of a training-set mean of 1.
+    """Return weights whose mean over the training set is 1.
 
     Args:
         class_counts: C positive numbers of training images.
-        power: 0 weighs all images equally, 1 all classes.
+        power: 0 gives all images the same weight, 1 gives all classes the same total weight.
 
     Returns:
         (C,) float64 weights.

@@ -1,4 +1,4 @@
-"""Numbers that a task fixes for each of its classes: log-priors, margins, weights."""
+"""Numbers that a task determines for each class: log-priors, margins, weights."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ..types import LossContext
 
 
 class PerClass(nn.Module):
-    """One fixed number a class, held in float32 for training and exact in float64 where that is asked for.
+    """One fixed number per class, stored in float32 for training and returned exactly in float64 on request.
 
-    It moves with the loss, and is no part of the saved state: it is derived from the context.
+    It moves with the loss and is not part of the saved state, because it is derived from the context.
 
     Args:
         values: (C,) float64.
@@ -37,11 +37,11 @@ class PerClass(nn.Module):
 
 
 def training_counts(context: LossContext, what: str) -> Tensor:
-    """(C,) float64 training images of each class, all positive.
+    """Return the training images of each class, (C,) in float64, all positive.
 
     Args:
         context: supplies the counts.
-        what: what needs them, for the message: "class weights".
+        what: what needs the counts, for the message, such as "class weights".
 
     Raises:
         ContextError: naming the classes without a training image.

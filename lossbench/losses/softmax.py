@@ -4,7 +4,7 @@ For logits z_i in R^C and targets y_i,
 
     L = 1/B sum_i (logsumexp(z_i) - z_{i, y_i})          [nats]
 
-An empty batch gives a zero connected to the graph. There is no ignored label: -100 is an error.
+An empty batch gives a zero connected to the graph. No label is ignored: -100 is an error.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["NEVER_A_LABEL", "SPEC", "SoftmaxLoss", "softmax"]
 
 
 def softmax(logits: Tensor, targets: Tensor, *, reduction: str = "none") -> Tensor:
-    """Softmax cross-entropy of each sample.
+    """Return the softmax cross-entropy of each sample.
 
     Args:
         logits: (B, C) unnormalised log-probabilities.
         targets: (B,) class numbers in [0, C).
-        reduction: "none", or "mean" for their mean, which is 0 without samples.
+        reduction: "none", or "mean" for the mean over the samples, which is 0 for an empty batch.
 
     Returns:
         (B,) losses in nats, or ().
@@ -62,6 +62,6 @@ SPEC = LossSpec(
     reference="-",
     needs=frozenset({Need.LOGITS}),
     loop=loops.softmax,
-    use_when="classes are about equally frequent, or as what every other loss is compared with",
-    avoid_when="rare classes must be found: it learns the training set's frequencies too",
+    use_when="classes are about equally frequent, or as the baseline for every other loss",
+    avoid_when="rare classes must be found: it also learns the class frequencies of the training set",
 )

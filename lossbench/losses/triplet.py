@@ -9,12 +9,13 @@ negative n of another class,
              "semihard"   those with d_ap < d_an < d_ap + margin
              "hard"       for each anchor, its farthest positive with its nearest negative
 
-`average="active"` divides the sum by the number of hinges above zero, `"all"` by the number of triplets that the
-mining kept. Without a triplet the loss is a zero connected to the graph. The derivative of a hinge at 0, and of a
-distance at 0, is 0. `mining="all", distance="euclidean", normalize=True, average="active"` is
+`average="active"` divides the sum by the number of hinges above zero, `"all"` by the number of triplets selected by
+mining. A batch without triplets gives a zero connected to the graph. The derivatives of a hinge at 0 and of a distance
+at 0 are defined as 0. `mining="all", distance="euclidean", normalize=True, average="active"` is
 pytorch-metric-learning's `TripletMarginLoss`.
 
-A row's value depends on the other rows of the batch: several processes see only the triplets within their own rows.
+The value of a row depends on the other rows of the batch: each of several processes sees only the triplets within its
+own rows.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def triplet(
     normalize: bool = True,
     average: str = "active",
 ) -> Tensor:
-    """Mean hinge over the triplets of a batch.
+    """Return the mean hinge over the triplets of a batch.
 
     Args:
         embeddings: (B, D).
@@ -48,7 +49,7 @@ def triplet(
         margin: in units of the distance.
         mining: "all", "semihard" or "hard".
         distance: "squared" or "euclidean".
-        normalize: whether to put the rows on the unit sphere first.
+        normalize: whether to normalize the rows to unit length first.
         average: "active" or "all".
 
     Returns:
@@ -74,8 +75,8 @@ class TripletLoss(EmbeddingLoss):
         margin: in units of the distance, at least 0.
         mining: "all", "semihard" or "hard".
         distance: "squared" or "euclidean".
-        normalize: whether to put the embeddings on the unit sphere first.
-        average: "active" divides by the hinges above zero, "all" by the triplets kept.
+        normalize: whether to normalize the embeddings to unit length first.
+        average: "active" divides by the number of hinges above zero, "all" by the number of selected triplets.
     """
 
     traits = SMOOTH | {Trait.BATCH_COUPLED, Trait.PIECEWISE, Trait.ROTATION_INVARIANT, Trait.LABEL_EQUALITY}
@@ -109,7 +110,7 @@ class TripletLoss(EmbeddingLoss):
             self.homogeneity = Homogeneity(power, {"margin": power})
 
     def value(self, embeddings: Tensor, targets: Tensor) -> Tensor:
-        refuse_out_of_range(targets, self.num_classes)  # nothing below would notice
+        refuse_out_of_range(targets, self.num_classes)  # nothing below would fail on a wrong label
         return triplet(
             embeddings,
             targets,
@@ -139,5 +140,5 @@ SPEC = LossSpec(
     ),
     loop=loops.triplet,
     use_when="embeddings are compared by distance, and batches hold several images of each class",
-    avoid_when="classes are so rare that a batch seldom holds two images of one: those never form a pair",
+    avoid_when="classes are so rare that a batch seldom contains two images of one: those never form a pair",
 )

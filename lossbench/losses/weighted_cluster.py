@@ -5,18 +5,20 @@ For embeddings x_i in R^D, targets y_i, centers c and class weights w (see `clas
     L   = 1/B sum_i 1/2 w_{y_i} |x_i - c_{y_i}|^2 / (s S_{y_i} + delta)        S_y = sum_{j != y} |c_y - c_j|^2
 
 with s = 1 (`separation="sum"`) or 1/(C-1) (`"mean"`). S_y = C |c_y - m|^2 + sum_j |c_j - m|^2 with m the mean center,
-which costs O(C D) and does not cancel. A center moves once a step, by its class's own gradient times its denominator,
-so that the class weight drops out and rare classes move as surely as frequent ones:
+which costs O(C D) and avoids cancellation. Once per step each center moves along the gradient of its own class times
+the denominator of that class; the class weight cancels, so rare classes move as reliably as frequent ones:
 
     c_y <- c_y - alpha n_y/(1+n_y) [(c_y - mean_y) - r_y sum_j (c_y - c_j)]    r_y = min(s A_y / (s S_y + delta), 0.9/C)
 
-n_y, mean_y and A_y are the count, mean and mean squared distance to c_y of the step's samples of class y; everything
-on the right is from before the step. A center starts at the class mean of the first step that holds its class; until
-then its row is NaN, the class takes part in nothing, and C counts the started classes only.
+n_y, mean_y and A_y are the count, mean and mean squared distance to c_y of the samples of class y in the step;
+everything on the right is from before the step. A center starts at the class mean of the first step that contains its
+class. Until then its row is NaN, the class contributes nothing, and C counts only classes that have started.
 
-What is certain of the paper is its abstract and introduction: one center a class, less distance to the own center,
-more between centers, weights from class proportions, trained jointly with weighted softmax. Its equations were not at
-hand; the term is the reading on which three independent re-implementations agree, the way centers move is ours.
+Only the paper's abstract and introduction were available: one center per class, a smaller distance to the own center, a
+larger one between centers, weights from class proportions, joint training with weighted softmax. Its equations were
+not. The term equals one public re-implementation exactly. A second one has the same distances but multiplies by the sum
+of all class weights, apparently by mistake; a third one uses distances between centers that are not squared, and no
+factor 1/2. `tests/losses/test_weighted_cluster_elsewhere.py` compares all three. How centers move is our own design.
 """
 
 from __future__ import annotations
@@ -37,18 +39,18 @@ from .embedding_loss import MovingCenters
 def weighted_cluster(
     embeddings: Tensor, targets: Tensor, centers: Tensor, weight: Tensor, scale: Tensor | float, delta: float
 ) -> Tensor:
-    """Per-sample weighted distance to the own center over the class's distances to the others.
+    """Return each sample's weighted distance to its own center over the distances of that center to the others.
 
     Args:
         embeddings: (B, D).
         targets: (B,) class numbers in [0, C).
         centers: (C, D); a row of NaN marks a class that has not started, whose samples give zero.
         weight: (C,) class weights.
-        scale: s, of the sum of squared distances between centers.
-        delta: added to it, above 0.
+        scale: the factor s of the sum of squared distances between centers.
+        delta: added to that sum; above 0.
 
     Returns:
-        (B,) losses without unit.
+        (B,) dimensionless losses.
 
     Example:
         >>> centers = torch.tensor([[0.0, 0.0], [0.0, 2.0]])
@@ -126,6 +128,6 @@ SPEC = LossSpec(
     variants=({"separation": "mean", "delta": 0.001}, {"term_weight": "none"}, {"power": 0.5}),
     limits=(({"power": 0.0}, 'weighted-cluster(term_weight="none")'),),
     loop=loops.weighted_cluster,
-    use_when="classes differ in size and should be compact, too; compare it with weighted-softmax, its other term",
-    avoid_when="training is short, or one hyper-parameter has to do: logit-adjusted is simpler",
+    use_when="classes differ in size and should also be compact; compare it with weighted-softmax, its other term",
+    avoid_when="training is short, or only one hyper-parameter can be tuned: logit-adjusted is simpler",
 )

@@ -4,10 +4,10 @@ For logits z_i in R^C, targets y_i and class weights w (see `class_weights`),
 
     L = 1/B sum_i w_{y_i} (logsumexp(z_i) - z_{i, y_i})          [nats]
 
-`average="dataset"` divides by B, as above: the batch estimates the training set's weighted mean, and the mean over
-equal shards is the value of the whole. `average="batch"` divides by sum_i w_{y_i} instead, as
-`torch.nn.CrossEntropyLoss(weight=w)` does: bounded when one rare sample meets a small batch, but a different
-objective, which depends on how a batch is cut into shards.
+`average="dataset"` divides by B, as above: the value of a batch estimates the weighted mean over the training set, and
+the mean over equal shards equals the value of the whole batch. `average="batch"` divides by sum_i w_{y_i} instead, as
+`torch.nn.CrossEntropyLoss(weight=w)` does. That bounds the value when a small batch contains one rare sample, but it is
+a different objective, which depends on how a batch is divided into shards.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from .logit_loss import LogitLoss
 
 
 def weighted_softmax(logits: Tensor, targets: Tensor, weight: Tensor, *, reduction: str = "none") -> Tensor:
-    """Weighted cross-entropy of each sample.
+    """Return the weighted cross-entropy of each sample.
 
     Args:
         logits: (B, C) unnormalised log-probabilities.
         targets: (B,) class numbers in [0, C).
         weight: (C,) non-negative class weights.
-        reduction: "none", or "mean" for their mean over the samples, which is 0 without any.
+        reduction: "none", or "mean" for the mean over the samples, which is 0 for an empty batch.
 
     Returns:
         (B,) losses in nats, or ().
@@ -49,8 +49,8 @@ class WeightedSoftmaxLoss(LogitLoss):
 
     Args:
         context: supplies the class counts.
-        power: 0 gives plain softmax, 1 weighs all classes equally.
-        average: "dataset" divides by the batch size, "batch" by the batch's own weights.
+        power: 0 gives plain softmax, 1 gives all classes the same total weight.
+        average: "dataset" divides by the batch size, "batch" by the sum of the weights in the batch.
     """
 
     traits = LIKELIHOOD - MEAN_OF_ROWS  # which holds for average="dataset" only
@@ -82,6 +82,6 @@ SPEC = LossSpec(
     variants=({"power": 0.5}, {"average": "batch"}),
     limits=(({"power": 0.0}, "softmax"),),
     loop=loops.weighted_softmax,
-    use_when="classes differ in size and balanced accuracy counts; the first thing to try",
-    avoid_when="the rarest class has so few images that one of them makes a batch's gradient: power=0.5 is milder",
+    use_when="classes differ in size and balanced accuracy matters; try it first",
+    avoid_when="the rarest class has so few images that one of them dominates a batch's gradient: power=0.5 is milder",
 )

@@ -1,7 +1,7 @@
-"""How far samples lie from their centers and centers from each other, in O((B + C) D) time and one buffer of each size.
+"""Distances from samples to their centers and between centers, in O((B + C) D) time with one buffer of each size.
 
-A sample's offset to its center is the gradient of its squared distance up to a factor of its row. So the offsets are
-kept, and become the gradient in place: beyond B x D of them, and C x D where centers learn, nothing is allocated.
+The offset of a sample to its center is the gradient of its squared distance up to a factor per row. The offsets are
+therefore saved and turned into the gradient in place: nothing is allocated beyond B x D, and C x D if centers learn.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from .function import Function, may_write_in_place
 
 
 def started(centers: Tensor) -> Tensor:
-    """(C,) bool: which classes have a center; the row of one that has not started is NaN."""
+    """Return (C,) bool: which classes have a center; the row of a class that has not started is NaN."""
     first = centers[:, 0]
     return first == first  # noqa: PLR0124  # false for NaN, in one operator
 
 
 def mean_center(centers: Tensor) -> tuple[Tensor, Tensor]:
-    """The number of started classes, (), and the mean of their centers, (D,)."""
+    """Return the number of started classes, (), and the mean of their centers, (D,)."""
     return _mean_of_started(centers, started(centers))
 
 
 def _mean_of_started(centers: Tensor, has_center: Tensor) -> tuple[Tensor, Tensor]:
     number_started = has_center.sum(dtype=centers.dtype)
-    # A NaN in a row that has started is hidden here, and surfaces in that row's distance to the mean.
+    # A NaN in a started row is hidden here, and appears in that row's distance to the mean.
     return number_started, centers.nansum(dim=0) / number_started.clamp(min=1)
 
 
 def center_separation(centers: Tensor) -> Tensor:
-    """(C,) sum of squared distances from each center to every other; zero for a class that has not started.
+    """Return (C,) sums of squared distances from each center to all others; zero for a class that has not started.
 
     Args:
         centers: (C, D); a row of NaN marks a class that has not started.
@@ -47,14 +47,14 @@ def center_separation(centers: Tensor) -> Tensor:
 
 
 def _separation(centers: Tensor, has_center: Tensor, number_started: Tensor, mean: Tensor) -> Tensor:
-    # One operator without a C x D result; from differences, so that nothing cancels.
+    # One operator without a C x D result, computed from differences to avoid cancellation.
     radius = torch.cdist(centers, mean.unsqueeze(0), compute_mode="donot_use_mm_for_euclid_dist").squeeze(1)
     squared_radius = torch.where(has_center, radius.square(), 0.0)
     return torch.where(has_center, number_started * squared_radius + squared_radius.sum(), 0.0)
 
 
 def squared_distance_to_own_center(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Tensor:
-    """(B,) squared distance of each sample to its class's center; zero for a class that has not started.
+    """Return (B,) squared distances of samples to their class centers; zero for a class that has not started.
 
     Args:
         embeddings: (B, D).
@@ -69,7 +69,7 @@ def squared_distance_to_own_center(embeddings: Tensor, targets: Tensor, centers:
 
 
 def own_distance_and_separation(embeddings: Tensor, targets: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
-    """`squared_distance_to_own_center` and `center_separation` at once, whose gradients in the centers share a buffer.
+    """Return `squared_distance_to_own_center` and `center_separation`; their gradients in the centers share a buffer.
 
     Args:
         embeddings: (B, D).
@@ -80,7 +80,7 @@ def own_distance_and_separation(embeddings: Tensor, targets: Tensor, centers: Te
 
 
 def _spread(embeddings: Tensor, targets: Tensor, centers: Tensor, *, separate: bool) -> tuple[Tensor, Tensor]:
-    """(B,) squared distances to the own centers, and the (C,) `center_separation` if `separate`, else a zero.
+    """Return (B,) squared distances to the own centers, and (C,) `center_separation` if `separate`, else a zero.
 
     Args:
         embeddings: (B, D).
@@ -98,9 +98,9 @@ def _spread(embeddings: Tensor, targets: Tensor, centers: Tensor, *, separate: b
 
 
 class _InPlace(torch.autograd.Function):
-    """The first backward overwrites the offsets; another one computes them again.
+    """The first backward overwrites the offsets; a second one computes them again.
 
-    No transform of `torch.func` comes here, so that what is kept need be no output.
+    Not used under transforms of `torch.func`, so saved tensors need not be outputs.
     """
 
     @staticmethod
@@ -111,7 +111,7 @@ class _InPlace(torch.autograd.Function):
         ctx.offset = _offset(embeddings, targets, centers, ctx.has_own)
         ctx.set_materialize_grads(False)
         squares = _squares(ctx.offset)
-        # 0 * x and not 0: a NaN in a row must surface even before its class has a center.
+        # 0 * x rather than 0, so that a NaN in a row appears even before its class has a center.
         squares = torch.where(ctx.has_own, squares, 0 * squares.clamp(max=1))
         if not separate:
             return squares, centers.new_zeros(())
@@ -137,7 +137,7 @@ class _InPlace(torch.autograd.Function):
 
 
 def _offset(embeddings: Tensor, targets: Tensor, centers: Tensor, has_own: Tensor) -> Tensor:
-    """(B, D) from sample to center in one buffer, or to the origin where the class has not started."""
+    """Return sample-to-center differences, (B, D), computed in one buffer; to the origin before a class has started."""
     return centers.index_select(0, targets).masked_fill_(~has_own.unsqueeze(1), 0).sub_(embeddings)
 
 
@@ -156,9 +156,9 @@ def _differentiable_backward(
 
 
 class _Spread(Function):
-    """The same without writing in place: for `torch.func`, for compiled graphs and for second derivatives.
+    """The out-of-place version: for `torch.func`, compiled graphs and second derivatives.
 
-    The offsets are an output, so that the gradient of the gradient finds its way back.
+    The offsets are an output, so that second derivatives flow through them.
     """
 
     generate_vmap_rule = True
@@ -166,7 +166,7 @@ class _Spread(Function):
     @staticmethod
     def forward(embeddings: Tensor, targets: Tensor, centers: Tensor, separate: bool) -> tuple[Tensor, ...]:
         own = centers.index_select(0, targets)
-        # x - x and not 0: a NaN in a row must surface even before its class has a center.
+        # x - x rather than 0, so that a NaN in a row appears even before its class has a center.
         offset = torch.where(started(own).unsqueeze(1), own, embeddings) - embeddings
         return _squares(offset), offset, center_separation(centers) if separate else centers.new_zeros(())
 
@@ -202,7 +202,7 @@ def _squares(offset: Tensor) -> Tensor:
 
 
 def _gradient_of_separation(centers: Tensor, gradient: Tensor) -> Tensor:
-    """(C, D): with r_k = c_k - m and n started classes, 2 [(n g_k + sum g) r_k - sum_j g_j r_j]."""
+    """Return (C, D): with r_k = c_k - m and n started classes, 2 [(n g_k + sum g) r_k - sum_j g_j r_j]."""
     number_started, mean = mean_center(centers)
     has_center = started(centers)
     gradient = torch.where(has_center, gradient, 0.0)
@@ -213,11 +213,11 @@ def _gradient_of_separation(centers: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _gradient_of_separation_in_place(centers: Tensor, gradient: Tensor, number_started: Tensor, mean: Tensor) -> Tensor:
-    """The same in one buffer."""
+    """Return `_gradient_of_separation`, computed in one buffer."""
     has_center = started(centers)
     missing = ~has_center.unsqueeze(1)
     gradient = torch.where(has_center, gradient, 0.0)
     found = (centers - mean).masked_fill_(missing, 0)
-    shared = torch.zeros_like(mean).addmv_(found.T, gradient, alpha=2)  # in place, because autocast leaves that alone
+    shared = torch.zeros_like(mean).addmv_(found.T, gradient, alpha=2)  # in place: autocast ignores it
     found.mul_((2 * (number_started * gradient + gradient.sum())).unsqueeze(1))
     return found.sub_(shared).masked_fill_(missing, 0)

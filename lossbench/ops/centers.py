@@ -1,6 +1,6 @@
 """Class centers, (C, D), that start and move with the samples of each step.
 
-A row of NaN marks a class that has not started: it takes part in nothing.
+A row of NaN marks a class that has not started; such a class contributes nothing.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ __all__ = [
 
 
 class ClassStatistics(NamedTuple):
-    """What a step's samples say of each class, over all ranks.
+    """Statistics of each class over the samples of a step, over all processes.
 
     Attributes:
         counts: (C,) samples, in the dtype of the embeddings.
         mean: (C, D) mean embedding; zero where the count is zero.
-        scatter: (C,) mean squared distance to the class's center; NaN where it has none or the count is zero.
+        scatter: (C,) mean squared distance to the class's center; NaN if it has none or if the count is zero.
     """
 
     counts: Tensor
@@ -47,7 +47,7 @@ class ClassStatistics(NamedTuple):
 
 
 def class_statistics(embeddings: Tensor, targets: Tensor, centers: Tensor) -> ClassStatistics:
-    """Counts, means and scatter around `centers`, by class.
+    """Return counts, means and scatter around `centers` per class, summed over processes.
 
     Args:
         embeddings: (B, D) of this rank; B may be 0.
@@ -69,12 +69,12 @@ def class_statistics(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Cl
 
 
 def start_or_move(centers: Tensor, moved: Tensor, statistics: ClassStatistics) -> Tensor:
-    """The centers after a step: a class in its first batch starts at its mean, one that had started takes `moved`.
+    """Return the centers after a step: a class starts at the mean of its first batch and then takes `moved`.
 
     Args:
         centers: (C, D) before the step.
-        moved: (C, D) where started classes go.
-        statistics: of the step.
+        moved: (C, D) new positions of started classes.
+        statistics: statistics of the step.
     """
     present = (statistics.counts > 0).unsqueeze(1)
     unstarted = ~started(centers).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Sums of rows by class, without a one-hot matrix and, on a GPU, in a fixed order."""
+"""Sums of rows per class, without a one-hot matrix and, on a GPU, in a fixed order."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from torch import Tensor
 def class_sums(
     rows: Tensor, targets: Tensor, num_classes: int, *, alpha: float = 1, into: Tensor | None = None
 ) -> Tensor:
-    """(C, ...) sums of the rows of each class; zero where there are none.
+    """Return (C, ...) sums of the rows of each class; zero for a class without rows.
 
-    On the CPU `index_add_` is fastest. On a GPU it adds by atomics, in an order that changes from call to call; there
-    `index_put_` sorts the labels and adds each class's segment in order, without a wait for the host. A product with a
-    one-hot matrix would be faster for few classes, but 0 * NaN spreads one bad row over every class.
+    On the CPU `index_add_` is fastest. On a GPU it uses atomics, whose order changes from call to call; there
+    `index_put_` sorts the labels and adds the rows of each class in order, without waiting for the host. A product
+    with a one-hot matrix would be faster for few classes, but 0 * NaN spreads one bad row over all classes.
 
     Args:
         rows: (B, ...).
         targets: (B,) class numbers in [0, C).
         num_classes: C.
-        alpha: what the rows are multiplied by.
-        into: (C, ...) to which the sums are added, in place.
+        alpha: factor of the rows.
+        into: (C, ...) tensor to which the sums are added in place.
 
     Example:
         >>> import torch

@@ -1,7 +1,7 @@
 """Mean softmax cross-entropy with one buffer of the logits' size instead of three, where that is faster.
 
-torch keeps the log-probabilities for backward, makes two more buffers there, and exponentiates twice. Here exp(z - max)
-is kept, and becomes the gradient in place.
+torch saves the log-probabilities for backward, allocates two more buffers there, and exponentiates twice. Here
+exp(z - max) is saved and turned into the gradient in place.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from torch import Tensor
 
 from .function import may_write_in_place
 
-# cross_entropy drops rows of one label; a label that can't occur turns that off.
+# cross_entropy ignores rows of one label; a label that cannot occur disables this.
 NEVER_A_LABEL = -sys.maxsize
 
 IN_PLACE_FROM = 300_000
-"""Logits from which one buffer is faster on a CPU; below, torch's fewer operators are."""
+"""Number of logits from which one buffer is faster on a CPU; below, torch's fewer operators are faster."""
 
 IN_PLACE_FROM_OF_FEW_CLASSES = 8_000
-"""The same for fewer than 16 classes, over which torch's log_softmax is not vectorised."""
+"""The threshold for fewer than 16 classes, for which torch's log_softmax is not vectorized."""
 
 _BLOCK = 2**17
-"""Numbers in a block of rows, which stays in the cache."""
+"""Numbers per block of rows; a block stays in the cache."""
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor | None = None, *, reduction: str = "none") -> Tensor:
-    """w_y (logsumexp(z) - z_y) of each row, or its mean over the rows, which is 0 without rows.
+    """Return w_y (logsumexp(z) - z_y) for each row, or the mean over the rows, which is 0 for an empty batch.
 
     Args:
         logits: (B, C) unnormalised log-probabilities.
         targets: (B,) int64 class numbers in [0, C).
-        weight: (C,) of the classes; 1 if None.
+        weight: (C,) class weights; None for 1.
         reduction: "none" or "mean".
 
     Example:
@@ -53,7 +53,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor | None = None,
 
 
 def _in_place_is_faster(logits: Tensor, weight: Tensor | None) -> bool:
-    """Measured on a CPU (docs/performance.md). Transforms of `torch.func` and the compiler get torch's operators."""
+    """Return whether to use one buffer (thresholds: docs/performance.md); `torch.func` and the compiler get torch's."""
     return (
         logits.numel() >= (IN_PLACE_FROM if logits.shape[1] >= 16 else IN_PLACE_FROM_OF_FEW_CLASSES)
         and logits.device.type == "cpu"
@@ -65,9 +65,9 @@ def _in_place_is_faster(logits: Tensor, weight: Tensor | None) -> bool:
 
 
 class _InPlace(torch.autograd.Function):
-    """The first backward overwrites exp(z - max); another one computes it again.
+    """The first backward overwrites exp(z - max); a second one computes it again.
 
-    No transform of `torch.func` comes here, so that what is kept need be no output.
+    Not used under transforms of `torch.func`, so saved tensors need not be outputs.
     """
 
     @staticmethod
@@ -92,7 +92,7 @@ class _InPlace(torch.autograd.Function):
 
 
 def _exponentials(logits: Tensor, targets: Tensor, weight: Tensor | None) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    """exp(z - max), (B, C), and its row sums, (B, 1); and the sum of w_y (max - z_y), ()."""
+    """Return exp(z - max), (B, C), with its row sums, (B, 1), and the sum of w_y (max - z_y), ()."""
     found, sums, totals = torch.empty_like(logits), [], []
     rows = max(1, _BLOCK // logits.shape[1])
     for z, out, y in zip(logits.split(rows), found.split(rows), targets.split(rows), strict=True):

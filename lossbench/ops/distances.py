@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def distances(embeddings: Tensor, *, squared: bool) -> Tensor:
-    """(B, B) distances between rows from their differences, differentiable.
+    """Return (B, B) distances between rows, computed from their differences; differentiable.
 
     Args:
         embeddings: (B, D).
@@ -32,7 +32,7 @@ def _euclidean(some: Tensor, all_: Tensor) -> Tensor:
 
 
 class _SquaredDistances(torch.autograd.Function):
-    """The square of a root is smooth at 0, but autograd goes through the root and finds no curvature there."""
+    """The square of a root is smooth at 0, but autograd differentiates through the root and has no curvature there."""
 
     @staticmethod
     def forward(embeddings: Tensor) -> Tensor:
@@ -45,21 +45,21 @@ class _SquaredDistances(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (embeddings,) = ctx.saved_tensors
-        rows = embeddings - embeddings.mean(dim=0)  # the result does not change, and cancels less
+        rows = embeddings - embeddings.mean(dim=0)  # does not change the result, and reduces cancellation
         pull = gradient + gradient.T
         slope: Tensor = 2 * (pull.sum(dim=1, keepdim=True) * rows - pull @ rows)
         return slope
 
 
 def distances_of_blocks(rows: Tensor, *, squared: bool, by_product: bool) -> Callable[[slice], Tensor]:
-    """A function from a block of rows to its (R, B) distances to all; not differentiable.
+    """Return a function from a block of rows to their (R, B) distances to all rows; not differentiable.
 
     Args:
         rows: (B, D).
         squared: whether to square them.
-        by_product: by a matrix product in float64, where that is more than the rows' own precision; else from
-            differences, which takes 20 times longer. Rows that differ by less than about D * 1e-15 of their
-            squared length count as coincident.
+        by_product: use a matrix product in float64 if that exceeds the precision of the rows; otherwise distances
+            are computed from differences, which takes 20 times longer. Rows that differ by less than about
+            D * 1e-15 of their squared length count as coincident.
 
     Example:
         >>> distances_of_blocks(torch.tensor([[0.0], [3.0]]), squared=True, by_product=True)(slice(0, 1)).round()
@@ -69,12 +69,12 @@ def distances_of_blocks(rows: Tensor, *, squared: bool, by_product: bool) -> Cal
         return lambda block: _euclidean(rows[block], rows).square() if squared else _euclidean(rows[block], rows)
     wide = rows.double()
     wide = wide - wide.mean(dim=0)
-    # Shrunk by more than the product's rounding, so that a coincident row comes out below 0, and is cut to it.
+    # Shrunk by more than the rounding of the product, so that a coincident row gets a value below 0, which is clamped.
     norms = wide.square().sum(dim=1) * (1 - 4 * (rows.shape[1] + 4) * torch.finfo(torch.float64).eps)
 
     def of(block: slice) -> Tensor:
         sums = norms[block].unsqueeze(1) + norms
-        # In place, because autocast leaves that alone.
+        # In place, because autocast ignores in-place operators.
         square = sums.addmm_(wide[block], wide.T, alpha=-2).clamp_(min=0)
         return square if squared else square.sqrt_()
 

@@ -12,10 +12,10 @@ class Function(torch.autograd.Function):
 
 
 def apply(function: type[Function], *arguments: Any) -> Any:
-    """`function.apply`, without the half of its price that only transforms of `torch.func` have to pay.
+    """Call `function.apply` without the overhead that only transforms of `torch.func` need.
 
     Before each call torch binds the arguments to the signature of `forward`, which takes longer than a small kernel.
-    Here they are always given in full and in order.
+    Here arguments are always complete and in order.
     """
     if may_write_in_place():
         return super(torch.autograd.Function, function).apply(*arguments)  # type: ignore[misc]
@@ -23,5 +23,5 @@ def apply(function: type[Function], *arguments: Any) -> Any:
 
 
 def may_write_in_place() -> bool:
-    """Whether a kernel may overwrite what it keeps: neither a transform of `torch.func` nor the compiler is at work."""
+    """Return whether a kernel may overwrite saved tensors: outside `torch.func` transforms and the compiler."""
     return not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active()

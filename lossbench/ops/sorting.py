@@ -1,7 +1,7 @@
-"""Rows of integers, sorted by value alone.
+"""Sorted rows of integers.
 
-On the CPU this is numpy's sort, which is vectorised: ten to twenty times faster than torch's for the rows that mining
-sorts. As an operator of its own it is opaque to `torch.compile`, which takes it in one graph.
+On the CPU this is numpy's sort, which is vectorized: ten to twenty times faster than torch's for the rows that mining
+sorts. It is a custom operator and therefore opaque to `torch.compile`, which keeps it in one graph.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def sorted_rows(keys: Tensor) -> Tensor:
-    """Each row of (..., B) int64 keys in ascending order.
+    """Return (..., B) int64 keys with each row in ascending order.
 
     Example:
         >>> sorted_rows(torch.tensor([[3, 1, 2]]))

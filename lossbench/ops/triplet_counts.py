@@ -1,18 +1,19 @@
-"""Which hinges of a batch's triplets are active, as whole numbers: how often each pair counts, and with which sign.
+"""The active hinges of a batch's triplets as signed counts of pairs.
 
-For anchor a, positive p and negative n the hinge d_ap - d_an + margin is active when d_an < d_ap + margin. The sum over
+For anchor a, positive p and negative n, the hinge d_ap - d_an + margin is active if d_an < d_ap + margin. The sum over
 active triplets is therefore
 
     sum_aj W_aj d_aj  +  margin * (number of active triplets)
 
-with W_ap = k_p, the negatives active with p, and W_an = -q_n, the positives active with n. They are integers that don't
-change under small moves, so the same expression has the exact gradient. Three ways to find them:
+with W_ap = k_p, the number of negatives active with p, and W_an = -q_n, the number of positives active with n. They are
+integers that do not change under small moves, so the expression has the exact gradient. They are computed in three
+ways:
 
 - by comparing every positive with every negative: the fewest operators, B^3 comparisons, for small batches;
 - by sorting each anchor's row once, thresholds d_ap + margin among negatives, and counting along it: B^2 log B;
-- the hardest alone: a maximum and a minimum a row.
+- for hard mining: one maximum and one minimum per row.
 
-A block holds the rows of some anchors, so that memory is the block's and not B^2.
+A block holds the rows of some anchors, so that memory is proportional to the block and not to B^2.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from torch import Tensor
 from .sorting import sorted_rows
 
 COMPARE_UP_TO = 64
-"""The largest batch whose triplets are compared one by one."""
+"""Size of the largest batch whose triplets are compared one by one."""
 
 
 def pair_masks(targets: Tensor, start: int = 0, stop: int | None = None) -> tuple[Tensor, Tensor]:
-    """(R, B) masks of the positives (same class, not itself) and the negatives of each anchor, a row each.
+    """Return (R, B) masks of the positives (same class, another row) and the negatives, one row per anchor.
 
     Args:
         targets: (B,).
-        start: the first anchor.
-        stop: the one after the last; None for all.
+        start: first anchor.
+        stop: one after the last anchor; None for all.
     """
     same = targets[start:stop].unsqueeze(1) == targets.unsqueeze(0)
     negative = ~same
@@ -43,15 +44,15 @@ def pair_masks(targets: Tensor, start: int = 0, stop: int | None = None) -> tupl
 def signed_counts(
     distance: Tensor, positive: Tensor, negative: Tensor, margin: float, mining: str, *, compare: bool
 ) -> Tensor:
-    """(R, B) whole numbers W of a block of anchors, in the dtype of `distance`.
+    """Return the (R, B) integers W of a block of anchors, in the dtype of `distance`.
 
     Args:
         distance: (R, B), 0 or above.
         positive: (R, B) mask.
         negative: (R, B) mask.
-        margin: of the hinge.
+        margin: margin of the hinge.
         mining: "all", "semihard" or "hard".
-        compare: compare one by one instead of sorting.
+        compare: whether to compare triplets one by one instead of sorting.
 
     Example:
         >>> d = torch.tensor([[0.0, 1.0, 1.1]])
@@ -67,7 +68,7 @@ def signed_counts(
     reach = distance + margin
     if not semihard:
         return _by_sorting(distance, reach, positive, negative, positive_first=True)
-    # No negative lies in an empty band: margin 0, or lost in the rounding of a large distance.
+    # No negative lies in an empty band: the margin is 0, or is lost in the rounding of a large distance.
     positive = positive & (reach > distance)
     within_reach = _by_sorting(distance, reach, positive, negative, positive_first=True)
     return within_reach - _by_sorting(distance, distance, positive, negative, positive_first=False)
@@ -85,9 +86,9 @@ def _by_comparing(distance: Tensor, positive: Tensor, negative: Tensor, margin: 
 def _by_sorting(
     distance: Tensor, of_positive: Tensor, positive: Tensor, negative: Tensor, *, positive_first: bool
 ) -> Tensor:
-    """Counts of negatives below each positive's value, and of positives above each negative's.
+    """Return the number of negatives below each positive's value, and of positives above each negative's.
 
-    Whether a tie counts is decided by which of the two comes first. What is neither comes last and gets zero.
+    `positive_first` decides whether a tie counts. Columns that are neither come last and get zero.
     """
     value = torch.where(negative, distance, torch.where(positive, of_positive, torch.inf))
     is_negative, column = _order(value, negative if positive_first else ~negative)
@@ -102,11 +103,11 @@ def _by_sorting(
 
 
 def _order(value: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each row in ascending order: the flag `last`, which decides between equal values, and the column.
+    """Return, for each row in ascending order, the flag `last`, which decides between equal values, and the column.
 
-    The bits of a float that is not negative are an integer of the same order. Flag and column take the place of the
-    last of them, so that sorting integers sorts the values and carries the rest along: of 1,024 columns, values that
-    agree in 41 of their 52 binary digits are equal.
+    The bits of a non-negative float are an integer of the same order. Flag and column replace the last bits, so that
+    sorting integers sorts the values together with them: with 1,024 columns, values that agree in 41 of their 52
+    binary digits are equal.
     """
     columns = value.shape[1]
     flag = 1 << (columns - 1).bit_length()
@@ -122,6 +123,6 @@ def _order(value: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
 def _of_the_hardest(distance: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
     farthest = torch.where(positive, distance, -torch.inf).max(dim=1, keepdim=True)
     nearest = torch.where(negative, distance, torch.inf).min(dim=1, keepdim=True)
-    hinge = farthest.values - nearest.values + margin  # -inf where one of the two is missing
+    hinge = farthest.values - nearest.values + margin  # -inf if one of the two is missing
     active = (hinge > 0).to(distance.dtype)
     return torch.zeros_like(distance).scatter(1, farthest.indices, active).scatter(1, nearest.indices, -active)

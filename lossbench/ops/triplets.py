@@ -1,8 +1,8 @@
 """All triplets of a batch, exactly, in O(B^2 log B) time and the memory of a block of anchors.
 
-How often each pair counts is found by `triplet_counts`, as whole numbers W. The mean hinge and its gradient then come
-from one pass over blocks of anchors: a matrix product for the distances, W, and two products for the gradient. Neither
-triplets nor B x B pairs are ever listed, and the host never waits for a number.
+`triplet_counts` computes how often each pair counts, as integers W. The mean hinge and its gradient then follow from
+one pass over blocks of anchors: a matrix product for the distances, W, and two products for the gradient. Neither
+triplets nor B x B pairs are ever listed, and there is no host synchronization.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .unit_vectors import unit_vectors
 __all__ = ["Mining", "distances", "mean_hinge", "pair_masks", "unit_vectors"]
 
 _BLOCK = 2**17
-"""Pairs in a block: what its buffers hold stays in the cache."""
+"""Pairs per block; the buffers of a block stay in the cache."""
 
 
 class Mining(NamedTuple):
-    """What is summed and what it is divided by; see `lossbench.losses.triplet`."""
+    """Which triplets are summed and what the sum is divided by; see `lossbench.losses.triplet`."""
 
     margin: float
     mining: str
@@ -34,12 +34,12 @@ class Mining(NamedTuple):
 
 
 def mean_hinge(rows: Tensor, targets: Tensor, rule: Mining) -> Tensor:
-    """Mean hinge over the triplets of a batch that a rule keeps.
+    """Return the mean hinge over the triplets of a batch that a rule selects.
 
     Args:
         rows: (B, D), B at least 1.
         targets: (B,).
-        rule: of mining.
+        rule: margin, mining, distance and average.
 
     Example:
         >>> x = torch.tensor([[0.0], [1.0], [1.1]])
@@ -47,7 +47,7 @@ def mean_hinge(rows: Tensor, targets: Tensor, rule: Mining) -> Tensor:
         tensor(0.6000)
     """
     value: Tensor
-    if torch.compiler.is_compiling():  # one operator: the loop over blocks would be unrolled into the graph
+    if torch.compiler.is_compiling():  # one operator, because the loop over blocks would be unrolled into the graph
         value, _ = _compiled_mean_hinge(rows, targets, *rule)
         return value
     if torch.is_grad_enabled() and rows.requires_grad:
@@ -57,7 +57,7 @@ def mean_hinge(rows: Tensor, targets: Tensor, rule: Mining) -> Tensor:
 
 
 class _MeanHinge(Function):
-    """The value with its gradient, both outputs: so that the gradient of the gradient finds its way back."""
+    """The value and its gradient as outputs, so that second derivatives flow through the gradient."""
 
     generate_vmap_rule = True
 
@@ -83,7 +83,7 @@ class _MeanHinge(Function):
 
 
 class _Curvature(Function):
-    """The second derivative times a direction; a third is refused by torch."""
+    """The second derivative times a direction; torch refuses a third derivative."""
 
     generate_vmap_rule = True
 
@@ -128,12 +128,12 @@ _compiled_mean_hinge.register_autograd(_times_slope, setup_context=_save_slope)
 def _evaluate(
     rows: Tensor, targets: Tensor, rule: Mining, *, slope: bool, direction: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The value, and its gradient in the rows or, with a direction, the derivative of the gradient along that."""
+    """Return the value and its gradient in the rows or, with a direction, the derivative of the gradient along it."""
     batch = len(rows)
     between = distances_of_blocks(rows, squared=rule.squared, by_product=batch * rows.numel() > _BLOCK)
-    centered = rows - rows.mean(dim=0)  # what pulls does not change, and cancels less
+    centered = rows - rows.mean(dim=0)  # does not change the gradient, and reduces cancellation
     pulls = _Pulls(centered if direction is None else direction)
-    turns = _Pulls(centered)  # of the distances' growth
+    turns = _Pulls(centered)  # change of the distances along the direction
     totals, actives, divisors = [], [], []
     in_block = max(1, _BLOCK // batch)
     for start in range(0, batch, in_block):
@@ -141,7 +141,7 @@ def _evaluate(
         length = between(anchors)
         positive, negative = pair_masks(targets, start, anchors.stop)
         compare = batch <= COMPARE_UP_TO
-        near = length.to(rows.dtype) if compare else length  # where few are compared, few round to the other side
+        near = length.to(rows.dtype) if compare else length  # with few comparisons, few round to the other side
         count = signed_counts(near, positive, negative, rule.margin, rule.mining, compare=compare).to(rows.dtype)
         totals.append((length * count).sum())
         actives.append(count.clamp(min=0).sum(dtype=_wide(rows)))
@@ -162,7 +162,7 @@ def _evaluate(
 
 
 def _wide(rows: Tensor) -> torch.dtype:
-    """What counts are summed in: float64 holds whole numbers below 2^53, where the device has it."""
+    """Return the dtype for sums of counts: float64, exact below 2^53, if the device has it."""
     return rows.dtype if rows.device.type == "mps" else torch.float64
 
 
@@ -171,7 +171,7 @@ def _summed(parts: list[Tensor]) -> Tensor:
 
 
 def _kept(positive: Tensor, negative: Tensor, mining: str, dtype: torch.dtype) -> Tensor:
-    """() triplets of a block that the mining keeps: of "hard", one an anchor that has both."""
+    """Return the number of triplets that mining selects in a block; for "hard", one per anchor that has both."""
     positives, negatives = positive.sum(dim=1, dtype=dtype), negative.sum(dim=1, dtype=dtype)
     if mining == "hard":
         positives, negatives = positives.clamp(max=1), negatives.clamp(max=1)
@@ -179,7 +179,7 @@ def _kept(positive: Tensor, negative: Tensor, mining: str, dtype: torch.dtype) -
 
 
 def _stretch(rows: Tensor, direction: Tensor, anchors: slice, length: Tensor) -> Tensor:
-    """(R, B) relative growth of each distance along a direction; 0 where the distance is."""
+    """Return the (R, B) relative change of each distance along a direction; 0 for a distance of 0."""
     dots = (rows * direction).sum(dim=1)
     grown = dots[anchors].unsqueeze(1) + dots
     grown.addmm_(rows[anchors], direction.T, alpha=-1).addmm_(direction[anchors], rows.T, alpha=-1)
@@ -187,9 +187,9 @@ def _stretch(rows: Tensor, direction: Tensor, anchors: slice, length: Tensor) ->
 
 
 class _Pulls:
-    """Sums weight_aj (x_a - x_j) over pairs into row a, and its opposite into row j.
+    """Adds weight_aj (x_a - x_j) over pairs to row a, and its negative to row j.
 
-    That is the gradient of weight_aj |x_a - x_j|^2 / 2. The products are in place, because autocast leaves those alone.
+    That is the gradient of weight_aj |x_a - x_j|^2 / 2. Products are in place, because autocast ignores those.
     """
 
     def __init__(self, rows: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Rows on the unit sphere, also rows of length 1e20, 1e-20 and 0."""
+"""Rows scaled to unit length, including rows of length 1e20, 1e-20 and 0."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .function import Function, apply
 
 
 def unit_vectors(embeddings: Tensor) -> Tensor:
-    """(B, D) rows of length one; a zero row stays zero, with zero gradient.
+    """Return (B, D) rows of length one; a zero row stays zero and has zero gradient.
 
     Example:
         >>> unit_vectors(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
@@ -25,7 +25,7 @@ def unit_vectors(embeddings: Tensor) -> Tensor:
 
 
 class _UnitVectors(Function):
-    """One over the length is an output too, so that the gradient of the gradient finds its way back."""
+    """One over the length is also an output, so that second derivatives flow through it."""
 
     generate_vmap_rule = True
 

@@ -1,4 +1,4 @@
-"""A package for a new loss, written from templates: a start that already passes its laws."""
+"""Write a package for a new loss from templates; as written, it already passes its laws."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from ..registry import loss_entries
 KINDS = {
     "per-sample-logits": "a mean over rows that reads the logits",
     "per-sample-embeddings": "a mean over rows that reads the embeddings, with learned proxies",
-    "batch-coupled": "one in which the rows of a batch meet",
-    "stateful": "one with a state that moves after each step",
-    "scheduled": "one that changes from epoch to epoch",
+    "batch-coupled": "a loss whose rows depend on each other",
+    "stateful": "a loss with state that moves after each step",
+    "scheduled": "a loss that changes from epoch to epoch",
 }
-"""What `--kind` may be, and what each is."""
+"""Choices of `--kind` with their descriptions."""
 
 _KEBAB_CASE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 def write_package(name: str, kind: str, parent: Path) -> list[Path]:
-    """Writes an installable package with one loss into `parent/name`; all of it or nothing.
+    """Write an installable package with one loss into `parent/name`, completely or not at all.
 
     Args:
-        name: kebab-case; of the loss, the distribution and the directory.
-        kind: of `KINDS`.
-        parent: where.
+        name: kebab-case name of the loss, the distribution and the directory.
+        kind: one of `KINDS`.
+        parent: directory that will contain the package.
 
     Returns:
         The files.
 
     Raises:
-        UsageError: the name can't be used, the directory exists, or it can't be written.
+        UsageError: the name cannot be used, the directory exists, or it cannot be written.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +94,7 @@ def _check_name(name: str) -> None:
 
 
 def _words(name: str, kind: str) -> dict[str, str]:
-    """What the templates leave open."""
+    """Return the values of the templates' placeholders."""
     module = name.replace("-", "_")
     camel = "".join(part.capitalize() for part in name.split("-"))
     major, minor = __version__.split(".")[:2]

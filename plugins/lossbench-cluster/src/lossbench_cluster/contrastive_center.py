@@ -1,4 +1,4 @@
-"""Contrastive-center: squared distance to the own center over those to the other centers.
+"""Contrastive-center: squared distance to the own center over the squared distances to the other centers.
 
 For embeddings x_i in R^D, targets y_i and centers c,
 
@@ -6,13 +6,13 @@ For embeddings x_i in R^D, targets y_i and centers c,
 
     c_j <- c_j - alpha sum_{i: y_i = j} (c_j - x_i) / (1 + n_j)        n_j samples of class j in the step
 
-delta, in squared embedding units, keeps the quotient finite. With the denominators held fixed it is center loss, each
-row divided by its own.
+delta, in squared embedding units, keeps the quotient finite. With the denominators held fixed, it is center loss with
+each row divided by its own denominator.
 
-The quotient is the paper's (as restated by others; the paper itself was not at hand), which sums over the batch: a
-coefficient there is B times larger here. The paper's centers are learned by gradient descent; ours move as those of
-lossbench's `center`: they start at the class mean of the first batch that holds the class, and follow it. Until two
-classes have started the loss is zero.
+The quotient is the paper's (as restated by others; the paper was not available), which sums over the batch: a
+coefficient there is B times larger here. The paper's centers are learned by gradient descent; ours move like those of
+lossbench's `center`: they start at the class mean of the first batch that contains the class and then follow it. The
+loss is zero until two classes have started.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from .other_centers import distance_to_other_centers
 
 
 def contrastive_center(embeddings: Tensor, targets: Tensor, centers: Tensor, denominator: Tensor) -> Tensor:
-    """Per-sample half squared distance to the own center over the sample's denominator.
+    """Return half the squared distance of each sample to its own center over the sample's denominator.
 
     Args:
         embeddings: (B, D).
         targets: (B,) class numbers in [0, C).
         centers: (C, D); a row of NaN marks a class that has not started, whose samples give zero.
-        denominator: (B,) positive: see `distance_to_other_centers`.
+        denominator: (B,) positive; see `distance_to_other_centers`.
 
     Returns:
-        (B,) losses without unit.
+        (B,) dimensionless losses.
 
     Example:
         >>> import torch
@@ -88,6 +88,6 @@ SPEC = LossSpec(
     state_axes={"centers": ("class", "embedding")},
     variants=({"delta": 0.01, "alpha": 0.1},),
     loop=loop,
-    use_when="compact and separated classes are wanted without choosing the embeddings' scale",
-    avoid_when="there are many classes: the nearest other center drowns in the sum over all",
+    use_when="classes should be compact and separated, whatever the scale of the embeddings",
+    avoid_when="there are many classes: the nearest other center is negligible in the sum over all",
 )

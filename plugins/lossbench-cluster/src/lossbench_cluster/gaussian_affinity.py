@@ -1,6 +1,6 @@
-"""Gaussian affinity: a margin between a sample's nearness to its class's prototype and to the others'.
+"""Gaussian affinity: a margin between a sample's affinity to its class's prototype and to the other prototypes.
 
-For embeddings x_i in R^D, targets y_i and learned prototypes w, one a class,
+For embeddings x_i in R^D, targets y_i and learned prototypes w, one per class,
 
     a_j(x) = exp(-|x - w_j|^2 / sigma)                                    affinity, in (0, 1]
 
@@ -8,14 +8,14 @@ For embeddings x_i in R^D, targets y_i and learned prototypes w, one a class,
 
     R(w) = mean over pairs j < k of (|w_j - w_k|^2 - mu)^2                mu the mean of |w_j - w_k|^2 over pairs
 
-sigma is in squared embedding units; the hinge is without unit; R, which is zero for equidistant prototypes, is in the
-fourth power of the embeddings' unit. Farther than some sigma from every prototype all affinities are nearly 0: the
-hinge then costs (C - 1) margin and hardly pulls. Prototypes start at random, at squared distances of about sigma.
+sigma is in squared embedding units; the hinge is dimensionless; R, which is zero for equidistant prototypes, is in the
+fourth power of the embeddings' unit. Several sigma away from every prototype all affinities are nearly 0: the hinge
+then costs (C - 1) margin and has almost no gradient. Prototypes start at random, at squared distances of about sigma.
 
-The terms are the paper's as its re-implementations state them, for one prototype a class; the paper has several. Two
-things are ours: R averages over pairs of different prototypes (one known re-implementation counts each prototype as
-a pair with itself), and the classifier stays the model's, with this as a term beside it, where the paper classifies by
-affinity. With the coefficient 1 the term outweighs softmax in the embeddings; hence 0.1.
+The terms are the paper's as its re-implementations state them, for one prototype per class; the paper has several. Two
+things are ours: R averages over pairs of different prototypes (one known re-implementation counts each prototype as a
+pair with itself), and the classifier remains the model's, with this loss as an additional term, whereas the paper
+classifies by affinity. With a coefficient of 1 the term outweighs softmax in the embeddings; hence 0.1.
 """
 
 from __future__ import annotations
@@ -112,6 +112,6 @@ SPEC = LossSpec(
     state_axes={"prototypes": ("class", "embedding")},
     variants=({"sigma": 2.0, "margin": 0.1, "diversity": 0.0},),
     loop=loop,
-    use_when="prototypes should be spread evenly, and the embeddings' scale is under control",
-    avoid_when="embeddings are many sigma away from every prototype: the hinge then hardly pulls",
+    use_when="prototypes should be spread evenly, and the scale of the embeddings is under control",
+    avoid_when="embeddings are many sigma away from every prototype: the hinge then has almost no gradient",
 )

@@ -1,20 +1,20 @@
-"""Island: center loss, with centers that also turn away from each other.
+"""Island: center loss with centers that also turn away from each other.
 
-For embeddings x_i in R^D, targets y_i and centers c, sums over started classes, k of them,
+For embeddings x_i in R^D, targets y_i and centers c, with sums over the k classes that have started,
 
     L = 1/B sum_i 1/2 |x_i - c_{y_i}|^2 + repulsion sum_j sum_{l != j} (cos(c_j, c_l) + 1)
 
     c_j <- c_j - alpha [ n_j/(1 + n_j) (c_j - mean_j) + repulsion/(k - 1) sum_{l != j} d cos(c_j, c_l) / d c_j ]
 
-for the classes j of the step, n_j their samples and mean_j their mean; everything on the right is from before the step.
-The first part is in squared embedding units, the second in units of `repulsion`. The second reads centers only: it has
-no gradient in the embeddings and acts through where the centers move. A center starts at the class mean of the first
-batch that holds its class. repulsion = 0 is `center`.
+for the classes j in the step, where n_j is the number of their samples and mean_j the mean; everything on the right is
+from before the step. The first part is in squared embedding units, the second in units of `repulsion`. The second part
+reads only centers: it has no gradient in the embeddings and acts through the movement of the centers. A center starts
+at the class mean of the first batch that contains its class. repulsion = 0 is `center`.
 
-The paper itself was not at hand. The value is the one that independent re-implementations state, of which some
-take half of the double sum or its mean instead. How centers move, which is the whole effect of the second part, is
-from none of them, as their rules contradict each other: it is center loss's rule and the negative gradient of the
-second part over 2 (k - 1), for the classes of the step. The default of `repulsion` is ours.
+The paper was not available. The value is the one in independent re-implementations, some of which take half of the
+double sum, or its mean. The rule by which centers move, which is the whole effect of the second part, is ours, because
+the rules of the re-implementations contradict each other: it is the rule of center loss plus the negative gradient of
+the second part over 2 (k - 1), for the classes in the step. The default of `repulsion` is ours.
 """
 
 from __future__ import annotations
@@ -106,6 +106,6 @@ SPEC = LossSpec(
     variants=({"repulsion": 0.1, "alpha": 0.1},),
     limits=(({"repulsion": 0.0}, "center"),),
     loop=loop,
-    use_when="center loss is wanted, with centers that don't end up on one side of the origin",
+    use_when="center loss is wanted, with centers that do not all lie on one side of the origin",
     avoid_when="classes need not differ in direction, or there are more classes than dimensions",
 )

@@ -1,15 +1,15 @@
-"""Balanced softmax: softmax whose normaliser counts each class by its training images.
+"""Balanced softmax: softmax whose normalizer weights each class by its number of training images.
 
 For logits z_i in R^C, targets y_i and n_c training images of class c,
 
     L = 1/B sum_i (log sum_c n_c exp(z_{i, c}) - log n_{y_i} - z_{i, y_i})          [nats]
 
-The model is trained as if the classes' frequencies were added to its logits, and tested without: its own logits then
-speak of classes that are equally frequent. Adding log n_c is adding log pi_c, the log-prior, as a number added to all
-logits changes nothing: `logit-adjusted(tau=1)` is this loss. Sampling by class and this loss correct twice; lossbench
-gives the loss the counts that the sampler draws, so that with a balanced sampler it is plain softmax.
+In training the log-frequencies of the classes are added to the logits; in testing they are not, so the model's own
+logits describe classes that are equally frequent. Adding log n_c equals adding log pi_c, the log-prior, because a
+number added to all logits changes nothing: `logit-adjusted(tau=1)` is this loss. A balanced sampler together with this
+loss would correct twice; lossbench passes the counts that the sampler draws, so that the loss is then plain softmax.
 
-The formula is the balanced softmax of the paper; its meta-learned sampler is no part of it.
+The formula is the balanced softmax of the paper, without its meta-learned sampler.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .loops import balanced_softmax as loop
 
 
 def balanced_softmax(logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
-    """Per-sample balanced softmax.
+    """Return the balanced softmax of each sample.
 
     Args:
         logits: (B, C).
@@ -66,6 +66,6 @@ SPEC = LossSpec(
     reference="Ren et al., Balanced Meta-Softmax for Long-Tailed Visual Recognition, NeurIPS 2020, arXiv 2007.10740",
     needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
     loop=loop,
-    use_when="classes differ in size and are to count equally when testing; no hyper-parameter to choose",
-    avoid_when="the test set has the training set's frequencies, or the sampler is balanced already",
+    use_when="classes differ in size but count equally in testing; there is no hyper-parameter to choose",
+    avoid_when="the test set has the class frequencies of the training set, or the sampler is already balanced",
 )

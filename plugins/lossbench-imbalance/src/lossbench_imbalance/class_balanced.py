@@ -5,13 +5,15 @@ For logits z_i in R^C, targets y_i, n_c training images of class c, and N their 
     L   = 1/B sum_i w_{y_i} (logsumexp(z_i) - z_{i, y_i})          [nats]
     w_c = s (1 - beta) / (1 - beta^n_c)
 
-`scale="dataset"` chooses s such that sum_c n_c w_c / N = 1, as lossbench's other class weights: the objective then
-keeps its size against weight decay and other terms. `scale="classes"` chooses sum_c w_c = C, as the authors' code does;
-where the frequent classes are large the loss is then small. beta = 0 is plain softmax, beta -> 1 weighs all classes
-equally.
+`scale="dataset"` chooses s such that sum_c n_c w_c / N = 1, as other class weights of lossbench do: the objective keeps
+its size relative to weight decay and to other terms. `scale="classes"` chooses sum_c w_c = C, as the authors' code
+does; if the frequent classes are large, the loss is then small. beta = 0 is plain softmax; as beta approaches 1, all
+classes get the same total weight.
 
-The weight is the paper's. The mean over rows is ours: `torch.nn.CrossEntropyLoss(weight=w)` divides by the batch's own
-weights. The paper also weighs sigmoid and focal losses in this way; those are other losses.
+The weight is the paper's, and the mean divides by the number of rows, as the authors' TensorFlow code does by default
+(read, not run). PyTorch versions differ: those that pass the weights to `torch.nn.CrossEntropyLoss` (LDAM-DRW,
+BagofTricks) divide by the weights of the batch, and vandit15's softmax form is binary cross-entropy on softmax
+probabilities. The paper also applies the weights to sigmoid and focal losses, which are other losses.
 """
 
 from __future__ import annotations
@@ -26,11 +28,11 @@ from .loops import class_balanced as loop
 
 
 class ClassBalancedLoss(LogitLoss):
-    """Mean of `weighted_softmax` with weights by effective number.
+    """Mean of `weighted_softmax` with effective-number weights.
 
     Args:
         context: supplies the class counts.
-        beta: in [0, 1): how far more images of a class still count as new.
+        beta: in [0, 1); larger values count more images of a class as new.
         scale: "dataset" gives the weights a mean of 1 over the training images, "classes" over the classes.
     """
 

@@ -2,7 +2,7 @@
 
     E_c = (1 - beta^n_c) / (1 - beta)        w_c = s / E_c,   s such that the training set's mean weight is 1
 
-beta = 0 weighs all images equally; beta -> 1 weighs all classes equally, w_c = N / (C n_c).
+beta = 0 gives all images the same weight; as beta approaches 1, w_c approaches N / (C n_c).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def effective_number_weights(counts: Tensor, beta: float) -> Tensor:
-    """Weights of a training-set mean of 1.
+    """Return weights whose mean over the training set is 1.
 
     Args:
         counts: (C,) float64, positive training images of each class.

@@ -4,12 +4,12 @@ For logits z_i in R^C, targets y_i and p = softmax(z_i)[y_i],
 
     L = 1/B sum_i (1 - p^q) / q          0 < q <= 1; the limit at q = 0 is -log p, plain softmax
 
-q = 1 is 1 - p, half the mean absolute error between softmax and one-hot label, and is what makes it robust: a row costs
-at most 1/q, and one that is very wrong, such as a false label, hardly pulls. The same makes it slow to learn from
-scratch; the paper uses q = 0.7. Values are without unit at q = 1 and tend to nats at q = 0.
+q = 1 is 1 - p, half the mean absolute error between softmax and one-hot label, which makes the loss robust: a row costs
+at most 1/q, and a very wrong row, such as one with a false label, has a small gradient. For the same reason it learns
+slowly from scratch; the paper uses q = 0.7. Values are dimensionless at q = 1 and approach nats as q approaches 0.
 
-Computed as -expm1(q log p) / q, which loses no digit when p is near 1. The paper's truncated form, which drops rows
-with p below a threshold, is another loss.
+Computed as -expm1(q log p) / q, which is exact for p near 1. The paper's truncated form, which drops rows with p below
+a threshold, is another loss.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .loops import generalised_cross_entropy as loop
 
 
 def generalised_cross_entropy(logits: Tensor, targets: Tensor, q: float) -> Tensor:
-    """Per-sample generalised cross-entropy.
+    """Return the generalised cross-entropy of each sample.
 
     Args:
         logits: (B, C) unnormalised log-probabilities.
@@ -74,6 +74,6 @@ SPEC = LossSpec(
     variants=({"q": 0.1}, {"q": 1.0}),
     limits=(({"q": 0.0}, "softmax"),),
     loop=loop,
-    use_when="some labels are wrong: a row that contradicts its label hardly pulls",
-    avoid_when="labels are clean, or hard rows matter: it learns slowly from rows that it has wrong",
+    use_when="some labels are wrong: a row that contradicts its label has a small gradient",
+    avoid_when="labels are clean, or hard rows matter: it learns slowly from misclassified rows",
 )

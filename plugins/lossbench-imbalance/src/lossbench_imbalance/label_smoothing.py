@@ -1,14 +1,14 @@
-"""Label smoothing: cross-entropy against a label that leaves a share to every class.
+"""Label smoothing: cross-entropy against a label that gives a share to every class.
 
 For logits z_i in R^C, targets y_i and smoothing e,
 
     L = 1/B sum_i [ (1 - e) (-log softmax(z_i)[y_i]) + e/C sum_c (-log softmax(z_i)[c]) ]          [nats]
 
-e = 0 is plain softmax. The lowest value is not 0 but the entropy of the smoothed label, and a row that is surer than
+e = 0 is plain softmax. The minimum is not 0 but the entropy of the smoothed label, and a row with a probability above
 1 - e + e/C costs more again: the loss is not monotone in the true logit.
 
-The share e/C goes to the true class as well, as in the paper and in torch. Others spread e over the C - 1 other classes
-only, which is this loss with the smoothing e C/(C - 1).
+The share e/C also goes to the true class, as in the paper and in torch. Other code distributes e over the C - 1 other
+classes only, which is this loss with the smoothing e C/(C - 1).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .loops import label_smoothing as loop
 
 
 def label_smoothing(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """Per-sample cross-entropy against smoothed labels.
+    """Return the cross-entropy of each sample against its smoothed label.
 
     Args:
         logits: (B, C).
         targets: (B,) class numbers in [0, C).
-        smoothing: share that is spread over all classes.
+        smoothing: share that is distributed over all classes.
 
     Returns:
         (B,) losses in nats.
@@ -65,13 +65,13 @@ class LabelSmoothingLoss(LogitLoss):
 SPEC = LossSpec(
     name="label-smoothing",
     factory=LabelSmoothingLoss,
-    summary="Softmax cross-entropy against labels that leave a share to every class.",
+    summary="Softmax cross-entropy against labels that give a share to every class.",
     reference="Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016, arXiv 1512.00567, "
     "section 7",
     needs=frozenset({Need.LOGITS}),
     variants=({"smoothing": 0.3},),
     limits=(({"smoothing": 0.0}, "softmax"),),
     loop=loop,
-    use_when="labels are uncertain, or the model becomes too sure",
-    avoid_when="probabilities of rare classes matter: every class gets the same share, however rare",
+    use_when="labels are uncertain, or the model becomes overconfident",
+    avoid_when="probabilities of rare classes matter: every class gets the same share, however rare it is",
 )

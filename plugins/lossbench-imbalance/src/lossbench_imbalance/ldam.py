@@ -1,19 +1,19 @@
-"""LDAM: a margin on the cosines that is the larger, the rarer the class, with deferred re-weighting.
+"""LDAM: a margin on the cosines that grows as the class gets rarer, with deferred re-weighting.
 
 For cosines z_i in [-1, 1]^C of a model with a cosine head, targets y_i and n_c training images of class c,
 
     L   = 1/B sum_i w_{y_i} (-log softmax(s (z_i - m_{y_i} onehot(y_i)))[y_i])          [nats]
     m_c = max_margin (n_min / n_c)^(1/4)
 
-with the scale s. w_c is 1 at first; from the share `defer` of the epochs on it is the effective-number weight of `beta`
-(see `class_balanced`), which is the paper's deferred re-weighting. `defer=1` never re-weighs. Without margin and
-weights the loss is softmax cross-entropy of the scaled cosines, which are also what is scored.
+with the scale s. w_c is 1 at first; after the fraction `defer` of the epochs it is the effective-number weight of
+`beta` (see `class_balanced`), which is the paper's deferred re-weighting. `defer=1` never re-weights. Without margins
+and weights the loss is softmax cross-entropy of the scaled cosines, which are also the scores.
 
-Margin, scale and their defaults are those of the authors' code (github.com/kaidic/LDAM-DRW, losses.py); so are beta and
-`defer`, from its training script for CIFAR (cifar_train.py: weights of beta = 0.9999 from epoch 160 on, of 200 by
-default). Three things are ours: `defer` is a share of whatever epochs there are; weights have a mean of 1 over the
-training images, not over the classes; and rows are averaged, where torch's weighted cross-entropy divides by the
-batch's own weights. Some use it on plain logits; there s = 30 and a margin of 1/2 mean little.
+Margin, scale and their defaults are those of the authors' code (github.com/kaidic/LDAM-DRW, losses.py); beta and
+`defer` are from its training script for CIFAR (cifar_train.py: weights with beta = 0.9999 from epoch 160 of 200). Three
+things are ours: `defer` is a fraction of the epochs; weights have a mean of 1 over the training images, not over the
+classes; and rows are averaged, whereas torch's weighted cross-entropy divides by the weights of the batch. Some code
+uses LDAM on plain logits, on which s = 30 and a margin of 1/2 mean little.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .loops import ldam as loop
 
 
 def ldam(cosines: Tensor, targets: Tensor, margin: Tensor, weight: Tensor, scale: float) -> Tensor:
-    """Per-sample cross-entropy of scaled cosines, the true one less its class's margin.
+    """Return the cross-entropy of the scaled cosines of each sample, the true one reduced by its class's margin.
 
     Args:
         cosines: (B, C).
@@ -51,14 +51,14 @@ def ldam(cosines: Tensor, targets: Tensor, margin: Tensor, weight: Tensor, scale
 
 
 class LDAMLoss(LogitLoss):
-    """Mean of `ldam` over the batch; `begin_epoch` turns the weights on.
+    """Mean of `ldam` over the batch; `begin_epoch` switches the weights on.
 
     Args:
         context: supplies the class counts.
-        max_margin: of the rarest class, in units of the cosine, at least 0.
-        scale: of the cosines, above 0.
-        beta: of the weights, in [0, 1).
-        defer: share of the epochs without weights, in [0, 1]; 0 weighs from the start.
+        max_margin: margin of the rarest class, in units of the cosine, at least 0.
+        scale: factor of the cosines, above 0.
+        beta: of the effective-number weights, in [0, 1).
+        defer: fraction of the epochs without weights, in [0, 1]; 0 applies weights from the start.
     """
 
     traits = MEAN_OF_ROWS | SMOOTH | {Trait.SHIFT_INVARIANT, Trait.MONOTONE, Trait.CONVEX}
@@ -102,5 +102,5 @@ SPEC = LossSpec(
     variants=({"defer": 0.0, "beta": 0.99}, {"max_margin": 0.0, "scale": 10.0}),
     loop=loop,
     use_when="classes differ in size and a run is long enough for a second phase with weights",
-    avoid_when="plain logits are needed, or there are few epochs: margins and weights then act hardly at all",
+    avoid_when="plain logits are needed, or there are few epochs: margins and weights then have little effect",
 )

@@ -4,10 +4,10 @@ For logits z_i in R^C, targets y_i and pi_c = n_c / N the share of class c among
 
     L = 1/B sum_i (log sum_c exp(z_{i, c} + tau log pi_c) - tau log pi_{y_i} - z_{i, y_i})          [nats]
 
-tau = 1 asks for the classifier that is best when all classes are equally frequent, and is `balanced-softmax`; tau = 0
-is plain softmax; beyond 1 rare classes are favoured. The model is tested on its own logits, without the adjustment.
+tau = 1 trains the classifier that is optimal if all classes are equally frequent, and is `balanced-softmax`; tau = 0 is
+plain softmax; above 1, rare classes are favoured. The model is tested on its own logits, without the adjustment.
 
-The same paper's post-hoc form trains plain softmax and subtracts tau log pi_c when testing; that is no loss.
+The same paper's post-hoc form trains plain softmax and subtracts tau log pi_c in testing; it is not a loss.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .loops import logit_adjusted as loop
 
 
 def logit_adjusted(logits: Tensor, targets: Tensor, log_prior: Tensor, tau: float) -> Tensor:
-    """Per-sample logit-adjusted cross-entropy.
+    """Return the logit-adjusted cross-entropy of each sample.
 
     Args:
         logits: (B, C).
@@ -72,6 +72,6 @@ SPEC = LossSpec(
     variants=({"tau": 0.5}, {"tau": 2.0}),
     limits=(({"tau": 1.0}, "balanced-softmax"), ({"tau": 0.0}, "softmax")),
     loop=loop,
-    use_when="classes differ in size and are to count equally when testing; tau says how far",
-    avoid_when="the test set has the training set's frequencies, or the sampler is balanced already",
+    use_when="classes differ in size but count equally in testing; tau sets the strength of the correction",
+    avoid_when="the test set has the class frequencies of the training set, or the sampler is already balanced",
 )

@@ -1,19 +1,22 @@
-"""Softmax focal loss: cross-entropy that counts the less, the surer the right answer is.
+"""Softmax focal loss: cross-entropy that discounts rows whose true class is already probable.
 
 For logits z_i in R^C, targets y_i and p = softmax(z_i)[y_i],
 
     L = 1/B sum_i (1 - p)^gamma (-log p)          [nats]
 
 gamma = 0 is plain softmax. Computed from d = z_y - logsumexp of the other logits: log p = -log(1 + e^-d) and
-log(1 - p) = -log(1 + e^d), which lose no digit at either end and have a gradient for every gamma.
+log(1 - p) = -log(1 + e^d), which are exact at both ends and have a gradient for every gamma.
 
-"Focal" has three definitions in the field, with three values:
+"Focal" has four definitions in public code:
 
-- this one: of the softmax, without a class weight;
-- the paper's, for detection: of C sigmoids, every class one-vs-rest, -alpha_t (1 - p_t)^gamma log p_t, summed over the
+- this one: of the softmax, without a class weight. LDAM-DRW's FocalLoss without weights equals it, except that its
+  gradient is NaN for gamma < 1 on saturated rows;
+- the paper's, for detection: of C sigmoids, each class one-vs-rest, -alpha_t (1 - p_t)^gamma log p_t, summed over the
   classes (`torchvision.ops.sigmoid_focal_loss`, with alpha = 0.25);
-- a weighted cross-entropy put into e = w_y (-log p), then (1 - exp(-e))^gamma e, as in the code of LDAM-DRW: the weight
-  changes what passes for the probability. Without weights it is this one.
+- a weighted cross-entropy e = w_y (-log p), then (1 - exp(-e))^gamma e, as in LDAM-DRW with weights: the weight changes
+  what is taken for the probability;
+- this value with p detached in the factor, as in clcarwin's focal_loss_pytorch: the value is the same, the gradient is
+  not, because the factor (1 - p)^gamma is then a constant.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from .loops import softmax_focal as loop
 
 
 def softmax_focal(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
-    """Per-sample focal loss of the softmax.
+    """Return the focal loss of the softmax of each sample.
 
     Args:
         logits: (B, C) unnormalised log-probabilities.
@@ -55,7 +58,7 @@ class SoftmaxFocalLoss(LogitLoss):
 
     Args:
         context: supplies the number of classes.
-        gamma: how much sure rows are discounted, at least 0.
+        gamma: how strongly rows with a probable true class are discounted, at least 0.
     """
 
     traits = OF_LOG_SOFTMAX | {Trait.MONOTONE, Trait.ZERO_AT_SEPARATION}
@@ -73,13 +76,13 @@ class SoftmaxFocalLoss(LogitLoss):
 SPEC = LossSpec(
     name="softmax-focal",
     factory=SoftmaxFocalLoss,
-    summary="Softmax cross-entropy that discounts rows which are right already.",
+    summary="Softmax cross-entropy that discounts rows which are already correct.",
     reference="after Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv 1708.02002, whose own form is "
     "one-vs-rest",
     needs=frozenset({Need.LOGITS}),
     variants=({"gamma": 0.5}, {"gamma": 1.0}),
     limits=(({"gamma": 0.0}, "softmax"),),
     loop=loop,
-    use_when="most rows are easy and the few hard ones are right",
-    avoid_when="labels are noisy, or classes merely differ in size: it knows nothing of class counts",
+    use_when="most rows are easy and the labels of the few hard ones are correct",
+    avoid_when="labels are noisy, or classes only differ in size: it does not use class counts",
 )

@@ -1,4 +1,4 @@
-"""Vector scaling: each class's logit has a factor and an offset of its own while training.
+"""Vector scaling: in training, the logit of each class has its own factor and offset.
 
 For logits z_i in R^C, targets y_i, n_c training images of class c and pi_c = n_c / N,
 
@@ -6,11 +6,12 @@ For logits z_i in R^C, targets y_i, n_c training images of class c and pi_c = n_
 
     D_c = (n_c / n_max)^gamma          o_c = tau log pi_c          w_c = s n_c^-power (see lossbench's class weights)
 
-gamma = tau = power = 0 is plain softmax, gamma = power = 0 is `logit-adjusted`, tau = power = 0 is known as CDT. The
-factor works when training has reached zero error and offsets and weights no longer do: a rare class has to reach a
-larger logit for the same loss. The model is tested on its own logits.
+gamma = tau = power = 0 is plain softmax, gamma = power = 0 is `logit-adjusted`, and tau = power = 0 is known as CDT.
+The factor still has an effect after training has reached zero error, when offsets and weights have none: a rare class
+needs a larger logit for the same loss. The model is tested on its own logits.
 
-Factor and offset are those of the authors' code, with its defaults. The weight there is any vector, none by default.
+Factor and offset are those of the authors' code, with its defaults. Its weight may be any vector, and is none by
+default.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from .loops import vector_scaling as loop
 
 
 def vector_scaling(logits: Tensor, targets: Tensor, factor: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
-    """Per-sample vector-scaling loss.
+    """Return the vector-scaling loss of each sample.
 
     Args:
         logits: (B, C).
         targets: (B,) class numbers in [0, C).
-        factor: (C,) positive, on the logits.
-        offset: (C,) added to them.
-        weight: (C,) non-negative, on the losses.
+        factor: (C,) positive factors of the logits.
+        offset: (C,) offsets added to the scaled logits.
+        weight: (C,) non-negative weights of the losses.
 
     Returns:
         (B,) losses in nats.
@@ -50,9 +51,9 @@ class VectorScalingLoss(LogitLoss):
 
     Args:
         context: supplies the class counts.
-        gamma: of the factors, at least 0.
-        tau: of the offsets, at least 0.
-        power: of the class weights, at least 0.
+        gamma: exponent of the factors, at least 0.
+        tau: strength of the offsets, at least 0.
+        power: exponent of the class weights, at least 0.
     """
 
     traits = CROSS_ENTROPY - {Trait.SHIFT_INVARIANT}

@@ -1,12 +1,12 @@
-"""CosFace: the true class's cosine has to win by a margin.
+"""CosFace: the cosine of the true class must win by a margin.
 
-For cosines z_i in [-1, 1]^C between an embedding and one unit vector a class, and targets y_i,
+For cosines z_i in [-1, 1]^C between an embedding and one unit vector per class, and targets y_i,
 
     L = 1/B sum_i -log softmax(scale (z_i - margin onehot(y_i)))[y_i]          [nats]
 
-The margin is in units of the cosine and part of the training only; the scale is part of the scores. margin = 0 is
-`norm-face`. Known as large-margin cosine loss and AM-softmax too. The customary scale of 64 is for thousands of
-identities: with few classes it makes the loss nearly a hinge.
+The margin is in units of the cosine and used in training only; the scale also applies to the scores. margin = 0 is
+`norm-face`. Also known as large-margin cosine loss and AM-softmax. The usual scale of 64 is meant for thousands of
+identities: with few classes it makes the loss almost a hinge.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .loops import cos_face as loop
 
 
 def cos_face(cosines: Tensor, targets: Tensor, scale: float, margin: float) -> Tensor:
-    """Per-sample cross-entropy of scaled cosines, the true one less a margin.
+    """Return the cross-entropy of the scaled cosines of each sample, the true one reduced by a margin.
 
     Args:
         cosines: (B, C).
@@ -46,7 +46,7 @@ class CosFaceLoss(CosineLoss):
 
     Args:
         context: supplies the number of classes.
-        scale: of the cosines, above 0.
+        scale: factor of the cosines, above 0.
         margin: in units of the cosine, from 0 to 2.
     """
 
@@ -70,5 +70,5 @@ SPEC = LossSpec(
     limits=(({"margin": 0.0}, "norm-face"),),
     loop=loop,
     use_when="embeddings are compared by angle; its margin is simpler than that of arc-face",
-    avoid_when="labels are noisy; or with the customary scale of 64 and few classes, where it is nearly a hinge",
+    avoid_when="labels are noisy; or with the usual scale of 64 and few classes, where it is almost a hinge",
 )

@@ -1,4 +1,4 @@
-"""What the losses on a cosine head share: the scale, which counts in the scores as well."""
+"""The base of losses on a cosine head: the scale, which also applies to the scores."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from lossbench.authoring import number
 
 
 class CosineLoss(LogitLoss):
-    """A loss on cosines whose softmax is that of `scale` times them.
+    """A loss on cosines whose softmax is taken of `scale` times the cosines.
 
     Args:
         context: supplies the number of classes.
-        scale: above 0. To give the right class a probability of p at best, C classes need about
-            log((C - 1) p / (1 - p)): 4 for p = 0.9 of 8 classes.
+        scale: above 0. The true class can reach a probability p if the scale is about log((C - 1) p / (1 - p)): 4 for
+            p = 0.9 and 8 classes.
     """
 
     def __init__(self, context: LossContext, scale: float) -> None:

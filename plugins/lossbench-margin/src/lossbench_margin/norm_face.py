@@ -1,11 +1,12 @@
-"""NormFace: softmax of scaled cosines, so that only directions count.
+"""NormFace: softmax of scaled cosines, so that only directions matter.
 
-For cosines z_i in [-1, 1]^C between an embedding and one unit vector a class, and targets y_i,
+For cosines z_i in [-1, 1]^C between an embedding and one unit vector per class, and targets y_i,
 
     L = 1/B sum_i (logsumexp(scale z_i) - scale z_{i, y_i})          [nats]
 
-The scale is needed, as softmax of numbers in [-1, 1] is never sure. It is a constant here, and part of the scores.
-Known as normalised softmax too. The paper's other form, metric learning with one agent a class, is another loss.
+The scale is needed because the softmax of numbers in [-1, 1] cannot approach 1. Here it is a constant and also applies
+to the scores. Also known as normalized softmax. The paper's other form, metric learning with one agent per class, is
+another loss.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .loops import norm_face as loop
 
 
 def norm_face(cosines: Tensor, targets: Tensor, scale: float) -> Tensor:
-    """Per-sample cross-entropy of scaled cosines.
+    """Return the cross-entropy of the scaled cosines of each sample.
 
     Args:
         cosines: (B, C).
@@ -43,7 +44,7 @@ class NormFaceLoss(CosineLoss):
 
     Args:
         context: supplies the number of classes.
-        scale: of the cosines, above 0.
+        scale: factor of the cosines, above 0.
     """
 
     traits = MEAN_OF_ROWS | SMOOTH | {Trait.SHIFT_INVARIANT, Trait.MONOTONE, Trait.CONVEX}
@@ -64,6 +65,6 @@ SPEC = LossSpec(
     variants=({"scale": 4.0},),
     limits=(({"scale": 1.0}, "softmax"),),
     loop=loop,
-    use_when="only directions should count, without a margin; the base of cos-face and arc-face",
-    avoid_when="the length of an embedding says how sure the model should be",
+    use_when="only directions should matter, without a margin; cos-face and arc-face build on it",
+    avoid_when="the length of an embedding expresses the model's confidence",
 )

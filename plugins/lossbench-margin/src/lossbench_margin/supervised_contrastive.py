@@ -1,4 +1,4 @@
-"""Supervised contrast: each sample should be likelier to meet its own class than any other, in a softmax of cosines.
+"""Supervised contrast: in a softmax of cosines over the batch, samples of the own class should be more probable.
 
 For embeddings x_i in R^D, u_i = x_i / |x_i|, targets y_i, positives P(i) the other samples of class y_i in the batch,
 and A those i that have one,
@@ -6,12 +6,14 @@ and A those i that have one,
     L = 1/|A| sum_{i in A} 1/|P(i)| sum_{p in P(i)} -log [ exp(u_i.u_p / t) / sum_{a != i} exp(u_i.u_a / t) ]    [nats]
 
 with the temperature t. The batch is one view of each image: positives are other images of the class, never an augmented
-copy, so that a class with one sample in the batch is only a negative of others. Without any positive the loss is a zero
-connected to the graph. A zero row has no direction: its cosines are 0.
+copy, so that a class with one sample in the batch is only a negative of the others. A batch without positives gives a
+zero connected to the graph. A zero row has no direction; its cosines are 0.
 
-This is the paper's form with the sum outside the logarithm, on a single view. The released code adds the temperature
-over 0.07 as a factor, and divides by all samples, which is 0/0 where one has no positive. A row's value depends on the
-other rows: several processes see only the pairs within their own rows.
+This is the paper's form with the sum outside the logarithm, on a single view. The authors' code
+(HobbitLong/SupContrast) adds the temperature over 0.07 as a factor and divides by all samples; a sample without a
+positive counts as 0 there, and is left out of the mean here. With base_temperature = temperature and a positive in
+every row, the two are equal. A row's value depends on the other rows: each of several processes sees only the pairs
+within its own rows.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ from .loops import supervised_contrastive as loop
 
 
 def supervised_contrastive(embeddings: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """Mean over the samples with a positive of the mean surprise at their positives.
+    """Return the mean, over the samples that have a positive, of the mean surprise at their positives.
 
     Args:
         embeddings: (B, D).
         targets: (B,) class numbers.
-        temperature: of the cosines, positive.
+        temperature: divisor of the cosines, positive.
 
     Returns:
         () loss in nats.
@@ -60,7 +62,7 @@ class SupervisedContrastiveLoss(EmbeddingLoss):
 
     Args:
         context: supplies the number of classes and the embedding size.
-        temperature: of the cosines, above 0.
+        temperature: divisor of the cosines, above 0.
     """
 
     traits = frozenset(
@@ -81,7 +83,7 @@ class SupervisedContrastiveLoss(EmbeddingLoss):
         self.temperature = number("temperature", temperature, above=0)
 
     def value(self, embeddings: Tensor, targets: Tensor) -> Tensor:
-        refuse_out_of_range(targets, self.num_classes)  # nothing below would notice
+        refuse_out_of_range(targets, self.num_classes)  # nothing below would fail on a wrong label
         return supervised_contrastive(embeddings, targets, self.temperature)
 
 
