@@ -89,8 +89,10 @@ def trained(folder: Path, size: int, workers: int, model: str, device: str) -> t
         loss="softmax", data=f"folder:{folder / str(size)}", model=model, image_size=SEEN, epochs=2, batch_size=BATCH,
         workers=workers, device=device,
     )  # fmt: skip
-    timing = run(config, folder / f"run-{size}-{workers}")["timing"]
-    return timing["images_per_second"], timing["data_seconds_per_step"] / timing["seconds_per_step"]
+    record = run(config, folder / f"run-{size}-{workers}").record
+    assert record is not None
+    timing = record.timing
+    return timing.images_per_second, (timing.data_seconds_per_step or 0) / timing.seconds_per_step
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ It stands in for real runs where only reading and judging them matters. Losses d
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,22 @@ import numpy.typing as npt
 from lossbench import files
 from lossbench.data import Sampler
 from lossbench.data.sampling import drawn_counts
+from lossbench.models.preprocessing import Preprocessing
 from lossbench.runs import layout
+from lossbench.runs.grid_file import GridCell, GridFile, write_grid_file
+from lossbench.runs.history import HistoryRow, write_history
+from lossbench.runs.predictions import Predictions, SplitPredictions, write_predictions
+from lossbench.runs.record import (
+    DataFacts,
+    Environment,
+    Memory,
+    Metrics,
+    ModelFacts,
+    Record,
+    RefitFacts,
+    Timing,
+    write_record,
+)
 
 COUNTS = (1869, 1041, 354, 346, 196, 89, 53, 52)
 NAMES = ("happiness", "neutral", "sadness", "anger", "surprise", "fear", "disgust", "contempt")
@@ -37,6 +51,7 @@ def make_records(
     embedding_dim: int = 16,
     noise: float = 0.02,
     prior: float = 0.3,
+    tested: int = len(NAMES),
 ) -> Path:
     """Writes a grid's directory.
 
@@ -49,8 +64,9 @@ def make_records(
         embedding_dim: of the embeddings.
         noise: standard deviation of that over seeds.
         prior: how much of the log of the drawn class frequencies the scores carry; 1 as a calibrated softmax does.
+        tested: number of classes that have test images.
     """
-    targets = np.repeat(np.arange(len(NAMES)), -(-images // len(NAMES)))[:images].astype(np.int64)
+    targets = np.repeat(np.arange(tested), -(-images // tested))[:images].astype(np.int64)
     selection = np.repeat(np.arange(len(NAMES)), 8).astype(np.int64)
     directions = np.random.default_rng(0).standard_normal((len(NAMES), embedding_dim)) / embedding_dim**0.5
     cells = []
@@ -62,19 +78,25 @@ def make_records(
                 name = f"{files.plain(loss)}-{sampler}-s{seed}"
                 drawn = np.array(drawn_counts(COUNTS, Sampler(sampler)))
                 carried = prior * np.log(drawn / drawn.sum())
-                arrays = _predictions("test", targets, directions, own, carried, draw)
-                arrays |= _predictions("selection", selection, directions, own, carried, draw)
-                arrays["test_refit_scores"] = arrays["test_scores"]
-                if "center" in loss or "cluster" in loss:
-                    arrays["centers"] = 3 * directions.astype(np.float32)
-                _write(out / "cells" / name, loss, sampler, seed, arrays, draw)
-                cells.append({"loss": loss, "sampler": sampler, "seed": seed, "name": name})
-    grid = {
-        "schema_version": layout.SCHEMA_VERSION, "losses": list(losses), "samplers": list(samplers),
-        "seeds": list(range(seeds)), "cells": cells, "notes": [],
-        "command": ["lossbench", "compare", "--losses", ", ".join(losses), "--seeds", str(seeds)],
-    }  # fmt: skip
-    files.write_json(out / "compare.json", grid)
+                test = _predictions("test", targets, directions, own, carried, draw)
+                predictions = Predictions(
+                    test=test,
+                    selection=_predictions("selection", selection, directions, own, carried, draw),
+                    refit_scores=test.scores,
+                    centers=3 * directions.astype(np.float32) if "center" in loss or "cluster" in loss else None,
+                )
+                formula, _, copy = loss.partition(" #")
+                cell = GridCell(loss=formula, copy=int(copy or 1), sampler=sampler, seed=seed, name=name)
+                _write(out / "cells" / name, cell, predictions, draw)
+                cells.append(cell)
+    grid = GridFile(
+        losses=tuple(loss.partition(" #")[0] for loss in losses),
+        samplers=samplers,
+        seeds=tuple(range(seeds)),
+        cells=tuple(cells),
+        command=("lossbench", "compare", "--losses", ", ".join(losses), "--seeds", str(seeds)),
+    )
+    write_grid_file(out, grid)
     return out
 
 
@@ -85,64 +107,106 @@ def _predictions(
     skill: float,
     prior: npt.NDArray[Any],
     draw: Any,
-) -> dict[str, npt.NDArray[Any]]:
-    """Return arrays of a split whose scores carry a (C,) prior, as those of plain softmax do."""
+) -> SplitPredictions:
+    """Return predictions on a split whose scores carry a (C,) prior, as those of plain softmax do."""
     hard = np.random.default_rng(len(targets)).standard_normal((len(targets), len(NAMES)))  # the images' own
     scores = 3 * skill * np.eye(len(NAMES))[targets] + hard + 0.5 * draw.standard_normal(hard.shape)
     scores += prior
     spread = draw.standard_normal((len(targets), directions.shape[1])) * 0.8 / directions.shape[1] ** 0.5
-    return {
-        f"{split}_scores": scores.astype(np.float32),
-        f"{split}_embeddings": (3 * skill * directions[targets] + spread).astype(np.float16),
-        f"{split}_targets": targets,
-        f"{split}_sample_ids": np.array([f"{split}/{row}" for row in range(len(targets))]),
-    }
+    return SplitPredictions(
+        scores=scores.astype(np.float32),
+        targets=targets,
+        sample_ids=np.array([f"{split}/{row}" for row in range(len(targets))]),
+        embeddings=(3 * skill * directions[targets] + spread).astype(np.float16),
+    )
 
 
-def _write(place: Path, loss: str, sampler: str, seed: int, arrays: dict[str, npt.NDArray[Any]], draw: Any) -> None:
+def _write(place: Path, cell: GridCell, predictions: Predictions, draw: Any) -> None:
     place.mkdir(parents=True)
-    formula = loss.partition(" #")[0]
-    options = {"loss": formula, "sampler": sampler, "seed": seed, "data": "made", "epochs": EPOCHS, "lr": 0.003}
-    layout.write_config(place / layout.CONFIG, options)
-    history = [
-        {"epoch": e, "loss": 2 / (e + 1), "seconds": 3.0 + draw.random(), "gradient_ratio": {}, "terms": {},
-         "selection_balanced_accuracy": float(0.2 + 0.5 * (e + 1) / EPOCHS + 0.02 * draw.random())}
-        for e in range(EPOCHS)
-    ]  # fmt: skip
-    files.write_text(place / layout.HISTORY, "".join(json.dumps(row) + "\n" for row in history))
-    files.write_arrays(place / layout.PREDICTIONS, arrays)
-    files.write_json(place / layout.RECORD, _record(formula, options, seed, arrays, draw))
-
-
-def _record(
-    formula: str, options: dict[str, Any], seed: int, arrays: dict[str, npt.NDArray[Any]], draw: Any
-) -> dict[str, Any]:
-    targets, classes = arrays["test_targets"], len(NAMES)
-    counted = np.bincount(targets * classes + arrays["test_scores"].argmax(axis=1), minlength=classes**2)
-    confusion = counted.reshape(classes, classes)
-    step = 0.09 + 0.01 * float(draw.random())
-    return {
-        "schema_version": layout.SCHEMA_VERSION, "formula": formula, "loss": formula, "seed": seed, "config": options,
-        "selected_epoch": None, "confusion_matrix": confusion.tolist(), "refit": {"images": 3600, "converged": True},
-        "weights": None,
-        "metrics": {"balanced_accuracy": float((np.diag(confusion) / confusion.sum(axis=1)).mean())},
-        "model": {"name": "made", "weights": "none", "embedding_dim": 16, "image_size": 48, "parameters": 1000,
-                  "preprocessing": {}},
-        "data": {
-            "spec": "made", "release": None, "box_margin": None, "class_names": list(NAMES),
-            "training_counts": dict(zip(NAMES, COUNTS, strict=True)),
-            "drawn_counts": dict(zip(NAMES, drawn_counts(COUNTS, Sampler(options["sampler"])), strict=True)),
-            "test_counts": dict(zip(NAMES, confusion.sum(axis=1).tolist(), strict=True)),
-            "selection_images": len(arrays["selection_targets"]), "train_digest": f"train {seed}",
-            "test_digest": "test", "split_origin": "made", "notes": [],
-        },
-        "timing": {"seconds_per_step": step, "loss_seconds_per_step": 0.0005, "train_seconds": 40.0,
-                   "total_seconds": 44.0, "images_per_second": 1000.0, "steps": 100},
-        "memory": {"peak_bytes": 900_000_000},
-        "environment": {"lossbench": "0.1.0", "python": "3.11", "packages": {"torch": "made"}, "device": "cpu",
-                        "device_name": "made", "platform": "made", "tf32": None, "deterministic_algorithms": False,
-                        "processes": 1, "cpu_threads": 1, "cpu_cores": 2, "command": ["lossbench"]},
+    options = {
+        "loss": cell.loss, "sampler": cell.sampler, "seed": cell.seed, "data": "made", "epochs": EPOCHS, "lr": 0.003,
     }  # fmt: skip
+    layout.write_config(place / layout.CONFIG, options)
+    rows = [
+        HistoryRow(
+            epoch=e,
+            loss=2 / (e + 1),
+            seconds=3.0 + draw.random(),
+            selection_balanced_accuracy=float(0.2 + 0.5 * (e + 1) / EPOCHS + 0.02 * draw.random()),
+        )
+        for e in range(EPOCHS)
+    ]
+    write_history(place, rows)
+    write_predictions(place, predictions)
+    write_record(place, _record(cell, options, predictions, draw))
+
+
+def _record(cell: GridCell, options: dict[str, Any], predictions: Predictions, draw: Any) -> Record:
+    targets, classes = predictions.test.targets, len(NAMES)
+    counted = np.bincount(targets * classes + predictions.test.scores.argmax(axis=1), minlength=classes**2)
+    confusion = counted.reshape(classes, classes)
+    rows = confusion.sum(axis=1)
+    recall = np.diag(confusion)[rows > 0] / rows[rows > 0]
+    step = 0.09 + 0.01 * float(draw.random())
+    return Record(
+        schema_version=layout.SCHEMA_VERSION,
+        formula=cell.loss,
+        loss=cell.loss,
+        seed=cell.seed,
+        config=options,
+        selected_epoch=None,
+        confusion_matrix=tuple(map(tuple, confusion.tolist())),
+        refit=RefitFacts(images=3600, converged=True),
+        weights=None,
+        metrics=Metrics(balanced_accuracy=float(recall.mean())),
+        model=ModelFacts(
+            name="made",
+            weights="none",
+            embedding_dim=predictions.test.vectors.shape[1],
+            image_size=48,
+            parameters=1000,
+            preprocessing=Preprocessing(mean=(127.5,) * 3, std=(63.75,) * 3, image_size=48),
+        ),
+        data=DataFacts(
+            spec="made",
+            class_names=NAMES,
+            training_counts=dict(zip(NAMES, COUNTS, strict=True)),
+            drawn_counts=dict(zip(NAMES, drawn_counts(COUNTS, Sampler(cell.sampler)), strict=True)),
+            test_counts=dict(zip(NAMES, rows.tolist(), strict=True)),
+            selection_images=0 if predictions.selection is None else len(predictions.selection.targets),
+            split_origin="made",
+            train_digest=f"train {cell.seed}",
+            test_digest="test",
+        ),
+        timing=Timing(
+            seconds_per_step=step,
+            loss_seconds_per_step=0.0005,
+            train_seconds=40.0,
+            total_seconds=44.0,
+            images_per_second=1000.0,
+            steps=100,
+        ),
+        memory=Memory(peak_bytes=900_000_000),
+        environment=Environment(
+            lossbench="0.1.0",
+            python="3.11",
+            platform="made",
+            packages={"torch": "made"},
+            device="cpu",
+            device_name="made",
+            cpu_threads=1,
+            cpu_cores=2,
+            command=("lossbench",),
+        ),
+    )
+
+
+def made_record(cell: GridCell) -> Record:
+    """Return the record of a made run without a directory."""
+    draw = np.random.default_rng(cell.seed)
+    targets, directions = np.repeat(np.arange(len(NAMES)), 8), draw.standard_normal((len(NAMES), 16))
+    test = _predictions("test", targets, directions, 0.5, np.zeros(len(NAMES)), draw)
+    return _record(cell, {"loss": cell.loss, "sampler": cell.sampler}, Predictions(test=test), draw)
 
 
 def main() -> None:

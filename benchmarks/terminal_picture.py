@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from pathlib import Path
 
@@ -11,15 +10,16 @@ from rich.console import Console
 
 from lossbench.files import write_text
 from lossbench.report.terminal.run import run_summary
+from lossbench.runs.record import read_record
 from lossbench.svg import plain_svg
 
 
 def main() -> None:
     run, out = map(Path, sys.argv[1:])
-    record = json.loads((run / "record.json").read_text()) | {"directory": str(run)}
+    record = read_record(run)
     console = Console(record=True, width=100, file=io.StringIO())
-    console.print(run_summary(record))
-    write_text(out, plain_svg(console.export_svg(title=f'lossbench run --loss "{record["loss"]}"')))
+    console.print(run_summary(record, run))
+    write_text(out, plain_svg(console.export_svg(title=f'lossbench run --loss "{record.loss}"')))
 
 
 if __name__ == "__main__":

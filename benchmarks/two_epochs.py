@@ -11,13 +11,9 @@ fails.
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +21,10 @@ import torch
 from lossbench.errors import LossbenchError
 from lossbench.harness.run import run
 from lossbench.registry import loss_entries
+from lossbench.runs.history import HistoryRow, read_history
 from lossbench.runs.options import RunConfig
+from lossbench.runs.predictions import read_predictions
+from lossbench.runs.record import Record
 
 OURS = ("lossbench", "lossbench-imbalance", "lossbench-cluster", "lossbench-margin")
 PRECISIONS = ("fp32", "bf16")
@@ -53,8 +52,8 @@ def main() -> int:
                     failed = True
                     cells.append(f"failed: {error}")
                     continue
-            formula = record["formula"]
-            cells.append(f"{history[-1]['loss']:.3f}, {100 * record['metrics']['balanced_accuracy']:.1f}")
+            formula = record.formula
+            cells.append(f"{history[-1].loss:.3f}, {100 * record.metrics.balanced_accuracy:.1f}")
         print(f"| {name} | `{formula}` | {' | '.join(cells)} |", flush=True)
     return int(failed)
 
@@ -65,32 +64,21 @@ def names() -> list[str]:
     return [row.name for row in rows if row.origin in OURS and row.status in ("built-in", "usable")]
 
 
-def finite_run(name: str, precision: str, data: str, folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def finite_run(name: str, precision: str, data: str, folder: Path) -> tuple[Record, tuple[HistoryRow, ...]]:
     """Two epochs; the record and the history.
 
     Raises:
         NonFiniteError: the run stopped.
         AssertionError: a number in the history or the predictions is not finite.
     """
-    record = run(RunConfig(loss=name, data=data, epochs=2, device="cpu", precision=precision), folder)
-    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    result = run(RunConfig(loss=name, data=data, epochs=2, device="cpu", precision=precision), folder)
+    assert result.record is not None
+    history = read_history(folder)  # refuses numbers that are not finite
     assert len(history) == 2
-    assert all(math.isfinite(number) for number in numbers(history)), "a number in history.jsonl is not finite"
-    with np.load(folder / "predictions.npz", allow_pickle=False) as predictions:
-        arrays = {key: array for key, array in predictions.items() if array.dtype.kind == "f"}
-    assert arrays
-    for key, array in arrays.items():
-        assert np.isfinite(array).all(), f"{key} is not finite"
-    return record, history
-
-
-def numbers(tree: object) -> Iterator[float]:
-    """Every number in it."""
-    if isinstance(tree, dict | list):
-        for each in tree.values() if isinstance(tree, dict) else tree:
-            yield from numbers(each)
-    elif isinstance(tree, int | float):
-        yield tree
+    stored = read_predictions(folder, result.record, embeddings=True)
+    assert np.isfinite(stored.test.vectors).all(), "test_embeddings are not finite"
+    assert stored.centers is None or np.isfinite(stored.centers).all(), "centers are not finite"
+    return result.record, history
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ LossbenchError
 │   ├── ConfigError           an option that makes no sense here
 │   ├── DataError             images, labels, manifests
 │   ├── ModelError            a backbone, weights or a run that can't be loaded
+│   ├── RecordError           a file of a run or comparison that cannot be read
 │   └── CheckpointError       a run that can't be gone on with
 └── RunFailed             exit code 1: a run that started and could not end well
     ├── NonFiniteError        a loss or gradient that is NaN or infinite
@@ -63,6 +64,10 @@ class DataError(UsageError):
 
 class ModelError(UsageError):
     """A backbone, weights or an earlier run that can't be loaded."""
+
+
+class RecordError(UsageError):
+    """A file of a run or comparison that is missing, damaged, or of another schema version."""
 
 
 class CheckpointError(UsageError):

@@ -131,8 +131,8 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     grid = plan(config, asked.losses, asked.samplers, asked.seeds)
     gpus = gpus_for(config.device)
     jobs = asked.jobs or max(gpus, 1)
-    more: dict[str, Any] = {"command": ["lossbench", *sys.argv[1:]], "trials": [], "tuned_options": []}
-    write_grid(out, grid, more)
+    command = ("lossbench", *sys.argv[1:])
+    write_grid(out, grid, command=command)
 
     def run(cells: Sequence[Cell], title: str = f"tuning in {out}") -> None:
         with GridWatch(title, cells) as watch:
@@ -144,8 +144,8 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
         firsts = [cell for cell in grid.cells if cell.config.seed == asked.seeds[0]]
         found, best = tune(firsts, ranges, asked.trials, out, run)
         grid = tuned(grid, best)
-        options = sorted({r.name for r in ranges if r.is_option})
-        write_grid(out, grid, more | {"trials": found, "tuned_options": options, "tuned": best})
+        options = tuple(sorted({r.name for r in ranges if r.is_option}))
+        write_grid(out, grid, command=command, trials=found, tuned_options=options, tuned=best)
     run(grid.cells, f"comparison in {out}")
 
 

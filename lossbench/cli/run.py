@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
@@ -13,6 +13,9 @@ from ..errors import ConfigError
 from ..runs.option import Role, flag
 from ..runs.options import RunConfig, option_names
 from .parameters import config_file, takes_options
+
+if TYPE_CHECKING:
+    from ..harness.run import RunResult
 
 
 @takes_options(option_names())
@@ -48,8 +51,8 @@ def run(
         checked = RunConfig(**options)
         from ..harness.run import run as run_task
 
-        content = run_task(checked, out, reporter)
-    _show(content, json_)
+        result = run_task(checked, out, reporter)
+    _show(result, json_)
 
 
 def _given_with_resume(context: typer.Context) -> dict[str, Any]:
@@ -69,14 +72,14 @@ def _given_with_resume(context: typer.Context) -> dict[str, Any]:
     return allowed
 
 
-def _show(content: dict[str, Any], json_: bool) -> None:
-    if not content.get("metrics"):
+def _show(result: RunResult, json_: bool) -> None:
+    if result.record is None:
         return  # one of several processes: only the first one prints
     if json_:
-        typer.echo(json.dumps(content))
+        typer.echo(json.dumps(result.to_json()))
         return
     from rich.console import Console
 
     from ..report.terminal.run import run_summary
 
-    Console().print(run_summary(content))
+    Console().print(run_summary(result.record, result.directory))

@@ -47,7 +47,7 @@ class GridWatch:
             self.live.stop()
 
     def __call__(self, cell: Cell, event: dict[str, Any]) -> None:
-        label = f"{cell.loss}, {cell.config.sampler}, seed {cell.config.seed}"
+        label = f"{cell.entrant}, {cell.config.sampler}, seed {cell.config.seed}"
         if event["event"] == "epoch":
             self.run_here += event["epoch"] == 0
             self.states[cell.name] = f"{event['epoch']}/{event['epochs']}"
@@ -68,7 +68,7 @@ class GridWatch:
         seeds = list(dict.fromkeys(cell.config.seed for cell in self.cells))[:_MOST_SEEDS]
         states: dict[tuple[str, str], dict[int, str]] = {}
         for cell in self.cells:
-            states.setdefault((cell.loss, cell.config.sampler), {})[cell.config.seed] = self.states[cell.name]
+            states.setdefault((cell.entrant, cell.config.sampler), {})[cell.config.seed] = self.states[cell.name]
         columns = ("loss", "sampler", *(f"seed {seed}" for seed in seeds))
         rows = tuple((*names, *(found.get(seed, "") for seed in seeds)) for names, found in states.items())
         table = TerminalTable(

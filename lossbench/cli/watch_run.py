@@ -6,13 +6,14 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ..report.terminal.shorten import significant
+from ..runs.history import HistoryRow
 
 
 class RichReporter:
@@ -48,13 +49,13 @@ class RichReporter:
         if self.console.is_terminal:
             self.progress.update(self.task, advance=1, description=f"epoch {epoch + 1}/{self.epochs}")
 
-    def epoch(self, row: dict[str, Any]) -> None:
-        parts = [f"epoch {row['epoch'] + 1:>3}/{self.epochs}", f"loss {row['loss']:.4f}"]
-        for name, ratio in row["gradient_ratio"].items():
-            parts.append(f"{name}: value {significant(row['terms'][name])}, gradient ratio {significant(ratio)}")
-        if (score := row.get("selection_balanced_accuracy")) is not None:
+    def epoch(self, row: HistoryRow) -> None:
+        parts = [f"epoch {row.epoch + 1:>3}/{self.epochs}", f"loss {row.loss:.4f}"]
+        for name, ratio in row.gradient_ratio.items():
+            parts.append(f"{name}: value {significant(row.terms[name])}, gradient ratio {significant(ratio)}")
+        if (score := row.selection_balanced_accuracy) is not None:
             parts.append(f"selection balanced accuracy {score:.3f}")
-        parts.append(f"{row['images_per_second']:.0f} images/s")
+        parts.append(f"{row.images_per_second or 0:.0f} images/s")
         self.console.print(Text("  ".join(parts)), soft_wrap=True)
 
 

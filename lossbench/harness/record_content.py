@@ -1,8 +1,9 @@
-"""What `record.json` says of a finished run."""
+"""Building the record of a finished run."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,20 @@ from .. import files
 from ..machine.facts import environment
 from ..runs import layout
 from ..runs.options import ResolvedConfig
-from .evaluation.evaluate import Predictions
+from ..runs.predictions import SplitPredictions
+from ..runs.record import (
+    DataFacts,
+    Environment,
+    Git,
+    Memory,
+    Metrics,
+    ModelFacts,
+    Record,
+    RefitFacts,
+    Term,
+    Timing,
+    WeightsFacts,
+)
 from .evaluation.metrics import classification_metrics, retrieval_quality
 from .prepare import Task
 from .training.clock import PARTS, peak_memory_bytes
@@ -20,95 +34,120 @@ from .training.step import TrainStep
 from .training.trainer import Trainer
 
 
-def record_content(
+def record_of_run(
     task: Task,
     step: TrainStep,
-    test: Predictions,
-    timing: dict[str, Any],
+    test: SplitPredictions,
+    timing: Timing,
     accelerator: Accelerator,
     directory: Path,
     *,
     selected_epoch: int | None,
-    refit: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The record. Of the arguments, `test` alone is judged."""
+    refit: RefitFacts | None = None,
+) -> Record:
+    """Return the record of a run.
+
+    Args:
+        task: of the run.
+        step: the trained model and loss.
+        test: predictions on the test split, from which the metrics are computed.
+        timing: of the run.
+        accelerator: of the run.
+        directory: of the run; its weights are written.
+        selected_epoch: epoch whose weights were kept; None for the last.
+        refit: of the linear classifier.
+    """
     config = task.config
     metrics = classification_metrics(test.scores, test.targets, task.train.class_names)
     confusion = metrics.pop("confusion_matrix")
-    return {
-        "schema_version": layout.SCHEMA_VERSION,
-        "formula": str(task.formula),
-        "loss": config.loss,
-        "terms": [
-            {
-                "name": term.name,
-                "coefficient": 1.0 if term.coefficient is None else term.coefficient,
-                "hyperparameters": dict(term.arguments),
-            }
+    return Record(
+        schema_version=layout.SCHEMA_VERSION,
+        formula=str(task.formula),
+        loss=config.loss,
+        terms=tuple(
+            Term(
+                name=term.name,
+                coefficient=1.0 if term.coefficient is None else term.coefficient,
+                hyperparameters=dict(term.arguments),
+            )
             for term in task.formula.terms
-        ],
-        "model": {
-            "name": config.model,
-            "weights": config.weights,
-            "parameters": sum(p.numel() for p in step.model.parameters()),
-            "embedding_dim": task.context.embedding_dim,
-            "image_size": config.image_size,
-            "preprocessing": dataclasses.replace(step.model.preprocessing, image_size=config.image_size).content(),
-        },
-        "weights": task.weights.content(config.weights) if task.weights else None,
-        "data": _data_content(task),
-        "seed": config.seed,
-        "config": config.as_options(),
-        "selected_epoch": selected_epoch,
-        "metrics": metrics | retrieval_quality(test.embeddings, test.targets),
-        "confusion_matrix": confusion,
-        "refit": refit,
-        "timing": timing,
-        "memory": {"peak_bytes": peak_memory_bytes(accelerator.device)},
-        "weights_sha256": files.file_sha256(directory / layout.WEIGHTS),
-        "environment": environment(accelerator.device, accelerator.num_processes),
-    }
+        ),
+        model=ModelFacts(
+            name=config.model,
+            weights=config.weights,
+            parameters=sum(p.numel() for p in step.model.parameters()),
+            embedding_dim=task.context.embedding_dim,
+            image_size=config.image_size,
+            preprocessing=dataclasses.replace(step.model.preprocessing, image_size=config.image_size),
+        ),
+        weights=WeightsFacts(**task.weights.content(config.weights)) if task.weights else None,
+        data=_data_facts(task),
+        seed=config.seed,
+        config=config.as_options(),
+        selected_epoch=selected_epoch,
+        metrics=Metrics(**metrics, **retrieval_quality(test.vectors, test.targets)),
+        confusion_matrix=confusion and tuple(map(tuple, confusion)),
+        refit=refit,
+        timing=timing,
+        memory=Memory(peak_bytes=peak_memory_bytes(accelerator.device)),
+        weights_sha256=files.file_sha256(directory / layout.WEIGHTS),
+        environment=_environment(accelerator),
+    )
 
 
-def _data_content(task: Task) -> dict[str, Any]:
+def _environment(accelerator: Accelerator) -> Environment:
+    found = environment(accelerator.device, accelerator.num_processes)
+    git = found.pop("git")
+    return Environment(**found, git=git and Git(**git))
+
+
+def _data_facts(task: Task) -> DataFacts:
     names = task.train.class_names
-    return {
-        "spec": task.config.data,
-        "release": task.train.details.get("release"),
-        "dropped": task.train.details.get("dropped", {}),
-        "box_margin": task.train.details.get("margin"),
-        "subject": task.train.subject,
-        "class_names": list(names),
-        "training_counts": dict(zip(names, task.train.class_counts, strict=True)),
-        "drawn_counts": dict(zip(names, task.context.class_counts, strict=True)),
-        "test_counts": dict(zip(names, task.test.class_counts, strict=True)),
-        "selection_images": 0 if task.selection is None else len(task.selection),
-        "split_origin": task.split_origin,
-        "train_digest": task.train.digest(),
-        "test_digest": task.test.digest(),
-        "skipped_unreadable": list(task.skipped),
-        "notes": list(task.notes),
-    }
+    details: Mapping[str, Any] = task.train.details
+    return DataFacts(
+        spec=task.config.data,
+        release=details.get("release"),
+        dropped=details.get("dropped", {}),
+        box_margin=details.get("margin"),
+        subject=task.train.subject,
+        class_names=names,
+        training_counts=dict(zip(names, task.train.class_counts, strict=True)),
+        drawn_counts=dict(zip(names, task.context.class_counts, strict=True)),
+        test_counts=dict(zip(names, task.test.class_counts, strict=True)),
+        selection_images=0 if task.selection is None else len(task.selection),
+        split_origin=task.split_origin,
+        train_digest=task.train.digest(),
+        test_digest=task.test.digest(),
+        skipped_unreadable=task.skipped,
+        notes=task.notes,
+    )
 
 
-def timing_content(trainer: Trainer, config: ResolvedConfig) -> dict[str, Any]:
-    """Median seconds of the sampled steps' parts; the loss alone, forward and backward, by replay of the last batch."""
+def timing_of(trainer: Trainer, config: ResolvedConfig, **more: Any) -> Timing:
+    """Return median seconds of the sampled steps' parts and of the loss alone, replayed on the last batch.
+
+    Args:
+        trainer: after the last epoch.
+        config: of the run.
+        more: fields of `Timing` that the trainer does not know.
+    """
     parts = trainer.clock.medians()
     known = [seconds for seconds in parts.values() if seconds is not None]
     seconds_per_step = sum(known) if known else trainer.train_seconds / max(trainer.clock.steps, 1)
     loss_seconds = trainer.loss_seconds()
-    return {
-        "seconds_per_step": seconds_per_step,
-        "loss_seconds_per_step": loss_seconds,
-        "loss_share": loss_seconds / seconds_per_step,
-        "loss_share_estimated": config.compile,
-        **{f"{part}_seconds_per_step": parts[part] for part in PARTS if part != "loss"},
-        "loss_forward_seconds_per_step": parts["loss"],
-        "data_wait_seconds": trainer.clock.data_wait_seconds,
-        "data_wait_share": trainer.clock.data_wait_seconds / trainer.train_seconds,
-        "sampled_steps": trainer.clock.samples,
-        "steps": trainer.clock.steps,
-        "train_seconds": trainer.train_seconds,
-        "images_per_second": len(trainer.batches.table) * config.epochs / trainer.train_seconds,
-        "steps_skipped": trainer.guard.skipped,
-    }
+    return Timing(
+        seconds_per_step=seconds_per_step,
+        loss_seconds_per_step=loss_seconds,
+        loss_share=loss_seconds / seconds_per_step,
+        loss_share_estimated=config.compile,
+        **{f"{part}_seconds_per_step": parts[part] for part in PARTS if part != "loss"},  # type: ignore[arg-type]
+        loss_forward_seconds_per_step=parts["loss"],
+        data_wait_seconds=trainer.clock.data_wait_seconds,
+        data_wait_share=trainer.clock.data_wait_seconds / trainer.train_seconds,
+        sampled_steps=trainer.clock.samples,
+        steps=trainer.clock.steps,
+        train_seconds=trainer.train_seconds,
+        images_per_second=len(trainer.batches.table) * config.epochs / trainer.train_seconds,
+        steps_skipped=trainer.guard.skipped,
+        **more,
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
+
+from ..runs.history import HistoryRow
 
 
 class Reporter(Protocol):
@@ -16,7 +18,7 @@ class Reporter(Protocol):
 
     def step(self, epoch: int) -> None: ...
 
-    def epoch(self, row: dict[str, Any]) -> None: ...
+    def epoch(self, row: HistoryRow) -> None: ...
 
 
 class SilentReporter:
@@ -34,5 +36,5 @@ class SilentReporter:
     def step(self, epoch: int) -> None:
         pass
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def epoch(self, row: HistoryRow) -> None:
         pass

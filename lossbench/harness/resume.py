@@ -16,11 +16,11 @@ from ..runs.options_file import read_options
 from .checkpoints.folder import FOLDER, newest_checkpoint, remove_checkpoints, remove_leftovers
 from .prepare import check_shares, prepare
 from .reporter import Reporter, SilentReporter
-from .run import complete
+from .run import RunResult, complete
 from .training.build import build_accelerator
 
 
-def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) -> dict[str, Any]:
+def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) -> RunResult:
     """Goes on with a run from its newest whole checkpoint, or from its beginning where there is none.
 
     Args:
@@ -61,11 +61,11 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
         return complete(task, accelerator, directory, reporter, began=began, checkpoint=checkpoint)
 
 
-def _finished(directory: Path) -> dict[str, Any]:
+def _finished(directory: Path) -> RunResult:
     """The result, checked against its weights; checkpoints that a kill after the record left are removed."""
     record = read_run(directory).record
     remove_checkpoints(directory / FOLDER)
-    return {**record, "directory": str(directory)}
+    return RunResult(directory, record)
 
 
 def _remove_half_written(directory: Path) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy.typing as npt
 from accelerate import Accelerator
@@ -19,19 +19,22 @@ from .. import files
 from ..data.table import ImageTable, Int64Array
 from ..errors import Interrupted, NonFiniteError
 from ..runs import layout
+from ..runs.history import write_history
 from ..runs.lock import locked
 from ..runs.options import RunConfig
+from ..runs.predictions import Predictions, SplitPredictions, write_predictions
+from ..runs.record import Record, write_record
 from ..traits import Trait
 from .checkpoints.bad_batch import write_bad_batch
 from .checkpoints.belonging import identity_of
 from .checkpoints.folder import FOLDER, Checkpoint, remove_checkpoints
 from .checkpoints.restore import restore
 from .checkpoints.saver import Best, Interval, Progress, Saver
-from .evaluation.evaluate import Predictions, predict, share_running_statistics
+from .evaluation.evaluate import predict, share_running_statistics
 from .evaluation.metrics import classification_metrics
 from .evaluation.refit import MOST_CLASSES, Refit, refit, refit_rows
 from .prepare import Readable, Task, check_shares, prepare
-from .record_content import record_content, timing_content
+from .record_content import record_of_run, timing_of
 from .reporter import Reporter, SilentReporter
 from .training.build import build_accelerator, build_trainer
 from .training.clock import reset_peak_memory
@@ -43,6 +46,22 @@ from .training.trainer import Trainer
 _SAID_SKIPS = 5
 
 
+class RunResult(NamedTuple):
+    """A finished run.
+
+    Attributes:
+        directory: where its files are.
+        record: content of `record.json`; None in all but the first of several processes.
+    """
+
+    directory: Path
+    record: Record | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON-ready, with its directory."""
+        return {**(self.record.to_json() if self.record else {}), "directory": str(self.directory)}
+
+
 def run(
     config: RunConfig,
     out: Path | None = None,
@@ -50,7 +69,7 @@ def run(
     *,
     read: Callable[[RunConfig, Reporter], Readable] | None = None,
     sealed: bool = False,
-) -> dict[str, Any]:
+) -> RunResult:
     """Trains, evaluates once after the last epoch, and writes the record.
 
     Args:
@@ -61,8 +80,7 @@ def run(
         sealed: leave the evaluation split alone, and let the selection split stand in its place: for tuning.
 
     Returns:
-        The record, with its directory under "directory"; of several processes, all but the first get the
-        directory alone.
+        The record and its directory; of several processes, all but the first get the directory alone.
 
     Raises:
         UsageError: the input is wrong; nothing was written.
@@ -89,7 +107,7 @@ def complete(
     *,
     began: float,
     checkpoint: Checkpoint | None = None,
-) -> dict[str, Any]:
+) -> RunResult:
     """Trains what is left of a run in its claimed directory, and writes its record.
 
     Args:
@@ -179,7 +197,8 @@ def _train(
             alone = trainer.accelerator.num_processes == 1
             try:
                 with signals.at_once() if alone else contextlib.nullcontext():
-                    row["selection_balanced_accuracy"] = _judge(task, task.selection, trainer, progress)
+                    score = _judge(task, task.selection, trainer, progress)
+                row = dataclasses.replace(row, selection_balanced_accuracy=score)
             except Interrupted:
                 saver.write()
                 raise
@@ -187,7 +206,7 @@ def _train(
         progress.rows.append(row)
         progress.epoch += 1
         if trainer.accelerator.is_main_process:
-            files.write_text(directory / layout.HISTORY, progress.history())
+            write_history(directory, progress.rows)
         reporter.epoch(row)
 
 
@@ -214,26 +233,33 @@ def _judge(task: Task, selection: ImageTable, trainer: Trainer, progress: Progre
     return score
 
 
-def _evaluate(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> dict[str, Any]:
+def _evaluate(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> RunResult:
     """The trained model, or the best one, on the evaluation split; writes all that a finished run has."""
     accelerator, best = trainer.accelerator, saver.progress.best
-    timing = timing_content(trainer, task.config)
+    timing = timing_of(trainer, task.config, total_seconds=0.0)
     share_running_statistics(trainer.step)
     if best is not None:
         trainer.step.load_state_dict(best.weights)
     evaluated = time.perf_counter()
     task.test.prepare()
     test = _predict(task.test, task, trainer)
-    timing["evaluation_seconds"] = time.perf_counter() - evaluated
+    evaluation_seconds = time.perf_counter() - evaluated
     selection = None if task.selection is None else _predict(task.selection, task, trainer)
     frozen = _predict_training(task, trainer)
-    content: dict[str, Any] = {}
+    record = None
     if accelerator.is_main_process:
         _write_weights(directory, trainer.step)
-        fitted = None if frozen is None else refit(*frozen, test.embeddings, task.context.num_classes)
+        fitted = None if frozen is None else refit(*frozen, test.vectors, task.context.num_classes)
         _write_predictions(directory, trainer.step, test, selection, fitted)
-        timing |= saver.progress.timing() | {"total_seconds": saver.seconds()}
-        content = record_content(
+        timing = dataclasses.replace(
+            timing,
+            evaluation_seconds=evaluation_seconds,
+            total_seconds=saver.seconds(),
+            checkpoints=saver.progress.checkpoints,
+            checkpoint_seconds=saver.progress.checkpoint_seconds,
+            resumed=saver.progress.resumed,
+        )
+        record = record_of_run(
             task,
             trainer.step,
             test,
@@ -241,16 +267,15 @@ def _evaluate(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> di
             accelerator,
             directory,
             selected_epoch=best.epoch if best else None,
-            refit=fitted.content() if fitted else None,
+            refit=fitted.facts() if fitted else None,
         )
-        # Last: a directory with a record is a finished run.
-        files.write_json(directory / layout.RECORD, content)
+        write_record(directory, record)  # last: a directory with a record is a finished run
         remove_checkpoints(directory / FOLDER)
     accelerator.wait_for_everyone()
-    return {**content, "directory": str(directory)}
+    return RunResult(directory, record)
 
 
-def _predict(table: ImageTable, task: Task, trainer: Trainer) -> Predictions:
+def _predict(table: ImageTable, task: Task, trainer: Trainer) -> SplitPredictions:
     config = task.config
     return predict(
         trainer.accelerator,
@@ -267,7 +292,7 @@ def _predict_training(task: Task, trainer: Trainer) -> tuple[npt.NDArray[Any], I
     if task.context.num_classes > MOST_CLASSES:
         return None
     seen = _predict(task.train.subset(refit_rows(task.train.targets, task.config.seed)), task, trainer)
-    return seen.embeddings, seen.targets
+    return seen.vectors, seen.targets
 
 
 def _not_promised(task: Task, trainer: Trainer) -> list[str]:
@@ -294,14 +319,17 @@ def _write_weights(directory: Path, step: TrainStep) -> None:
 
 
 def _write_predictions(
-    directory: Path, step: TrainStep, test: Predictions, selection: Predictions | None, fitted: Refit | None
+    directory: Path,
+    step: TrainStep,
+    test: SplitPredictions,
+    selection: SplitPredictions | None,
+    fitted: Refit | None,
 ) -> None:
-    arrays = {f"test_{name}": value for name, value in test._asdict().items()}
-    if fitted is not None:
-        arrays["test_refit_scores"] = fitted.scores
-    if selection is not None:
-        arrays |= {f"selection_{name}": value for name, value in selection._asdict().items()}
     centers = [b for name, b in step.loss.named_buffers() if name.rpartition(".")[2] == "centers"]
-    if centers:
-        arrays["centers"] = centers[0].cpu().float().numpy()
-    files.write_arrays(directory / layout.PREDICTIONS, arrays)
+    predictions = Predictions(
+        test=test,
+        selection=selection,
+        refit_scores=None if fitted is None else fitted.scores,
+        centers=centers[0].cpu().float().numpy() if centers else None,
+    )
+    write_predictions(directory, predictions)

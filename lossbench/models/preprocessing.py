@@ -77,3 +77,5 @@ class Preprocessing:
             image_size=int(content["image_size"]),
             crop_share=float(content["crop_share"]),
         )
+
+    to_json, from_json = content, of

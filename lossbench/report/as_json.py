@@ -31,7 +31,7 @@ def comparison_content(comparison: Comparison) -> dict[str, Any]:
         "same": [_pair(pair) for pair in comparison.same],
         "groups": {sampler: [list(group) for group in groups] for sampler, groups in comparison.groups.items()},
         "problems": [vars(problem) for problem in comparison.problems],
-        "trials": list(comparison.trials),
+        "trials": [vars(trial) for trial in comparison.trials],
     }
 
 

@@ -14,9 +14,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from .. import files
+from ..errors import RecordError
 from . import layout
+from .grid_file import entrant_name
 from .option import Role
 from .options import RunConfig, option_names
+from .record import read_record
 
 FAILURE, CELLS, TRIALS = "failure.json", "cells", "trials"
 DONE, FAILED, DIVERGED, BUSY, MISSING = "done", "failed", "diverged", "busy", "missing"
@@ -27,7 +30,8 @@ class Cell:
     """A run that a grid wants.
 
     Attributes:
-        loss: the entrant's name: the loss as written, with " #2" where it takes part a second time.
+        loss: as written.
+        copy: 2 for the second run of a loss that is listed twice, and so on.
         config: its options, seed and sampler among them.
         matters: whatever else its result depends on: versions, the data's digest, the second copy's number.
         sealed: a trial, which leaves the evaluation split alone.
@@ -37,6 +41,12 @@ class Cell:
     config: RunConfig
     matters: dict[str, Any]
     sealed: bool = False
+    copy: int = 1
+
+    @property
+    def entrant(self) -> str:
+        """Name of the loss in the comparison."""
+        return entrant_name(self.loss, self.copy)
 
     @property
     def digest(self) -> str:
@@ -49,7 +59,7 @@ class Cell:
     @property
     def name(self) -> str:
         """Of its directory: readable, and another one for everything that matters."""
-        parts = (files.plain(self.loss), self.config.sampler, f"s{self.config.seed}", self.digest[:10])
+        parts = (files.plain(self.entrant), self.config.sampler, f"s{self.config.seed}", self.digest[:10])
         return "-".join(part for part in parts if part)
 
     def place(self, out: Path) -> Path:
@@ -78,6 +88,16 @@ def state(directory: Path) -> tuple[str, str]:
         return (DIVERGED if content["status"] == DIVERGED else FAILED), str(content["message"])
     except (OSError, ValueError, KeyError, TypeError):
         return MISSING, ""
+
+
+def trial_score(directory: Path) -> float | None:
+    """Return the selection accuracy of a finished trial; None if it failed or its record cannot be read."""
+    if state(directory)[0] != DONE:
+        return None
+    try:
+        return read_record(directory).trial_score
+    except RecordError:
+        return None
 
 
 def write_failure(directory: Path, status: str, message: str, config: RunConfig) -> None:

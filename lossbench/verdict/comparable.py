@@ -26,18 +26,18 @@ def differences(runs: Sequence[Run], tuned: Collection[str] = ()) -> list[str]:
     """
     found = []
     free = {*option_names(Role.COMPARED, Role.NO_EFFECT), *tuned}
-    names = dict.fromkeys(name for run in runs for name in run.record["config"] if name not in free)
+    names = dict.fromkeys(name for run in runs for name in run.record.config if name not in free)
     for name in names:
-        found += _differing(flag(name), runs, lambda run, n=name: run.record["config"].get(n))
+        found += _differing(flag(name), runs, lambda run, n=name: run.record.config.get(n))
     for part, fields in (("data", _DATA), ("model", _MODEL), ("environment", _ENVIRONMENT)):
         for name in fields:
-            found += _differing(f"{part}.{name}", runs, lambda run, p=part, n=name: run.record[p].get(n))
-    found += _differing("environment.device", runs, lambda run: run.record["environment"]["device"].partition(":")[0])
-    found += _differing("weights", runs, lambda run: (run.record.get("weights") or {}).get("sha256"))
+            found += _differing(f"{part}.{name}", runs, lambda run, p=part, n=name: getattr(getattr(run.record, p), n))
+    found += _differing("environment.device", runs, lambda run: run.record.environment.device.partition(":")[0])
+    found += _differing("weights", runs, lambda run: run.record.weights and run.record.weights.sha256)
     for seed in dict.fromkeys(run.seed for run in runs):
         of_seed = [run for run in runs if run.seed == seed]
         for name in _OF_A_SEED:
-            found += _differing(f"data.{name} of seed {seed}", of_seed, lambda run, n=name: run.record["data"].get(n))
+            found += _differing(f"data.{name} of seed {seed}", of_seed, lambda run, n=name: getattr(run.record.data, n))
     return found
 
 
@@ -55,7 +55,7 @@ def check_comparable(runs: Sequence[Run], tuned: Collection[str], allow: bool) -
         )
     notes = [f"compared all the same (--allow-differences): {text}" for text in found]
     if times := [
-        name for name in _OF_TIMES if _differing(name, runs, lambda r, n=name: r.record["environment"].get(n))
+        name for name in _OF_TIMES if _differing(name, runs, lambda r, n=name: getattr(r.record.environment, n))
     ]:
         notes.append(f"times were not taken under equal conditions: runs differ in {', '.join(times)}")
     return notes

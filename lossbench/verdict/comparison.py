@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..errors import ConfigError
+from ..runs.grid_file import BASELINE
 from .comparable import check_comparable
-from .entrants import BASELINE, Entrant, entrants_of
+from .entrants import Entrant, entrants_of
 from .metric import BALANCED_ACCURACY, Metric
 from .pairs import Pair, all_pairs
-from .records import Problem, Records, read_records, read_trials
+from .records import Problem, Records, Trial, read_records, read_trials
 from .statistics import groups
 
 _FEW_IMAGES = 20
@@ -42,7 +42,7 @@ class Comparison:
     same: tuple[Pair, ...]
     groups: Mapping[str, tuple[tuple[str, ...], ...]]
     notes: tuple[str, ...]
-    trials: tuple[dict[str, Any], ...] = ()
+    trials: tuple[Trial, ...] = ()
     target: float | None = None
     metric: Metric = BALANCED_ACCURACY
 
@@ -51,9 +51,8 @@ class Comparison:
         return self.records.problems
 
     @property
-    def class_names(self) -> list[str]:
-        names: list[str] = self.entrants[0].any_run.record["data"]["class_names"]
-        return names
+    def class_names(self) -> tuple[str, ...]:
+        return self.entrants[0].any_run.record.data.class_names
 
     def entrant(self, label: str) -> Entrant:
         return next(e for e in (*self.entrants, *self.copies) if e.label == label)
@@ -61,11 +60,11 @@ class Comparison:
     def pair(self, one: str, other: str) -> Pair | None:
         return next((p for p in self.pairs if {p.first, p.second} == {one, other}), None)
 
-    def trials_of(self) -> dict[str, list[dict[str, Any]]]:
+    def trials_of(self) -> dict[str, list[Trial]]:
         """Label of what was tuned -> its trials."""
-        made: dict[str, list[dict[str, Any]]] = {}
+        made: dict[str, list[Trial]] = {}
         for trial in self.trials:
-            label = trial["loss"] if len(self.records.samplers) == 1 else f"{trial['loss']}, {trial['sampler']}"
+            label = trial.loss if len(self.records.samplers) == 1 else f"{trial.loss}, {trial.sampler}"
             made.setdefault(label, []).append(trial)
         return made
 
@@ -103,17 +102,17 @@ def judge(records: Records, *, allow_differences: bool = False) -> Comparison:
     if not records.runs:
         reasons = "\n".join(f"  {p.loss}, seed {p.seed}: {p.status}: {p.message}" for p in records.problems[:10])
         raise ConfigError(f"{records.directory}: no run of this comparison can be used:\n{reasons}")
-    tuned = records.grid.get("tuned_options", [])
-    notes = check_comparable(records.runs, tuned, allow_differences)
+    grid = records.grid
+    notes = check_comparable(records.runs, grid.tuned_options if grid else (), allow_differences)
     everyone = entrants_of(records)
-    copies = tuple(e for e in everyone if " #" in e.loss)
+    copies = tuple(e for e in everyone if e.copy > 1)
     entrants = sorted((e for e in everyone if e not in copies), key=lambda e: -e.mean)
     pairs = all_pairs(entrants)
     originals = {(e.loss, e.sampler): e for e in entrants if not e.post_hoc}
     same = [
         pair
         for copy in copies
-        if (original := originals.get((copy.loss.rpartition(" #")[0], copy.sampler))) is not None
+        if (original := originals.get((copy.loss, copy.sampler))) is not None
         for pair in all_pairs([original, copy])
     ]
     different = {frozenset((p.first, p.second)) for p in pairs if p.different}
@@ -130,14 +129,14 @@ def judge(records: Records, *, allow_differences: bool = False) -> Comparison:
         if any(p.p is not None for p in pairs)
         else {},
         notes=(*notes, *_limits(records)),
-        trials=tuple(read_trials(records.directory)) if records.grid.get("trials") else (),
+        trials=read_trials(records.directory, grid.trials) if grid else (),
     )
 
 
 def _limits(records: Records) -> list[str]:
     """What a reader should know of the data before believing a figure."""
-    data = records.runs[0].record["data"]
-    counts: dict[str, int] = data["test_counts"]
+    data = records.runs[0].record.data
+    counts = data.test_counts
     notes = []
     if absent := [name for name, count in counts.items() if not count]:
         notes.append(f"no test image of {', '.join(absent)}: left out of the mean over classes")
@@ -149,16 +148,16 @@ def _limits(records: Records) -> list[str]:
             f"few test images: {listed}. One image of {rarest} is worth {100 / count / len(present):.1f} points of "
             "balanced accuracy"
         )
-    if 0 < data["selection_images"] < _FEW_IMAGES * len(present):
+    if 0 < data.selection_images < _FEW_IMAGES * len(present):
         notes.append(
-            f"the selection split has {data['selection_images']} images: what is chosen by it, such as tau, is noisy"
+            f"the selection split has {data.selection_images} images: what is chosen by it, such as tau, is noisy"
         )
     told: dict[str, set[int]] = {}
     for run in records.runs:
-        for note in run.record["data"]["notes"]:
+        for note in run.record.data.notes:
             told.setdefault(note, set()).add(run.seed)
     seeds = {run.seed for run in records.runs}
     for note, those in told.items():
         where = "" if those == seeds else f" (seed {', '.join(map(str, sorted(those)))})"
         notes.append(f"{note}{where}")
-    return [*notes, *(note for note in records.grid.get("notes", []) if note not in told)]
+    return [*notes, *(note for note in (records.grid.notes if records.grid else ()) if note not in told)]

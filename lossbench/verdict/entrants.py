@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics as plain
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data import Sampler
+from ..runs.grid_file import BASELINE, entrant_name
 from .records import Records, Run
 from .resampling import mean_of
 from .thresholds import Thresholds, frequencies, shifted, thresholds
 
-BASELINE = "softmax"
 POST_HOC = "post-hoc"
 
 
@@ -26,10 +26,11 @@ class Entrant:
 
     Attributes:
         label: what tables call it.
-        loss: the formula as written, with " #2" for a second copy.
+        loss: the formula as written.
         sampler: how training rows were drawn.
         runs: seed -> run.
         post_hoc: whether scores are shifted (tau = 1).
+        copy: 2 for the second run of a loss that is listed twice, and so on.
     """
 
     label: str
@@ -37,17 +38,18 @@ class Entrant:
     sampler: str
     runs: Mapping[int, Run] = field(repr=False)
     post_hoc: bool = False
+    copy: int = 1
 
     @property
     def name(self) -> str:
         """What a sentence calls it that has named the sampler."""
-        return f"{self.loss} ({POST_HOC})" if self.post_hoc else self.loss
+        return f"{self.loss} ({POST_HOC})" if self.post_hoc else entrant_name(self.loss, self.copy)
 
     @cached_property
     def thresholds(self) -> dict[int, Thresholds]:
         """Seed -> decision rules."""
         return {
-            seed: thresholds(run.arrays, _counts(run, "drawn_counts"), _counts(run, "training_counts"))
+            seed: thresholds(run.predictions, _drawn(run), run.record.data.in_order(run.record.data.training_counts))
             for seed, run in self.runs.items()
         }
 
@@ -72,7 +74,7 @@ class Entrant:
 
     @property
     def formula(self) -> str:
-        return str(self.any_run.record["formula"])
+        return self.any_run.record.formula
 
     @property
     def any_run(self) -> Run:
@@ -80,24 +82,24 @@ class Entrant:
 
     def right(self, seeds: Collection[int]) -> npt.NDArray[np.float64]:
         """(N,) in which share of these seeds' runs each test image was classified correctly."""
-        return mean_of(self.predictions[s] == self.runs[s].arrays["test_targets"] for s in seeds)
+        return mean_of(self.predictions[s] == self.runs[s].predictions.test.targets for s in seeds)
 
     def confusion(self) -> npt.NDArray[np.float64]:
         """(C, C) rows true, columns predicted: mean over seeds of the shares of each row; NaN without test images."""
-        classes = len(self.any_run.record["data"]["class_names"])
+        classes = len(self.any_run.record.data.class_names)
         total = np.zeros((classes, classes))
         for seed, predicted in self.predictions.items():
-            targets = self.runs[seed].arrays["test_targets"]
+            targets = self.runs[seed].predictions.test.targets
             total += np.bincount(targets * classes + predicted, minlength=classes**2).reshape(classes, classes)
         rows = total.sum(axis=1, keepdims=True)
         return np.asarray(np.divide(total, rows, out=np.full_like(total, np.nan), where=rows > 0))
 
     def test_scores(self, run: Run) -> npt.NDArray[Any]:
         """(N, C) the scores whose argmax is judged."""
-        scores = run.arrays["test_scores"]
+        scores = run.predictions.test.scores
         if not self.post_hoc:
             return scores
-        return shifted(scores, frequencies(_counts(run, "drawn_counts")), 1.0)
+        return shifted(scores, frequencies(_drawn(run)), 1.0)
 
 
 def entrants_of(records: Records) -> list[Entrant]:
@@ -108,12 +110,13 @@ def entrants_of(records: Records) -> list[Entrant]:
     """
     found = []
     for sampler in records.samplers:
-        for loss in records.losses:
-            runs = {run.seed: run for run in records.runs if (run.loss, run.sampler) == (loss, sampler)}
+        for loss, copy in sorted({(run.loss, run.copy) for run in records.runs}, key=_order(records)):
+            runs = {run.seed: run for run in records.runs if (run.loss, run.copy, run.sampler) == (loss, copy, sampler)}
             if runs:
-                label = loss if len(records.samplers) == 1 else f"{loss}, {sampler}"
-                found.append(Entrant(label, loss, sampler, runs))
-    softmax_runs = [e for e in found if e.formula == BASELINE and " #" not in e.loss]
+                name = entrant_name(loss, copy)
+                label = name if len(records.samplers) == 1 else f"{name}, {sampler}"
+                found.append(Entrant(label, loss, sampler, runs, copy=copy))
+    softmax_runs = [e for e in found if e.formula == BASELINE and e.copy == 1]
     if softmax_runs:
         plain_softmax = next((e for e in softmax_runs if e.sampler == Sampler.NATURAL), softmax_runs[0])
         label = f"{plain_softmax.label} ({POST_HOC})"
@@ -121,7 +124,11 @@ def entrants_of(records: Records) -> list[Entrant]:
     return found
 
 
-def _counts(run: Run, name: str) -> list[int]:
-    """Return C counts of the record's data, in the order of the classes."""
-    counts = run.record["data"][name]
-    return [counts[class_name] for class_name in run.record["data"]["class_names"]]
+def _order(records: Records) -> Callable[[tuple[str, int]], tuple[int, int]]:
+    """Return the key that sorts (loss, copy) as the comparison lists them, copies last."""
+    return lambda pair: (pair[1], records.losses.index(pair[0]))
+
+
+def _drawn(run: Run) -> list[int]:
+    """Return the C expected images per epoch of each class, as the run's sampler drew them."""
+    return run.record.data.in_order(run.record.data.drawn_counts)

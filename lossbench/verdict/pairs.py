@@ -54,7 +54,7 @@ class Pair:
     @cached_property
     def images(self) -> tuple[float, float] | None:
         """95 % over test images, the runs as they are; None where runs have other images."""
-        targets = [e.runs[s].arrays["test_targets"] for e in (self.better, self.worse) for s in self.seeds]
+        targets = [e.runs[s].predictions.test.targets for e in (self.better, self.worse) for s in self.seeds]
         if any(not np.array_equal(targets[0], other) for other in targets[1:]):
             return None  # only with --allow-differences
         return image_interval(self.better.right(self.seeds) - self.worse.right(self.seeds), targets[0])

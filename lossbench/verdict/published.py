@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..data.affectnet.codes import TRAINING_COUNTS, VALIDATION_PER_CLASS
+from ..runs.record import DataFacts, Record
 
 _SIZE = 224  # pixels; what these systems see
 
@@ -53,45 +54,38 @@ FIGURES = (
 )
 
 
-def published(record: dict[str, Any]) -> tuple[Published, ...]:
+def published(data: DataFacts) -> tuple[Published, ...]:
     """The figures of the class set that a run was evaluated on; none for a run on other data.
 
     Args:
-        record: content of `record.json`.
-
-    Example:
-        >>> eight = {"data": {"release": "full-2017", "class_names": list("abcdefgh")}}
-        >>> [figure.accuracy for figure in published(eight)]
-        [62.09, 63.03, 63.77, 64.29, 64.4]
-        >>> published({"data": {"release": None, "class_names": list("abcdefgh")}})
-        ()
+        data: of the run's record.
     """
-    if not record["data"].get("release"):
+    if not data.release:
         return ()
-    classes = len(record["data"]["class_names"])
+    classes = len(data.class_names)
     return tuple(figure for figure in FIGURES if figure.classes == classes)
 
 
-def why_not_comparable(record: dict[str, Any]) -> tuple[str, ...]:
+def why_not_comparable(record: Record) -> tuple[str, ...]:
     """What keeps a run's accuracy from standing beside the published ones; none when nothing known does.
 
     Args:
-        record: content of `record.json` of a run on AffectNet.
+        record: of a run on AffectNet.
     """
-    data, model, config = record["data"], record["model"], record["config"]
-    classes = len(data["class_names"])
+    data, model = record.data, record.model
+    classes = len(data.class_names)
     reasons = []
-    if data["release"] != "full-2017":
-        reasons.append(f"the release is {data['release']}, not full-2017: scores differ by 1 to 2 points")
-    if config.get("weights", "none") == "none":
+    if data.release != "full-2017":
+        reasons.append(f"the release is {data.release}, not full-2017: scores differ by 1 to 2 points")
+    if model.weights == "none":
         reasons.append("no pretrained weights: the published systems start from face recognition")
-    if model["image_size"] < _SIZE:
-        reasons.append(f"images of {model['image_size']} px, the published systems see {_SIZE} px or more")
-    images = sum(data["training_counts"].values()) + data["selection_images"]
+    if model.image_size < _SIZE:
+        reasons.append(f"images of {model.image_size} px, the published systems see {_SIZE} px or more")
+    images = sum(data.training_counts.values()) + data.selection_images
     expected = sum(TRAINING_COUNTS[:classes])
     if abs(images - expected) > expected // 1000:  # a damaged image or a row listed twice changes nothing
         reasons.append(f"{images:,} training images, the release has {expected:,}")
-    test_images = sum(data["test_counts"].values())
+    test_images = sum(data.test_counts.values())
     # AffectNet-8 of 2021 has one image fewer.
     if not VALIDATION_PER_CLASS * classes - 1 <= test_images <= VALIDATION_PER_CLASS * classes:
         reasons.append(f"{test_images:,} evaluation images, the release has {VALIDATION_PER_CLASS * classes:,}")

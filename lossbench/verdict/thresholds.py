@@ -12,11 +12,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from ..runs.predictions import Predictions
 
 Array = npt.NDArray[Any]
 
@@ -42,20 +43,18 @@ class Thresholds(NamedTuple):
     sweep: dict[str, tuple[float, float]]
 
 
-def thresholds(arrays: Mapping[str, Array], drawn_counts: npt.ArrayLike, training_counts: npt.ArrayLike) -> Thresholds:
+def thresholds(predictions: Predictions, drawn_counts: npt.ArrayLike, training_counts: npt.ArrayLike) -> Thresholds:
     """Evaluate one run under several decision rules.
 
     Args:
-        arrays: the arrays of `predictions.npz`.
+        predictions: of the run.
         drawn_counts: (C,) images of each class as the sampler draws them: the prior that the scores carry.
         training_counts: (C,) images of each class in the training table: what the test priors are made from.
     """
     frequency = frequencies(drawn_counts)
-    scores, targets = arrays["test_scores"], arrays["test_targets"]
-    tau = None
-    if "selection_scores" in arrays:
-        tau = best_tau(arrays["selection_scores"], arrays["selection_targets"], frequency)
-    refit = arrays.get("test_refit_scores")
+    scores, targets, selection = predictions.test.scores, predictions.test.targets, predictions.selection
+    tau = None if selection is None else best_tau(selection.scores, selection.targets, frequency)
+    refit = predictions.refit_scores
     return Thresholds(
         as_trained=balanced_accuracy(scores, targets),
         tau_1=balanced_accuracy(shifted(scores, frequency, 1.0), targets),

@@ -324,7 +324,7 @@ def test_a_sealed_run_does_not_open_a_test_image(tmp_path: Path) -> None:
     config = RunConfig(
         loss="softmax", data=DATA, model="test_resnet", image_size=32, epochs=1, batch_size=32, carve=True, device="cpu"
     )
-    assert run(config, tmp_path / "sealed", read=read, sealed=True)["metrics"]
+    assert run(config, tmp_path / "sealed", read=read, sealed=True).record
     with pytest.raises(AssertionError, match="was read"):
         run(config, tmp_path / "open", read=read)
 
@@ -402,7 +402,7 @@ def test_a_directory_of_something_else_is_left_alone(lossbench: Any, tmp_path: P
 
 def test_a_directory_in_which_another_comparison_begins_at_this_moment_is_no_other_s(tmp_path: Path) -> None:
     (tmp_path / ".compare.json.x1y2").touch()  # as `write_atomically` has it before it renames it
-    write_grid(tmp_path, Grid(losses=(), samplers=(), seeds=(), cells=(), notes=()), {})
+    write_grid(tmp_path, Grid(losses=(), samplers=(), seeds=(), cells=(), notes=()))
     assert (tmp_path / "compare.json").exists()
 
 

@@ -463,7 +463,7 @@ def test_a_nan_loss_stops_the_run_without_a_record(lossbench: Any, own: Any, fac
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bad-batch.safetensors", "config.toml"]
     predicted = lossbench("predict", tmp_path / "out", faces / "images/val/amber/0.png")
     assert predicted.code == 2
-    assert "holds no finished run (a run that did not finish?)" in predicted.err
+    assert "holds no finished run (an unfinished run?)" in predicted.err
 
 
 def test_scores_that_are_not_finite_are_no_result(lossbench: Any, own: Any, faces: Path, tmp_path: Path) -> None:
@@ -526,7 +526,7 @@ def test_predict_names_all_images_that_it_can_t_read(lossbench: Any, trained: An
     ("damage", "message"),
     [
         (lambda run: (run / "record.json").unlink(), "holds no finished run"),
-        (lambda run: (run / "record.json").write_text("{"), "is no record of a run"),
+        (lambda run: (run / "record.json").write_text("{"), "is not a record of a run"),
         (lambda run: (run / "record.json").write_text('{"schema_version": 99}'), "has schema version 99"),
         (lambda run: (run / "checkpoint/weights.safetensors").write_bytes(b"x" * 20), "does not fit its record"),
         (lambda run: (run / "checkpoint/weights.safetensors").unlink(), "holds no finished run"),

@@ -272,18 +272,20 @@ def without_mean(run: Path) -> None:
 
 BROKEN = {
     "no such directory": (shutil.rmtree, "there is no such directory; expected that of a finished run"),
-    "unfinished": (lambda run: (run / "record.json").unlink(), "holds no finished run (a run that did not finish?): "),
+    "unfinished": (lambda run: (run / "record.json").unlink(), "holds no finished run (an unfinished run?): "),
     "empty": (lambda run: (shutil.rmtree(run), run.mkdir()), "holds no finished run: "),
     "without weights": (lambda run: (run / "checkpoint/weights.safetensors").unlink(), "holds no finished run"),
-    "a flipped bit": (damaged, "does not fit its record: its SHA-256 is another one, so it was damaged or replaced"),
+    "a flipped bit": (damaged, "does not fit its record: its SHA-256 differs, so it was damaged or replaced"),
     "truncated weights": (
         lambda run: (run / "checkpoint/weights.safetensors").write_bytes(b"x" * 20), "does not fit its record"
     ),
-    "no record": (lambda run: (run / "record.json").write_text("{}"), "is no record of a run: KeyError"),
-    "half a record": (without_mean, "is no record of a run: KeyError: 'image_size'"),
+    "no record": (
+        lambda run: (run / "record.json").write_text("{}"), "is not a record of a run: schema_version is missing"
+    ),
+    "half a record": (without_mean, "is not a record of a run: model.image_size is missing"),
     "another version": (
         lambda run: (run / "record.json").write_text('{"schema_version": 99, "weights_sha256": ""}'),
-        "has schema version 99, this lossbench reads 1",
+        "has schema version 99, this lossbench reads 2",
     ),
 }  # fmt: skip
 

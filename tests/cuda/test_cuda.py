@@ -80,7 +80,7 @@ def test_a_run_works_in_each_precision(name: str, precision: str, tmp_path: Path
     config = RunConfig(
         loss=name, data="synthetic(images=400, test_images_per_class=10)", epochs=3, device="cuda", precision=precision
     )
-    record = run(config, tmp_path / "run")
+    record = run(config, tmp_path / "run").to_json()
     assert record["environment"]["device_name"] == torch.cuda.get_device_name()
     assert record["memory"]["peak_bytes"] > 0
     assert record["timing"]["sampled_steps"] > 0
@@ -104,7 +104,7 @@ def test_the_reference_recipe_runs_at_its_own_size(workers: int, tmp_path: Path)
         precision="bf16",
         workers=workers,
     )
-    record = run(config, tmp_path / "run")
+    record = run(config, tmp_path / "run").to_json()
     weights.unlink()
     assert record["model"]["image_size"] == 224
     assert 0 < record["timing"]["data_wait_share"] < 1

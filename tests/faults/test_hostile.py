@@ -26,7 +26,7 @@ from safetensors.torch import save
 
 from lossbench.data.decode import decode
 from lossbench.data.manifest import read_csv_manifest
-from lossbench.errors import CheckpointError, DataError, FormulaError, LossbenchError, ModelError
+from lossbench.errors import CheckpointError, DataError, FormulaError, LossbenchError, ModelError, RecordError
 from lossbench.expression import parse_formula
 from lossbench.harness.checkpoints.folder import newest_checkpoint, write_checkpoint
 from lossbench.harness.checkpoints.replay import replay
@@ -88,7 +88,7 @@ def test_pickle_bombs_do_nothing_wherever_a_file_is_asked_for(tmp_path: Path, ma
         finished = tmp_path / f"run-{file.name}"
         (finished / "checkpoint").mkdir(parents=True)
         (finished / "record.json").write_bytes(file.read_bytes())
-        with pytest.raises(ModelError, match="is no record of a run"):
+        with pytest.raises(RecordError, match="is not a record of a run"):
             read_run(finished)
         checkpoint = write_checkpoint(tmp_path / "c", 1, lambda: {}, {"state": save({})})
         (checkpoint / "state.safetensors").write_bytes(file.read_bytes())
@@ -157,8 +157,9 @@ def test_a_label_that_is_html_or_markup_is_only_text(tmp_path: Path, capsys: pyt
         for number in range(16):
             Image.new("RGB", (24, 24), (number * 9, 0, 0)).save(tmp_path / f"{number}.png")
             writer.writerow([f"{number}.png", ("b", label)[number % 2], "val" if number > 11 else "train"])
-    record = run(tiny(tmp_path / "m.csv", epochs=1, batch_size=6), tmp_path / "run")
-    Console(width=200).print(run_summary(record))
+    directory, record = run(tiny(tmp_path / "m.csv", epochs=1, batch_size=6), tmp_path / "run")
+    assert record is not None
+    Console(width=200).print(run_summary(record, directory))
     assert label in capsys.readouterr().out
     assert label in json.loads((tmp_path / "run/record.json").read_text())["data"]["class_names"]
 

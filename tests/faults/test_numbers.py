@@ -204,7 +204,7 @@ def test_a_step_may_be_left_out_and_changes_nothing(pictures: Path, tmp_path: Pa
     out = tmp_path / "run"
     spoil(STEP, logits=True)
     listener = Listens()
-    record = run(tiny(pictures, on_nonfinite="skip"), out, listener)
+    record = run(tiny(pictures, on_nonfinite="skip"), out, listener).to_json()
     assert record["timing"]["steps_skipped"] == 1
     said = [text for text in listener.said if "not finite" in text]
     batch = f"lossbench replay {out}/bad-batch.safetensors"
@@ -224,7 +224,7 @@ def test_skips_survive_an_interruption(pictures: Path, tmp_path: Path, spoil: An
     spoil(1, STEP, logits=True)  # counts anew, over both parts of the run
     with pytest.raises(Interrupted):
         run(tiny(pictures, on_nonfinite="skip"), out, StopsAt(4))
-    record = resume(out)
+    record = resume(out).to_json()
     assert record["timing"]["steps_skipped"] == 2
     assert_same(outcome(out), outcome(tmp_path / "whole"))
 

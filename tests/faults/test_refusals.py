@@ -16,7 +16,7 @@ import pytest
 import torch
 from faults.runs import Listens, StopsAt, assert_same, make_pictures, outcome, tiny
 
-from lossbench.errors import CheckpointError, ConfigError, Interrupted, ModelError, RunFailed, StorageError
+from lossbench.errors import CheckpointError, ConfigError, Interrupted, RecordError, RunFailed, StorageError
 from lossbench.harness.checkpoints import belonging as identity_module
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run
@@ -107,7 +107,7 @@ def test_a_directory_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config.toml: loss must be text, got 1"):
         resume(tmp_path)
     (tmp_path / "record.json").write_text("[" * 100_000)
-    with pytest.raises(ModelError, match="is no record of a run: RecursionError"):
+    with pytest.raises(RecordError, match="is not a record of a run: it nests too deeply"):
         resume(tmp_path)
 
 
@@ -255,7 +255,7 @@ def test_clocks_of_a_run_are_monotonic(pictures: Path, tmp_path: Path, monkeypat
     real = time.time()
     monkeypatch.setattr(time, "time", lambda: real - 86_400 * next(jumps))
     out = tmp_path / "run"
-    record = run(tiny(pictures, checkpoint_every="4"), out)
+    record = run(tiny(pictures, checkpoint_every="4"), out).to_json()
     assert all(value is None or value >= 0 for name, value in record["timing"].items() if "seconds" in name)
     assert record["timing"]["checkpoints"] == 3
     assert record["timing"]["checkpoint_seconds"] > 0

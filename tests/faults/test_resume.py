@@ -53,7 +53,7 @@ def train(task: Task, trainer: Trainer, start: int, after_step: Callable[[], Non
 
         row = trainer.run_epoch(epoch, EPOCHS, SilentReporter(), hook)
         trainer.end_epoch()
-        rows.append({k: v for k, v in row.items() if k not in ("seconds", "images_per_second")})
+        rows.append({k: v for k, v in row.to_json().items() if k not in ("seconds", "images_per_second")})
     return rows
 
 
@@ -104,7 +104,7 @@ def test_interruptions_change_nothing(
         with pytest.raises(Interrupted):
             resume(out, StopsAt(more))
     listener = Listens()
-    record = resume(out, listener)
+    record = resume(out, listener).to_json()
     assert record["timing"]["resumed"] == len(steps)
     assert record["timing"]["checkpoints"] == len(steps)
     assert listener.said[-1].startswith(f"going on from epoch {1 + (sum(steps) - 1) // STEPS}, step ")
@@ -131,7 +131,7 @@ def test_without_a_checkpoint_a_run_begins_anew(pictures: Path, whole: Path, tmp
 
 def test_a_finished_run_gives_its_result(whole: Path) -> None:
     before = outcome(whole)
-    record = resume(whole)
+    record = resume(whole).to_json()
     assert record["metrics"] == before["metrics"]
     assert record["directory"] == str(whole)
 

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_records import made_record
 from scipy.special import log_softmax
 
+from lossbench.runs.grid_file import GridCell
+from lossbench.runs.history import HistoryRow
+from lossbench.runs.predictions import Predictions, SplitPredictions
 from lossbench.verdict.attribution import shapley, split_gain
 from lossbench.verdict.cost import cost, named_target, seconds_to
 from lossbench.verdict.rare_classes import calibration_by_class, expected_calibration_error, geometry, reliability
@@ -28,11 +32,14 @@ def test_scores_that_carry_the_frequencies_are_best_shifted_by_tau_1() -> None:
     targets, selection = (np.repeat([0, 1, 2], 3000) for _ in range(2))
     scores, chosen = (gaussian_scores(t, draw, FREQUENCY) for t in (targets, selection))
     found = thresholds(
-        {"test_scores": scores, "test_targets": targets, "selection_scores": chosen, "selection_targets": selection,
-         "test_refit_scores": shifted(scores, FREQUENCY, 1.0)},
+        Predictions(
+            test=SplitPredictions(scores, targets),
+            selection=SplitPredictions(chosen, selection),
+            refit_scores=shifted(scores, FREQUENCY, 1.0),
+        ),
         1000 * FREQUENCY,
         1000 * FREQUENCY,
-    )  # fmt: skip
+    )
     assert found.tau == pytest.approx(1.0, abs=0.3)
     assert found.tau_1 > found.as_trained + 0.05
     assert found.tuned == pytest.approx(found.tau_1, abs=0.01)
@@ -43,7 +50,7 @@ def test_scores_that_carry_the_frequencies_are_best_shifted_by_tau_1() -> None:
 
 
 def test_without_a_selection_split_no_tau_is_tuned() -> None:
-    found = thresholds({"test_scores": np.eye(3), "test_targets": np.arange(3)}, [5, 3, 2], [5, 3, 2])
+    found = thresholds(Predictions(SplitPredictions(np.eye(3), np.arange(3))), [5, 3, 2], [5, 3, 2])
     assert (found.tau, found.tuned, found.refit) == (None, None, None)
     assert found.as_trained == 1.0
 
@@ -57,7 +64,7 @@ def test_of_taus_that_do_equally_well_the_middle_one_is_taken() -> None:
 def test_the_test_priors_weigh_recalls(seed: int) -> None:
     draw = np.random.default_rng(seed)
     targets, scores = draw.permutation(np.repeat(np.arange(3), 4)), draw.standard_normal((12, 3))
-    found = thresholds({"test_scores": scores, "test_targets": targets}, [1, 1, 1], 100 * FREQUENCY)
+    found = thresholds(Predictions(SplitPredictions(scores, targets)), [1, 1, 1], 100 * FREQUENCY)
     recall = recalls(scores.argmax(axis=1), targets, 3)
     assert found.sweep["training-like"][0] == pytest.approx(recall @ FREQUENCY)
     assert found.sweep["reversed"][0] == pytest.approx(recall @ FREQUENCY[::-1])
@@ -133,17 +140,17 @@ def test_geometry_is_scale_free() -> None:
 
 
 def test_time_to_an_accuracy_that_all_reach() -> None:
-    def history(*scores: float) -> list[dict[str, float]]:
-        return [{"seconds": 2.0, "selection_balanced_accuracy": score} for score in scores]
+    def history(*scores: float | None) -> list[HistoryRow]:
+        return [
+            HistoryRow(epoch=n, loss=1.0, seconds=2.0, selection_balanced_accuracy=score)
+            for n, score in enumerate(scores)
+        ]
 
     histories = [history(0.3, 0.625, 0.5), history(0.7, 0.8)]
     target = named_target(histories)
     assert target == 0.62
-    record = {
-        "timing": {"seconds_per_step": 0.1, "loss_seconds_per_step": 0.01, "train_seconds": 6.0},
-        "memory": {"peak_bytes": 5},
-    }
+    record = made_record(GridCell(loss="softmax", sampler="natural", seed=0, name="run"))
     found = cost([record, record], histories, target)
     assert (found.reached, found.seconds_to_target) == (2, 3.0)
     assert seconds_to(histories[0], 0.9) is None
-    assert named_target([[{"seconds": 1.0}]]) is None
+    assert named_target([history(None)]) is None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from ...errors import CheckpointError
+from ...runs.history import HistoryRow
+from ...runs.typed_json import read_as
 from ..reporter import Reporter
 from ..training.trainer import Trainer
 from .belonging import check_identity
@@ -53,7 +55,7 @@ def restore(checkpoint: Checkpoint, trainer: Trainer, saver: Saver, epochs: int,
 
 def _restore_progress(saver: Saver, checkpoint: Checkpoint) -> None:
     content, progress = checkpoint.content, saver.progress
-    progress.epoch, progress.rows = int(content["epoch"]), list(content["history"])
+    progress.epoch, progress.rows = int(content["epoch"]), [read_as(HistoryRow, row) for row in content["history"]]
     if content["best"] is not None:
         weights: dict[str, Tensor] = {
             name.removeprefix("best."): value

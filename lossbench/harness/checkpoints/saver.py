@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from accelerate.utils import gather_object
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
+from ...runs.history import HistoryRow
 from ...runs.options import CHECKPOINT_INTERVAL
 from ..training.trainer import Trainer
 from .folder import FOLDER, write_checkpoint
@@ -71,7 +71,7 @@ class Progress:
     """
 
     epoch: int = 0
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[HistoryRow] = field(default_factory=list)
     best: Best | None = None
     seconds: float = 0.0
     checkpoint_seconds: float = 0.0
@@ -83,18 +83,6 @@ class Progress:
         if trainer is None:
             return "its beginning"
         return f"epoch {self.epoch + 1}, step {trainer.so_far.step}"
-
-    def history(self) -> str:
-        """Content of `history.jsonl`."""
-        return "".join(json.dumps(row, allow_nan=False) + "\n" for row in self.rows)
-
-    def timing(self) -> dict[str, Any]:
-        """What the record says of checkpoints."""
-        return {
-            "checkpoints": self.checkpoints,
-            "checkpoint_seconds": self.checkpoint_seconds,
-            "resumed": self.resumed,
-        }
 
 
 class Saver:
@@ -161,7 +149,7 @@ class Saver:
             content |= {
                 "run": dict(self.identity),
                 "epoch": progress.epoch,
-                "history": progress.rows,
+                "history": [row.to_json() for row in progress.rows],
                 "best": best and {"epoch": best.epoch, "balanced_accuracy": best.balanced_accuracy},
                 "seconds": progress.seconds + began - self.began,
                 "checkpoints": progress.checkpoints + 1,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
@@ -13,29 +10,14 @@ from accelerate.utils import broadcast, gather_object
 from ...data.loading import ImageBatches, evaluation_batches, loader
 from ...data.table import ImageTable
 from ...errors import NonFiniteError
+from ...runs.predictions import SplitPredictions
 from ..training.step import TrainStep
-
-
-class Predictions(NamedTuple):
-    """What the model gave for a split, in the table's order.
-
-    Attributes:
-        scores: (N, C) float32.
-        embeddings: (N, D) float16, or float32 where float16 would overflow.
-        targets: (N,) int64.
-        sample_ids: (N,) names.
-    """
-
-    scores: npt.NDArray[np.float32]
-    embeddings: npt.NDArray[np.float16] | npt.NDArray[np.float32]
-    targets: npt.NDArray[np.int64]
-    sample_ids: npt.NDArray[np.str_]
 
 
 @torch.no_grad()
 def predict(
     accelerator: Accelerator, step: TrainStep, table: ImageTable, *, image_size: int, batch_size: int, workers: int
-) -> Predictions:
+) -> SplitPredictions:
     """Evaluates a split; all processes take part, and all get the whole.
 
     Args:
@@ -78,11 +60,11 @@ def predict(
     vectors = np.concatenate([rows for _, lists in parts for rows in lists])
     with np.errstate(over="ignore"):
         half = vectors.astype(np.float16)
-    return Predictions(
-        judged,
-        half if np.isfinite(half).all() or not np.isfinite(vectors).all() else vectors,
-        table.targets,
-        np.array(list(table.sample_ids), dtype=np.str_),
+    return SplitPredictions(
+        scores=judged,
+        targets=table.targets,
+        sample_ids=np.array(list(table.sample_ids), dtype=np.str_),
+        embeddings=half if np.isfinite(half).all() or not np.isfinite(vectors).all() else vectors,
     )
 
 

@@ -16,7 +16,8 @@ from ...errors import DataError, ModelError
 from ...models.build import build_model
 from ...objective import build_loss, expand_formula, formula_needs
 from ...runs import layout
-from ...runs.finished_run import no_record, read_run
+from ...runs.finished_run import read_run
+from ...runs.record import Record
 from ...types import LossContext
 from ..training.step import TrainStep
 
@@ -62,7 +63,7 @@ def predict_images(run: Path, paths: Sequence[Path]) -> ImagePredictions:
     """
     record, step = load_run(run)
     images, problems = [], []
-    size, share = int(record["model"]["image_size"]), step.model.preprocessing.crop_share
+    size, share = record.model.image_size, step.model.preprocessing.crop_share
     for path in paths:
         try:
             images.append(square(decode(path), size, share=share))
@@ -75,14 +76,14 @@ def predict_images(run: Path, paths: Sequence[Path]) -> ImagePredictions:
         scores = torch.cat([step.loss.scores(step.model(part)) for part in batch.split(64)])
     return ImagePredictions(
         tuple(paths),
-        tuple(record["data"]["class_names"]),
+        record.data.class_names,
         scores.softmax(dim=1).numpy(),
-        record["data"]["subject"],
+        record.data.subject,
         size,
     )
 
 
-def load_run(run: Path) -> tuple[dict[str, Any], TrainStep]:
+def load_run(run: Path) -> tuple[Record, TrainStep]:
     """The record of a finished run and its model and loss, on the CPU and in evaluation mode.
 
     Raises:
@@ -90,21 +91,17 @@ def load_run(run: Path) -> tuple[dict[str, Any], TrainStep]:
     """
     finished = read_run(run)
     record = finished.record
-    try:
-        context = LossContext(
-            num_classes=len(record["data"]["class_names"]),
-            embedding_dim=record["model"]["embedding_dim"],
-            class_counts=tuple(record["data"]["drawn_counts"].values()),
-            class_names=tuple(record["data"]["class_names"]),
-        )
-        model_name, size, text = record["model"]["name"], record["model"]["image_size"], record["formula"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise no_record(run / layout.RECORD, error) from error
-    formula = expand_formula(text)
+    data, formula = record.data, expand_formula(record.formula)
+    context = LossContext(
+        num_classes=len(data.class_names),
+        embedding_dim=record.model.embedding_dim,
+        class_counts=tuple(data.in_order(data.drawn_counts)),
+        class_names=data.class_names,
+    )
     model = build_model(
-        model_name,
+        record.model.name,
         num_classes=context.num_classes,
-        image_size=size,
+        image_size=record.model.image_size,
         seed=0,
         needs=formula_needs(formula),
         preprocessing=finished.preprocessing(),

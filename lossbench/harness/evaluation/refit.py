@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...data.table import Int64Array
+from ...runs.record import RefitFacts
 
 MOST_IMAGES = 20_000
 MOST_CLASSES = 100  # beyond these the fit takes longer than many a run
@@ -33,9 +34,9 @@ class Refit(NamedTuple):
     converged: bool
     seconds: float
 
-    def content(self) -> dict[str, Any]:
-        """What a record says of it."""
-        return {"images": self.images, "converged": self.converged, "seconds": self.seconds}
+    def facts(self) -> RefitFacts:
+        """Return what a record holds of the fit."""
+        return RefitFacts(images=self.images, converged=self.converged, seconds=self.seconds)
 
 
 def refit_rows(targets: Int64Array, seed: int, most: int = MOST_IMAGES) -> Int64Array:

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ... import files
 from ...data.request import Splits
 from ...data.sources import open_data, source_of
 from ...data.table import ImageTable
@@ -21,14 +20,13 @@ from ...objective import expand_formula
 from ...registry import loss_origin
 from ...runs import layout
 from ...runs.cells import Cell
+from ...runs.grid_file import BASELINE, GRID, GridCell, GridFile, write_grid_file
 from ...runs.option import Role
 from ...runs.options import RunConfig
 from ..prepare import Readable, prepare
 from ..reporter import Reporter, SilentReporter
 from .tuning import with_values
 
-GRID = "compare.json"
-BASELINE = "softmax"
 _BASELINE = Formula((Term(BASELINE),))
 
 
@@ -37,7 +35,7 @@ class Grid:
     """A grid that was found feasible.
 
     Attributes:
-        losses: entrants in the order asked for, " #2" where one takes part again.
+        losses: as written, in the order asked for; a loss that is listed twice appears twice.
         samplers: how rows are drawn.
         seeds: of the runs.
         cells: seeds outermost, so that a grid cut short has whole seeds.
@@ -68,18 +66,19 @@ def plan(config: RunConfig, losses: Sequence[Formula], samplers: Sequence[str], 
     entrants, notes = _with_baseline(losses)
     shared = dataclasses.replace(config, carve=True)
     opened = _Opened()
-    cells: dict[tuple[int, str, str], Cell] = {}
+    cells: dict[tuple[int, str, tuple[str, int]], Cell] = {}
     for sampler in samplers:
-        for name, formula in entrants.items():
+        for formula, copy in entrants:
             first = dataclasses.replace(shared, loss=str(formula), sampler=sampler, seed=seeds[0])
-            cell = _checked(first, name, opened, notes)
+            cell = _checked(first, copy, opened, notes)
             for seed in seeds:
                 own = dataclasses.replace(cell.config, seed=seed)
                 matters = cell.matters | {"data": opened.digests(own)}
-                cells[seed, sampler, name] = dataclasses.replace(cell, config=own, matters=matters)
-    ordered = tuple(cells[seed, sampler, name] for seed in seeds for sampler in samplers for name in entrants)
+                cells[seed, sampler, (cell.loss, copy)] = dataclasses.replace(cell, config=own, matters=matters)
+    named = [(str(formula), copy) for formula, copy in entrants]
+    ordered = tuple(cells[seed, sampler, name] for seed in seeds for sampler in samplers for name in named)
     return Grid(
-        losses=tuple(entrants),
+        losses=tuple(loss for loss, _ in named),
         samplers=tuple(samplers),
         seeds=tuple(seeds),
         cells=ordered,
@@ -96,13 +95,13 @@ def tuned(grid: Grid, best: Mapping[str, dict[str, float]]) -> Grid:
     """
     made = []
     for cell in grid.cells:
-        config = with_values(cell.config, best.get(f"{cell.loss}, {cell.config.sampler}", {}))
+        config = with_values(cell.config, best.get(f"{cell.entrant}, {cell.config.sampler}", {}))
         matters = cell.matters | {"formula": str(expand_formula(config.formula))}
         made.append(dataclasses.replace(cell, config=config, matters=matters))
     return dataclasses.replace(grid, cells=tuple(made))
 
 
-def write_grid(out: Path, grid: Grid, more: dict[str, Any]) -> None:
+def write_grid(out: Path, grid: Grid, **more: Any) -> None:
     """Makes the grid's directory and says in `compare.json` what belongs to it.
 
     Raises:
@@ -112,51 +111,37 @@ def write_grid(out: Path, grid: Grid, more: dict[str, Any]) -> None:
     found = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if GRID not in found and any(not name.startswith(f".{GRID}.") for name in found):
         raise ConfigError(f"--out {out} holds other files than a comparison's; give a new directory")
-    content = {
-        "schema_version": layout.SCHEMA_VERSION,
-        "losses": list(grid.losses),
-        "samplers": list(grid.samplers),
-        "seeds": list(grid.seeds),
-        "cells": [
-            {"loss": c.loss, "sampler": c.config.sampler, "seed": c.config.seed, "name": c.name} for c in grid.cells
-        ],
-        "notes": list(grid.notes),
-        **more,
-    }
-    files.write_json(out / GRID, content)
+    cells = tuple(
+        GridCell(loss=c.loss, copy=c.copy, sampler=c.config.sampler, seed=c.config.seed, name=c.name)
+        for c in grid.cells
+    )
+    content = GridFile(
+        losses=grid.losses, samplers=grid.samplers, seeds=grid.seeds, cells=cells, notes=grid.notes, **more
+    )
+    write_grid_file(out, content)
 
 
-def numbered(losses: Sequence[str]) -> tuple[str, ...]:
-    """Entrants' names: a loss that stands twice is told apart by its number.
+def numbered(losses: Sequence[Formula]) -> list[tuple[Formula, int]]:
+    """Return each loss with its number among equal ones, from 1.
 
     Example:
-        >>> numbered(["softmax", "center", "softmax"])
-        ('softmax', 'center', 'softmax #2')
+        >>> from lossbench.expression import parse_formula
+        >>> [copy for _, copy in numbered([parse_formula(loss) for loss in ("softmax", "center", "softmax")])]
+        [1, 1, 2]
     """
-    named = []
-    for n, loss in enumerate(losses):
-        copy = list(losses[: n + 1]).count(loss)
-        named.append(loss if copy == 1 else f"{loss} #{copy}")
-    return tuple(named)
+    return [(loss, [str(other) for other in losses[: n + 1]].count(str(loss))) for n, loss in enumerate(losses)]
 
 
-def unnumbered(name: str) -> tuple[str, int]:
-    """The formula of an entrant and which copy it is."""
-    loss, mark, copy = name.rpartition(" #")
-    return (loss, int(copy)) if mark else (name, 1)
-
-
-def _with_baseline(losses: Sequence[Formula]) -> tuple[dict[str, Formula], list[str]]:
-    """Return the entrants by name; plain softmax is always one, since a loss must beat its shifted logits."""
+def _with_baseline(losses: Sequence[Formula]) -> tuple[list[tuple[Formula, int]], list[str]]:
+    """Return the entrants with their copies; plain softmax is always one, since a loss must beat its shifted logits."""
     notes = []
     if _BASELINE not in [expand_formula(formula) for formula in losses]:
         losses = [_BASELINE, *losses]
         notes.append(f"{BASELINE} was added: post-hoc adjustment starts from it")
-    return dict(zip(numbered([str(formula) for formula in losses]), losses, strict=True)), notes
+    return numbered(losses), notes
 
 
-def _checked(config: RunConfig, name: str, opened: _Opened, notes: list[str]) -> Cell:
-    _, copy = unnumbered(name)
+def _checked(config: RunConfig, copy: int, opened: _Opened, notes: list[str]) -> Cell:
     task = prepare(config, SilentReporter(), opened)
     notes += task.notes
     matters = {
@@ -168,7 +153,7 @@ def _checked(config: RunConfig, name: str, opened: _Opened, notes: list[str]) ->
         "weights": task.weights.origin if task.weights else None,
         "copy": copy,
     }
-    return Cell(loss=name, config=config, matters=matters)
+    return Cell(loss=config.loss, copy=copy, config=config, matters=matters)
 
 
 def _origins(formula: Formula) -> list[str]:

@@ -8,7 +8,6 @@ is not that of a seed that is reported.
 from __future__ import annotations
 
 import dataclasses
-import json
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +17,8 @@ from typing import Any
 from ...errors import ConfigError, HyperparameterError
 from ...expression import Formula
 from ...objective import expand_formula
-from ...runs import layout
-from ...runs.cells import DONE, Cell
+from ...runs.cells import Cell, trial_score
+from ...runs.grid_file import GridTrial
 from ...runs.option import Role
 from ...runs.options import RunConfig, option_names
 
@@ -124,7 +123,7 @@ def tune(
     trials: int,
     out: Path,
     run: Callable[[Sequence[Cell]], object],
-) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
+) -> tuple[tuple[GridTrial, ...], dict[str, dict[str, float]]]:
     """Runs the trials of every loss, and chooses.
 
     Args:
@@ -135,9 +134,7 @@ def tune(
         run: runs cells, keeping those that are finished.
 
     Returns:
-        The trials (loss, sampler, values, and the name of the cell), and entrant and sampler, as
-        "loss, sampler", -> values of the best.
-
+        The trials, and "loss, sampler" -> values of the best.
     """
     planned = []
     for cell in cells:
@@ -146,26 +143,16 @@ def tune(
             config = dataclasses.replace(with_values(cell.config, values), seed=SEED)
             planned.append((cell, values, dataclasses.replace(cell, config=config, sealed=True)))
     run([trial for *_, trial in planned])
-    told = [
-        {"loss": cell.loss, "sampler": cell.config.sampler, "values": values, "name": trial.name}
+    trials_run = tuple(
+        GridTrial(loss=cell.loss, copy=cell.copy, sampler=cell.config.sampler, values=values, name=trial.name)
         for cell, values, trial in planned
-    ]
+    )
     best: dict[str, tuple[float, dict[str, float]]] = {}
     for cell, values, trial in planned:
-        score, key = trial_score(trial.place(out)), f"{cell.loss}, {cell.config.sampler}"
+        score, key = trial_score(trial.place(out)), f"{cell.entrant}, {cell.config.sampler}"
         if score is not None and (key not in best or score > best[key][0]):
             best[key] = score, values
-    return told, {key: values for key, (_, values) in best.items()}
-
-
-def trial_score(directory: Path) -> float | None:
-    """Balanced accuracy on the selection split of a finished trial's kept epoch; None of another."""
-    from ...runs.cells import state
-
-    if state(directory)[0] != DONE:
-        return None
-    record = json.loads((directory / layout.RECORD).read_text())
-    return float(record["metrics"]["balanced_accuracy"])  # a sealed run is judged by the selection split
+    return trials_run, {key: values for key, (_, values) in best.items()}
 
 
 def _draws(ranges: Sequence[Range], trials: int) -> list[dict[str, float]]:

@@ -20,6 +20,7 @@ from typing import Any
 
 from ...errors import Interrupted, LossbenchError, NonFiniteError
 from ...runs.cells import BUSY, DIVERGED, DONE, FAILED, Cell, claim, clear, state, write_failure
+from ...runs.history import HistoryRow
 from ..run import run
 from .kept_data import WarmSplits
 
@@ -45,8 +46,8 @@ class _Telling:
     def step(self, epoch: int) -> None:
         pass
 
-    def epoch(self, row: dict[str, Any]) -> None:
-        self.say({"event": "epoch", "epoch": row["epoch"] + 1, "epochs": self.epochs})
+    def epoch(self, row: HistoryRow) -> None:
+        self.say({"event": "epoch", "epoch": row.epoch + 1, "epochs": self.epochs})
 
 
 def run_cell(cell: Cell, out: Path, say: Say, read: WarmSplits) -> tuple[str, str]:

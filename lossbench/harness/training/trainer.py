@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ...data.loading import EpochBatches
+from ...runs.history import HistoryRow
 from ...types import Batch, ModelOutput
 from ..reporter import Reporter
 from .clock import StepClock
@@ -109,7 +110,7 @@ class Trainer:
 
     def run_epoch(
         self, epoch: int, epochs: int, reporter: Reporter, after_step: Callable[[], float] = lambda: 0.0
-    ) -> dict[str, Any]:
+    ) -> HistoryRow:
         """Trains what is left of an epoch and gives its row of the history.
 
         Args:
@@ -137,15 +138,15 @@ class Trainer:
         mean_loss = float(reduce(so_far.total.clone(), "sum")) / max(len(self.batches.table) - so_far.rows_left_out, 1)
         self.clock.read_events()
         so_far.seconds = seconds = time.perf_counter() - began
-        row = {
-            "epoch": epoch,
-            "loss": mean_loss,
-            "lr": self.last_lr,
+        row = HistoryRow(
+            epoch=epoch,
+            loss=mean_loss,
+            lr=self.last_lr,
             **self._diagnostics(),
-            "seconds": seconds,
-            "images_per_second": len(self.batches.table) / seconds,
-        }
-        for text in warnings_of(row["gradient_ratio"], epoch):
+            seconds=seconds,
+            images_per_second=len(self.batches.table) / seconds,
+        )
+        for text in warnings_of(row.gradient_ratio, epoch):
             if text.split(":")[0] not in self.warned:  # once a term and kind
                 self.warned.add(text.split(":")[0])
                 reporter.warning(text)

@@ -16,7 +16,7 @@ from ...models.check_tensors import dtype_name
 from ...models.weights import Weights, vggface2_weights
 from ...models.weights_file import WeightsFile, read_weights_file
 from ...runs import layout
-from ...runs.finished_run import BACKBONE, no_record, read_run
+from ...runs.finished_run import BACKBONE, read_run
 from .start_from import expanded
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "model.mean", "model.std")
@@ -73,20 +73,16 @@ def _becomes(file: WeightsFile) -> dict[str, str]:
 
 def _run_content(directory: Path) -> dict[str, Any]:
     run = read_run(directory)
-    try:
-        model, data = run.record["model"]["name"], run.record["data"]["spec"]
-        formula = run.record["formula"]
-    except (KeyError, TypeError) as error:
-        raise no_record(directory / layout.RECORD, error) from error
+    record = run.record
     content = {
         "path": str(directory),
         "container": "run",
         "kind": "run",
         "problem": None,
-        "sha256": run.record["weights_sha256"],
-        "model": model,
+        "sha256": record.weights_sha256,
+        "model": record.model.name,
         "preprocessing": run.preprocessing().content(),
-        "origin": {"file": layout.WEIGHTS, "formula": formula, "data": data},
+        "origin": {"file": layout.WEIGHTS, "formula": record.formula, "data": record.data.spec},
     }
     becomes = {name: name.removeprefix(BACKBONE) for name in run.state if name.startswith(BACKBONE)}
     return content | _tensors(run.state, becomes)

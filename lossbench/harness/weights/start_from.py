@@ -13,8 +13,7 @@ from ...models import architecture, split_weights
 from ...models.build import backbone_forms, check_model, own_image_size
 from ...models.check_tensors import check_fit
 from ...models.weights import Weights, imagenet_weights, read_vggface2, to_file
-from ...runs import layout
-from ...runs.finished_run import no_record, read_run
+from ...runs.finished_run import read_run
 
 
 def read_weights(spec: str, model: str, image_size: int | None) -> Weights | None:
@@ -95,25 +94,27 @@ def _of_run(directory: Path, model: str, image_size: int | None) -> Weights:
         raise ModelError(f"--weights run:{directory}: there is no such directory; expected that of a finished run")
     run = read_run(directory)
     record = run.record
-    try:
-        theirs, preprocessing = str(record["model"]["name"]), run.preprocessing()
-        source = {name: record[name] for name in ("formula", "seed")}
-        source |= {"data": record["data"]["spec"]}
-        source |= {name: record["data"][name] for name in ("train_digest", "test_digest")}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise no_record(directory / layout.RECORD, error) from error
+    theirs, preprocessing = record.model.name, run.preprocessing()
     if architecture(theirs) != architecture(model):
         raise ModelError(
             f"--weights run:{directory} holds a {theirs} and --model is {model}; give --model {theirs}, or another run"
         )
     state, size = run.backbone(), image_size or preprocessing.image_size
     check_fit(state, backbone_forms(model, size), f"the weights of {directory} do not fit {model} at {size} px")
-    origin: dict[str, Any] = {"file": directory.name, "sha256": record["weights_sha256"], **source}
+    origin: dict[str, Any] = {
+        "file": directory.name,
+        "sha256": record.weights_sha256,
+        "formula": record.formula,
+        "seed": record.seed,
+        "data": record.data.spec,
+        "train_digest": record.data.train_digest,
+        "test_digest": record.data.test_digest,
+    }
     return Weights(
         kind="run",
         model=theirs,
         state=state,
         preprocessing=preprocessing,
         origin=origin,
-        note=f"weights: the backbone of {directory} ({source['formula']} on {source['data']}); the head is new",
+        note=f"weights: the backbone of {directory} ({record.formula} on {record.data.spec}); the head is new",
     )

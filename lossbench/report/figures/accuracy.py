@@ -80,7 +80,7 @@ def over_time(comparison: Comparison) -> Picture | None:
     figure, axis = new_figure(3.1)
     drawn = False
     for entrant in comparison.trained:
-        curves = [[row.get("selection_balanced_accuracy") for row in run.history] for run in entrant.runs.values()]
+        curves = [[row.selection_balanced_accuracy for row in run.history] for run in entrant.runs.values()]
         length = min(map(len, curves))
         if not length or any(value is None for curve in curves for value in curve):
             continue
@@ -105,7 +105,7 @@ def cost_plot(comparison: Comparison) -> Picture:
     figure, axis = new_figure(3.1)
     for entrant in comparison.trained:
         style = style_of(comparison, entrant)
-        seconds = [run.record["timing"]["train_seconds"] for run in entrant.runs.values()]
+        seconds = [run.record.timing.train_seconds for run in entrant.runs.values()]
         across = statistics.mean(seconds)
         axis.plot([min(seconds), max(seconds)], [entrant.mean] * 2, color=style.color, lw=1, alpha=0.6)
         if entrant.sd is not None:
@@ -129,7 +129,7 @@ def tuning_curves(comparison: Comparison) -> Picture | None:
         return None
     figure, axis = new_figure(2.8)
     for number, (loss, mine) in enumerate(comparison.trials_of().items()):
-        values = [t["score"] for t in mine if t["score"] is not None]
+        values = [t.score for t in mine if t.score is not None]
         if values:
             curve = best_of_curve(values)
             axis.plot(range(1, len(curve) + 1), curve, color=series(number), marker="o", ms=3.5, label=short(loss))

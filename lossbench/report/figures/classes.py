@@ -17,9 +17,9 @@ _MOST_CLASSES = 20
 
 def by_class(comparison: Comparison) -> Picture:
     """Draw the recall of each class, from the most to the least frequent in training."""
-    data = comparison.entrants[0].any_run.record["data"]
+    data = comparison.entrants[0].any_run.record.data
     names = comparison.class_names
-    order = sorted(range(len(names)), key=lambda c: -data["training_counts"][names[c]])
+    order = sorted(range(len(names)), key=lambda c: -data.training_counts[names[c]])
     if len(order) > _MOST_CLASSES:
         order = [*order[:5], *order[-15:]]
     entrants = comparison.entrants if len(comparison.entrants) <= 7 else few(comparison)
@@ -28,14 +28,14 @@ def by_class(comparison: Comparison) -> Picture:
     for n, entrant in enumerate(entrants):
         style, recall = style_of(comparison, entrant), np.diagonal(entrant.confusion())
         for place, c in enumerate(order):
-            images = data["test_counts"][names[c]]
+            images = data.test_counts[names[c]]
             if not images:
                 continue
             y = -place + 0.43 - thick * (n + 0.5)
             axis.barh(y, recall[c], height=thick * 0.82, color=style.color, alpha=0.85, lw=0,
                       label=short(entrant.label) if place == 0 else None)  # fmt: skip
             axis.plot(recall_interval(float(recall[c]), images), [y, y], color=INK, lw=0.6, alpha=0.55)
-    ticks = [f"{short(names[c], 14)} · {data['training_counts'][names[c]]:,}" for c in order]
+    ticks = [f"{short(names[c], 14)} · {data.training_counts[names[c]]:,}" for c in order]
     axis.set_yticks([-place for place in range(len(order))], ticks, color=INK)
     axis.set_ylim(-len(order) + 0.45, 0.55)
     axis.set_xlim(0, 1)
@@ -60,7 +60,7 @@ def reliabilities(comparison: Comparison) -> Picture:
     axis.plot([0, 1], [0, 1], color=MUTED, lw=0.8, ls=":")
     for entrant in comparison.entrants if len(comparison.entrants) <= 7 else few(comparison):
         style = style_of(comparison, entrant)
-        pooled = [(entrant.test_scores(run), run.arrays["test_targets"]) for run in entrant.runs.values()]
+        pooled = [(entrant.test_scores(run), run.predictions.test.targets) for run in entrant.runs.values()]
         found = reliability(np.concatenate([s for s, _ in pooled]), np.concatenate([t for _, t in pooled]))
         axis.plot(found.confidence, found.accuracy, color=style.color, ls=style.line, marker=style.marker, ms=3.5,
                   lw=1.4, label=short(entrant.label))  # fmt: skip

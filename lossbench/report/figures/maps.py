@@ -37,11 +37,11 @@ def _map(comparison: Comparison, entrant: Entrant) -> Picture | None:
     from sklearn.decomposition import PCA
 
     seed, run = min(entrant.runs.items())
-    stored = run.embeddings()
-    targets = run.arrays["test_targets"]
+    stored = run.with_embeddings()
+    targets = stored.test.targets
     classes = len(comparison.class_names)
     rows = _spread_rows(targets, classes)
-    x = stored["test_embeddings"][rows].astype(np.float64)
+    x = stored.test.vectors[rows].astype(np.float64)
     if not np.isfinite(x).all() or min(x.shape) < 2:
         return None
     pca = PCA(n_components=2, svd_solver="randomized" if min(x.shape) > 50 else "full", random_state=0).fit(x)
@@ -51,8 +51,9 @@ def _map(comparison: Comparison, entrant: Entrant) -> Picture | None:
     for c in np.unique(targets[rows]).tolist():
         own = flat[targets[rows] == c]
         axis.plot(own[:, 0], own[:, 1], "o", color=of_class(c), ms=3.2, alpha=0.6, mew=0)
-    own_centers = "centers" in stored and stored["centers"].shape[1] == x.shape[1]
-    marks = pca.transform(stored["centers"].astype(np.float64)) if own_centers else means
+    centers = stored.centers
+    own_centers = centers is not None and centers.shape == (classes, x.shape[1]) and bool(np.isfinite(centers).all())
+    marks = pca.transform(centers.astype(np.float64)) if centers is not None and own_centers else means
     numbers = range(len(marks)) if own_centers else np.unique(targets[rows]).tolist()
     for c, (across, up) in zip(numbers, marks, strict=True):
         axis.plot([across], [up], "X" if own_centers else "o", color=of_class(c), ms=9, mec=INK, mew=1)

@@ -39,8 +39,7 @@ class Style:
 
 def style_of(comparison: Comparison, entrant: Entrant) -> Style:
     """Return the style: color by loss, line and marker by sampler; post-hoc entrants are dotted and in ink."""
-    losses = [loss for loss in comparison.records.losses if " #" not in loss]
-    number = losses.index(entrant.loss.rpartition(" #")[0] or entrant.loss)
+    number = comparison.records.losses.index(entrant.loss)
     sampler = comparison.records.samplers.index(entrant.sampler)
     if entrant.post_hoc:
         return Style(INK, ":", "D")

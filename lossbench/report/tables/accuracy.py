@@ -76,7 +76,7 @@ def every_pair(comparison: Comparison) -> Table:
 
 
 def _over_images(entrant: Entrant) -> str:
-    targets = [run.arrays["test_targets"] for run in entrant.runs.values()]
+    targets = [run.predictions.test.targets for run in entrant.runs.values()]
     if any(not np.array_equal(targets[0], other) for other in targets[1:]):
         return "-"
     low, high = image_interval(entrant.right(list(entrant.runs)), targets[0])

@@ -20,13 +20,13 @@ _CHANGES = 10
 
 def recall_by_class(comparison: Comparison) -> Table:
     """Return the recall of each class, from the most to the least frequent in training."""
-    data = comparison.entrants[0].any_run.record["data"]
+    data = comparison.entrants[0].any_run.record.data
     names, order = comparison.class_names, _by_frequency(comparison)
     shown = order if len(order) <= _MOST_CLASSES else [*order[:5], *order[-15:]]
     rows = []
     for entrant in comparison.entrants:
         recall = np.diagonal(entrant.confusion())
-        images = [data["test_counts"][names[c]] for c in shown]
+        images = [data.test_counts[names[c]] for c in shown]
         cells = ("-" if not n else f"{100 * recall[c]:.0f} ({_wilson(recall[c], n)})"
                  for c, n in zip(shown, images, strict=True))  # fmt: skip
         rows.append((entrant.label, *cells))
@@ -55,7 +55,7 @@ def tail(comparison: Comparison) -> Table:
 
 
 def _by_frequency(comparison: Comparison) -> list[int]:
-    counts = comparison.entrants[0].any_run.record["data"]["training_counts"]
+    counts = comparison.entrants[0].any_run.record.data.training_counts
     return sorted(range(len(comparison.class_names)), key=lambda c: -counts[comparison.class_names[c]])
 
 
@@ -94,10 +94,10 @@ def _calibration(entrant: Entrant, order: Sequence[int]) -> tuple[str, ...]:
     rare = list(order[-max(1, len(order) // 3) :])
     errors, scatters = [], []
     for run in entrant.runs.values():
-        targets = run.arrays["test_targets"]
+        targets = run.predictions.test.targets
         scores = entrant.test_scores(run)
         errors.append(calibration_by_class(scores, targets))
-        found = geometry(run.embeddings()["test_embeddings"], targets, len(order))
+        found = geometry(run.with_embeddings().test.vectors, targets, len(order))
         scatters.append(np.full(len(order), np.nan) if found is None else found.scatter)
     error, scatter = np.mean(errors, axis=0), np.mean(scatters, axis=0)
     return (

@@ -44,13 +44,13 @@ def tuning(comparison: Comparison) -> Table | None:
 
     rows = []
     for loss, mine in comparison.trials_of().items():
-        scores = [t["score"] for t in mine if t["score"] is not None]
+        scores = [t.score for t in mine if t.score is not None]
         if not scores:
             rows.append((loss, "-", "-", "-", str(len(mine))))
             continue
-        best = max((t for t in mine if t["score"] is not None), key=lambda t: t["score"])
+        best = max((t for t in mine if t.score is not None), key=lambda t: t.score or 0.0)
         curve = best_of_curve(scores)
-        values = ", ".join(f"{k}={v:.3g}" for k, v in best["values"].items()) or "nothing to tune"
+        values = ", ".join(f"{k}={v:.3g}" for k, v in best.values.items()) or "nothing to tune"
         rows.append((loss, f"{100 * curve[0]:.1f}", f"{100 * curve[-1]:.1f}", values, str(len(mine))))
     note = (
         f"Per cent {BALANCED_ACCURACY.name} on the selection split, of one random trial and of the best trial. A wide "

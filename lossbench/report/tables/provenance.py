@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from ...runs.option import Role
 from ...runs.options import option_names
+from ...runs.record import Git
 from ...verdict.comparison import Comparison
 from .table import Table
 
@@ -40,18 +42,17 @@ def _rows(key: str, title: str, columns: tuple[str, str], rows: list[tuple[str, 
 def facts(comparison: Comparison) -> list[tuple[str, str]]:
     """Return what was compared, on which data: (name, value) rows."""
     record = comparison.entrants[0].any_run.record
-    data, model, config = record["data"], record["model"], record["config"]
-    counts = sorted(data["training_counts"].values(), reverse=True)
+    data, model, config = record.data, record.model, record.config
+    counts = sorted(data.training_counts.values(), reverse=True)
     seeds = sorted({seed for entrant in comparison.entrants for seed in entrant.runs})
     return [
-        ("data", str(data["spec"])),
+        ("data", data.spec),
         ("training", f"{sum(counts):,} images in {len(counts)} classes, {counts[0]:,} to {counts[-1]:,}"),
-        ("selection", f"{data['selection_images']:,} images carved from training"),
-        ("test", f"{sum(data['test_counts'].values()):,} images: {data['split_origin']}"),
+        ("selection", f"{data.selection_images:,} images carved from training"),
+        ("test", f"{sum(data.test_counts.values()):,} images: {data.split_origin}"),
         (
             "model",
-            f"{model['name']}, {model['parameters']:,} parameters, {model['image_size']} px, "
-            f"weights: {model['weights']}",
+            f"{model.name}, {model.parameters:,} parameters, {model.image_size} px, weights: {model.weights}",
         ),
         ("options", ", ".join(_main_options(config))),
         ("seeds", ", ".join(map(str, seeds))),
@@ -61,21 +62,21 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
 
 def commands(comparison: Comparison) -> list[str]:
     """Return the command of the comparison, or those of single runs."""
-    grid = comparison.records.grid.get("command")
-    typed = [grid] if grid else [run.record["environment"]["command"] for run in comparison.records.runs]
+    grid = comparison.records.grid and comparison.records.grid.command
+    typed = [grid] if grid else [run.record.environment.command for run in comparison.records.runs]
     return list(dict.fromkeys(shlex.join(command) for command in typed))
 
 
 def environment_rows(comparison: Comparison) -> list[tuple[str, str]]:
     """Return versions and machine of the first run; where runs differ, they were not compared or a note says so."""
-    found = comparison.records.runs[0].record["environment"]
+    found = comparison.records.runs[0].record.environment
     named: list[tuple[str, Any]] = [
-        (name.replace("_", " "), found.get(name))
+        (name.replace("_", " "), getattr(found, name))
         for name in ("lossbench", "python", "platform", "device", "device_name", "cuda", "cpu_threads", "cpu_cores",
                      "deterministic_algorithms", "git")
     ]  # fmt: skip
     rows = [(name, _plain(value)) for name, value in named if value is not None]
-    return [*rows, *((name, str(version)) for name, version in found["packages"].items())]
+    return [*rows, *((name, str(version)) for name, version in found.packages.items())]
 
 
 def objectives(comparison: Comparison) -> list[tuple[str, str]]:
@@ -84,12 +85,12 @@ def objectives(comparison: Comparison) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def _main_options(config: dict[str, Any]) -> list[str]:
+def _main_options(config: Mapping[str, Any]) -> list[str]:
     """Return the options that describe the training best, as a user writes them."""
     return [f"{name.replace('_', ' ')} {config[name]}" for name in option_names(Role.REPORTED) if name in config]
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {inner}" for name, inner in value.items())
+    if isinstance(value, Git):
+        return f"commit {value.commit}, dirty {value.dirty}"
     return str(value)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from ...runs.grid_file import BASELINE
 from ...verdict.attribution import Split, shapley, split_gain
 from ...verdict.comparison import Comparison
-from ...verdict.entrants import BASELINE, Entrant
+from ...verdict.entrants import Entrant
 from ...verdict.format import around, effect, mean_percent, p_value, points, span
 from ...verdict.statistics import ALPHA, FEWEST_SEEDS, holm, paired_t
 from ...verdict.thresholds import PRIORS

@@ -1,0 +1,192 @@
+"""`predictions.npz`: scores, targets and embeddings of a finished run; names and forms of its arrays are here alone."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import files
+from ..errors import RecordError
+from .layout import PREDICTIONS
+from .record import Record
+from .strict_files import opened
+
+Array = npt.NDArray[Any]
+
+_FILE_LIMIT = 64 * 2**30  # bytes on disk
+_LARGE, _MOST_PACKED = 64 * 2**20, 50  # an array of more bytes than the first is packed at most so many times
+_MOST_NAME = 4 * 4096  # bytes of a sample's name
+
+
+@dataclass(frozen=True)
+class SplitPredictions:
+    """What the model gave for a split, in the table's order.
+
+    Attributes:
+        scores: (N, C) float32; the largest wins.
+        targets: (N,) int64 class indices.
+        sample_ids: (N,) names of the images; None if they were not read.
+        embeddings: (N, D) float16 or float32; None if they were not read.
+    """
+
+    scores: Array
+    targets: Array
+    sample_ids: Array | None = None
+    embeddings: Array | None = field(default=None, repr=False)
+
+    @property
+    def vectors(self) -> Array:
+        """The embeddings, which must have been read."""
+        if self.embeddings is None:
+            raise ValueError("the embeddings of this split were not read")
+        return self.embeddings
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The arrays of a run.
+
+    Attributes:
+        test: the test split.
+        selection: the selection split; None without one.
+        refit_scores: (N, C) scores of the linear classifier on the test split; None if it was not fitted.
+        centers: (C, D) class centers of the loss; None if it has none or they were not read.
+    """
+
+    test: SplitPredictions
+    selection: SplitPredictions | None = None
+    refit_scores: Array | None = None
+    centers: Array | None = field(default=None, repr=False)
+
+
+def write_predictions(directory: Path, predictions: Predictions) -> None:
+    """Write `predictions.npz`."""
+    arrays: dict[str, Array | None] = {}
+    for split, values in (("test", predictions.test), ("selection", predictions.selection)):
+        if values is not None:
+            arrays |= {f"{split}_{name}": getattr(values, name) for name in values.__dataclass_fields__}
+    arrays |= {"test_refit_scores": predictions.refit_scores, "centers": predictions.centers}
+    files.write_arrays(directory / PREDICTIONS, {name: value for name, value in arrays.items() if value is not None})
+
+
+def read_predictions(directory: Path, record: Record, *, embeddings: bool = False) -> Predictions:
+    """Read the arrays of a run; shapes and types are checked against the record before any data is read.
+
+    Args:
+        directory: of the run.
+        record: of the run.
+        embeddings: read embeddings and centers, too; they are the largest arrays.
+
+    Raises:
+        RecordError: the file is missing or damaged, or contradicts the record.
+    """
+    file = directory / PREDICTIONS
+    data, width = record.data, record.model.embedding_dim
+    classes, images = len(data.class_names), sum(data.test_counts.values())
+    try:
+        with opened(file, _FILE_LIMIT) as handle, zipfile.ZipFile(handle) as archive:
+            read = _Reader(archive)
+
+            def split(name: str, rows: int) -> SplitPredictions:
+                return SplitPredictions(
+                    scores=read.numbers(f"{name}_scores", (rows, classes), "f"),
+                    targets=read.labels(f"{name}_targets", rows, classes),
+                    sample_ids=read.names(f"{name}_sample_ids", rows),
+                    embeddings=read.floats(f"{name}_embeddings", (rows, width)) if embeddings else None,
+                )
+
+            found = Predictions(
+                test=split("test", images),
+                selection=split("selection", data.selection_images) if data.selection_images else None,
+                refit_scores=read.optional("test_refit_scores", (images, classes)),
+                centers=read.centers() if embeddings else None,
+            )
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        if isinstance(error, RecordError):
+            raise
+        raise RecordError(f"{file} is truncated or damaged: {type(error).__name__}: {error}") from error
+    _check_confusion(file, found.test, record)
+    return found
+
+
+def _check_confusion(file: Path, test: SplitPredictions, record: Record) -> None:
+    """Refuse predictions that are not those of the record."""
+    classes = len(record.data.class_names)
+    counts = record.data.in_order(record.data.test_counts)
+    if np.bincount(test.targets, minlength=classes).tolist() != counts:
+        raise RecordError(f"{file} holds other targets than the record's test_counts: one of them was replaced")
+    if record.confusion_matrix is None:
+        return
+    counted = np.bincount(test.targets * classes + test.scores.argmax(axis=1), minlength=classes**2)
+    if counted.reshape(classes, classes).tolist() != [list(row) for row in record.confusion_matrix]:
+        raise RecordError(
+            f"{file} gives another confusion matrix than record.json holds: one of the two files was replaced"
+        )
+
+
+class _Reader:
+    """Arrays of an npz file, each with its header checked first."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self.archive = archive
+        self.members = set(archive.namelist())
+
+    def numbers(self, name: str, shape: tuple[int, ...], kind: str) -> Array:
+        array = self._array(name, shape, kind)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds numbers that are not finite")
+        return array
+
+    def floats(self, name: str, shape: tuple[int, ...]) -> Array:
+        return self._array(name, shape, "f")
+
+    def labels(self, name: str, rows: int, classes: int) -> Array:
+        array = self._array(name, (rows,), "i").astype(np.int64)
+        if len(array) and not 0 <= array.min() <= array.max() < classes:
+            raise ValueError(f"{name} holds {array.min()} to {array.max()}; expected 0 to {classes - 1}")
+        return array
+
+    def names(self, name: str, rows: int) -> Array:
+        return self._array(name, (rows,), "U")
+
+    def optional(self, name: str, shape: tuple[int, ...]) -> Array | None:
+        return self.floats(name, shape) if f"{name}.npy" in self.members else None
+
+    def centers(self) -> Array | None:
+        """Centers of any form: a loss of another package may keep them in its own way."""
+        return self._array("centers", None, "f") if "centers.npy" in self.members else None
+
+    def _array(self, name: str, shape: tuple[int, ...] | None, kind: str) -> Array:
+        if f"{name}.npy" not in self.members:
+            raise ValueError(f"it has no array {name}")
+        info = self.archive.getinfo(f"{name}.npy")
+        with self.archive.open(info) as member:
+            found, fortran, dtype = _header(member)
+            if found != (shape or found) or dtype.kind != kind or dtype.itemsize > (_MOST_NAME if kind == "U" else 8):
+                raise ValueError(f"{name} is {found} of {dtype}; the record expects {shape} of kind {kind!r}")
+            size = math.prod(found) * dtype.itemsize
+            if size > max(_LARGE, _MOST_PACKED * info.compress_size):
+                raise ValueError(f"{name} would unpack {info.compress_size:,} bytes to {size:,}")
+            content = member.read(size)
+        if len(content) != size:
+            raise ValueError(f"{name} has {len(content):,} bytes of data, expected {size:,}")
+        return np.frombuffer(content, dtype=dtype).reshape(found, order="F" if fortran else "C")
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read shape, order and type at the head of an npy file."""
+    version = np.lib.format.read_magic(member)
+    if version == (1, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+    elif version == (2, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(member)
+    else:
+        raise ValueError(f"npy version {version} is not read")
+    return shape, fortran, dtype
