@@ -139,7 +139,7 @@ def _limits(records: Records) -> list[str]:
     counts = data.test_counts
     notes = []
     if absent := [name for name, count in counts.items() if not count]:
-        notes.append(f"no test image of {', '.join(absent)}: left out of the mean over classes")
+        notes.append(f"no test image of {', '.join(absent)}: excluded from the mean over classes")
     present = [count for count in counts.values() if count]
     if few := {name: count for name, count in counts.items() if 0 < count < _FEW_IMAGES}:
         rarest, count = min(few.items(), key=lambda item: item[1])
