@@ -1,6 +1,6 @@
-"""The machine: processor, devices, versions, and what is missing for what.
+"""The machine: processor, devices, versions, and missing requirements of features.
 
-facts    what figures may depend on: written into records, benchmarks and certificates
+facts    facts on which figures can depend, for records, benchmarks and certificates
 doctor   `lossbench doctor`
 
 May import discovery, files and errors.

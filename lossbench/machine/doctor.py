@@ -1,4 +1,4 @@
-"""What this machine offers a run, and what is missing for what."""
+"""Examine packages, devices and plugins, and what is missing for which feature."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _SLOW_IMPORT_SECONDS = 1.0
 
 
 def examine() -> dict[str, Any]:
-    """Imports what a run needs and asks for devices, compilers and plugins.
+    """Import the requirements of a run and look for devices, compilers and plugins.
 
     Returns:
-        "usable": whether a run can work; "findings": rows of state ("ok", "missing", "broken"), what, detail.
+        "usable": whether a run can work; "findings": rows of state ("ok", "missing", "broken"), subject and detail.
     """
     rows: list[dict[str, str]] = []
 
@@ -47,8 +47,10 @@ def examine() -> dict[str, Any]:
             add("ok", package, version(package))
         except PackageNotFoundError:
             add("broken", package, f"not installed: pip install {package}")
-        except Exception as error:  # a torchvision of another torch raises whatever it likes
-            add("broken", package, f"can't be imported: {error}. Reinstall it: pip install --force-reinstall {package}")
+        except Exception as error:  # a torchvision built for another torch raises any kind of exception
+            add(
+                "broken", package, f"cannot be imported: {error}. Reinstall it: pip install --force-reinstall {package}"
+            )
     usable = all(row["state"] == "ok" for row in rows)
     _add_devices(add) if usable else None
     compiler = shutil.which("g++") or shutil.which("clang++") or os.environ.get("CXX")
@@ -74,13 +76,13 @@ def _add_devices(add: Any) -> None:
         built = (
             f"torch was built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch was built without CUDA"
         )
-        add("missing", "cuda", f"{built}, no device found: needed by --precision fp16 and large models")
+        add("missing", "cuda", f"{built}, but no device was found: needed by --precision fp16 and large models")
     if torch.backends.mps.is_available():
         add("ok", "mps", "Apple GPU")
 
 
 def _add_plugins(add: Any) -> None:
-    """Loads every plugin, so that broken and slow ones are named."""
+    """Load every plugin, to find broken and slow ones."""
     for plugin in (*plugins(LOSSES), *plugins(ORIGINS)):
         began = time.perf_counter()
         try:
@@ -90,8 +92,6 @@ def _add_plugins(add: Any) -> None:
             continue
         seconds = time.perf_counter() - began
         slow = (
-            f", slow to import: {seconds:.1f} s. Who asks for its losses waits"
-            if seconds > _SLOW_IMPORT_SECONDS
-            else ""
+            f", slow to import: {seconds:.1f} s, whenever its losses are used" if seconds > _SLOW_IMPORT_SECONDS else ""
         )
         add("ok", f"plugin {plugin.name}", f"{plugin.where}{slow}")

@@ -1,4 +1,4 @@
-"""Where figures were measured."""
+"""Collect facts about the machine on which figures were measured."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RUN_PACKAGES = (
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, versions and the command.
+    """Return the processor, cores, versions and the command.
 
     Example:
         >>> machine()["cpu_cores"] >= 1
@@ -45,7 +45,7 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Its name and vector instructions, where Linux says them."""
+    """Return the name and vector instructions of the processor, if Linux reports them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -63,7 +63,7 @@ def _version(package: str) -> str | None:
 
 
 def environment(device: Any, processes: int) -> dict[str, Any]:
-    """What the figures of a run may depend on beside its options."""
+    """Return the facts, other than options, on which the figures of a run can depend."""
     gpu = torch.cuda.get_device_properties(device) if device.type == "cuda" else None
     return {
         "lossbench": version("lossbench"),
@@ -85,7 +85,7 @@ def environment(device: Any, processes: int) -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit and whether files differ from it, of the current directory; None outside a repository."""
+    """Return the commit of the current directory and whether files differ from it, or None outside a repository."""
     try:
         commit, status = (
             subprocess.run(["git", *command], capture_output=True, text=True, timeout=10, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""Backbones, heads and where their weights come from. Names are kept here, where no torch is imported."""
+"""Backbones, heads and their initial weights. Names are defined here, without importing torch."""
 
 SENET_TINY = "senet-tiny"
 SENET_TINY_IMAGE_SIZE = 48
@@ -10,7 +10,7 @@ _WITH_PATH = ("vggface2", "run")
 
 
 def split_weights(spec: str) -> tuple[str, str] | None:
-    """Kind and path of a `--weights` spec; None where it has none of the forms.
+    """Return the kind and path of a `--weights` spec, or None if it has none of the forms.
 
     Example:
         >>> split_weights("vggface2:senet50_ft_weight.pkl"), split_weights("none"), split_weights("vggface2")
@@ -22,7 +22,7 @@ def split_weights(spec: str) -> tuple[str, str] | None:
 
 
 def architecture(model: str) -> str:
-    """A timm name without the tag of its weights.
+    """Return a timm name without the tag of its weights.
 
     Example:
         >>> architecture("legacy_seresnet50.in1k")

@@ -35,7 +35,7 @@ def build_model(
     Args:
         name: "senet-tiny" or a timm name.
         num_classes: C.
-        image_size: side of the square images, in pixels.
+        image_size: side of the square images in pixels.
         seed: random seed of the initial weights.
         needs: the needs of the loss; cosine logits get a cosine head.
         backbone_state: weights that the backbone starts from; None for fresh weights.
@@ -84,7 +84,7 @@ def takes_single_images(name: str, image_size: int) -> bool:
 
     Args:
         name: "senet-tiny" or a timm name.
-        image_size: side of the square images, in pixels.
+        image_size: side of the square images in pixels.
     """
     with torch.device("meta"):
         backbone = _backbone(name, image_size)
@@ -126,7 +126,7 @@ def own_preprocessing(backbone: nn.Module, image_size: int) -> Preprocessing:
 
     Args:
         backbone: a backbone as `build_model` uses it.
-        image_size: side of the square images, in pixels.
+        image_size: side of the square images in pixels.
     """
     settings = settings_of(backbone)
     (r, g, b), (sr, sg, sb) = settings.get("mean") or (0.5, 0.5, 0.5), settings.get("std") or (0.25, 0.25, 0.25)

@@ -1,4 +1,4 @@
-"""Whether tensors are those that a model wants: every name, shape and type, and nothing else."""
+"""Check that tensors match a model exactly in names, shapes and dtypes."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from ..errors import ModelError, listed
 
 
 class Form(NamedTuple):
-    """What a tensor must be like."""
+    """The expected shape and dtype of a tensor."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype = torch.float32
 
 
 def check_fit(tensors: Mapping[str, Tensor], forms: Mapping[str, Form], what: str) -> None:
-    """Refuses tensors that differ from what is expected, listing up to ten differences.
+    """Raise an error if tensors differ from the expected forms, listing up to ten differences.
 
     Args:
-        tensors: name -> tensor, as found.
-        forms: name -> form, as expected.
-        what: how the message begins.
+        tensors: actual tensors by name.
+        forms: expected forms by name.
+        what: start of the message.
 
     Raises:
-        ModelError: names that are missing or unexpected; shapes or types that differ; numbers that are not finite;
-            negative variances.
+        ModelError: missing or unexpected names, different shapes or dtypes, non-finite values, or negative variances.
 
     Example:
         >>> expected = {"a": Form((3,)), "b": Form((1,))}
@@ -37,10 +36,10 @@ def check_fit(tensors: Mapping[str, Tensor], forms: Mapping[str, Form], what: st
         lossbench.errors.ModelError: x.pth does not fit:
           a has shape (2), expected (3)
           b is missing
-          c is not expected
+          c is unexpected
     """
     problems = [problem for name in forms if (problem := _problem(name, tensors.get(name), forms[name]))]
-    problems += [f"{name} is not expected" for name in tensors if name not in forms]
+    problems += [f"{name} is unexpected" for name in tensors if name not in forms]
     if problems:
         raise ModelError(f"{what}:\n{listed(problems, 10)}")
 
@@ -53,17 +52,17 @@ def _problem(name: str, tensor: Tensor | None, form: Form) -> str | None:
     if tensor.dtype is not form.dtype:
         return f"{name} is of type {dtype_name(tensor.dtype)}, expected {dtype_name(form.dtype)}"
     if not bool(torch.isfinite(tensor).all()):
-        return f"{name} holds numbers that are not finite"
+        return f"{name} has non-finite values"
     if name.endswith("running_var") and bool((tensor < 0).any()):
-        return f"{name} holds negative variances"
+        return f"{name} has negative variances"
     return None
 
 
 def written(shape: tuple[int, ...]) -> str:
-    """A shape for messages: (64, 3, 7, 7)."""
+    """Return a shape as text for messages: (64, 3, 7, 7)."""
     return f"({', '.join(map(str, shape))})"
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """A type for messages: float32."""
+    """Return a dtype as text for messages: float32."""
     return str(dtype).removeprefix("torch.")

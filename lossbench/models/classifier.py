@@ -1,4 +1,4 @@
-"""Images to `ModelOutput`: normalisation, a backbone, and a head applied once."""
+"""Map images to `ModelOutput`: normalization, a backbone, and a head applied once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .preprocessing import Channels, Preprocessing
 
 
 class CosineHead(nn.Module):
-    """Cosines between embeddings and one unit vector a class: logits in [-1, 1], without bias.
+    """A head that returns cosines between embeddings and one unit vector per class: logits in [-1, 1].
 
     Args:
-        embedding_dim: D.
-        num_classes: C.
+        embedding_dim: embedding size D.
+        num_classes: number of classes C.
     """
 
     def __init__(self, embedding_dim: int, num_classes: int) -> None:
@@ -30,12 +30,12 @@ class CosineHead(nn.Module):
 class Classifier(nn.Module):
     """A backbone with a classification head.
 
-    Normalisation is part of the model, so that weights can't be fed images that were normalised for others.
+    Normalization is part of the model, so that weights cannot receive images normalized for other weights.
 
     Args:
-        backbone: normalised images (B, 3, S, S) -> embeddings (B, D).
-        head: embeddings (B, D) -> logits (B, C).
-        preprocessing: how images are normalised, and how much of them evaluation sees.
+        backbone: module from normalized images (B, 3, S, S) to embeddings (B, D).
+        head: module from embeddings (B, D) to logits (B, C).
+        preprocessing: normalization of images, and the share of an image used in evaluation.
     """
 
     mean: Tensor
@@ -48,8 +48,10 @@ class Classifier(nn.Module):
         self.register_buffer("std", _per_channel(preprocessing.std))
 
     def forward(self, images: Tensor) -> ModelOutput:
-        """Args:
-        images: (B, 3, S, S) uint8 in RGB.
+        """Return embeddings and logits.
+
+        Args:
+            images: (B, 3, S, S) uint8 in RGB.
         """
         embeddings = self.backbone((images.to(self.mean.dtype) - self.mean) / self.std)
         return ModelOutput(embeddings, self.head(embeddings))

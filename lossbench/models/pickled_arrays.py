@@ -1,9 +1,9 @@
-"""Reads a pickle of named numpy arrays without executing what it says.
+"""Read a pickle of named NumPy arrays without executing it.
 
-A pickle is a program: it imports functions by name and calls them. `pickle.load` therefore runs whatever the author of
-the file wants. Here only the names with which numpy pickles an array are known, and none of them leads to numpy: each
-is answered by a stand-in that keeps the arguments, from which arrays are then built and checked. So a claimed shape
-allocates nothing either.
+A pickle is a program: it imports functions by name and calls them, so `pickle.load` runs code of the author of the
+file. This reader accepts only the names with which NumPy pickles an array and never resolves them to NumPy. Each is
+replaced by a stand-in that stores its arguments, from which arrays are then built and checked. A claimed shape
+therefore does not allocate memory.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ import numpy.typing as npt
 from ..errors import ModelError
 
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
-_NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")  # with which numpy writes at protocol 5
+_NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")  # used by NumPy at protocol 5
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 
 
 def read_pickled_arrays(blob: bytes, name: str) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a pickled `{name: array}`, as Python 2 (latin1) or 3 wrote it at any protocol.
+    """Return the arrays of a pickled `{name: array}` written by Python 2 (latin1) or 3 at any protocol.
 
     Args:
-        blob: the file's content.
-        name: what messages call it.
+        blob: content of the file.
+        name: name of the file in messages.
 
     Raises:
-        ModelError: it is truncated or damaged, names anything but arrays of numbers, or claims sizes it does not hold.
+        ModelError: the file is truncated or damaged, uses names other than those of arrays, or claims wrong sizes.
 
     Example:
         >>> blob = pickle.dumps({"fc.bias": np.zeros(3, np.float32)}, protocol=2)
@@ -47,37 +47,35 @@ def read_pickled_arrays(blob: bytes, name: str) -> dict[str, npt.NDArray[Any]]:
         _check_memo(blob)
         content = _ArraysOnly(blob).load()
         if not isinstance(content, dict):
-            raise _RefusedError(f"holds a {_kind(content)} and not a dict of arrays")
+            raise _RefusedError(f"contains a {_kind(content)}; expected a dict of arrays")
         return {_key(key): _array(value, key) for key, value in content.items()}
     except _RefusedError as error:
-        raise ModelError(f"{name} {error}. Nothing of it was executed") from None
+        raise ModelError(f"{name} {error}. Nothing was executed") from None
     except MemoryError:
+        raise ModelError(f"{name} claims more memory than is available; it is damaged. Nothing was executed") from None
+    except Exception as error:  # a damaged pickle raises any kind of exception
         raise ModelError(
-            f"{name} claims more memory than there is; it is damaged. Nothing of it was executed"
-        ) from None
-    except Exception as error:  # a damaged pickle fails in every way there is
-        raise ModelError(
-            f"{name} is a truncated or damaged pickle ({type(error).__name__}: {error}); fetch it again. "
-            "Nothing of it was executed"
+            f"{name} is a truncated or damaged pickle ({type(error).__name__}: {error}); download it again. "
+            "Nothing was executed"
         ) from error
 
 
 class _RefusedError(Exception):
-    """What is wrong, to be read after the file's name."""
+    """Carries the problem; the caller adds the name of the file."""
 
 
 def _check_memo(blob: bytes) -> None:
-    """Walks through the instructions, without following them, for memory that they only claim.
+    """Scan the instructions, without executing them, for indices that would allocate too much memory.
 
-    C's unpickler makes its memo as long as the highest index that is stored, so that ten bytes could ask for 64 GB.
+    The C unpickler makes its memo as long as the highest stored index, so that ten bytes could request 64 GB.
     """
     for count, (opcode, argument, _) in enumerate(pickletools.genops(blob)):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not (argument is not None and 0 <= argument <= count):
-            raise _RefusedError(f"claims {argument:,} remembered objects and has made at most {count:,}")
+            raise _RefusedError(f"claims {argument:,} memo entries but creates at most {count:,}")
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """An unpickler for which no name leads to code of its own."""
+    """An unpickler that resolves every name to a stand-in."""
 
     def __init__(self, blob: bytes) -> None:
         super().__init__(io.BytesIO(blob), encoding="latin1")
@@ -85,12 +83,12 @@ class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         stand_in = _STAND_INS.get((module, name))
         if stand_in is None:
-            raise _RefusedError(f"names {module}.{name}, which is no part of an array of numbers, so it is refused")
+            raise _RefusedError(f"names {module}.{name}, which is not part of an array of numbers, so it is refused")
         return stand_in
 
 
 class _StandIn:
-    """Answers one imported name. Without attributes that a pickle could set."""
+    """A stand-in for one imported name, without attributes that a pickle could set."""
 
     __slots__ = ("_make",)
 
@@ -101,7 +99,7 @@ class _StandIn:
         return self._make(*arguments)
 
     def __setstate__(self, state: object) -> NoReturn:
-        raise _RefusedError("tries to change what it imports")
+        raise _RefusedError("tries to modify an imported object")
 
 
 class _Dtype:
@@ -110,13 +108,13 @@ class _Dtype:
     def __init__(self, code: Any, align: Any = False, copy: Any = False) -> None:
         code = code.decode("latin1") if isinstance(code, bytes) else code
         if code not in _NUMBERS:
-            raise _RefusedError(f"holds an array of type {str(code)[:20]!r}; only plain numbers are read")
+            raise _RefusedError(f"contains an array of type {str(code)[:20]!r}; expected plain numbers")
         self.code, self.order = code, "="
 
     def __setstate__(self, state: Any) -> None:
         order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
         if order not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
-            raise _RefusedError("holds an array with fields or parts; only plain numbers are read")
+            raise _RefusedError("contains an array with fields or parts; expected plain numbers")
         self.order = order
 
 
@@ -128,16 +126,16 @@ class _Array:
 
 
 def _encoded(text: Any, encoding: Any) -> bytes:
-    """How Python 3 writes bytes at protocol 2."""
+    """Decode bytes as Python 3 writes them at protocol 2."""
     if not isinstance(text, str) or encoding != "latin1":
-        raise _RefusedError("encodes something else than bytes")
+        raise _RefusedError("encodes something other than bytes")
     return text.encode("latin1")
 
 
 def _reconstructed(kind: Any, shape: Any, code: Any) -> _Array:
-    """The shape is a placeholder: the true one comes with the state."""
+    """Create an array without content; its shape comes with the state."""
     if kind is not _NDARRAY:
-        raise _RefusedError(f"makes an array of a {_kind(kind)}")
+        raise _RefusedError(f"creates an array from a {_kind(kind)}")
     return _Array()
 
 
@@ -148,7 +146,7 @@ def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> _Array:
 
 
 def _refuse_call(*arguments: Any) -> NoReturn:
-    raise _RefusedError("makes an array by its class")
+    raise _RefusedError("creates an array by its class")
 
 
 _NDARRAY = _StandIn(_refuse_call)
@@ -163,23 +161,23 @@ _STAND_INS = {
 
 def _key(key: Any) -> str:
     if not isinstance(key, str):
-        raise _RefusedError(f"has a {_kind(key)} for a name")
+        raise _RefusedError(f"has a {_kind(key)} as a name")
     return key
 
 
 def _array(value: Any, key: str) -> npt.NDArray[Any]:
-    """The array, after its claimed shape was compared with the bytes that are there."""
+    """Return the array after comparing its claimed shape with the number of bytes."""
     if not isinstance(value, _Array):
-        raise _RefusedError(f"holds a {_kind(value)} under {key!r} and no array")
+        raise _RefusedError(f"contains a {_kind(value)} under {key!r}; expected an array")
     raw = value.raw.encode("latin1") if isinstance(value.raw, str) else value.raw
     if not isinstance(value.dtype, _Dtype) or not isinstance(raw, bytes | bytearray):
-        raise _RefusedError(f"holds an array of a {_kind(raw)} under {key!r}; only plain numbers are read")
+        raise _RefusedError(f"contains an array of a {_kind(raw)} under {key!r}; expected plain numbers")
     shape = value.shape
     if not isinstance(shape, tuple) or not all(type(side) is int and side >= 0 for side in shape):
-        raise _RefusedError(f"gives {key!r} a shape that is none")
+        raise _RefusedError(f"has an invalid shape for {key!r}")
     dtype = np.dtype(value.dtype.code).newbyteorder(value.dtype.order)
     if math.prod(shape) * dtype.itemsize != len(raw):
-        raise _RefusedError(f"claims {shape} for {key!r} and holds {len(raw):,} bytes")
+        raise _RefusedError(f"claims shape {shape} for {key!r} but has {len(raw):,} bytes")
     return np.frombuffer(raw, dtype).reshape(shape, order="F" if value.fortran else "C")
 
 

@@ -1,4 +1,4 @@
-"""How a model wants its images: the part of a set of weights that is not a weight."""
+"""The preprocessing of images that belongs to a set of weights."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ SHORT_SIDE_256 = 224 / 256
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """What is done to an RGB image of 0 to 255 before it enters a backbone: `(image - mean) / std`.
+    """The transformation of an RGB image of 0 to 255 before it enters a backbone: `(image - mean) / std`.
 
     Attributes:
-        mean: of red, green and blue, on the scale 0 to 255.
-        std: likewise.
-        image_size: side in pixels of the square images that the weights were made for.
-        crop_share: side of the central square that evaluation looks at, as a share of the image's short side.
-            Scaling the short side to 256 and cutting out the central 224 is 224/256.
+        mean: mean of red, green and blue, on the scale 0 to 255.
+        std: standard deviation of red, green and blue, on the scale 0 to 255.
+        image_size: side in pixels of the square images for which the weights were trained.
+        crop_share: side of the central square used in evaluation, as a share of the image's short side. Scaling the
+            short side to 256 and cropping the central 224 is 224/256.
 
     Raises:
-        ValueError: a number outside its range.
+        ValueError: a value is outside its range.
     """
 
     mean: Channels
@@ -42,10 +42,10 @@ class Preprocessing:
         if self.image_size < 1:
             raise ValueError(f"image_size must be at least 1, got {self.image_size}")
         if not 0 < self.crop_share <= 1:
-            raise ValueError(f"crop_share must lie in (0, 1], got {self.crop_share}")
+            raise ValueError(f"crop_share must be in (0, 1], got {self.crop_share}")
 
     def content(self) -> dict[str, Any]:
-        """For records and headers of files; `Preprocessing.of` reads it back.
+        """Return a dictionary for records and file headers; `Preprocessing.of` reads it back.
 
         Example:
             >>> given = Preprocessing(mean=(131.0, 104.0, 91.5), std=(1.0, 1.0, 1.0), image_size=224)
@@ -63,13 +63,13 @@ class Preprocessing:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Preprocessing:
-        """From what `content` gave.
+        """Create a preprocessing from the result of `content`.
 
         Raises:
-            KeyError, TypeError, ValueError: it is something else.
+            KeyError, TypeError, ValueError: the dictionary is invalid.
         """
         if (content["channels"], content["scale"]) != ("RGB", "0..255"):
-            raise ValueError(f"channels {content['channels']!r} on the scale {content['scale']!r} are not known")
+            raise ValueError(f"unknown channels {content['channels']!r} or scale {content['scale']!r}")
         (r, g, b), (sr, sg, sb) = content["mean"], content["std"]
         return cls(
             mean=(float(r), float(g), float(b)),

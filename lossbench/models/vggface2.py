@@ -1,8 +1,8 @@
-"""VGGFace2's SENet-50 (Cao et al., 2018): the two layouts of its published weights, and how they want their images.
+"""VGGFace2's SENet-50 (Cao et al., 2018): the two layouts of its published weights and their preprocessing.
 
-Both are timm's `legacy_seresnet50` under other names. Each layout has one pure function from timm's name of a tensor
-to its own. The pickle (`senet50_{ft,scratch}_weight.pkl`) takes BGR, the Caffe-named `senet50_{ft,scratch}_dag.pth`
-takes RGB; both subtract a mean on the scale 0 to 255 and divide by nothing.
+Both are timm's `legacy_seresnet50` with other tensor names. Each layout has one pure function from timm's name of a
+tensor to its own name. The pickle (`senet50_{ft,scratch}_weight.pkl`) uses BGR, the Caffe-named
+`senet50_{ft,scratch}_dag.pth` uses RGB; both subtract a mean on the scale 0 to 255 and do not divide.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ PREPROCESSING = Preprocessing(
     mean=(131.0912, 103.8827, 91.4953), std=(1.0, 1.0, 1.0), image_size=224, crop_share=SHORT_SIDE_256
 )
 FIRST_CONVOLUTION = "layer0.conv1.weight"
-COUNTER = "num_batches_tracked"  # of batch normalisation; torch counts there since 0.4.1, and nothing here reads it
+COUNTER = "num_batches_tracked"  # counter of batch normalization, written by torch since 0.4.1 and not read here
 
-# SHA-256 -> name of the published files. None could be had and hashed for this version, so none is known.
+# Names of the published files by SHA-256. The files were not available to hash for this version.
 KNOWN_DIGESTS: dict[str, str] = {}
 
 
 def pickle_name(name: str) -> str:
-    """A tensor of timm's `legacy_seresnet50` as the pickle calls it.
+    """Return the pickle's name of a tensor of timm's `legacy_seresnet50`.
 
     Example:
         >>> [pickle_name(n) for n in ("layer0.conv1.weight", "layer3.5.bn2.running_var", "layer1.0.se_module.fc2.bias")]
@@ -43,7 +43,7 @@ def pickle_name(name: str) -> str:
 
 
 def dag_name(name: str) -> str:
-    """A tensor of timm's `legacy_seresnet50` as the Caffe-named file calls it.
+    """Return the Caffe-named file's name of a tensor of timm's `legacy_seresnet50`.
 
     Example:
         >>> [dag_name(n) for n in ("layer0.bn1.bias", "layer3.5.conv2.weight", "layer1.0.downsample.1.weight")]
@@ -64,14 +64,14 @@ def dag_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """How one of the published files names its tensors.
+    """The tensor names of one of the published files.
 
     Attributes:
-        kind: its name in records.
-        named: timm's name of a tensor -> its own.
-        classifier: the layer over identities, which is dropped.
-        classifier_sides: what follows (identities, features) in the shape of its weight.
-        bgr: whether the first convolution takes blue first.
+        kind: name of the layout in records.
+        named: function from timm's name of a tensor to the file's name.
+        classifier: the layer over people, which is dropped.
+        classifier_sides: the dimensions after (people, features) in the shape of its weight.
+        bgr: whether the first convolution takes BGR.
     """
 
     kind: str
@@ -81,15 +81,15 @@ class Layout:
     bgr: bool
 
     def backbone(self, tensors: Mapping[str, Tensor], forms: Mapping[str, Form], file: str) -> dict[str, Tensor]:
-        """The backbone's tensors under timm's names, RGB first, without the classifier.
+        """Return the backbone's tensors under timm's names, for RGB, without the classifier.
 
         Args:
-            tensors: of the file.
-            forms: of `legacy_seresnet50` without a classifier: timm's name -> form.
-            file: what messages call it.
+            tensors: tensors of the file.
+            forms: expected forms of `legacy_seresnet50` without a classifier, by timm's names.
+            file: name of the file in messages.
 
         Raises:
-            ModelError: tensors that are missing, unexpected, or of another shape or type.
+            ModelError: tensors are missing, unexpected, or have a different shape or dtype.
         """
         names = {self.named(name): name for name in forms if not name.endswith(COUNTER)}
         counters = {self.named(name) for name in forms if name.endswith(COUNTER)}
@@ -101,7 +101,7 @@ class Layout:
         check_fit(found, expected, f"{file} is not VGGFace2's SENet-50 ({self.kind})")
         state = {name: found[own] for own, name in names.items()}
         if self.bgr:
-            state[FIRST_CONVOLUTION] = state[FIRST_CONVOLUTION].flip(1)  # the same sums, for RGB
+            state[FIRST_CONVOLUTION] = state[FIRST_CONVOLUTION].flip(1)  # the same sums for RGB
         return state
 
 
@@ -111,15 +111,15 @@ LAYOUTS = (PICKLE, DAG)
 
 
 def identities_of(bias: Tensor | None) -> int:
-    """How many identities the dropped classifier has: any number, since some have trained it further."""
+    """Return the number of people of the dropped classifier, which differs in fine-tuned files."""
     return len(bias) if bias is not None and bias.ndim == 1 else IDENTITIES
 
 
 def layout_of(names: Iterable[str], forms: Mapping[str, Form], file: str) -> Layout:
-    """The layout in which most of the names are known.
+    """Return the layout that matches most of the names.
 
     Raises:
-        ModelError: none is, in either.
+        ModelError: no layout matches any name.
     """
     given = set(names)
     matches = {layout: len(given.intersection(map(layout.named, forms))) for layout in LAYOUTS}
@@ -128,7 +128,7 @@ def layout_of(names: Iterable[str], forms: Mapping[str, Form], file: str) -> Lay
         some = ", ".join(sorted(given)[:3]) or "nothing"
         first = " or ".join(layout.named(FIRST_CONVOLUTION) for layout in LAYOUTS)
         raise ModelError(
-            f"{file} is not VGGFace2's SENet-50: it holds {some} and so on; expected the {len(forms)} tensors of "
-            f"{SENET_50} under their published names, beginning with {first}"
+            f"{file} is not VGGFace2's SENet-50: it contains {some} …; expected the {len(forms)} tensors of "
+            f"{SENET_50} under their published names, starting with {first}"
         )
     return best

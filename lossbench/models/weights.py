@@ -1,4 +1,4 @@
-"""Weights for a backbone, checked, with the preprocessing that belongs to them."""
+"""Read and check weights for a backbone, together with their preprocessing."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _FORMAT = "lossbench weights 1"
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """What a backbone starts from.
+    """The initial weights of a backbone.
 
     Attributes:
         kind: "imagenet", "vggface2-pickle", "vggface2-dag" or "run".
-        model: the architecture they are for.
-        state: the backbone's state under timm's names.
-        preprocessing: what they want of their images.
-        origin: where they came from, for the record: file, digests, whatever else is known.
+        model: name of the architecture.
+        state: state of the backbone under timm's names.
+        preprocessing: preprocessing of the images.
+        origin: origin of the weights for the record: file, digests and other details.
         note: one sentence for the user.
     """
 
@@ -43,21 +43,21 @@ class Weights:
     note: str
 
     def content(self, spec: str) -> dict[str, Any]:
-        """What a record says of them."""
+        """Return the entry for the record."""
         return {"spec": spec, "kind": self.kind, **self.origin}
 
 
 def read_vggface2(path: Path) -> Weights:
-    """VGGFace2's SENet-50 from either published file or from what `convert` made of it.
+    """Read VGGFace2's SENet-50 from a published file or a file written by `convert`.
 
     Raises:
-        ModelError: a file that can't be read or is something else, saying what.
+        ModelError: the file cannot be read or is a different kind of file.
     """
     return vggface2_weights(read_weights_file(path))
 
 
 def vggface2_weights(file: WeightsFile) -> Weights:
-    """The same from an opened file."""
+    """Return VGGFace2's SENet-50 from an opened file."""
     forms = backbone_forms(SENET_50, vggface2.PREPROCESSING.image_size)
     if file.container == SAFETENSORS and file.metadata.get("format") == _FORMAT:
         return _converted(file, forms)
@@ -76,15 +76,15 @@ def vggface2_weights(file: WeightsFile) -> Weights:
 
 
 def known_as(sha256: str) -> str | None:
-    """The published file with this digest; None where lossbench doesn't know it."""
+    """Return the name of the published file with this digest, or None if the digest is unknown."""
     return vggface2.KNOWN_DIGESTS.get(sha256)
 
 
 def imagenet_weights(model: str, image_size: int) -> Weights:
-    """Timm's own weights, from its cache or the hub.
+    """Load timm's weights, from its cache or the hub.
 
     Raises:
-        ModelError: they can't be had.
+        ModelError: the weights are not available.
     """
     backbone = imagenet_backbone(model, image_size)
     settings = settings_of(backbone)
@@ -96,12 +96,12 @@ def imagenet_weights(model: str, image_size: int) -> Weights:
         state=dict(backbone.state_dict()),
         preprocessing=own_preprocessing(backbone, image_size),
         origin=origin,
-        note=f"weights: timm's of {model} ({settings.get('tag') or 'untagged'})",
+        note=f"weights: {model} from timm ({settings.get('tag') or 'untagged'})",
     )
 
 
 def with_counters(state: Mapping[str, Tensor], forms: Mapping[str, Form]) -> dict[str, Tensor]:
-    """With the counters of batch normalisation at zero where a file has none."""
+    """Add zero counters of batch normalization if a file has none."""
     return {
         name: state[name] if name in state else torch.zeros(form.shape, dtype=form.dtype)
         for name, form in forms.items()
@@ -112,7 +112,7 @@ def with_counters(state: Mapping[str, Tensor], forms: Mapping[str, Form]) -> dic
 
 
 def to_file(weights: Weights) -> bytes:
-    """A safetensors file that carries what belongs to the weights; `read_vggface2` reads it back."""
+    """Return a safetensors file with the weights and their metadata; `read_vggface2` reads it back."""
     metadata = {
         "format": _FORMAT,
         "kind": weights.kind,
@@ -134,10 +134,10 @@ def _converted(file: WeightsFile, forms: Mapping[str, Form]) -> Weights:
         preprocessing = Preprocessing.of(json.loads(said["preprocessing"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"{file.path} says nothing valid of its weights ({type(error).__name__}: {error}); convert it again"
+            f"{file.path} has invalid metadata ({type(error).__name__}: {error}); convert it again"
         ) from error
     if model != SENET_50 or kind not in {layout.kind for layout in vggface2.LAYOUTS}:
-        raise ModelError(f"{file.path} holds {kind} weights of {model}; expected VGGFace2's of {SENET_50}")
+        raise ModelError(f"{file.path} contains {kind} weights of {model}; expected VGGFace2 weights of {SENET_50}")
     check_fit(file.tensors, forms, f"{file.path} does not fit {SENET_50}")
     origin = _origin(file, source, sha256, identities)
     return Weights(
@@ -164,6 +164,6 @@ def _origin(file: WeightsFile, source_file: str, source_sha256: str, identities:
 def _note(origin: Mapping[str, Any], kind: str) -> str:
     known, sha256 = origin["known_as"], origin["source_sha256"]
     digest = f"known as {known}" if known else f"sha256 {sha256[:12]}…, a digest not known to lossbench"
-    made_of = f", made of {origin['source_file']}" if origin["file"] != origin["source_file"] else ""
-    classifier = f"its classifier of {origin['identities']:,} identities is dropped"
+    made_of = f", converted from {origin['source_file']}" if origin["file"] != origin["source_file"] else ""
+    classifier = f"its classifier of {origin['identities']:,} people is dropped"
     return f"weights: {origin['file']} ({kind}{made_of}; {digest}); {classifier}"

@@ -1,4 +1,4 @@
-"""One file of weights, opened once: what kind of file it is, its digest, and its tensors. Nothing in it is executed."""
+"""Read a weight file once: its kind, digest and tensors. Nothing in the file is executed."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ from torch import Tensor
 from ..errors import ModelError
 from .pickled_arrays import read_pickled_arrays
 
-# VGGFace2's files have 175 MB, or 260 MB where Python 3 wrote them at protocol 2.
+# VGGFace2's files have 175 MB, or 260 MB if Python 3 wrote them at protocol 2.
 MAX_BYTES = 2**30
 NUMPY_PICKLE, TORCH_FILE, SAFETENSORS = "numpy pickle", "torch file", "safetensors"
-# torch.save began its files with this number, pickled, before they were zip archives.
+# torch.save started its files with this pickled number before it wrote zip archives.
 _TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsFile:
-    """Attributes:
-    path: where it lies.
-    container: `NUMPY_PICKLE`, `TORCH_FILE` or `SAFETENSORS`.
-    sha256: of the whole file, in hexadecimal.
-    tensors: name -> tensor, as stored.
-    metadata: of a safetensors file.
+    """The content of a weight file.
+
+    Attributes:
+        path: path of the file.
+        container: `NUMPY_PICKLE`, `TORCH_FILE` or `SAFETENSORS`.
+        sha256: hexadecimal digest of the whole file.
+        tensors: stored tensors by name.
+        metadata: metadata of a safetensors file.
     """
 
     path: Path
@@ -47,10 +49,10 @@ class WeightsFile:
 
 
 def read_weights_file(path: Path) -> WeightsFile:
-    """Opens a numpy pickle, a torch state_dict or a safetensors file, whatever its name.
+    """Read a NumPy pickle, a torch state_dict or a safetensors file, whatever its extension.
 
     Raises:
-        ModelError: no such file, too large, of none of these kinds, damaged, or holding anything but arrays.
+        ModelError: the file does not exist, is too large, of another kind, damaged, or contains more than arrays.
     """
     blob = _content(path)
     metadata: dict[str, str] = {}
@@ -64,7 +66,7 @@ def read_weights_file(path: Path) -> WeightsFile:
         arrays = read_pickled_arrays(blob, str(path))
         container, tensors = NUMPY_PICKLE, {name: _tensor(array) for name, array in arrays.items()}
     else:
-        raise ModelError(f"{path} is no file of weights: {_looks_like(blob)}; expected a pickle, .pth or .safetensors")
+        raise ModelError(f"{path} is not a weight file: {_looks_like(blob)}; expected a pickle, .pth or .safetensors")
     sha256 = hashlib.sha256(blob).hexdigest()
     return WeightsFile(path=path, container=container, sha256=sha256, tensors=tensors, metadata=metadata)
 
@@ -72,16 +74,18 @@ def read_weights_file(path: Path) -> WeightsFile:
 def _content(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise ModelError(f"{path} is a directory; expected a file of weights")
+            raise ModelError(f"{path} is a directory; expected a weight file")
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise ModelError(f"{path} has {size:,} bytes; a SENet-50 has about 175,000,000, and {MAX_BYTES:,} are read")
+            raise ModelError(
+                f"{path} has {size:,} bytes; the limit is {MAX_BYTES:,} (a SENet-50 has about 175,000,000)"
+            )
         with path.open("rb") as file:
             return file.read(MAX_BYTES)
     except FileNotFoundError:
-        raise ModelError(f"{path}: there is no such file of weights") from None
+        raise ModelError(f"{path}: no such weight file") from None
     except OSError as error:
-        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _torch_tensors(blob: bytes, path: Path) -> dict[str, Tensor]:
@@ -90,28 +94,28 @@ def _torch_tensors(blob: bytes, path: Path) -> dict[str, Tensor]:
             with zipfile.ZipFile(io.BytesIO(blob)) as archive:
                 unpacked = sum(member.file_size for member in archive.infolist())
             if unpacked > MAX_BYTES:
-                raise ModelError(f"{path} unpacks to {unpacked:,} bytes; {MAX_BYTES:,} are read")
+                raise ModelError(f"{path} unpacks to {unpacked:,} bytes; the limit is {MAX_BYTES:,}")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of storages' old names
+            warnings.simplefilter("ignore")  # about the old names of storages
             content = torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"names {named[1]}" if named else "is damaged or holds more than tensors"
+        what = f"names {named[1]}" if named else "is damaged or contains more than tensors"
         raise ModelError(
-            f"{path} {what}, which is no part of a state_dict of tensors, so it is refused. Nothing of it was executed"
+            f"{path} {what}, which is not part of a state_dict of tensors, so it is refused. Nothing was executed"
         ) from error
     except (ModelError, KeyboardInterrupt):
         raise
-    except Exception as error:  # a damaged file fails in every way there is
+    except Exception as error:  # a damaged file raises any kind of exception
         reason = str(error).partition("\n")[0]
-        raise ModelError(f"{path} is a truncated or damaged torch file ({reason}); fetch it again") from error
+        raise ModelError(f"{path} is a truncated or damaged torch file ({reason}); download it again") from error
     if not isinstance(content, dict) or not content:
-        raise ModelError(f"{path} holds a {type(content).__name__} and not a state_dict of tensors")
+        raise ModelError(f"{path} contains a {type(content).__name__}; expected a state_dict of tensors")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor) or value.layout is not torch.strided:
             kind = type(value).__name__ if not isinstance(value, Tensor) else "sparse tensor"
-            inside = " (a whole checkpoint? save its state_dict alone)" if isinstance(value, dict) else ""
-            raise ModelError(f"{path} holds a {kind} under {name!r}; expected tensors alone{inside}")
+            inside = " (a whole checkpoint? Save only its state_dict)" if isinstance(value, dict) else ""
+            raise ModelError(f"{path} contains a {kind} under {name!r}; expected only tensors{inside}")
     return {name: value.detach() for name, value in content.items()}
 
 
@@ -119,11 +123,11 @@ def _safetensors(blob: bytes, path: Path) -> dict[str, Tensor]:
     try:
         return dict(from_safetensors(blob))
     except (SafetensorError, ValueError, KeyError) as error:
-        raise ModelError(f"{path} is a truncated or damaged safetensors file ({error}); fetch it again") from error
+        raise ModelError(f"{path} is a truncated or damaged safetensors file ({error}); download it again") from error
 
 
 def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
-    """A copy, writable and in this machine's byte order."""
+    """Return a writable copy in native byte order."""
     return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
 
 
@@ -132,7 +136,7 @@ def _looks_like(blob: bytes) -> str:
     if not blob:
         return "zero bytes"
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page, perhaps a download that asked for a login"
+        return "a web page, perhaps a download that required a login"
     if start.startswith(b"version https://git-lfs"):
-        return "a pointer of Git LFS and not the file it stands for (git lfs pull)"
-    return f"it begins with {blob[:8]!r}"
+        return "a Git LFS pointer instead of the file (run git lfs pull)"
+    return f"it starts with {blob[:8]!r}"

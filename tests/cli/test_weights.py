@@ -105,7 +105,7 @@ def test_inspect_shows_what_does_not_fit_and_ends_with_1(lossbench: Any, first: 
     assert len(content["tensors"]) == len(weights_of(first))
     assert "problem" in lossbench("weights", "inspect", file).out
     done = lossbench("weights", "inspect", "nowhere.pkl")
-    assert (done.code, done.err) == (2, "error: nowhere.pkl: there is no such file of weights\n")
+    assert (done.code, done.err) == (2, "error: nowhere.pkl: no such weight file\n")
 
 
 def test_convert_writes_once_and_what_it_writes_is_read_back(lossbench: Any, made: Path, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_convert_writes_once_and_what_it_writes_is_read_back(lossbench: Any, mad
         ("imagenet", "w.safetensors", "only vggface2:FILE can be converted, got 'imagenet'"),
         ("w.pkl", "w.safetensors", "only vggface2:FILE can be converted, got 'w.pkl'"),
         ("vggface2:w.pkl", "w.pth", "w.pth must end in .safetensors"),
-        ("vggface2:w.pkl", "w.safetensors", "w.pkl: there is no such file of weights"),
+        ("vggface2:w.pkl", "w.safetensors", "w.pkl: no such weight file"),
     ],
 )
 def test_convert_refuses_and_writes_nothing(
@@ -316,7 +316,7 @@ def test_a_run_that_can_t_be_started_from_is_one_clear_error(
         (("--weights", "vggface2:w.pkl"), "and --model is senet-tiny: add --model legacy_seresnet50"),
         (
             ("--weights", "vggface2:w.pkl", "--model", "legacy_seresnet50"),
-            "w.pkl: there is no such file of weights",
+            "w.pkl: no such weight file",
         ),
     ],
 )
@@ -348,8 +348,8 @@ def test_a_hostile_file_does_nothing(command: tuple[object, ...], lossbench: Any
     done = lossbench(*command)
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        "error: w.pkl names posix.system, which is no part of an array of numbers, so it is refused. "
-        "Nothing of it was executed\n"
+        "error: w.pkl names posix.system, which is not part of an array of numbers, so it is refused. "
+        "Nothing was executed\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["w.pkl"]
 

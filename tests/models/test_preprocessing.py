@@ -27,8 +27,8 @@ def test_what_is_written_is_read_back(mean: Any, std: float, size: int, share: f
         ({"mean": (1.0, float("nan"), 2.0)}, "mean must be three finite numbers"),
         ({"std": (1.0, 0.0, 1.0)}, "std must be positive"),
         ({"image_size": 0}, "image_size must be at least 1, got 0"),
-        ({"crop_share": 0.0}, r"crop_share must lie in \(0, 1\], got 0.0"),
-        ({"crop_share": 1.1}, r"crop_share must lie in \(0, 1\], got 1.1"),
+        ({"crop_share": 0.0}, r"crop_share must be in \(0, 1\], got 0.0"),
+        ({"crop_share": 1.1}, r"crop_share must be in \(0, 1\], got 1.1"),
     ],
 )
 def test_what_makes_no_sense_is_refused(change: dict[str, Any], message: str) -> None:
@@ -38,5 +38,5 @@ def test_what_makes_no_sense_is_refused(change: dict[str, Any], message: str) ->
 
 @pytest.mark.parametrize("change", [{"channels": "BGR"}, {"scale": "0..1"}])
 def test_other_channels_and_scales_are_not_guessed(change: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"channels '...' on the scale '[0-9.]+' are not known"):
+    with pytest.raises(ValueError, match=r"unknown channels '...' or scale '[0-9.]+'"):
         Preprocessing.of({**Preprocessing(**OK).content(), **change})

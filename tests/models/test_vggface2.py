@@ -204,7 +204,7 @@ def test_they_bring_their_preprocessing_and_their_origin(layout: str, file: Path
     assert weights.origin == {**origin, "known_as": None, "identities": 8631}
     assert weights.note == (
         f"weights: {file.name} (vggface2-{layout}; sha256 {sha256[:12]}…, a digest not known to lossbench); "
-        "its classifier of 8,631 identities is dropped"
+        "its classifier of 8,631 people is dropped"
     )
     assert weights.content("vggface2:x")["spec"] == "vggface2:x"
 
@@ -260,18 +260,21 @@ def test_a_converted_file_gives_the_same(layout: str, weights: Weights, tmp_path
     assert (again.kind, again.model, again.preprocessing) == (weights.kind, weights.model, weights.preprocessing)
     assert again.origin["source_sha256"] == weights.origin["sha256"]
     assert again.origin["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert f"w.safetensors (vggface2-{layout}, made of {weights.origin['file']}; sha256" in again.note
+    assert f"w.safetensors (vggface2-{layout}, converted from {weights.origin['file']}; sha256" in again.note
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "resnet50"}, "holds vggface2-dag weights of resnet50; expected VGGFace2's of legacy_seresnet50"),
-        ({"kind": "other"}, "holds other weights of legacy_seresnet50"),
-        ({"preprocessing": "{}"}, r"says nothing valid of its weights \(KeyError: 'channels'\); convert it again"),
-        ({"preprocessing": "[]"}, r"says nothing valid of its weights \(TypeError"),
-        ({"identities": "many"}, r"says nothing valid of its weights \(ValueError"),
-        ({"source_sha256": None}, r"says nothing valid of its weights \(KeyError: 'source_sha256'\)"),
+        (
+            {"model": "resnet50"},
+            "contains vggface2-dag weights of resnet50; expected VGGFace2 weights of legacy_seresnet50",
+        ),
+        ({"kind": "other"}, "contains other weights of legacy_seresnet50"),
+        ({"preprocessing": "{}"}, r"has invalid metadata \(KeyError: 'channels'\); convert it again"),
+        ({"preprocessing": "[]"}, r"has invalid metadata \(TypeError"),
+        ({"identities": "many"}, r"has invalid metadata \(ValueError"),
+        ({"source_sha256": None}, r"has invalid metadata \(KeyError: 'source_sha256'\)"),
     ],
 )
 def test_a_converted_file_that_says_something_else_is_refused(
@@ -303,8 +306,8 @@ def put(name: str, change: Callable[[Any], Any]) -> Callable[[Arrays], None]:
 
 WRONG = {
     "a missing array": ("pickle", lambda a: a.pop("layer3.5.conv4.bias"), "layer3.5.conv4.bias is missing"),
-    "a renamed one": ("dag", rename("conv1_7x7_s2.weight", "conv1.weight"), "conv1.weight is not expected"),
-    "an unexpected one": ("pickle", lambda a: a.update(extra=np.zeros(2, np.float32)), "extra is not expected"),
+    "a renamed one": ("dag", rename("conv1_7x7_s2.weight", "conv1.weight"), "conv1.weight is unexpected"),
+    "an unexpected one": ("pickle", lambda a: a.update(extra=np.zeros(2, np.float32)), "extra is unexpected"),
     "the wrong shape": (
         "pickle", put("layer1.0.conv2.weight", lambda a: a[:, :32]),
         "layer1.0.conv2.weight has shape (64, 32, 3, 3), expected (64, 64, 3, 3)",
@@ -320,10 +323,10 @@ WRONG = {
         "pickle", put("bn1.weight", lambda a: a.astype(np.float64)), "bn1.weight is of type float64, expected float32"
     ),
     "whole numbers": ("dag", put("conv2_1_3x3.weight", lambda a: a.astype(np.int32)), "is of type int32"),
-    "no numbers": ("pickle", put("bn1.bias", lambda a: a * np.nan), "bn1.bias holds numbers that are not finite"),
+    "no numbers": ("pickle", put("bn1.bias", lambda a: a * np.nan), "bn1.bias has non-finite values"),
     "negative variances": (
         "dag", put("conv1_7x7_s2_bn.running_var", lambda a: -a),
-        "conv1_7x7_s2_bn.running_var holds negative variances",
+        "conv1_7x7_s2_bn.running_var has negative variances",
     ),
 }  # fmt: skip
 
@@ -355,8 +358,8 @@ def test_other_weights_are_told_from_these(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(2, 3).state_dict(), path)
     with pytest.raises(
         ModelError,
-        match=r"is not VGGFace2's SENet-50: it holds bias, weight and so on; expected the 382 tensors of "
-        r"legacy_seresnet50 under their published names, beginning with conv1.weight or conv1_7x7_s2.weight",
+        match=r"is not VGGFace2's SENet-50: it contains bias, weight …; expected the 382 tensors of "
+        r"legacy_seresnet50 under their published names, starting with conv1.weight or conv1_7x7_s2.weight",
     ):
         read_vggface2(path)
 
@@ -372,25 +375,25 @@ def archive(path: Path) -> None:
 
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "none": (lambda path: None, "there is no such file of weights"),
-    "a directory": (lambda path: path.mkdir(), "is a directory; expected a file of weights"),
-    "nothing": (lambda path: path.write_bytes(b""), "is no file of weights: zero bytes; expected a pickle, .pth or"),
+    "none": (lambda path: None, "no such weight file"),
+    "a directory": (lambda path: path.mkdir(), "is a directory; expected a weight file"),
+    "nothing": (lambda path: path.write_bytes(b""), "is not a weight file: zero bytes; expected a pickle, .pth or"),
     "a web page": (lambda path: path.write_text("<!DOCTYPE html><p>Sign in"), "a web page, perhaps a download that"),
-    "git lfs": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "a pointer of Git LFS"),
-    "a picture": (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(50)), "it begins with b'\\xff\\xd8"),
-    "a zip bomb": (archive, "unpacks to 1,073,741,825 bytes; 1,073,741,824 are read"),
-    "a torch file that runs": (lambda path: torch.save({"a": Runs()}, path), "names posix.system, which is no part of"),
+    "git lfs": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "a Git LFS pointer"),
+    "a picture": (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(50)), "it starts with b'\\xff\\xd8"),
+    "a zip bomb": (archive, "unpacks to 1,073,741,825 bytes; the limit is 1,073,741,824"),
+    "a torch file that runs": (lambda path: torch.save({"a": Runs()}, path), "names posix.system, which is not part of"),
     "an old torch file that runs": (
         lambda path: torch.save(Runs(), path, _use_new_zipfile_serialization=False), "names posix.system"
     ),
     "a module": (lambda path: torch.save(torch.nn.Linear(1, 1), path), "names torch.nn.modules.linear.Linear"),
-    "a tensor": (lambda path: torch.save(torch.zeros(2), path), "holds a Tensor and not a state_dict of tensors"),
+    "a tensor": (lambda path: torch.save(torch.zeros(2), path), "contains a Tensor; expected a state_dict of tensors"),
     "a checkpoint": (
         lambda path: torch.save({"state_dict": {"a": torch.zeros(1)}, "epoch": 3}, path),
-        "holds a dict under 'state_dict'; expected tensors alone (a whole checkpoint? save its state_dict alone)",
+        "contains a dict under 'state_dict'; expected only tensors (a whole checkpoint? Save only its state_dict)",
     ),
     "sparse tensors": (
-        lambda path: torch.save({"a": torch.eye(3).to_sparse()}, path), "holds a sparse tensor under 'a'"
+        lambda path: torch.save({"a": torch.eye(3).to_sparse()}, path), "contains a sparse tensor under 'a'"
     ),
     "a pickle that runs": (lambda path: path.write_bytes(pickle.dumps({"a": Runs()})), "names posix.system"),
 }  # fmt: skip
@@ -421,5 +424,5 @@ def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "w.pkl"
     with path.open("wb") as file:
         file.truncate(2**30 + 1)
-    with pytest.raises(ModelError, match="has 1,073,741,825 bytes; a SENet-50 has about 175,000,000"):
+    with pytest.raises(ModelError, match="has 1,073,741,825 bytes; the limit is 1,073,741,824"):
         read_vggface2(path)
