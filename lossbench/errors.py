@@ -122,3 +122,18 @@ def listed(items: Iterable[object], limit: int = 10) -> str:
     rows = [str(item) for item in items]
     more = [f"… and {len(rows) - limit} more"] if len(rows) > limit else []
     return "\n".join(f"  {row}" for row in rows[:limit] + more)
+
+
+def missing_package(feature: str, extra: str, error: ImportError) -> ConfigError:
+    """Return the error for a feature whose optional packages are not installed.
+
+    Args:
+        feature: what needs them.
+        extra: name of lossbench's extra that installs them.
+        error: raised by the import.
+
+    Example:
+        >>> print(missing_package("Parquet files", "parquet", ImportError("No module named 'pyarrow'")))
+        Parquet files need an optional package (No module named 'pyarrow'). Install it: pip install 'lossbench[parquet]'
+    """
+    return ConfigError(f"{feature} need an optional package ({error}). Install it: pip install 'lossbench[{extra}]'")

@@ -63,9 +63,9 @@ def every_pair(comparison: Comparison) -> Table:
             )
         )
     note = (
-        f"Points of {comparison.metric.name}, paired by seed. The first interval is Student's over seeds, for this pair "
-        "alone; the second is a stratified bootstrap over test images with the runs as they are. p is Holm's, over all "
-        f"{len(comparison.pairs)} pairs; below 0.05 the pair differs."
+        f"Points of {comparison.metric.name}, paired by seed. The first interval is Student's over seeds, for this "
+        "pair alone; the second is a stratified bootstrap over test images with the runs as they are. p is Holm's, "
+        f"over all {len(comparison.pairs)} pairs; below 0.05 the pair differs."
     )
     if any(pair.different and pair.of_these_images for pair in comparison.pairs):
         note += " * on these test images: with others of the same classes it could vanish."

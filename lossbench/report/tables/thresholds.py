@@ -33,8 +33,8 @@ def loss_or_threshold(comparison: Comparison) -> Table:
         )
     note = (
         f"Per cent {comparison.metric.name}, means over seeds. Post-hoc: tau times the log of the class frequencies as "
-        "drawn by the sampler is subtracted from the scores; tau is tuned on the selection split. Refit: a balanced linear "
-        "classifier on the frozen embeddings."
+        "drawn by the sampler is subtracted from the scores; tau is tuned on the selection split. Refit: a balanced "
+        "linear classifier on the frozen embeddings."
     )
     columns = ("loss", "as trained", "post-hoc, tau 1", "post-hoc, tuned", "tau", "refit")
     return Table("thresholds", "Is it the loss or the decision threshold?", columns, tuple(rows), note)
@@ -54,8 +54,9 @@ def gains(comparison: Comparison) -> Table | None:
                 rows.append((entrant.label, *_split_cells(splits)))
     note = (
         f"Points of {comparison.metric.name} over plain softmax, mean and Student's 95 % interval over seeds. "
-        "Representation: the gain that remains when both use the tau chosen on the selection split. Prior shift: the rest, which a "
-        "threshold gives as well. Refit: the gain of a balanced linear refit, another view of the representation."
+        "Representation: the gain that remains when both use the tau chosen on the selection split. Prior shift: the "
+        "rest, which a threshold would also give. Refit: the gain of a balanced linear refit, another view of the "
+        "representation."
     )
     columns = ("loss", "gain", "prior shift", "representation", "by the refit")
     return Table("gains", "Which part of a gain is representation?", columns, tuple(rows), note)
