@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-# Each worker has one core: programs that a worker starts would compete for it with more threads.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# One thread for each test and each program that it starts: with more, workers and BLAS threads wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 sys.path.insert(0, str(Path(__file__).parent / "tests"))
 

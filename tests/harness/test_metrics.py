@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+import warnings
 
 import krippendorff
 import numpy as np
 import numpy.typing as npt
 import pytest
+import scipy.special
+import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +53,60 @@ def test_alpha_equals_the_library_s(pairs: list[tuple[int, int]]) -> None:
     else:
         expected = krippendorff.alpha(np.stack([targets, predicted]), level_of_measurement="nominal")
         assert metrics["krippendorff_alpha"] == pytest.approx(expected)
+
+
+@given(
+    draw=st.integers(0, 2**32 - 1),
+    images=st.integers(1, 40),
+    classes=st.integers(2, 6),
+    decimals=st.sampled_from([0, 8]),
+)
+def test_metrics_equal_those_of_scikit_learn(draw: int, images: int, classes: int, decimals: int) -> None:
+    generator = np.random.default_rng(draw)
+    scores = generator.normal(0, 2, (images, classes)).round(decimals)  # whole scores tie
+    targets = generator.integers(0, classes, images)
+    predicted, present = scores.argmax(axis=1), np.unique(targets)
+    metrics = classification_metrics(scores, targets, tuple(map(str, range(classes))))
+    of_labels = {"labels": present, "average": "macro", "zero_division": 0.0}
+    assert metrics["macro_f1"] == pytest.approx(sklearn.metrics.f1_score(targets, predicted, **of_labels))
+    assert metrics["balanced_accuracy"] == pytest.approx(
+        sklearn.metrics.recall_score(targets, predicted, labels=present, average="macro")
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an undefined kappa is NaN there
+        kappa = sklearn.metrics.cohen_kappa_score(targets, predicted, labels=np.arange(classes))
+    assert metrics["cohen_kappa"] == (pytest.approx(kappa) if np.isfinite(kappa) else None)
+    probabilities = scipy.special.softmax(scores, axis=1)
+    rankable = [c for c in present if (targets == c).sum() < images]
+    for name, score in (
+        ("auroc", sklearn.metrics.roc_auc_score),
+        ("average_precision", sklearn.metrics.average_precision_score),
+    ):
+        expected = [score(targets == c, probabilities[:, c]) for c in rankable]
+        assert metrics[name] == (pytest.approx(np.mean(expected)) if expected else None)
+
+
+def test_ranking_in_blocks_equals_ranking_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    scores, targets = generator.normal(size=(50, 7)), generator.integers(0, 7, 50)
+    names = tuple("abcdefg")
+    whole = classification_metrics(scores, targets, names)
+    monkeypatch.setattr("lossbench.harness.evaluation.metrics._BLOCK", 100)  # two classes at a time
+    assert classification_metrics(scores, targets, names) == whole
+
+
+def test_memory_beyond_the_scores_grows_with_classes_and_not_with_their_square() -> None:
+    peaks = []
+    for classes in (10_000, 40_000):
+        generator = np.random.default_rng(0)
+        scores = generator.standard_normal((32, classes), dtype=np.float32)
+        targets, names = generator.integers(0, classes, 32), tuple(map(str, range(classes)))
+        tracemalloc.start()
+        assert classification_metrics(scores, targets, names)["auroc"] is not None
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 5 * peaks[0]
+    assert peaks[1] < 100 * 2**20  # a matrix of 40,000 x 40,000 numbers would take 12,800 MB
 
 
 def test_of_a_thousand_people_and_more_there_is_no_confusion_matrix() -> None:

@@ -1,32 +1,36 @@
-"""Metrics of a run, recomputable from stored scores, embeddings and targets."""
+"""Metrics of a run, computed from its scores, embeddings and targets.
+
+Nothing here allocates a C x C matrix for many classes or loops over classes without images: time and memory grow with
+the scores, N x C, and with N + C beyond them.
+"""
 
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax as to_probabilities
-from scipy.stats import binomtest
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
 
 _LARGEST_CONFUSION = 1000  # classes
-_LARGEST_RETRIEVAL = 5000  # images; mean average precision at R compares all with all
+_LARGEST_RETRIEVAL = 5000  # images; mean average precision at R compares every image with every other
+_BLOCK = 2**22  # probabilities held at a time
+_Z = 1.959963984540054  # normal quantile of 0.975
 
 
 def classification_metrics(scores: FloatArray, targets: IntArray, class_names: tuple[str, ...]) -> dict[str, Any]:
-    """The metrics of a classification, None where one is undefined.
+    """Return the metrics of a classification; None for a metric that is undefined.
 
-    Balanced accuracy is the mean recall over the classes that have images here. The confusion matrix is None for more
-    than 1,000 classes, where it would be larger than the scores that it comes from.
+    Balanced accuracy is the mean recall over the classes that have images here. AUROC and average precision are means
+    over one class against the rest, over the classes that some but not all images belong to. The confusion matrix is
+    None for more than 1,000 classes, where it would be larger than the scores that it comes from.
 
     Args:
-        scores: (N, C); the largest wins, their softmax ranks for AUROC and average precision.
-        targets: (N,).
+        scores: (N, C) finite scores; the largest is the prediction, and their softmax is ranked.
+        targets: (N,) class numbers.
         class_names: C names.
 
     Example:
@@ -34,45 +38,37 @@ def classification_metrics(scores: FloatArray, targets: IntArray, class_names: t
         >>> m["balanced_accuracy"], m["per_class_recall"]
         (0.75, {'a': 1.0, 'b': 0.5})
     """
-    from sklearn.metrics import (
-        accuracy_score,
-        average_precision_score,
-        cohen_kappa_score,
-        confusion_matrix,
-        f1_score,
-        roc_auc_score,
-    )
-
+    classes, total = len(class_names), len(targets)
     predictions = scores.argmax(axis=1)
-    classes = np.arange(len(class_names))
-    confusion = confusion_matrix(targets, predictions, labels=classes)
-    present = np.flatnonzero(confusion.sum(axis=1))
-    recall = {c: confusion[c, c] / confusion[c].sum() for c in present}
-    # Another class may hold all images: then ranking has no meaning.
-    rankable = [c for c in present if confusion[c].sum() < len(targets)]
-    probabilities = to_probabilities(scores.astype(np.float64), axis=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # undefined values become None below, and need no second word
-        kappa = cohen_kappa_score(targets, predictions, labels=classes)
+    right = predictions == targets
+    counts, predicted = np.bincount(targets, minlength=classes), np.bincount(predictions, minlength=classes)
+    hits = np.bincount(targets[right], minlength=classes)
+    present = np.flatnonzero(counts)
+    recall = hits[present] / counts[present]
+    f1 = 2 * hits[present] / (counts + predicted)[present]
+    chance = float(counts @ predicted.astype(np.float64)) / total**2
+    auroc, precision = _ranking(scores, targets, counts)
+    low, high = _wilson(hits[present], counts[present])
+    named = [class_names[c] for c in present]
+    unknown = dict.fromkeys(class_names)
     return {
-        "balanced_accuracy": _number(np.mean(list(recall.values()))),
-        "accuracy": _number(accuracy_score(targets, predictions)),
-        "macro_f1": _number(f1_score(targets, predictions, labels=present, average="macro", zero_division=0.0)),
-        "cohen_kappa": _number(kappa),
-        "krippendorff_alpha": _krippendorff(targets, predictions),
-        "auroc": _mean(roc_auc_score(targets == c, probabilities[:, c]) for c in rankable),
-        "average_precision": _mean(average_precision_score(targets == c, probabilities[:, c]) for c in rankable),
-        "per_class_recall": {class_names[c]: _number(recall.get(c, np.nan)) for c in classes},
-        "per_class_recall_interval_95": {
-            class_names[c]: wilson_interval(int(confusion[c, c]), int(confusion[c].sum())) for c in classes
-        },
-        "absent_classes": [class_names[c] for c in classes if c not in recall],
-        "confusion_matrix": confusion.tolist() if len(classes) <= _LARGEST_CONFUSION else None,
+        "balanced_accuracy": _number(recall.mean()),
+        "accuracy": _number(right.mean()),
+        "macro_f1": _number(f1.mean()),
+        "cohen_kappa": _number(1 - (1 - right.mean()) / (1 - chance)) if chance < 1 else None,
+        "krippendorff_alpha": _krippendorff(counts + predicted, right),
+        "auroc": auroc,
+        "average_precision": precision,
+        "per_class_recall": unknown | dict(zip(named, recall.tolist(), strict=True)),
+        "per_class_recall_interval_95": unknown
+        | dict(zip(named, zip(low.tolist(), high.tolist(), strict=True), strict=True)),
+        "absent_classes": [name for name, count in zip(class_names, counts, strict=True) if not count],
+        "confusion_matrix": _confusion(targets, predictions, classes),
     }
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float] | None:
-    """The 95 % Wilson interval of a proportion, or None without a trial.
+    """Return the 95 % Wilson interval of a proportion, or None without a trial.
 
     Example:
         >>> [round(bound, 3) for bound in wilson_interval(8, 10)]
@@ -80,19 +76,19 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float] | None:
     """
     if not trials:
         return None
-    interval = binomtest(successes, trials).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+    low, high = _wilson(np.array([successes]), np.array([trials]))
+    return float(low[0]), float(high[0])
 
 
 def retrieval_quality(embeddings: FloatArray, targets: IntArray) -> dict[str, Any]:
-    """Mean average precision at R of nearest neighbours: how pure classes are in the embedding space.
+    """Return the mean average precision at R of nearest neighbors: how pure classes are in the embedding space.
 
     R of an image is the number of other images of its class. Computed by pytorch-metric-learning on at most 5,000
     images, evenly spaced rows of the split.
 
     Args:
-        embeddings: (N, D).
-        targets: (N,).
+        embeddings: (N, D) embeddings.
+        targets: (N,) class numbers.
     """
     import torch
     from pytorch_metric_learning.distances import LpDistance
@@ -114,21 +110,68 @@ def retrieval_quality(embeddings: FloatArray, targets: IntArray) -> dict[str, An
     return {"mean_average_precision_at_r": _number(value), "retrieval_images": len(rows)}
 
 
-def _krippendorff(targets: IntArray, predictions: IntArray) -> float | None:
-    """Nominal alpha of two raters. The library of that name makes N C^2 numbers: terabytes where people are classes."""
-    _, counts = np.unique(np.concatenate([targets, predictions]), return_counts=True)
-    total = counts.sum()
-    if len(counts) < 2:
-        return None  # one value alone leaves nothing to agree on
-    expected = (total**2 - (counts**2).sum()) / (total * (total - 1))
-    return _number(1 - np.mean(targets != predictions) / expected)
+def _ranking(scores: FloatArray, targets: IntArray, counts: IntArray) -> tuple[float | None, float | None]:
+    """Return the means over classes of AUROC and average precision, one class against the rest; ties count half.
+
+    For each class its column of probabilities is sorted once. The position of an image of the class in it is the
+    number of images ranked below it, from which both metrics follow.
+    """
+    rankable = np.flatnonzero((counts > 0) & (counts < len(targets)))
+    if not len(rankable):
+        return None, None
+    rows = np.split(np.argsort(targets, kind="stable"), np.cumsum(counts)[:-1])
+    largest = scores.max(axis=1).astype(np.float64)
+    width = max(1, _BLOCK // len(targets))
+    normalizer = np.zeros(len(targets))
+    for start in range(0, scores.shape[1], width):
+        normalizer += np.exp(scores[:, start : start + width] - largest[:, None]).sum(axis=1)
+    areas, precisions = [], []
+    for start in range(0, len(rankable), width):
+        block = rankable[start : start + width]
+        probabilities = (np.exp(scores[:, block] - largest[:, None]) / normalizer[:, None]).T
+        for c, column in zip(block, np.ascontiguousarray(probabilities), strict=True):
+            own, ordered = np.sort(column[rows[c]]), np.sort(column)
+            below, not_above = ordered.searchsorted(own, "left"), ordered.searchsorted(own, "right")
+            wins = (below + not_above).sum() / 2 - len(own) ** 2 / 2  # minus those over images of the class itself
+            areas.append(wins / (len(own) * (len(column) - len(own))))
+            at_least = len(own) - own.searchsorted(own, "left")
+            precisions.append((at_least / (len(column) - below)).mean())
+    return _number(np.mean(areas)), _number(np.mean(precisions))
 
 
-def _mean(values: Any) -> float | None:
-    found = list(values)
-    return _number(np.mean(found)) if found else None
+def _wilson(successes: IntArray, trials: IntArray) -> tuple[FloatArray, FloatArray]:
+    share, spread = successes / trials, _Z**2 / trials
+    middle = (share + spread / 2) / (1 + spread)
+    half = np.sqrt(spread * share * (1 - share) + spread**2 / 4) / (1 + spread)
+    # Without rounding, the bound of 0 of n is 0 and that of n of n is 1.
+    low = np.where(successes == 0, 0.0, middle - half)
+    return low, np.where(successes == trials, 1.0, middle + half)
+
+
+def _confusion(targets: IntArray, predictions: IntArray, classes: int) -> list[list[int]] | None:
+    """Return the confusion matrix, rows true and columns predicted; None for many classes."""
+    if classes > _LARGEST_CONFUSION:
+        return None
+    cells: list[list[int]] = (
+        np.bincount(targets * classes + predictions, minlength=classes**2).reshape(classes, classes).tolist()
+    )
+    return cells
+
+
+def _krippendorff(both: IntArray, right: npt.NDArray[np.bool_]) -> float | None:
+    """Return the nominal alpha of two raters (the library of that name allocates N C^2 numbers).
+
+    Args:
+        both: (C,) how often each class occurs among targets and predictions together.
+        right: (N,) whether prediction and target agree.
+    """
+    if np.count_nonzero(both) < 2:
+        return None  # with a single value there is nothing to agree on
+    total = both.sum()
+    expected = (total**2 - (both**2).sum()) / (total * (total - 1))
+    return _number(1 - np.mean(~right) / expected)
 
 
 def _number(value: Any) -> float | None:
-    """JSON has no NaN: undefined is None."""
+    """Return a float, or None if it is not finite: JSON has no NaN."""
     return float(value) if math.isfinite(value) else None
