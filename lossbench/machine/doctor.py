@@ -14,18 +14,8 @@ import psutil
 
 from ..discovery import LOSSES, ORIGINS, plugins
 from ..errors import PluginError
+from .facts import RUN_PACKAGES
 
-_MODULES = {
-    "torch": "torch",
-    "torchvision": "torchvision",
-    "timm": "timm",
-    "accelerate": "accelerate",
-    "pytorch-metric-learning": "pytorch_metric_learning",
-    "scikit-learn": "sklearn",
-    "scipy": "scipy",
-    "pillow": "PIL",
-    "safetensors": "safetensors",
-}
 _SLOW_IMPORT_SECONDS = 1.0
 
 
@@ -41,7 +31,7 @@ def examine() -> dict[str, Any]:
         rows.append({"state": state, "what": what, "detail": detail})
 
     add("ok", "lossbench", f"{version('lossbench')}, Python {platform.python_version()}, {platform.platform()}")
-    for package, module in _MODULES.items():
+    for package, module in RUN_PACKAGES.items():
         try:
             importlib.import_module(module)
             add("ok", package, version(package))

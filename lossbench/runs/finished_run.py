@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..errors import ModelError, RecordError
 from ..models.preprocessing import Preprocessing
+from ..strict_files import read_bytes
 from . import layout
 from .record import Record, read_record
-from .strict_files import read_bytes
 
 _WEIGHTS_LIMIT = 16 * 2**30  # bytes
 BACKBONE = "model.backbone."

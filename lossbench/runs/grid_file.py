@@ -9,8 +9,8 @@ from typing import Any
 
 from .. import files
 from ..errors import RecordError
+from ..strict_files import read_bytes
 from .layout import SCHEMA_VERSION, other_version
-from .strict_files import read_bytes
 from .typed_json import Count, FieldError, Positive, Scalar, parse, plain, read_as
 
 GRID = "compare.json"

@@ -10,8 +10,8 @@ from typing import Any
 
 from .. import files
 from ..errors import RecordError
+from ..strict_files import read_bytes
 from .layout import HISTORY
-from .strict_files import read_bytes
 from .typed_json import Count, FieldError, Seconds, Share, parse, plain, read_as
 
 _LIMIT = 64 * 2**20  # bytes

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from .. import files
 from ..errors import RecordError
+from ..strict_files import opened
 from .layout import PREDICTIONS
 from .record import Record
-from .strict_files import opened
 
 Array = npt.NDArray[Any]
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from .. import files
 from ..errors import RecordError
 from ..models.preprocessing import Preprocessing
+from ..strict_files import read_bytes
 from .layout import RECORD, SCHEMA_VERSION, other_version
-from .strict_files import read_bytes
 from .typed_json import Bounds, Count, FieldError, Positive, Scalar, Seconds, Share, parse, plain, read_as
 
 _LIMIT = 64 * 2**20  # bytes
@@ -209,7 +209,7 @@ class Git:
     """State of the repository that a run was started in."""
 
     commit: str
-    dirty: bool
+    dirty: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)

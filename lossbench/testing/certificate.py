@@ -9,12 +9,12 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ..adapters import AdaptedFactory, load_object
 from ..errors import UsageError
+from ..machine.facts import LAW_PACKAGES, versions
 from .configuration import Configuration
 from .judge import Effort, Result, judge_all
 from .resolve import resolve
@@ -55,16 +55,16 @@ def certificate(
         results: all of them.
     """
     rows = [_row(result) for result in results]
-    digest, versions = source_digest(configurations[0]), _versions()
+    digest, known = source_digest(configurations[0]), _versions()
     return {
         "schema_version": SCHEMA_VERSION,
-        "quote": _quote(asked.target, rows, digest, versions, effort),
+        "quote": _quote(asked.target, rows, digest, known, effort),
         "target": asked.target,
         "takes": asked.takes,
         "traits": list(asked.traits),
         "effort": asdict(effort),
         "source_sha256": digest,
-        "versions": versions,
+        "versions": known,
         "results": rows,
     }
 
@@ -123,7 +123,7 @@ def verify(content: Mapping[str, Any], progress: Callable[[Result], None] = lamb
         if [type(value) for value in asdict(effort).values()] != [int, int, bool, bool]:
             raise TypeError(f"effort {content['effort']}")
         claimed = {(str(row["loss"]), str(row["law"])): str(row["status"]) for row in content["results"]}
-        versions = {str(name): str(number) for name, number in content["versions"].items()}
+        certified = {str(name): str(number) for name, number in content["versions"].items()}
     except (AttributeError, TypeError, KeyError, ValueError) as error:
         raise UsageError(f"the certificate is damaged: {error!r}") from error
     configurations = asked.configurations()
@@ -131,7 +131,7 @@ def verify(content: Mapping[str, Any], progress: Callable[[Result], None] = lamb
     if source_digest(configurations[0]) != content["source_sha256"]:
         notes.append("the loss's source is not the one that was judged")
     for name, number in _versions().items():
-        if (then := versions.get(name)) != number:
+        if (then := certified.get(name)) != number:
             notes.append(f"{name} is {number}, was {then}")
     results = []
     for result in judge_all(configurations, effort):
@@ -179,13 +179,8 @@ def _row(result: Result) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("lossbench", "torch", "hypothesis"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
+    known = versions(LAW_PACKAGES)
+    return {"python": platform.python_version(), **{name: number or "unknown" for name, number in known.items()}}
 
 
 def _quote(

@@ -51,7 +51,7 @@ def test_doctor_says_what_there_is(lossbench: Any) -> None:
 def test_doctor_ends_with_1_where_a_run_can_t_work(lossbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from lossbench.machine import doctor
 
-    monkeypatch.setitem(doctor._MODULES, "timm", "no_such_module")
+    monkeypatch.setitem(doctor.RUN_PACKAGES, "timm", "no_such_module")
     done = lossbench("doctor", "--json")
     assert done.code == 1
     broken = [row for row in json.loads(done.out)["findings"] if row["state"] == "broken"]

@@ -12,7 +12,6 @@ import pytest
 
 from lossbench import files
 from lossbench.errors import ConfigError, StorageError
-from lossbench.machine.facts import git_state
 from lossbench.runs import layout
 
 
@@ -120,8 +119,3 @@ def test_a_fresh_directory_that_can_t_be_made_is_an_error(tmp_path: Path) -> Non
     (tmp_path / "runs").touch()
     with pytest.raises(ConfigError, match="runs can't be written: File exists; give a directory by --out"):
         layout.fresh_directory("softmax", "digits", 0, tmp_path / "runs")
-
-
-def test_git_state_is_none_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert git_state() is None

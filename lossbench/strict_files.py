@@ -1,4 +1,4 @@
-"""Opening files of runs: regular files only, no links, no waiting, and never more than a bound."""
+"""Open files of others: regular files only, no links, no waiting, and never more than a bound."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from ..errors import RecordError
+from .errors import RecordError
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 2**20
