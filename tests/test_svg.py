@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from lossbench.report.figures.drawing import INK, new_figure, series, to_svg
+from lossbench.report.figures.drawing import INK, new_figure, series
 from lossbench.report.figures.picture import Picture
 from lossbench.report.figures.stand_alone import stand_alone
 from lossbench.svg import plain_svg
@@ -24,7 +24,7 @@ def figure() -> str:
     drawing, axis = new_figure(2.0)
     axis.plot([0, 1], [0, 1], color=series(1), lw=6)
     axis.annotate("a < b", (0.2, 0.8), color=INK)
-    return stand_alone(Picture("line", "A line", to_svg(drawing, "A line")))
+    return stand_alone(Picture("line", "A line", drawing, "A line"))
 
 
 def check_plain(text: str) -> None:

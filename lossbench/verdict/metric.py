@@ -11,29 +11,29 @@ import numpy.typing as npt
 
 from ..errors import ConfigError
 
-Counts = npt.NDArray[np.integer[Any] | np.floating[Any]]
+Ints = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A share between 0 and 1 computed from a confusion matrix; larger is better.
+    """A share between 0 and 1 computed from counts per class; larger is better.
 
     Attributes:
         key: value of `--metric`.
         name: what tables, figures and sentences call it.
-        of_counts: confusion matrix of shape (C, C), rows true, columns predicted -> value.
+        of_counts: (C,) correct samples, (C,) samples and (C,) predictions of each class -> value.
     """
 
     key: str
     name: str
-    of_counts: Callable[[Counts], float]
+    of_counts: Callable[[Ints, Ints, Ints], float]
 
     @property
     def title(self) -> str:
         """The name with a capital letter, for headings."""
         return self.name[0].upper() + self.name[1:]
 
-    def of(self, predicted: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]], classes: int) -> float:
+    def of(self, predicted: Ints, targets: Ints, classes: int) -> float:
         """Return the metric of predictions.
 
         Args:
@@ -45,39 +45,26 @@ class Metric:
             >>> metric_named("balanced-accuracy").of(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 2)
             0.75
         """
-        return self.of_counts(confusion(predicted, targets, classes))
+        hits, samples, predictions = (
+            np.bincount(numbers, minlength=classes) for numbers in (targets[predicted == targets], targets, predicted)
+        )
+        return self.of_counts(hits, samples, predictions)
 
 
-def confusion(
-    predicted: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]], classes: int
-) -> npt.NDArray[np.int64]:
-    """Return the confusion matrix of predictions, shape (C, C), rows true, columns predicted.
-
-    Args:
-        predicted: (N,) class numbers.
-        targets: (N,) class numbers.
-        classes: number of classes, C.
-    """
-    pairs = targets.astype(np.int64) * classes + predicted
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-
-
-def _balanced_accuracy(counts: Counts) -> float:
+def _balanced_accuracy(hits: Ints, samples: Ints, predictions: Ints) -> float:
     """Mean recall over the classes that have samples."""
-    totals = counts.sum(axis=1)
-    present = totals > 0
-    return float((np.diagonal(counts)[present] / totals[present]).mean())
+    present = samples > 0
+    return float((hits[present] / samples[present]).mean())
 
 
-def _accuracy(counts: Counts) -> float:
-    return float(np.trace(counts) / counts.sum())
+def _accuracy(hits: Ints, samples: Ints, predictions: Ints) -> float:
+    return float(hits.sum() / samples.sum())
 
 
-def _macro_f1(counts: Counts) -> float:
+def _macro_f1(hits: Ints, samples: Ints, predictions: Ints) -> float:
     """Mean F1 over the classes that have samples."""
-    totals = counts.sum(axis=1)
-    present = totals > 0
-    return float((2 * np.diagonal(counts) / np.maximum(totals + counts.sum(axis=0), 1))[present].mean())
+    present = samples > 0
+    return float((2 * hits[present] / (samples + predictions)[present]).mean())
 
 
 BALANCED_ACCURACY = Metric("balanced-accuracy", "balanced accuracy", _balanced_accuracy)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from lossbench.cli.app import app
 from lossbench.report import sections
-from lossbench.report.figures.drawing import new_figure, to_svg
+from lossbench.report.figures.drawing import new_figure
 from lossbench.report.figures.picture import Picture
 from lossbench.report.markdown import markdown
 from lossbench.report.page import page
@@ -36,7 +36,7 @@ def seed_table(comparison: Comparison) -> Table:
 def seed_picture(comparison: Comparison) -> Picture:
     figure, axis = new_figure(2.0)
     axis.bar(range(len(comparison.entrants)), [len(entrant.scores) for entrant in comparison.entrants])
-    return Picture("of-seeds-figure", "Runs drawn", to_svg(figure, "Runs of each loss"))
+    return Picture("of-seeds-figure", "Runs drawn", figure, "Runs of each loss")
 
 
 ADDED = Section("seeds", "Seeds of the comparison", (seed_table,), (seed_picture, lambda _: None))

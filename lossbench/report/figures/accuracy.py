@@ -11,7 +11,7 @@ from ...verdict.best_of_trials import best_of_curve
 from ...verdict.comparison import Comparison
 from ...verdict.metric import BALANCED_ACCURACY
 from ...verdict.statistics import FEWEST_SEEDS, paired_t
-from .drawing import CARD, INK, MUTED, legend_below, new_figure, percent_axis, series, short, to_svg
+from .drawing import CARD, INK, MUTED, legend_below, new_figure, percent_axis, series, short
 from .picture import Picture, style_of
 
 _MOST_PAIRS = 30
@@ -34,7 +34,7 @@ def scores(comparison: Comparison) -> Picture:
     axis.spines["left"].set_visible(False)
     percent_axis(axis, "x", f"{comparison.metric.name}, per cent")
     note = "Dots: runs. Bars: means. Lines: 95 % intervals over seeds (unpaired; intervals of pairs are tighter)."
-    return Picture("scores", "Every run", to_svg(figure, f"{comparison.metric.title} of every run"), note)
+    return Picture("scores", "Every run", figure, f"{comparison.metric.title} of every run", note)
 
 
 def forest(comparison: Comparison) -> Picture | None:
@@ -72,7 +72,7 @@ def forest(comparison: Comparison) -> Picture | None:
         "Thick: Student's 95 % interval over seeds, of the pair alone. Thin: with all pairs considered. Dotted: 95 % "
         "over test images. Blue pairs differ (Holm, p < 0.05)."
     )
-    return Picture("forest", "Differences, paired by seed", to_svg(figure, "Intervals of all pairs"), note)
+    return Picture("forest", "Differences, paired by seed", figure, "Intervals of all pairs", note)
 
 
 def over_time(comparison: Comparison) -> Picture | None:
@@ -97,7 +97,7 @@ def over_time(comparison: Comparison) -> Picture | None:
     percent_axis(axis, "y", f"{BALANCED_ACCURACY.name}, per cent")
     legend_below(axis)
     note = "On the selection split, which is held out from training. Mean over seeds; the band spans the seeds."
-    return Picture("over-time", "Selection accuracy over time", to_svg(figure, "Selection accuracy by epoch"), note)
+    return Picture("over-time", "Selection accuracy over time", figure, "Selection accuracy by epoch", note)
 
 
 def cost_plot(comparison: Comparison) -> Picture:
@@ -118,9 +118,7 @@ def cost_plot(comparison: Comparison) -> Picture:
     axis.grid(axis="x")
     legend_below(axis)
     note = "Means over seeds. Horizontal lines: fastest to slowest run. Vertical lines: one standard deviation."
-    return Picture(
-        "cost", "Accuracy against cost", to_svg(figure, f"{comparison.metric.title} against training time"), note
-    )
+    return Picture("cost", "Accuracy against cost", figure, f"{comparison.metric.title} against training time", note)
 
 
 def tuning_curves(comparison: Comparison) -> Picture | None:
@@ -138,4 +136,4 @@ def tuning_curves(comparison: Comparison) -> Picture | None:
     percent_axis(axis, "y", f"{BALANCED_ACCURACY.name}, per cent")
     legend_below(axis)
     note = "Expected best of k random trials, on the selection split."
-    return Picture("tuning-curves", "Gain from tuning", to_svg(figure, "Expected best of k trials"), note)
+    return Picture("tuning-curves", "Gain from tuning", figure, "Expected best of k trials", note)

@@ -9,7 +9,7 @@ from ...verdict.comparison import Comparison
 from ...verdict.entrants import Entrant
 from ...verdict.rare_classes import reliability
 from ..tables.classes import recall_interval
-from .drawing import INK, MUTED, legend_below, new_figure, percent_axis, short, to_svg
+from .drawing import INK, MUTED, legend_below, new_figure, percent_axis, short
 from .picture import Picture, few, style_of
 
 _MOST_CLASSES = 20
@@ -46,7 +46,7 @@ def by_class(comparison: Comparison) -> Picture:
         "Mean over seeds, with the Wilson interval of one run's test images. Beside each class: its number of "
         "training images."
     )
-    return Picture("by-class", "Recall by class", to_svg(figure, "Recall by class"), note)
+    return Picture("by-class", "Recall by class", figure, "Recall by class", note)
 
 
 def confusions(comparison: Comparison) -> list[Picture]:
@@ -70,7 +70,7 @@ def reliabilities(comparison: Comparison) -> Picture:
     percent_axis(axis, "x", "confidence, per cent")
     legend_below(axis)
     note = "Test images of all seeds in bins of confidence. Below the diagonal: overconfident."
-    return Picture("reliability", "Reliability", to_svg(figure, "Reliability curves"), note)
+    return Picture("reliability", "Reliability", figure, "Reliability curves", note)
 
 
 def _confusion(comparison: Comparison, entrant: Entrant) -> Picture:
@@ -95,4 +95,4 @@ def _confusion(comparison: Comparison, entrant: Entrant) -> Picture:
     axis.set_ylabel("true")
     axis.set_title(short(entrant.label, 40))
     title = f"Confusion matrix of {entrant.label}"
-    return Picture(f"confusion-{entrant.label}", title, to_svg(figure, title))
+    return Picture(f"confusion-{entrant.label}", title, figure, title)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -75,15 +75,43 @@ def to_svg(figure: Figure, title: str) -> str:
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    for color, role in _ROLES.items():
-        svg = svg.replace(color, f"var(--{role})")
-    svg = re.sub(r"#0a0b([0-9a-f]{2})", lambda m: f"var(--s{int(m[1], 16)})", svg)
-    svg = re.sub(r"#0c0d([0-9a-f]{2})", lambda m: f"var(--c{int(m[1], 16)})", svg)
+    svg = re.sub(r"#0[0-9a-f]{5}\b", lambda found: f"var(--{name})" if (name := _variable(found[0])) else found[0], svg)
     svg = re.sub(r"(font: (?:[\w.]+ )*[\d.]+px) [^;\"]*", r"\1 var(--font)", svg)
     wide = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg)
     assert wide
     shape = f'style="max-width: {float(wide[1]) * 4 / 3:.0f}px" role="img" aria-label="{_attribute(title)}"'
     return svg.replace(wide[0], shape, 1)
+
+
+def to_pdf(figure: Figure, colors: Mapping[str, str]) -> bytes:
+    """Return the figure as PDF with embedded TrueType fonts.
+
+    Args:
+        figure: of `new_figure`.
+        colors: variable of the page -> "#rrggbb".
+    """
+    buffer = io.BytesIO()
+    with mpl.rc_context({**_SETTINGS, "pdf.compression": 0, "pdf.fonttype": 42}):
+        figure.savefig(buffer, format="pdf", transparent=True, metadata={"CreationDate": None, "Creator": None})
+
+    def resolved(found: re.Match[bytes]) -> bytes:
+        placeholder = "#" + "".join(f"{round(255 * float(part)):02x}" for part in found[1].split())
+        name = _variable(placeholder)
+        if name is None:
+            return found[0]
+        color = " ".join(f"{part:.4f}" for part in mpl.colors.to_rgb(colors[name])).encode()
+        return color.ljust(len(found[1])) + found[2]  # of equal length: a PDF lists the offsets of its objects
+
+    number = rb"(?:0\.\d+|[01])"
+    return re.sub(rb"\b(" + rb"\s".join([number] * 3) + rb")(\s(?:rg|RG)\b)", resolved, buffer.getvalue())
+
+
+def _variable(color: str) -> str | None:
+    """Return the name of the page's variable that a placeholder stands for."""
+    if color in _ROLES:
+        return _ROLES[color]
+    kind = {"#0a0b": "s", "#0c0d": "c"}.get(color[:5])
+    return None if kind is None else f"{kind}{int(color[5:], 16)}"
 
 
 def short(name: str, most: int = 30) -> str:

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from ...verdict.comparison import Comparison
 from ...verdict.entrants import Entrant
-from .drawing import INK, WIDTH, new_figure, of_class, short, to_svg
+from .drawing import INK, WIDTH, new_figure, of_class, short
 from .picture import Picture
 
 _MAP_POINTS = 480
@@ -30,7 +30,7 @@ def _class_legend(comparison: Comparison) -> Picture:
         Line2D([], [], marker="o", ls="", color=of_class(c), label=short(name, 16)) for c, name in enumerate(names)
     ]
     axis.legend(handles=handles, ncols=4, loc="center left", handletextpad=0.3, frameon=False, labelcolor=INK)
-    return Picture("map-legend", "Classes of the maps", to_svg(figure, "Colors of the classes"), full_width=True)
+    return Picture("map-legend", "Classes of the maps", figure, "Colors of the classes", full_width=True)
 
 
 def _map(comparison: Comparison, entrant: Entrant) -> Picture | None:
@@ -64,7 +64,7 @@ def _map(comparison: Comparison, entrant: Entrant) -> Picture | None:
     marked = "crosses: centers learned by the loss" if own_centers else "rings: class means"
     note = f"{kept:.0%} of the variance; {marked}."
     title = f"Map of the embeddings of {entrant.label}"
-    return Picture(f"map-{entrant.label}", title, to_svg(figure, title), note)
+    return Picture(f"map-{entrant.label}", title, figure, title, note)
 
 
 def _spread_rows(targets: Any, classes: int) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from matplotlib.figure import Figure
 
 from ...verdict.comparison import Comparison
 from ...verdict.entrants import Entrant
-from .drawing import INK, series
+from .drawing import INK, series, to_svg
 
 
 @dataclass(frozen=True)
@@ -16,16 +19,23 @@ class Picture:
     Attributes:
         key: identifier for links, file names and tests.
         title: what it shows.
-        svg: an SVG element whose colors and fonts are variables of the page.
+        figure: drawing of `drawing.new_figure`.
+        label: description for screen readers.
         note: what a reader must know to read it.
         full_width: whether it spans its section.
     """
 
     key: str
     title: str
-    svg: str
+    figure: Figure = field(repr=False)
+    label: str
     note: str = ""
     full_width: bool = False
+
+    @cached_property
+    def svg(self) -> str:
+        """The figure as an SVG element whose colors and fonts are variables of the page."""
+        return to_svg(self.figure, self.label)
 
 
 @dataclass(frozen=True)
