@@ -91,7 +91,7 @@ class Trials:
         out = self.folder / f"run{self.count}"
         expected = self._reference(loss)
         for _ in range(self.draw.choice((1, 1, 2, 3))):
-            process = ForkedRun(self._arguments(loss, workers, every, out), out.with_suffix(".log"))
+            process = ForkedRun(["run", *self._arguments(loss, workers, every, out)], out.with_suffix(".log"))
             began = time.monotonic()
             time.sleep(self.draw.uniform(0, 1.1 * self.seconds))
             ended = process.poll() is not None
@@ -101,7 +101,7 @@ class Trials:
                 self.seconds = min(self.seconds, time.monotonic() - began)
             self.kills += code == -signal.SIGKILL
             self._look(out, loss, workers, code)
-        process = ForkedRun(self._arguments(loss, workers, every, out), out.with_suffix(".log"))
+        process = ForkedRun(["run", *self._arguments(loss, workers, every, out)], out.with_suffix(".log"))
         what = f"run {self.count}, {loss}, {workers} workers"
         if process.wait() != 0:
             self.wrong.append(f"{what}: it did not go on: {process.said()[-500:]}")
@@ -126,7 +126,7 @@ class Trials:
             if not self.references:  # all that a run imports is in this process when it forks
                 run(RunConfig(loss="softmax", data=f"csv:{self.data}", epochs=1, device="cpu"), self.folder / "warm")
             began = time.monotonic()
-            process = ForkedRun(self._arguments(loss, 0, 5, out), out.with_suffix(".log"))
+            process = ForkedRun(["run", *self._arguments(loss, 0, 5, out)], out.with_suffix(".log"))
             assert process.wait() == 0, process.said()
             self.references[loss] = outcome(out)
             self.seconds = time.monotonic() - began  # of a run, within which instants are drawn

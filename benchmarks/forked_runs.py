@@ -1,6 +1,6 @@
-"""`lossbench` commands as real processes that can be signalled and killed, without importing torch anew for each.
+"""`lossbench` commands as real processes that can be signalled and killed, without importing torch again for each.
 
-Each is a fork of this process, in a session of its own: its memory is its own, and it ends by signals as any other.
+Each is a fork of this process in a session of its own. Its memory is separate, and signals end it like any process.
 """
 
 from __future__ import annotations
@@ -15,55 +15,55 @@ from pathlib import Path
 
 
 class ForkedRun:
-    """`lossbench run …`, started.
+    """A running `lossbench` command.
 
     Args:
-        arguments: of `lossbench run`.
-        log: file that gets stdout and stderr.
+        arguments: the command with its options: "run", "--loss", "softmax".
+        log: file that receives stdout and stderr.
     """
 
     def __init__(self, arguments: list[str], log: Path) -> None:
         self.log = log
         self.code: int | None = None
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside torch's idle threads
+            warnings.simplefilter("ignore", DeprecationWarning)  # forking beside torch's idle threads
             self.pid = os.fork()
         if self.pid == 0:
             _become(arguments, log)
 
     def send(self, number: int, *, group: bool = False) -> None:
-        """Sends a signal to the run, or to it and its loader workers."""
+        """Send a signal to the process, or to it and its loader workers."""
         os.killpg(self.pid, number) if group else os.kill(self.pid, number)
 
     def poll(self) -> int | None:
-        """The exit code, negative for a signal; None while it runs."""
+        """Return the exit code, negative for a signal; None while the process runs."""
         if self.code is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             self.code = os.waitstatus_to_exitcode(status) if pid else None
         return self.code
 
     def wait(self, seconds: float = 120) -> int:
-        """The exit code; a run that takes longer is killed.
+        """Return the exit code; kill a process that takes longer.
 
         Raises:
-            TimeoutError: it took longer.
+            TimeoutError: the process took longer.
         """
         end = time.monotonic() + seconds
         while self.poll() is None:
             if time.monotonic() > end:
                 self.send(signal.SIGKILL, group=True)
-                raise TimeoutError(f"{seconds} s are over; it said: {self.said()}")
+                raise TimeoutError(f"no end after {seconds} s; output: {self.said()}")
             time.sleep(0.01)
         assert self.code is not None
         return self.code
 
     def said(self) -> str:
-        """What it wrote to stdout and stderr so far."""
+        """Return stdout and stderr so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
 def _become(arguments: list[str], log: Path) -> None:
-    """The child's part, which never returns."""
+    """Run the command in the child; never returns."""
     code = 70
     try:
         os.setsid()
@@ -73,7 +73,7 @@ def _become(arguments: list[str], log: Path) -> None:
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.environ["COLUMNS"] = "300"
-        sys.argv = ["lossbench", "run", *arguments]
+        sys.argv = ["lossbench", *arguments]
         from lossbench.cli import main
 
         try:
@@ -81,7 +81,7 @@ def _become(arguments: list[str], log: Path) -> None:
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(bool(end.code))
         except BaseException:
-            traceback.print_exc()  # as the interpreter would, which `os._exit` keeps from it
+            traceback.print_exc()  # `os._exit` keeps the interpreter from doing so
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

@@ -14,8 +14,10 @@ LossbenchError
 │   └── CheckpointError       a run that can't be gone on with
 └── RunFailed             exit code 1: a run that started and could not end well
     ├── NonFiniteError        a loss or gradient that is NaN or infinite
-    ├── StorageError          a disk that is full
-    └── Interrupted           exit code 143 or 130: a run that was told to stop
+    └── StorageError          a disk that is full
+
+KeyboardInterrupt
+└── Interrupted           exit code 143 or 130: a run that a signal stopped; `except Exception` does not catch it
 """
 
 from __future__ import annotations
@@ -88,8 +90,12 @@ class StorageError(RunFailed):
     """A disk that is full."""
 
 
-class Interrupted(RunFailed):
-    """A run that was told to stop by a signal, whose number its exit code carries as shells do."""
+class Interrupted(KeyboardInterrupt):
+    """A run that a signal stopped; its exit code contains the signal's number, as in shells.
+
+    A signal handler may raise it inside any call, also of a library that handles every `Exception`: a decoder would
+    report the image as damaged. It is therefore no `Exception`, and whatever lets Ctrl-C pass lets it pass, too.
+    """
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)

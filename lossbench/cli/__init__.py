@@ -6,16 +6,16 @@ import sys
 
 
 def main() -> None:
-    """Entry point of `lossbench`: a user's mistake becomes one message and an exit code, never a traceback."""
+    """Run `lossbench`: errors caused by the user, and signals, become one message and an exit code, not a traceback."""
     from rich.console import Console
 
-    from ..errors import LossbenchError
+    from ..errors import Interrupted, LossbenchError
     from .app import app
 
     try:
         try:
             app()
-        except LossbenchError as error:
+        except (LossbenchError, Interrupted) as error:
             # Not parsed as markup: messages quote what users wrote.
             Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
             sys.exit(error.exit_code)

@@ -152,7 +152,7 @@ def complete(
                 return _evaluate(task, trainer, saver, directory)
     except Interrupted as error:
         signal_number = error.exit_code - 128
-        raise Interrupted(f"{error}; go on by: lossbench run --resume {directory}", signal_number) from error
+        raise Interrupted(f"{error}; resume with: lossbench run --resume {directory}", signal_number) from error
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 def started(config: RunConfig, out: Path, epochs: int) -> ForkedRun:
     """A run that has so many epochs behind it."""
-    process = ForkedRun([*arguments(config), "--out", str(out)], out.with_suffix(".log"))
+    process = ForkedRun(["run", *arguments(config), "--out", str(out)], out.with_suffix(".log"))
     history = out / "history.jsonl"
     for _ in range(3000):
         if history.exists() and history.read_text().count("\n") >= epochs:
@@ -60,7 +60,7 @@ def test_a_run_that_is_told_to_stop_or_killed_goes_on(
     else:
         name = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"
         assert code == 128 + number, said
-        assert said.count(f"{name}: writing a checkpoint; Ctrl-C stops at once") == 1
+        assert said.count(f"{name}: writing a checkpoint; press Ctrl-C to stop immediately") == 1
         assert f"error: stopped by {name} at epoch " in said
         assert f"lossbench run --resume {out}" in said
     assert "Traceback" not in said

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...errors import Interrupted, LossbenchError, NonFiniteError
+from ...errors import LossbenchError, NonFiniteError
 from ...runs.cells import BUSY, DIVERGED, DONE, FAILED, Cell, claim, clear, state, write_failure
 from ...runs.history import HistoryRow
 from ..run import run
@@ -75,8 +75,6 @@ def _run_claimed(cell: Cell, directory: Path, say: Say, read: WarmSplits) -> tup
         clear(directory)
         run(cell.config, directory, _Telling(say), read=read, sealed=cell.sealed)
         return DONE, ""
-    except Interrupted:
-        raise  # and with it ends this process
     except NonFiniteError as error:
         status, message = DIVERGED, str(error)
     except (LossbenchError, OSError) as error:

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: the first one ends a run with a checkpoint, the second Ctrl-C at once."""
+"""SIGTERM and Ctrl-C: the first one stops a run after writing a checkpoint, a second Ctrl-C stops it immediately."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 def stopped_by(number: int, where: str = "") -> Interrupted:
-    """The error of a run that a signal ended.
+    """Return the exception for a run that a signal stopped.
 
     Example:
         >>> str(stopped_by(signal.SIGTERM, "epoch 2, step 7"))
@@ -24,25 +24,32 @@ def stopped_by(number: int, where: str = "") -> Interrupted:
 
 
 class StopSignals:
-    """Remembers that a run was asked to stop, for as long as it is entered.
+    """Records whether a run received a stop signal.
 
     Args:
-        say: told once, when the first signal comes.
+        say: called once with a message, when the first signal arrives.
+
+    Attributes:
+        received: number of the first signal; 0 if none has arrived.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
         self.received = 0
         self._at_once = False
+        self._raised = False
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Handles both signals; only the main thread can, and one that is ignored (by nohup, by a pool) stays so."""
+        """Handle both signals inside the context.
+
+        Only the main thread can do so; a signal that is ignored (by nohup, by a pool of processes) stays ignored.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        heard = [number for number in _NAMES if signal.getsignal(number) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, self._handle) for number in heard}
+        handled = [number for number in _NAMES if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._handle) for number in handled}
         try:
             yield
         finally:
@@ -51,24 +58,34 @@ class StopSignals:
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Within it nothing is half-done that a checkpoint would need: a signal, or one before, is raised at once.
+        """Raise on a signal, or on one received before, immediately: nothing inside needs a checkpoint.
+
+        An exception that a library raises in place of the interruption counts as the interruption. One that a library
+        swallowed is raised again at the end.
 
         Raises:
-            Interrupted: by the signal.
+            Interrupted: a signal arrived.
         """
         self._at_once = True
         try:
             if self.received:
                 raise stopped_by(self.received)
             yield
+        except Exception as error:
+            if self._raised:
+                raise stopped_by(self.received) from error
+            raise
         finally:
             self._at_once = False
+        if self._raised:
+            raise stopped_by(self.received)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         again, self.received = bool(self.received), self.received or number
         if again and number == signal.SIGINT:
             raise KeyboardInterrupt
         if not again and self._at_once:
+            self._raised = True
             raise stopped_by(number)
         if not again:
-            self.say(f"{_NAMES[signal.Signals(number)]}: writing a checkpoint; Ctrl-C stops at once")
+            self.say(f"{_NAMES[signal.Signals(number)]}: writing a checkpoint; press Ctrl-C to stop immediately")
