@@ -28,6 +28,7 @@ def comparison_content(comparison: Comparison) -> dict[str, Any]:
             for e in (*comparison.entrants, *comparison.copies)
         ],
         "pairs": [_pair(pair) for pair in comparison.pairs],
+        "control": [_pair(pair) for pair in comparison.control],
         "same": [_pair(pair) for pair in comparison.same],
         "groups": {sampler: [list(group) for group in groups] for sampler, groups in comparison.groups.items()},
         "problems": [vars(problem) for problem in comparison.problems],
@@ -35,9 +36,10 @@ def comparison_content(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-_PAIR = ("first", "second", "seeds", "differences", "mean", "sd", "interval", "wide", "images", "p", "different",
-         "of_these_images", "smallest", "seeds_needed")  # fmt: skip
+_PAIR = ("first", "second", "seeds", "differences", "mean", "sd", "interval", "p", "verdict", "family", "seed_share",
+         "smallest", "untested")  # fmt: skip
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
-    return {name: getattr(pair, name) for name in _PAIR}
+    found = {name: getattr(pair, name) for name in _PAIR}
+    return found | {"smallest": pair.smallest if pair.smallest is not None and pair.smallest < 1 else None}

@@ -10,7 +10,7 @@ from .figures.accuracy import cost_plot, forest, over_time, scores, tuning_curve
 from .figures.classes import by_class, confusions, reliabilities
 from .figures.maps import maps
 from .figures.picture import Picture
-from .tables.accuracy import every_pair, ranking
+from .tables.accuracy import control, every_pair, ranking
 from .tables.classes import confusion_difference, recall_by_class, tail
 from .tables.cost import costs, problems, tuning
 from .tables.provenance import command_table, environment_table, objective_table, setup_table
@@ -53,7 +53,7 @@ class Section:
 
 SECTIONS: tuple[Section, ...] = (
     Section("accuracy", "Losses and pairs", (ranking, every_pair), (scores, forest)),
-    Section("threshold", "Loss or threshold?", (loss_or_threshold, gains, sampler_effects, attribution)),
+    Section("threshold", "Loss or threshold?", (control, loss_or_threshold, gains, sampler_effects, attribution)),
     Section("priors", "Other test priors", (prior_sweep,), on_terminal=False),
     Section(
         "classes",

@@ -4,8 +4,10 @@ records       finished runs, and what is wrong with those that cannot be used
 comparable    whether runs may be compared
 entrants      a loss under a sampler, with its runs; pairs: two of them
 metric        what entrants are compared by
-statistics, resampling, thresholds, attribution, cost, rare_classes, best_of_trials
-comparison    the whole comparison; sentences: in words
+two_way       the error of a pair over seeds and images; score_interval: of one loss
+statistics, thresholds, attribution, cost, rare_classes, best_of_trials
+comparison    the whole comparison; standing: who may lead
+sentences     in words, the decision first; sentence: a sentence with the claims it makes
 self_test     how often the verdict is wrong, by simulation
 
 May import runs, numpy and scipy; never torch, never a library that draws.

@@ -11,7 +11,7 @@ from ..runs.grid_file import BASELINE
 from .comparable import check_comparable
 from .entrants import Entrant, entrants_of
 from .metric import BALANCED_ACCURACY, Metric
-from .pairs import Pair, all_pairs
+from .pairs import Pair, against, all_pairs
 from .records import Problem, Records, Trial, read_records, read_trials
 from .statistics import groups
 
@@ -26,7 +26,8 @@ class Comparison:
         records: what lay on disk.
         entrants: from the best mean to the worst.
         copies: second copies of a loss, which take part in their A/A pair alone.
-        pairs: all entrants of one sampler, two by two.
+        pairs: all losses of one sampler, two by two; one family per sampler.
+        control: each loss of its sampler against plain softmax with shifted scores, a family of its own.
         same: the A/A pairs.
         groups: sampler -> sets of labels within which no difference is shown; empty where nothing was tested.
         notes: what limits the comparison.
@@ -39,6 +40,7 @@ class Comparison:
     entrants: tuple[Entrant, ...]
     copies: tuple[Entrant, ...]
     pairs: tuple[Pair, ...]
+    control: tuple[Pair, ...]
     same: tuple[Pair, ...]
     groups: Mapping[str, tuple[tuple[str, ...], ...]]
     notes: tuple[str, ...]
@@ -67,6 +69,15 @@ class Comparison:
             label = trial.loss if len(self.records.samplers) == 1 else f"{trial.loss}, {trial.sampler}"
             made.setdefault(label, []).append(trial)
         return made
+
+    @property
+    def shifted(self) -> Entrant | None:
+        """Plain softmax with shifted scores, against which `control` tests every loss."""
+        return next((e for e in self.entrants if e.post_hoc), None)
+
+    def of_sampler(self, sampler: str) -> list[Entrant]:
+        """Entrants as trained under a sampler, from the best mean to the worst."""
+        return [e for e in self.trained if e.sampler == sampler]
 
     @property
     def trained(self) -> list[Entrant]:
@@ -107,8 +118,13 @@ def judge(records: Records, *, allow_differences: bool = False) -> Comparison:
     everyone = entrants_of(records)
     copies = tuple(e for e in everyone if e.copy > 1)
     entrants = sorted((e for e in everyone if e not in copies), key=lambda e: -e.mean)
-    pairs = all_pairs(entrants)
-    originals = {(e.loss, e.sampler): e for e in entrants if not e.post_hoc}
+    trained = [e for e in entrants if not e.post_hoc]
+    pairs = tuple(
+        pair for sampler in records.samplers for pair in all_pairs([e for e in trained if e.sampler == sampler])
+    )
+    shifted = next((e for e in entrants if e.post_hoc), None)
+    control = against(shifted, [e for e in trained if e.sampler == shifted.sampler]) if shifted else ()
+    originals = {(e.loss, e.sampler): e for e in trained}
     same = [
         pair
         for copy in copies
@@ -121,9 +137,10 @@ def judge(records: Records, *, allow_differences: bool = False) -> Comparison:
         entrants=tuple(entrants),
         copies=copies,
         pairs=pairs,
+        control=control,
         same=tuple(same),
         groups={
-            sampler: tuple(groups([e.label for e in entrants if e.sampler == sampler], different))
+            sampler: tuple(groups([e.label for e in trained if e.sampler == sampler], different))
             for sampler in records.samplers
         }
         if any(p.p is not None for p in pairs)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import statistics as plain
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from ..data import Sampler
+from ..runs.cells import DIVERGED
 from ..runs.grid_file import BASELINE, entrant_name
+from .metric import BALANCED_ACCURACY, Metric
 from .records import Records, Run
-from .resampling import mean_of
+from .score_interval import score_interval
 from .thresholds import Thresholds, frequencies, shifted, thresholds
 
 POST_HOC = "post-hoc"
+_FEWEST = 3  # runs, of which one can be called collapsed
+_NO_GAIN = 0.05  # over chance
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Entrant:
         runs: seed -> run.
         post_hoc: whether scores are shifted (tau = 1).
         copy: 2 for the second run of a loss that is listed twice, and so on.
+        diverged: seeds whose run diverged; each counts as a constant answer, so survivors alone win nothing.
+        metric: what runs are scored by.
     """
 
     label: str
@@ -39,6 +46,8 @@ class Entrant:
     runs: Mapping[int, Run] = field(repr=False)
     post_hoc: bool = False
     copy: int = 1
+    diverged: frozenset[int] = frozenset()
+    metric: Metric = BALANCED_ACCURACY
 
     @property
     def name(self) -> str:
@@ -54,9 +63,49 @@ class Entrant:
         }
 
     @cached_property
+    def values(self) -> dict[int, npt.NDArray[np.float64]]:
+        """Seed -> (N,) 1 where the test image was classified correctly, else 0; chance level where the run diverged."""
+        found = {
+            seed: np.asarray(self.predictions[seed] == run.predictions.test.targets, dtype=np.float64)
+            for seed, run in self.runs.items()
+        }
+        images = next(iter(found.values())).shape
+        return found | {seed: np.full(images, self.chance) for seed in self.diverged}
+
+    @cached_property
+    def targets(self) -> dict[int, npt.NDArray[np.int64]]:
+        """Seed -> (N,) classes of the test images."""
+        found = {seed: run.predictions.test.targets for seed, run in self.runs.items()}
+        return found | dict.fromkeys(self.diverged, next(iter(found.values())))
+
+    @cached_property
+    def chance(self) -> float:
+        """Balanced accuracy of a constant answer."""
+        return 1 / len(np.unique(self.any_run.predictions.test.targets))
+
+    @cached_property
     def scores(self) -> dict[int, float]:
-        """Seed -> balanced accuracy."""
-        return {s: t.tau_1 if self.post_hoc else t.as_trained for s, t in self.thresholds.items()}
+        """Seed -> balanced accuracy; chance level where the run diverged."""
+        found = {}
+        for seed, values in self.values.items():
+            counts = np.bincount(self.targets[seed])
+            hits = np.bincount(self.targets[seed], weights=values)
+            found[seed] = float((hits[counts > 0] / counts[counts > 0]).mean())
+        return dict(sorted(found.items()))
+
+    @property
+    def collapsed(self) -> tuple[int, ...]:
+        """Seeds whose run lost more than half of what the median run gains over chance; none if that gains nothing."""
+        trained = [self.scores[seed] for seed in self.runs]
+        gain = plain.median(trained) - self.chance
+        if len(trained) < _FEWEST or gain <= _NO_GAIN:
+            return ()
+        return tuple(seed for seed in sorted(self.runs) if self.scores[seed] < self.chance + gain / 2)
+
+    @property
+    def unstable(self) -> bool:
+        """Whether a run diverged or collapsed: such a loss is never said to be ahead."""
+        return bool(self.diverged or self.collapsed)
 
     @property
     def mean(self) -> float:
@@ -73,16 +122,26 @@ class Entrant:
         return {seed: self.test_scores(run).argmax(axis=1) for seed, run in self.runs.items()}
 
     @property
+    def interquartile_mean(self) -> float:
+        """Mean of the middle half of the runs (Agarwal et al., NeurIPS 2021): one failed run moves it little."""
+        return float(stats.trim_mean(list(self.scores.values()), 0.25))
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the mean for new seeds and new test images; None where runs have other test images."""
+        seeds = list(self.scores)
+        first = self.targets[seeds[0]]
+        if any(not np.array_equal(first, self.targets[seed]) for seed in seeds[1:]):
+            return None
+        return score_interval(np.stack([self.values[seed] for seed in seeds]), first)
+
+    @property
     def formula(self) -> str:
         return self.any_run.record.formula
 
     @property
     def any_run(self) -> Run:
         return next(iter(self.runs.values()))
-
-    def right(self, seeds: Collection[int]) -> npt.NDArray[np.float64]:
-        """(N,) in which share of these seeds' runs each test image was classified correctly."""
-        return mean_of(self.predictions[s] == self.runs[s].predictions.test.targets for s in seeds)
 
     def confusion(self) -> npt.NDArray[np.float64]:
         """(C, C) rows true, columns predicted: mean over seeds of the shares of each row; NaN without test images."""
@@ -102,7 +161,7 @@ class Entrant:
         return shifted(scores, frequencies(_drawn(run)), 1.0)
 
 
-def entrants_of(records: Records) -> list[Entrant]:
+def entrants_of(records: Records, metric: Metric = BALANCED_ACCURACY) -> list[Entrant]:
     """Return the entrants of a comparison, plus plain softmax with its scores shifted after training.
 
     The shifted softmax is the one trained with the natural sampler if there is one, else that of the first sampler:
@@ -115,12 +174,15 @@ def entrants_of(records: Records) -> list[Entrant]:
             if runs:
                 name = entrant_name(loss, copy)
                 label = name if len(records.samplers) == 1 else f"{name}, {sampler}"
-                found.append(Entrant(label, loss, sampler, runs, copy=copy))
+                diverged = frozenset(
+                    p.seed for p in records.problems if (p.loss, p.sampler, p.status) == (name, sampler, DIVERGED)
+                )
+                found.append(Entrant(label, loss, sampler, runs, copy=copy, diverged=diverged, metric=metric))
     softmax_runs = [e for e in found if e.formula == BASELINE and e.copy == 1]
     if softmax_runs:
         plain_softmax = next((e for e in softmax_runs if e.sampler == Sampler.NATURAL), softmax_runs[0])
         label = f"{plain_softmax.label} ({POST_HOC})"
-        found.append(Entrant(label, plain_softmax.loss, plain_softmax.sampler, plain_softmax.runs, post_hoc=True))
+        found.append(replace(plain_softmax, label=label, post_hoc=True))
     return found
 
 

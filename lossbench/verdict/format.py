@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from .statistics import FEWEST_SEEDS, PairedT, paired_t
 
+_ROUNDED = 0.0005  # prints as 0.0 with one digit
+
 
 def listed(names: Sequence[str]) -> str:
     """Names as a sentence has them.
@@ -18,14 +20,25 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def points(value: float) -> str:
-    """A difference of shares in points, with its sign.
+def plural(count: int, noun: str) -> str:
+    """A count with its noun.
 
     Example:
-        >>> points(0.0123), points(-0.5)
-        ('+1.2', '-50.0')
+        >>> plural(1, "seed"), plural(3, "seed")
+        ('1 seed', '3 seeds')
     """
-    return f"{100 * value:+.1f}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def points(value: float) -> str:
+    """A difference of shares in points, with its sign; more digits where one would round it to zero.
+
+    Example:
+        >>> points(0.0123), points(-0.5), points(0.0002), points(0.0)
+        ('+1.2', '-50.0', '+0.02', '+0.0')
+    """
+    small = 0 < abs(value) < _ROUNDED
+    return f"{100 * value:+.1g}" if small else f"{100 * value + 0.0:+.1f}"
 
 
 def span(interval: tuple[float, float]) -> str:

@@ -1,104 +1,215 @@
-"""Two entrants, seed by seed."""
+"""Pairs of entrants that are tested together, each with one p-value and one interval for new seeds and new images."""
 
 from __future__ import annotations
 
 import statistics as plain
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 
 from .entrants import Entrant
-from .resampling import image_interval
-from .statistics import ALPHA, FEWEST_SEEDS, holm, paired_t, seeds_to_separate, smallest_difference
+from .statistics import ALPHA, FEWEST_SEEDS, holm
+from .two_way import FloatArray, TwoWay, two_way
+
+Verdict = Literal["differ", "equal", "not-shown"]
+
+NO_CROSSING = "test images differ between seeds or losses"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two entrants, the better one first.
+    """The difference between two entrants, first minus second, on the seeds that both have.
 
     Attributes:
-        better, worse: the entrants.
-        seeds: in which both have a run.
-        differences: of balanced accuracy, one a seed.
-        mean, sd: of them; sd None with one seed.
-        interval: 95 % over seeds, of this pair alone; None with one seed.
-        wide: the same with all pairs considered (Bonferroni); None with one seed.
-        p: Holm's, all pairs considered; None with fewer than three seeds, where nothing is claimed.
-        smallest: the true difference that so many seeds show four times in five, all pairs considered.
-        seeds_needed: to show the mean difference as often; None for more than 1,000, or none.
+        one, other: the entrants.
+        seeds: seeds that both have.
+        differences: difference of the metric, one per seed.
+        family: number of pairs that were tested together.
+        interval: simultaneous 95 % interval over the family, for new seeds and new test images; None if not tested.
+        p: p-value adjusted for the family; None if not tested, with the reason in `untested`.
+        seed_share: share of the error's variance that more seeds would lower; None if not tested or without variance.
+        smallest: true difference that the family's test detects with 80 % power; None if not tested.
+        borrowed: number of classes with one test image, whose variance is taken from the other classes.
+        margin: differences below this are of no matter (`--equal-within`); None if it was not given.
+        untested: why nothing is claimed; empty if the pair was tested.
     """
 
-    better: Entrant = field(repr=False)
-    worse: Entrant = field(repr=False)
+    one: Entrant = field(repr=False)
+    other: Entrant = field(repr=False)
     seeds: tuple[int, ...]
     differences: tuple[float, ...]
-    mean: float
-    sd: float | None = None
+    family: int = 1
     interval: tuple[float, float] | None = None
-    wide: tuple[float, float] | None = None
     p: float | None = None
+    seed_share: float | None = None
     smallest: float | None = None
-    seeds_needed: int | None = None
+    borrowed: int = 0
+    margin: float | None = None
+    untested: str = ""
+    error: TwoWay | None = field(default=None, repr=False)
 
     @property
     def first(self) -> str:
-        return self.better.label
+        return self.one.label
 
     @property
     def second(self) -> str:
-        return self.worse.label
+        return self.other.label
 
-    @cached_property
-    def images(self) -> tuple[float, float] | None:
-        """95 % over test images, the runs as they are; None where runs have other images."""
-        targets = [e.runs[s].predictions.test.targets for e in (self.better, self.worse) for s in self.seeds]
-        if any(not np.array_equal(targets[0], other) for other in targets[1:]):
-            return None  # only with --allow-differences
-        return image_interval(self.better.right(self.seeds) - self.worse.right(self.seeds), targets[0])
+    @property
+    def mean(self) -> float:
+        return plain.mean(self.differences)
+
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation of the differences over seeds; None with one seed."""
+        return plain.stdev(self.differences) if len(self.differences) > 1 else None
+
+    @property
+    def better(self) -> Entrant:
+        return self.one if self.mean >= 0 else self.other
+
+    @property
+    def worse(self) -> Entrant:
+        return self.other if self.mean >= 0 else self.one
+
+    @property
+    def seeds_won(self) -> int:
+        """Number of seeds in which the better entrant scores higher."""
+        sign = 1 if self.mean >= 0 else -1
+        return sum(sign * difference > 0 for difference in self.differences)
 
     @property
     def different(self) -> bool:
-        """Whether the seeds show a difference."""
-        return self.p is not None and self.p < ALPHA
+        """Whether the interval excludes 0."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
     @property
-    def of_these_images(self) -> bool:
-        """Whether other test images of the same classes could undo it."""
-        return self.images is not None and self.images[0] <= 0 <= self.images[1]
+    def equal(self) -> bool:
+        """Whether the whole interval lies within the margin: two one-sided tests."""
+        if self.margin is None or self.interval is None:
+            return False
+        return -self.margin < self.interval[0] and self.interval[1] < self.margin
+
+    @property
+    def verdict(self) -> Verdict:
+        return "differ" if self.different else "equal" if self.equal else "not-shown"
+
+    def involves(self, label: str) -> bool:
+        return label in (self.first, self.second)
 
 
-def all_pairs(entrants: Sequence[Entrant]) -> tuple[Pair, ...]:
-    """All pairs of one sampler, Holm's correction over those with enough seeds.
+def all_pairs(entrants: Sequence[Entrant], *, margin: float | None = None, alpha: float = ALPHA) -> tuple[Pair, ...]:
+    """Test all pairs of entrants of one sampler as one family, the better entrant of each pair first.
 
-    What a sampler does is asked of each loss, by the attribution.
+    Every pair is tested at alpha divided by the number of pairs, so intervals and tests agree.
     """
-    listed = [(a, b) for a, b in combinations(entrants, 2) if a.sampler == b.sampler]
-    common = [sorted(set(a.scores) & set(b.scores)) for a, b in listed]
-    testable = sum(len(seeds) >= FEWEST_SEEDS for seeds in common)
+    return _tested(list(combinations(entrants, 2)), margin, alpha, better_first=True)
+
+
+def against(reference: Entrant, entrants: Sequence[Entrant], *, margin: float | None = None,
+            alpha: float = ALPHA) -> tuple[Pair, ...]:  # fmt: skip
+    """Test every other entrant against one as a family of its own; differences are entrant minus reference."""
+    return _tested([(e, reference) for e in entrants if e is not reference], margin, alpha)
+
+
+def planned(listed: Sequence[tuple[Entrant, Entrant]], *, margin: float | None = None,
+            alpha: float = ALPHA) -> tuple[Pair, ...]:  # fmt: skip
+    """Test pairs that were named before the first run, by Holm's procedure; the interval is at the pair's Holm step."""
+    return _tested(listed, margin, alpha, steps=True)
+
+
+def _tested(
+    listed: Sequence[tuple[Entrant, Entrant]],
+    margin: float | None,
+    alpha: float,
+    *,
+    better_first: bool = False,
+    steps: bool = False,
+) -> tuple[Pair, ...]:
+    errors = _errors(listed)
+    raw = np.array([1.0 if not isinstance(e, TwoWay) else float(e.p_value()) for e in errors])
+    testable = [n for n, e in enumerate(errors) if isinstance(e, TwoWay)]
+    levels, adjusted = _levels(raw[testable], alpha, steps)
+    place = {n: k for k, n in enumerate(testable)}
     found = []
-    for (a, b), seeds in zip(listed, common, strict=True):
-        if seeds:
-            found.append(_pair(a, b, seeds, ALPHA / max(testable, 1)))
-    adjusted = iter(holm([p for _, p in found if p is not None]).tolist() if testable else [])
-    return tuple(pair if p is None else replace(pair, p=next(adjusted)) for pair, p in found)
+    for n, ((one, other), error) in enumerate(zip(listed, errors, strict=True)):
+        seeds = _common_seeds(one, other)
+        if not seeds:
+            continue
+        first, second = one, other
+        differences = tuple(one.scores[s] - other.scores[s] for s in seeds)
+        if better_first and sum(differences) < 0:
+            first, second, differences = other, one, tuple(-d for d in differences)
+        if isinstance(error, str):
+            found.append(Pair(first, second, seeds, differences, len(testable), margin=margin, untested=error))
+            continue
+        level = levels[place[n]]
+        mean, half = plain.mean(differences), float(error.half_width(level))
+        share = float(error.of_seeds)
+        found.append(
+            Pair(
+                first,
+                second,
+                seeds,
+                differences,
+                len(testable),
+                (mean - half, mean + half),
+                adjusted[place[n]],
+                None if np.isnan(share) else share,
+                float(error.smallest(level)),
+                error.borrowed,
+                margin,
+                error=error,
+            )
+        )
+    return tuple(found)
 
 
-def _pair(a: Entrant, b: Entrant, seeds: list[int], alpha: float) -> tuple[Pair, float | None]:
-    """A pair without its corrected p-value, and the plain one."""
-    values = [a.scores[s] - b.scores[s] for s in seeds]
-    if sum(values) < 0:
-        a, b, values = b, a, [-value for value in values]
-    mean = plain.mean(values)
-    pair = Pair(a, b, tuple(seeds), tuple(values), mean)
-    if len(seeds) < 2:
-        return pair, None
-    test = paired_t(values)
-    sd, half, wide = float(test.sd), float(test.half_width()), float(test.half_width(alpha))
-    pair = replace(pair, sd=sd, interval=(mean - half, mean + half), wide=(mean - wide, mean + wide))
-    if len(seeds) < FEWEST_SEEDS:
-        return pair, None
-    smallest, needed = smallest_difference(sd, len(seeds), alpha), seeds_to_separate(mean, sd, alpha)
-    return replace(pair, smallest=smallest, seeds_needed=needed), float(test.p)
+def _levels(p: FloatArray, alpha: float, steps: bool) -> tuple[list[float], list[float]]:
+    """Return each pair's level and adjusted p-value: all at once, or by Holm's steps.
+
+    With steps, a rejected pair has the level at which Holm's procedure tested it and the others share the level of the
+    first that was not rejected, so a pair is called different exactly if its interval excludes 0.
+    """
+    count = len(p)
+    if not steps or not count:
+        return [alpha / max(count, 1)] * count, np.minimum(count * p, 1.0).tolist()
+    adjusted = holm(p)
+    rejected = int((adjusted < alpha).sum())
+    rank = np.argsort(np.argsort(p, kind="stable"), kind="stable")
+    return (alpha / np.maximum(count - np.minimum(rank, rejected), 1)).tolist(), adjusted.tolist()
+
+
+def _common_seeds(one: Entrant, other: Entrant) -> tuple[int, ...]:
+    return tuple(sorted(set(one.scores) & set(other.scores)))
+
+
+def _errors(listed: Sequence[tuple[Entrant, Entrant]]) -> list[TwoWay | str]:
+    """Return the error of each pair, or why there is none; pairs with the same seeds are computed together."""
+    errors: list[TwoWay | str] = ["no seed in common"] * len(listed)
+    together: dict[tuple[int, ...], list[int]] = {}
+    for n, (one, other) in enumerate(listed):
+        seeds = _common_seeds(one, other)
+        if len(seeds) >= FEWEST_SEEDS:
+            together.setdefault(seeds, []).append(n)
+        elif seeds:
+            errors[n] = f"{len(seeds)} of at least {FEWEST_SEEDS} seeds"
+    for seeds, members in together.items():
+        entrants = list({id(e): e for n in members for e in listed[n]}.values())
+        number = {id(e): k for k, e in enumerate(entrants)}
+        targets = [e.targets[s] for e in entrants for s in seeds]
+        if any(len(t) != len(targets[0]) or (t != targets[0]).any() for t in targets[1:]):
+            for n in members:
+                errors[n] = NO_CROSSING
+            continue
+        values = np.stack([[e.values[s] for s in seeds] for e in entrants])
+        scores = [[e.scores[s] for s in seeds] for e in entrants]
+        pairs = [[number[id(e)] for e in listed[n]] for n in members]
+        error = two_way(values, targets[0], pairs, scores=scores)
+        for k, n in enumerate(members):
+            errors[n] = error.one(k)
+    return errors

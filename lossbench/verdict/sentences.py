@@ -1,4 +1,4 @@
-"""The verdict in words: what is shown, what is not, and what would have to be done to know more."""
+"""The verdict in sentences: a decision first, then what failed, what is shown, and what could not have been seen."""
 
 from __future__ import annotations
 
@@ -6,141 +6,152 @@ import statistics
 from collections.abc import Sequence
 
 from .comparison import Comparison
+from .control_sentence import control_sentence
+from .decision import decision
 from .entrants import Entrant
-from .format import listed, points, span
+from .failures import failure_sentences
+from .format import listed, plural, points, span
 from .pairs import Pair
+from .sentence import Claim, Sentence, joined
+from .standing import Standing, standings
 from .statistics import FEWEST_SEEDS
 
-_CLOSE = 0.0005  # of two means that print alike
-_TOLD = 6  # pairs in one paragraph
+_MOST_PAIRS = 6  # in one paragraph
+_MOST_NAMES = 8  # in one sentence
+_SMALLEST = 0.0005  # differences below this print as 0.0
+
+
+def sentences(comparison: Comparison) -> list[Sentence]:
+    """Return the verdict as sentences with the claims they make; the first is the decision."""
+    found = standings(comparison)
+    failed = failure_sentences(comparison)
+    told = [decision(comparison, found, failed)]
+    if failed:
+        told.append(joined("failures", failed))
+    for standing in found:
+        told += _findings(standing, several=len(found) > 1)
+    told += control_sentence(comparison)
+    told += _resolution(found)
+    told += [_same(pair) for pair in comparison.same]
+    return told
 
 
 def verdict_words(comparison: Comparison) -> list[str]:
-    """Paragraphs; the first one is the headline.
-
-    Args:
-        comparison: judged.
-    """
-    words = []
-    for sampler in comparison.records.samplers:
-        entrants = [e for e in comparison.entrants if e.sampler == sampler]
-        if len(entrants) > 1:
-            words += _of_sampler(comparison, entrants, sampler)
-    if not words:
-        words.append("One loss alone: there is nothing to compare.")
-    return [
-        *words,
-        *_threshold(comparison),
-        *_resolution(comparison),
-        *(_same(pair) for pair in comparison.same),
-        *_left_out(comparison),
-    ]
+    """Return the texts of the sentences; the first is the decision, in at most twelve words."""
+    return [sentence.text for sentence in sentences(comparison)]
 
 
-def _of_sampler(comparison: Comparison, entrants: Sequence[Entrant], sampler: str) -> list[str]:
-    """Who leads, and what is shown to differ."""
-    under = f"With the {sampler} sampler, " if len(comparison.records.samplers) > 1 else ""
-    no = "no" if under else "No"
-    seeds = min(len(e.scores) for e in entrants)
-    best, others = entrants[0], entrants[1:]
-    groups = comparison.groups.get(sampler)
-    if not groups or seeds < FEWEST_SEEDS:
-        ranking = listed([f"{e.name} {100 * e.mean:.1f}" for e in entrants[:4]])
-        return [
-            f"{under}{no} claim: {seeds} seed(s) can't tell a difference from chance ({FEWEST_SEEDS} at least, 5 "
-            f"to report, 10 to claim).",
-            f"Means of balanced accuracy, as they fell out: {ranking}.",
-        ]
-    behind = [p for e in others if (p := comparison.pair(best.label, e.label)) is not None and p.different]
-    if len(groups) == 1:
-        return [
-            f"{under}{no} difference is shown between {listed([e.name for e in entrants])}: means reach "
-            f"from {100 * entrants[-1].mean:.1f} to {100 * best.mean:.1f} % balanced accuracy over {seeds} seeds."
-        ]
-    beaten = {p.second for p in behind}
-    level = [e.name for e in others if e.label not in beaten]
-    if not level:
-        headline = f"{under}{best.name} is ahead of all others, at {100 * best.mean:.1f} % balanced accuracy."
-    elif beaten:
-        headline = (
-            f"{under}{best.name} has the best mean, {100 * best.mean:.1f} %, and {_are(level)} not shown to differ "
-            f"from it; {listed([p.worse.name for p in behind])} {'is' if len(behind) == 1 else 'are'} behind."
+def _findings(standing: Standing, several: bool) -> list[Sentence]:
+    """What is shown between the losses of one sampler."""
+    under = f"With the {standing.sampler} sampler, " if several else ""
+    everyone = standing.everyone
+    if not standing.tested:
+        ranking = listed([f"{e.name} {100 * standing.mean(e):.1f} %" for e in everyone[:_MOST_NAMES]])
+        reason = next((p.untested for p in standing.pairs), "no seed in common")
+        text = f"{under}{'n' if under else 'N'}othing is claimed ({reason}). Means of balanced accuracy: {ranking}."
+        first, *rest = (e.label for e in everyone)
+        return [Sentence("finding", text, (Claim(first, "untested", tuple(rest)),))]
+    told = [_headline(standing, under)]
+    shown = [p for p in standing.pairs if p.different and not p.better.unstable]
+    leading = [p for p in shown if p.better is standing.leader] or shown
+    if leading:
+        told.append(joined("finding", (_ahead(p) for p in leading[:_MOST_PAIRS])))
+    return told
+
+
+def _headline(standing: Standing, under: str) -> Sentence:
+    best, everyone = standing.leader, standing.everyone
+    others = [e for e in everyone if e is not best]
+    beaten, level = standing.beaten(best), standing.level(best)
+    above = [e for e in others if e not in beaten and e not in level]
+    mean = f"{100 * standing.mean(best):.1f} %"
+    if not any(p.different for p in standing.pairs):
+        low, high = (100 * edge(standing.mean(e) for e in everyone) for edge in (min, max))
+        text = (
+            f"{under}{'n' if under else 'N'}o difference is shown between {_names(everyone)}: their mean balanced "
+            f"accuracies lie between {low:.1f} and {high:.1f} %."
         )
-    else:
-        headline = f"{under}{best.name} has the best mean, {100 * best.mean:.1f} %, but is shown to be ahead of none."
-    told = behind or [p for p in comparison.pairs if p.different and p.better.sampler == sampler]
-    return [headline, " ".join(_ahead(pair) for pair in told[:_TOLD])]
+        claims = [Claim("", "no-difference", tuple(e.label for e in everyone))]
+        if all(p.equal for p in standing.pairs) and standing.pairs[0].margin is not None:
+            text += f" All of them are equal within {100 * standing.pairs[0].margin:g} points."
+            claims.append(Claim(best.label, "equal", tuple(e.label for e in others)))
+        return Sentence("finding", text, tuple(claims))
+    if len(beaten) == len(others):
+        text = f"{under}{best.name} is ahead of all others, at {mean} balanced accuracy."
+        return Sentence("finding", text, (_claim(best, "ahead", beaten),))
+    parts, claims = [f"{under}{best.name} has a mean balanced accuracy of {mean}"], []
+    ranked = [e for e in standing.ranked if e is not best]
+    if best in standing.ranked and ranked:
+        parts = [f"{under}{best.name} has the best mean balanced accuracy, {mean}"]
+        claims.append(_claim(best, "best-mean", ranked))
+    if level:
+        parts.append(f"{_names(level)} {_be(level)} not shown to differ from it")
+        claims.append(_claim(best, "not-shown", level))
+    if beaten:
+        parts.append(f"{_names(beaten)} {_be(beaten)} behind")
+        claims.append(_claim(best, "ahead", beaten))
+    if above:
+        parts.append(f"{_names(above)} {'scores' if len(above) == 1 else 'score'} differently, but did not run in "
+                     "every seed without failing")  # fmt: skip
+    return Sentence("finding", "; ".join(parts) + ".", tuple(claims))
 
 
-def _are(labels: Sequence[str]) -> str:
-    return f"{listed(labels)} {'is' if len(labels) == 1 else 'are'}"
+def _claim(entrant: Entrant, relation: str, others: Sequence[Entrant]) -> Claim:
+    return Claim(entrant.label, relation, tuple(e.label for e in others))  # type: ignore[arg-type]
 
 
-def _ahead(pair: Pair) -> str:
+def _names(entrants: Sequence[Entrant]) -> str:
+    if len(entrants) > _MOST_NAMES:
+        return f"{listed([e.name for e in entrants[: _MOST_NAMES - 1]])} and {len(entrants) - _MOST_NAMES + 1} others"
+    return listed([e.name for e in entrants])
+
+
+def _be(entrants: Sequence[Entrant]) -> str:
+    return "is" if len(entrants) == 1 else "are"
+
+
+def _ahead(pair: Pair) -> Sentence:
     assert pair.interval is not None
-    by = f"{100 * pair.mean:.1f} points ({span(pair.interval)}){_doubt(pair)}"
-    return f"{pair.better.name} is ahead of {pair.worse.name} by {by}."
+    low, high = pair.interval if pair.one is pair.better else (-pair.interval[1], -pair.interval[0])
+    text = (
+        f"{pair.better.name} is ahead of {pair.worse.name} by {100 * abs(pair.mean):.1f} points "
+        f"({span((low, high))}), in {pair.seeds_won} of {plural(len(pair.seeds), 'seed')}."
+    )
+    return Sentence("finding", text, (Claim(pair.better.label, "ahead", (pair.worse.label,)),))
 
 
-def _doubt(pair: Pair) -> str:
-    if not pair.of_these_images or pair.images is None:
-        return ""
-    return f", on these test images: with others of the same classes it could be {span(pair.images)}"
-
-
-def _threshold(comparison: Comparison) -> list[str]:
-    """Whether shifting softmax's scores does what the best loss does."""
-    post_hoc = next((e for e in comparison.entrants if e.post_hoc), None)
-    others = [e for e in comparison.entrants if post_hoc and not e.post_hoc and e.sampler == post_hoc.sampler]
-    if post_hoc is None or len(others) < 2:
-        return []
-    best = others[0]
-    pair = comparison.pair(post_hoc.label, best.label)
-    reached = f"Plain softmax whose scores are shifted after training (tau = 1) reaches {100 * post_hoc.mean:.1f} %"
-    if pair is None or pair.interval is None or pair.p is None:
-        return [f"{reached}; the best loss as trained, {best.label}, {100 * best.mean:.1f} %."]
-    between = f"{points(pair.mean if pair.first == best.label else -pair.mean)} points"
-    low, high = pair.interval if pair.first == best.label else (-pair.interval[1], -pair.interval[0])
-    told = f"{best.label} against it: {between} ({span((low, high))})"
-    if not pair.different:
-        return [f"Loss or threshold? {reached}, and no loss is shown to do better. {told}."]
-    if pair.first == best.label:
-        return [f"Loss or threshold? {reached}, and {best.label} is ahead of that: {told}{_doubt(pair)}."]
-    return [f"It is the threshold: {reached}, ahead of every loss as trained. {told}{_doubt(pair)}."]
-
-
-def _resolution(comparison: Comparison) -> list[str]:
-    """What the seeds could have shown, and what would show more."""
-    tested = [p for p in comparison.pairs if p.smallest is not None]
+def _resolution(found: Sequence[Standing]) -> list[Sentence]:
+    """What the seeds and images could have shown, and what the intervals cover."""
+    tested = [p for s in found for p in s.pairs if p.smallest is not None and p.smallest < 1]
     if not tested:
         return []
     typical = statistics.median(p.smallest for p in tested if p.smallest is not None)
+    if typical < _SMALLEST:
+        return []
     seeds = min(len(p.seeds) for p in tested)
+    shares = [p.seed_share for p in tested if p.seed_share is not None]
     text = (
-        f"With {seeds} seeds, all pairs considered, a true difference of about {100 * typical:.1f} points is shown "
-        "four times in five; smaller ones mostly stay hidden."
+        f"With {seeds} seeds and these test images, a true difference of about {100 * typical:.1f} points between two "
+        f"losses is detected with 80 % power; smaller ones mostly stay hidden."
     )
-    open_ = [p for p in tested if not p.different and p.mean > _CLOSE]
-    ends = [p for p in open_ if p.seeds_needed is not None]
-    if ends:
-        near = min(ends, key=lambda p: p.seeds_needed or 0)
-        text += (
-            f" To separate {near.first} from {near.second}, if they differ by the {100 * near.mean:.1f} points seen, "
-            f"takes about {near.seeds_needed} seeds."
-        )
-    return [text]
+    if shares:
+        text += f" {statistics.median(shares):.0%} of the error's variance comes from the seeds, the rest from the " \
+                "test images."  # fmt: skip
+    text += " Intervals cover new seeds and new test images of the same classes, for this training set"
+    text += (
+        f", and hold together for all {plural(tested[0].family, 'pair')} of a sampler." if tested[0].family > 1 else "."
+    )
+    return [Sentence("resolution", text)]
 
 
-def _same(pair: Pair) -> str:
+def _same(pair: Pair) -> Sentence:
     name = min(pair.first, pair.second, key=len)
     if all(value == 0 for value in pair.differences):
-        return f"A/A: {name} run twice is equal in each of {len(pair.seeds)} seeds, as it must be."
-    told = "no difference, as it must be" if not pair.different else "A DIFFERENCE: something but the loss differs"
-    return f"A/A: {name} run twice shows {told} ({points(pair.mean)} points)."
-
-
-def _left_out(comparison: Comparison) -> list[str]:
-    if not comparison.problems:
-        return []
-    count = len(comparison.problems)
-    return [f"{count} of {count + len(comparison.records.runs)} runs could not be used; each is named below."]
+        text = f"A/A: {name} run twice is identical in each of {len(pair.seeds)} seeds, as it must be."
+    elif pair.different:
+        text = f"A/A: {name} run twice shows a difference ({points(pair.mean)} points): something but the loss differs."
+    elif pair.p is None:
+        text = f"A/A: {name} run twice is not tested with fewer than {FEWEST_SEEDS} seeds ({points(pair.mean)} points)."
+    else:
+        text = f"A/A: {name} run twice shows no difference ({points(pair.mean)} points), as expected."
+    return Sentence("check", text)

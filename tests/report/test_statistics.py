@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lossbench.verdict.best_of_trials import best_of_curve
-from lossbench.verdict.resampling import class_means, image_interval
+from lossbench.verdict.score_interval import score_interval
 from lossbench.verdict.self_test import Setting, expected_smallest, false_alarms, found
 from lossbench.verdict.statistics import (
     ALPHA,
@@ -98,30 +98,28 @@ def test_seeds_that_no_one_has() -> None:
 # --- test images -----------------------------------------------------------------------------------------------------
 
 
-def test_the_image_interval_is_the_stratified_bootstrap_s() -> None:
-    draw = np.random.default_rng(1)
-    targets = np.repeat([0, 1, 2], [200, 50, 100])
-    values = draw.choice([-1.0, 0.0, 1.0], size=350, p=[0.1, 0.6, 0.3])
-    low, high = image_interval(values, targets)
-    parts = [values[targets == c] for c in range(3)]
-    theirs = stats.bootstrap(
-        parts, lambda *classes, axis: np.mean([c.mean(axis=axis) for c in classes], axis=0),
-        n_resamples=9999, method="percentile", random_state=np.random.default_rng(2),
-    ).confidence_interval  # fmt: skip
-    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.005)
-    error = np.sqrt(sum(part.var() / len(part) for part in parts)) / 3
-    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.05)
-
-
 def test_the_resolution_of_eight_classes_of_500_images() -> None:
     """At a recall of 0.6 the standard error of balanced accuracy is 0.77 points."""
     values = np.tile(np.repeat([1.0, 0.0], [300, 200]), 8)
-    low, high = image_interval(values, np.repeat(np.arange(8), 500))
+    low, high = score_interval(values[None], np.repeat(np.arange(8), 500))
     assert high - low == pytest.approx(2 * 1.96 * 0.0077, rel=0.05)
 
 
-def test_class_means_leave_out_absent_classes() -> None:
-    assert class_means(np.array([1.0, 0.0, 1.0]), np.array([0, 0, 2])).tolist() == [0.5, 1.0]
+def test_one_test_image_leaves_the_recall_open() -> None:
+    low, high = score_interval(np.array([[1.0]]), np.array([0]))
+    assert low < 0.3
+    assert high == 1.0
+
+
+@pytest.mark.parametrize("images", [1, 2, 6, 40])
+def test_the_interval_of_one_class_covers_its_recall(images: int) -> None:
+    """Exactly, over all numbers of hits; 0.6 is not a favourable recall for few images."""
+    targets = np.zeros(images, dtype=np.int64)
+    covered = 0.0
+    for hits in range(images + 1):
+        low, high = score_interval(np.repeat([1.0, 0.0], [hits, images - hits])[None], targets)
+        covered += stats.binom.pmf(hits, images, 0.6) * (low <= 0.6 <= high)
+    assert covered >= 0.92
 
 
 # --- the self-test ---------------------------------------------------------------------------------------------------

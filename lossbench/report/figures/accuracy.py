@@ -10,7 +10,6 @@ from matplotlib.ticker import MaxNLocator
 from ...verdict.best_of_trials import best_of_curve
 from ...verdict.comparison import Comparison
 from ...verdict.metric import BALANCED_ACCURACY
-from ...verdict.statistics import FEWEST_SEEDS, paired_t
 from .drawing import CARD, INK, MUTED, legend_below, new_figure, percent_axis, series, short
 from .picture import Picture, style_of
 
@@ -26,20 +25,22 @@ def scores(comparison: Comparison) -> Picture:
         values = list(entrant.scores.values())
         axis.plot(values, [-row] * len(values), "o", color=style.color, ms=4, alpha=0.45, mew=0)
         axis.plot([entrant.mean] * 2, [-row - 0.26, -row + 0.26], color=style.color, lw=2.4)
-        if len(values) >= FEWEST_SEEDS:
-            half = float(paired_t(values).half_width())
-            axis.plot([entrant.mean - half, entrant.mean + half], [-row] * 2, color=style.color, lw=1)
+        if entrant.interval is not None:
+            axis.plot(entrant.interval, [-row] * 2, color=style.color, lw=1)
     axis.set_yticks([-row for row in range(len(entrants))], [short(e.label) for e in entrants], color=INK)
     axis.set_ylim(-len(entrants) + 0.4, 0.6)
     axis.spines["left"].set_visible(False)
     percent_axis(axis, "x", f"{comparison.metric.name}, per cent")
-    note = "Dots: runs. Bars: means. Lines: 95 % intervals over seeds (unpaired; intervals of pairs are tighter)."
+    note = (
+        "Dots: runs. Bars: means. Lines: 95 % intervals for new seeds and new test images (of one loss; intervals of "
+        "pairs are tighter)."
+    )
     return Picture("scores", "Every run", figure, f"{comparison.metric.title} of every run", note)
 
 
 def forest(comparison: Comparison) -> Picture | None:
-    """Draw the difference of each pair with its intervals."""
-    pairs = [p for p in comparison.pairs if p.interval is not None and p.wide is not None]
+    """Draw the difference of each pair with its interval."""
+    pairs = [p for p in comparison.pairs if p.interval is not None]
     if len(pairs) > _MOST_PAIRS:
         leading = {e.label for e in comparison.entrants[:1]} | {b.label for b in [comparison.baseline] if b}
         pairs = [p for p in pairs if {p.first, p.second} & leading] or pairs[:_MOST_PAIRS]
@@ -48,13 +49,9 @@ def forest(comparison: Comparison) -> Picture | None:
     figure, axis = new_figure(0.7 + 0.36 * len(pairs))
     for row, pair in enumerate(pairs):
         assert pair.interval is not None
-        assert pair.wide is not None
         y, color = -row, series(0) if pair.different else MUTED
-        axis.plot(pair.wide, [y, y], color=color, lw=1, solid_capstyle="butt")
-        axis.plot(pair.interval, [y, y], color=color, lw=3.2, solid_capstyle="butt")
+        axis.plot(pair.interval, [y, y], color=color, lw=2.4, solid_capstyle="butt")
         axis.plot([pair.mean], [y], "o", color=color, ms=5, mec=CARD, mew=0.8)
-        if pair.images is not None:
-            axis.plot(pair.images, [y - 0.22] * 2, color=INK, lw=1, ls=(0, (1, 1)))
         axis.annotate(
             f"{short(pair.first)} - {short(pair.second)}", (0, y + 0.24), xycoords=("axes fraction", "data"),
             fontsize=8, color=INK if pair.different else MUTED, bbox={"fc": CARD, "ec": "none", "pad": 0.6},
@@ -63,14 +60,14 @@ def forest(comparison: Comparison) -> Picture | None:
     axis.set_yticks([])
     axis.set_ylim(-len(pairs) + 0.4, 0.8)
     axis.spines["left"].set_visible(False)
-    reach = [x for p in pairs for x in (*(p.interval or ()), *(p.images or ()), p.mean)]
+    reach = [x for p in pairs for x in (*(p.interval or ()), p.mean)]
     low, high = min(*reach, 0), max(*reach, 0)
     room = 0.08 * (high - low)
     axis.set_xlim(low - room, high + room)
     percent_axis(axis, "x", f"points of {comparison.metric.name}")
     note = (
-        "Thick: Student's 95 % interval over seeds, of the pair alone. Thin: with all pairs considered. Dotted: 95 % "
-        "over test images. Blue pairs differ (Holm, p < 0.05)."
+        "95 % intervals for new seeds and new test images, simultaneous over the pairs of a sampler. Blue pairs "
+        "differ: their interval excludes 0."
     )
     return Picture("forest", "Differences, paired by seed", figure, "Intervals of all pairs", note)
 

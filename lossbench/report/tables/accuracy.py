@@ -2,85 +2,84 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ...verdict.comparison import Comparison
-from ...verdict.entrants import Entrant
-from ...verdict.format import around, p_value, points, span
-from ...verdict.resampling import image_interval
-from ...verdict.statistics import FEWEST_SEEDS, paired_t
+from ...verdict.format import p_value, points, span
+from ...verdict.pairs import Pair
 from .table import Table
 
 
 def ranking(comparison: Comparison) -> Table:
-    """Return the entrants from the best mean to the worst, with both sources of uncertainty."""
+    """Return the entrants from the best mean to the worst, each with its interval for new seeds and new test images."""
     rows = []
     letters = _letters(comparison)
     for entrant in comparison.entrants:
-        over_seeds = "-"
-        if len(entrant.scores) >= FEWEST_SEEDS:
-            low, high = around(paired_t(list(entrant.scores.values())))
-            over_seeds = f"{100 * low:.1f} to {100 * high:.1f}"
+        failed = (*entrant.diverged, *entrant.collapsed)
         rows.append(
             (
                 entrant.label,
                 f"{100 * entrant.mean:.1f}",
+                _percent_span(entrant.interval),
                 "-" if entrant.sd is None else f"{100 * entrant.sd:.1f}",
-                over_seeds,
-                _over_images(entrant),
-                str(len(entrant.scores)),
+                f"{100 * entrant.interquartile_mean:.1f}",
+                str(len(entrant.scores)) + (f", {len(failed)} failed" if failed else ""),
                 letters.get(entrant.label, "-"),
             )
         )
-    note = "Per cent. Losses that share a letter are not shown to differ."
-    columns = ("loss", comparison.metric.name, "sd", "95 % over seeds", "95 % over test images", "seeds", "group")
-    return Table(
-        "ranking",
-        comparison.metric.title,
-        columns,
-        tuple(rows),
-        note,
-        frozenset({0}),
-        frozenset({"sd", "95 % over test images"}),
+    note = (
+        "Per cent. The interval covers new seeds and new test images of the same classes, for one loss alone. IQM: "
+        "mean of the middle half of the runs. Losses that share a letter are not shown to differ. A diverged run "
+        "counts as a constant answer."
     )
+    columns = ("loss", comparison.metric.name, "95 % interval", "sd over seeds", "IQM", "seeds", "group")
+    return Table("ranking", comparison.metric.title, columns, tuple(rows), note, frozenset({0}),
+                 frozenset({"sd over seeds", "IQM"}))  # fmt: skip
 
 
 def every_pair(comparison: Comparison) -> Table:
-    """Return the difference of each pair."""
-    rows = []
-    for pair in comparison.pairs:
-        verdict = "no claim" if pair.p is None else ("differ" if pair.different else "not shown")
-        rows.append(
-            (
-                f"{pair.first} - {pair.second}",
-                points(pair.mean),
-                "-" if pair.interval is None else span(pair.interval),
-                "-" if pair.images is None else span(pair.images),
-                "-" if pair.p is None else p_value(pair.p),
-                verdict + (" *" if pair.different and pair.of_these_images else ""),
-                "-" if pair.smallest is None else f"{100 * pair.smallest:.1f}",
-                _seeds_needed(pair.seeds_needed, pair.p),
-            )
-        )
+    """Every tested pair, with one interval and one p-value for new seeds and new test images."""
+    rows = [_pair_row(pair) for pair in comparison.pairs]
+    families = len({pair.one.sampler for pair in comparison.pairs})
+    size = comparison.pairs[0].family if comparison.pairs else 0
     note = (
-        f"Points of {comparison.metric.name}, paired by seed. The first interval is Student's over seeds, for this "
-        "pair alone; the second is a stratified bootstrap over test images with the runs as they are. p is Holm's, "
-        f"over all {len(comparison.pairs)} pairs; below 0.05 the pair differs."
+        f"Points of {comparison.metric.name}, paired by seed, on the seeds that both losses have. The interval covers "
+        f"new seeds and new test images, simultaneously for the {size} pairs of {'each' if families > 1 else 'this'} "
+        "family; a pair differs exactly if its interval excludes 0. Of seeds: the share of the error's variance "
+        "that more seeds would lower. Detectable: the true difference that is found with 80 % power."
     )
-    if any(pair.different and pair.of_these_images for pair in comparison.pairs):
-        note += " * on these test images: with others of the same classes it could vanish."
-    columns = ("difference", "mean", "95 % over seeds", "95 % over images", "p, Holm", "verdict",
-               "shown 4 in 5", "seeds to show it")  # fmt: skip
-    wide = frozenset({"95 % over images", "p, Holm", "shown 4 in 5"})
+    columns = ("difference", "mean", "95 % interval", "p, adjusted", "verdict", "seeds won", "of seeds", "detectable")
+    wide = frozenset({"p, adjusted", "of seeds", "detectable"})
     return Table("pairs", "Every pair", columns, tuple(rows), note, wide=wide)
 
 
-def _over_images(entrant: Entrant) -> str:
-    targets = [run.predictions.test.targets for run in entrant.runs.values()]
-    if any(not np.array_equal(targets[0], other) for other in targets[1:]):
-        return "-"
-    low, high = image_interval(entrant.right(list(entrant.runs)), targets[0])
-    return f"{100 * low:.1f} to {100 * high:.1f}"
+def control(comparison: Comparison) -> Table | None:
+    """Every loss against plain softmax with shifted scores."""
+    if not comparison.control:
+        return None
+    note = (
+        f"Points of {comparison.metric.name}: each loss as trained minus plain softmax with shifted scores, a family "
+        "of its own. A loss that is not ahead may have moved thresholds only."
+    )
+    columns = ("difference", "mean", "95 % interval", "p, adjusted", "verdict", "seeds won", "of seeds", "detectable")
+    wide = frozenset({"p, adjusted", "of seeds", "detectable"})
+    rows = tuple(_pair_row(pair) for pair in comparison.control)
+    return Table("control", "Against plain softmax with shifted scores", columns, rows, note, wide=wide)
+
+
+def _pair_row(pair: Pair) -> tuple[str, ...]:
+    return (
+        f"{pair.first} - {pair.second}",
+        points(pair.mean),
+        "-" if pair.interval is None else span(pair.interval),
+        "-" if pair.p is None else p_value(pair.p),
+        "no claim" if pair.p is None else pair.verdict.replace("-", " "),
+        f"{pair.seeds_won} of {len(pair.seeds)}",
+        "-" if pair.seed_share is None else f"{pair.seed_share:.0%}",
+        "-" if pair.smallest is None or not pair.smallest < 1 else f"{100 * pair.smallest:.1f}",
+    )
+
+
+def _percent_span(interval: tuple[float, float] | None) -> str:
+    return "-" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
 
 
 def _letters(comparison: Comparison) -> dict[str, str]:
@@ -94,7 +93,3 @@ def _letters(comparison: Comparison) -> dict[str, str]:
             for label in group:
                 found[label] = found.get(label, "") + letter
     return found
-
-
-def _seeds_needed(needed: int | None, p: float | None) -> str:
-    return "-" if p is None else ("> 1000" if needed is None else str(needed))
