@@ -1,4 +1,4 @@
-"""Everything that can be found wrong with a run before it exists: all input is checked here, and nothing written."""
+"""Check all input of a run before anything is written."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class Task:
     """A run whose input has passed its checks.
 
     Attributes:
-        config: with nothing left open.
-        formula: the objective, expanded.
-        needs: what its terms read.
-        train: the training split, without the selection split.
-        selection: carved from training where the run selects or carves, else None.
-        test: the evaluation split.
-        split_origin: where the evaluation split came from.
-        context: what the loss is told.
-        weights: what the backbone starts from; None for fresh weights.
-        notes: what the user should know and the record keeps.
-        skipped: unreadable files that were left out.
+        config: fully resolved options.
+        formula: expanded objective.
+        needs: inputs that its terms read.
+        train: training split, without the selection split.
+        selection: selection split carved from training, or None.
+        test: test split.
+        split_origin: origin of the test split.
+        context: context of the loss.
+        weights: initial weights of the backbone; None for random weights.
+        notes: messages for the user and the record.
+        skipped: unreadable files that were skipped.
     """
 
     config: ResolvedConfig
@@ -67,21 +67,21 @@ class Task:
     skipped: tuple[str, ...]
 
 
-Readable = tuple[Splits, tuple[str, ...]]  # and what was left out of them
+Readable = tuple[Splits, tuple[str, ...]]  # and the skipped files
 
 
 def prepare(
     config: RunConfig, reporter: Reporter, read: Callable[[RunConfig, Reporter], Readable] | None = None
 ) -> Task:
-    """Checks formula, model, device and data against each other.
+    """Check formula, model, device and data, and return the task.
 
     Args:
-        config: as asked.
-        reporter: is told of long checks.
-        read: how the data is read; None for `read_splits`.
+        config: options of the run.
+        reporter: receives the progress of long checks.
+        read: function that reads the data; None for `read_splits`.
 
     Raises:
-        UsageError: its subclasses say what is wrong.
+        UsageError: the input is invalid.
     """
     formula = expand_formula(config.formula)
     check_device(config)
@@ -102,9 +102,9 @@ def prepare(
         whole = left_out(train, held)
         if not len(held):
             option = "--select" if config.select else "--carve"
-            raise DataError(f"{option}: no class has the 10 training images that carving a selection split takes")
+            raise DataError(f"{option}: no class has the 10 training images that are needed to carve a selection split")
         if whole:
-            notes.append(f"too small for the selection split, whole in training: {', '.join(whole)}")
+            notes.append(f"too few images for the selection split, kept in training: {', '.join(whole)}")
         train, selection = train.subset(rows), train.subset(held)
     context = LossContext(
         num_classes=len(train.class_names),
@@ -113,7 +113,7 @@ def prepare(
         class_names=train.class_names,
         seed=derived_seed(config.seed, "loss"),
     )
-    # Hyper-parameters, class counts and losses that can't be trained are refused here, before anything is written.
+    # Refuse invalid hyper-parameters, class counts and losses before anything is written.
     loss, batch = build_loss(formula, context), made_batch(context)
     check_contract(loss, *batch)
     check_hooks(loss, *batch)
@@ -133,7 +133,7 @@ def prepare(
 
 
 def derived_seed(seed: int, purpose: str) -> int:
-    """One of the independent seeds of a run: order, augmentation, model and loss each have their own.
+    """Return an independent seed of a run: order, augmentation, model and loss each have their own.
 
     Example:
         >>> derived_seed(0, "order") == derived_seed(0, "loss")
@@ -144,37 +144,37 @@ def derived_seed(seed: int, purpose: str) -> int:
 
 
 def check_device(config: RunConfig) -> None:
-    """Refuses a device that is not there and a precision that it can't do.
+    """Raise an error if the device does not exist or does not support the precision.
 
     Raises:
-        ConfigError: saying what there is.
+        ConfigError: naming the available devices.
     """
     kind, colon, number = config.device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (colon and not (kind == "cuda" and number.isdecimal())):
         raise ConfigError(f"--device must be auto, cpu, cuda, cuda:N or mps, got {config.device!r}")
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cuda" and int(number or 0) >= gpus:
-        raise ConfigError(f"--device {config.device}: there are {gpus} CUDA devices here; use --device cpu or auto")
+        raise ConfigError(f"--device {config.device}: this machine has {gpus} CUDA devices; pass --device cpu or auto")
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError("--device mps: there is none here; use --device cpu or auto")
+        raise ConfigError("--device mps: not available on this machine; pass --device cpu or auto")
     on_gpu = kind == "cuda" or (kind == "auto" and gpus > 0)
     if config.precision == "fp16" and not on_gpu:
-        raise ConfigError("--precision fp16 needs a CUDA device; on the CPU use fp32 or bf16")
+        raise ConfigError("--precision fp16 needs a CUDA device; on the CPU, pass fp32 or bf16")
     if config.sync_bn and not on_gpu:
         raise ConfigError("--sync-bn needs a CUDA device")
     if config.compile and not on_gpu and not (shutil.which("g++") or shutil.which("clang++") or os.environ.get("CXX")):
-        raise ConfigError("--compile on the CPU needs a C++ compiler (g++ or clang++), and none is on the path")
+        raise ConfigError("--compile on the CPU needs a C++ compiler; install g++ or clang++ and add it to PATH")
 
 
 def check_shares(task: Task, processes: int) -> None:
-    """Refuses batches whose smallest part is one image, for a model that can't train on one.
+    """Raise an error if the smallest part of a batch is one image and the model cannot train on one image.
 
     Args:
-        task: checked.
-        processes: that share each batch.
+        task: checked task.
+        processes: number of processes that share each batch.
 
     Raises:
-        ConfigError: with the sizes.
+        ConfigError: naming the sizes.
     """
     config, rows = task.config, len(task.train)
     smallest = min(config.batch_size, rows, rows % config.batch_size or config.batch_size)
@@ -182,13 +182,14 @@ def check_shares(task: Task, processes: int) -> None:
         parts = processes * config.micro_batches
         raise ConfigError(
             f"--batch-size {config.batch_size}: the smallest batch of {rows} training images has {smallest}"
-            f"{f', cut into {parts} parts' if parts > 1 else ''}, which leaves single images, and at "
-            f"{config.image_size} px {config.model} can't normalise over one. Change --batch-size or --image-size"
+            f"{f', split into {parts} parts' if parts > 1 else ''} and leaves batches of a single image; at "
+            f"{config.image_size} px {config.model} cannot normalize a single image. Change --batch-size or "
+            "--image-size"
         )
 
 
 def read_splits(config: RunConfig, reporter: Reporter) -> Readable:
-    """The splits of a run's data, whose images can all be read, and what was left out of them."""
+    """Return the splits of a run's data without unreadable images, and the skipped files."""
     splits = open_data(config.data, **config.values(Role.OPENS_DATA))
     train, test, skipped = _readable(splits.train, splits.test, config, reporter)
     return dataclasses.replace(splits, train=train, test=test), skipped
@@ -197,10 +198,10 @@ def read_splits(config: RunConfig, reporter: Reporter) -> Readable:
 def _readable(
     train: ImageTable, test: ImageTable, config: RunConfig, reporter: Reporter
 ) -> tuple[ImageTable, ImageTable, tuple[str, ...]]:
-    """Both splits without unreadable images, which are an error unless the run may skip them."""
+    """Remove unreadable images from both splits, or raise an error unless the run may skip them."""
     files = sum(len(table.paths or ()) for table in (train, test))
     if files > _MANY_FILES:
-        reporter.message(f"checking that {files:,} images can be read")
+        reporter.message(f"checking that {files:,} images are readable")
     found = unreadable([train, test], known=ReadableFiles())
     if not found:
         return train, test, ()
@@ -208,14 +209,14 @@ def _readable(
         raise unreadable_error(found)
     if len(found) > config.max_unreadable:
         raise DataError(
-            f"{unreadable_error(found)}\n--skip-unreadable leaves out at most --max-unreadable {config.max_unreadable} "
-            "of them: so many are seldom chance"
+            f"{unreadable_error(found)}\n--skip-unreadable skips at most --max-unreadable {config.max_unreadable} "
+            "images; check the files, or raise --max-unreadable"
         )
     bad = [path for path, _ in found]
     train, dropped = drop(train, bad)
     test, dropped_test = drop(test, bad)
-    reporter.warning(f"{len(found)} unreadable images are left out (--skip-unreadable); the record lists them")
+    reporter.warning(f"{len(found)} unreadable images are skipped (--skip-unreadable); the record lists them")
     if empty := [name for name, count in zip(train.class_names, train.class_counts, strict=True) if not count]:
-        raise DataError(f"without the unreadable images no training image is left of: {', '.join(empty)}")
-    check_splits(train, test, config.allow_missing_classes)  # evaluation may have lost a class, too
+        raise DataError(f"without the unreadable images, no training images are left of: {', '.join(empty)}")
+    check_splits(train, test, config.allow_missing_classes)  # the test split may also have lost a class
     return train, test, dropped + dropped_test

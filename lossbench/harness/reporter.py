@@ -1,4 +1,4 @@
-"""Who is told how a run goes."""
+"""Receivers of a run's progress."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..runs.history import HistoryRow
 
 
 class Reporter(Protocol):
-    """Who is told how a run goes; the command line draws it."""
+    """Receives the progress of a run; the command line displays it."""
 
     def message(self, text: str) -> None: ...
 
@@ -22,7 +22,7 @@ class Reporter(Protocol):
 
 
 class SilentReporter:
-    """A reporter that says nothing."""
+    """A reporter that prints nothing."""
 
     def message(self, text: str) -> None:
         pass

@@ -1,4 +1,4 @@
-"""`lossbench run --resume DIR`: a run goes on where it was interrupted."""
+"""`lossbench run --resume DIR`: resume an interrupted run."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from .training.build import build_accelerator
 
 
 def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) -> RunResult:
-    """Goes on with a run from its newest whole checkpoint, or from its beginning where there is none.
+    """Resume a run from its newest undamaged checkpoint, or from the beginning without one.
 
     Args:
-        directory: of the run.
-        reporter: is told how it goes.
-        changed: options of `Role.ANY_TIME` with other values than the run's; None leaves one as it is.
+        directory: directory of the run.
+        reporter: receives progress.
+        changed: options of `Role.ANY_TIME` with new values; None keeps the value of the run.
 
     Returns:
-        The record, as `run`; of a finished run at once.
+        The record, as `run` does; immediately for a finished run.
 
     Raises:
-        UsageError: no run lies there, it is in use, its input is gone, or its checkpoint is of another one.
+        UsageError: no run is there, it is in use, its input is gone, or its checkpoint belongs to a different run.
         RunFailed: as `run`.
     """
     began = time.perf_counter()
     reporter = reporter or SilentReporter()
     if not (directory / layout.CONFIG).is_file():
         raise CheckpointError(
-            f"--resume {directory} holds no run: there is no {layout.CONFIG} in it. Expected the directory that a run "
-            "named when it was interrupted"
+            f"--resume {directory}: not a run, because it has no {layout.CONFIG}. Expected the directory that a run "
+            "printed when it was interrupted"
         )
     if (directory / layout.RECORD).exists():
         return _finished(directory)
@@ -51,25 +51,25 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
         if accelerator.is_main_process:
             held.enter_context(locked(directory))
             _remove_half_written(directory)
-        if (directory / layout.RECORD).exists():  # it ended while its lock was waited for
+        if (directory / layout.RECORD).exists():  # it ended while this process waited for its lock
             return _finished(directory)
         task = prepare(config, reporter)
         check_shares(task, accelerator.num_processes)
         checkpoint = newest_checkpoint(directory / FOLDER, reporter.warning)
         if checkpoint is None:
-            reporter.message(f"{directory} has no checkpoint: from the beginning")
+            reporter.message(f"{directory} has no checkpoint; starting from the beginning")
         return complete(task, accelerator, directory, reporter, began=began, checkpoint=checkpoint)
 
 
 def _finished(directory: Path) -> RunResult:
-    """The result, checked against its weights; checkpoints that a kill after the record left are removed."""
+    """Return the record after checking it against its weights, and remove leftover checkpoints."""
     record = read_run(directory).record
     remove_checkpoints(directory / FOLDER)
     return RunResult(directory, record)
 
 
 def _remove_half_written(directory: Path) -> None:
-    """Files that were being written beside their place when the run was killed."""
+    """Remove temporary files that were being written when the run was killed."""
     remove_leftovers(directory / FOLDER)
     for folder in (directory, directory / FOLDER):
         for name in (layout.CONFIG, layout.HISTORY, layout.PREDICTIONS, layout.RECORD, Path(layout.WEIGHTS).name):

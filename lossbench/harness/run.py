@@ -1,4 +1,4 @@
-"""`lossbench run`: from a checked task to a trained model and its record."""
+"""`lossbench run`: train a model from a checked task and write its record."""
 
 from __future__ import annotations
 
@@ -108,15 +108,15 @@ def complete(
     began: float,
     checkpoint: Checkpoint | None = None,
 ) -> RunResult:
-    """Trains what is left of a run in its claimed directory, and writes its record.
+    """Complete a run in its claimed directory and write its record.
 
     Args:
-        task: checked.
-        accelerator: of the task.
-        directory: with the run's `config.toml`.
-        reporter: is told how it goes.
-        began: when this process took it up, by `time.perf_counter`.
-        checkpoint: where to go on from; None for the beginning.
+        task: checked task.
+        accelerator: accelerator of the task.
+        directory: directory with the run's `config.toml`.
+        reporter: receives progress.
+        began: start of this process's part of the run, by `time.perf_counter`.
+        checkpoint: checkpoint to resume from; None to start from the beginning.
 
     Returns:
         As `run`.
@@ -157,7 +157,7 @@ def complete(
 
 @contextlib.contextmanager
 def _claimed(task: Task, out: Path | None, accelerator: Accelerator) -> Iterator[Path]:
-    """The run's directory with its `config.toml`, made and held by the first process."""
+    """Yield the run's directory with its `config.toml`, created and locked by the first process."""
     config, chosen = task.config, [""]
     with contextlib.ExitStack() as held:
         if accelerator.is_main_process:
@@ -175,13 +175,13 @@ def _claimed(task: Task, out: Path | None, accelerator: Accelerator) -> Iterator
 def _train(
     task: Task, trainer: Trainer, saver: Saver, signals: StopSignals, directory: Path, reporter: Reporter
 ) -> None:
-    """All epochs that are left, each with a line in the history; keeps the best by the selection split, if any."""
+    """Train the remaining epochs, each with a line in the history, and keep the best epoch if the run selects."""
     progress, epochs = saver.progress, task.config.epochs
     reporter.begin(epochs, epochs * len(trainer.batches) - trainer.steps_taken(progress.epoch))
 
     def after_step() -> float:
         if trainer.guard.skips and trainer.guard.skipped_in_a_row:
-            _say_skipped(task, trainer, progress, directory, reporter)
+            _report_skipped(task, trainer, progress, directory, reporter)
         seconds, stop = saver.after_step()
         if stop:
             raise stopped_by(stop, progress.where(trainer))
@@ -192,7 +192,9 @@ def _train(
             row = trainer.run_epoch(progress.epoch, epochs, reporter, after_step)
         except NonFiniteError as error:
             bundle = write_bad_batch(directory, task, trainer, str(error))
-            raise NonFiniteError(f"{error}{f'. The batch: lossbench replay {bundle}' if bundle else ''}") from error
+            raise NonFiniteError(
+                f"{error}{f'. Inspect the batch with: lossbench replay {bundle}' if bundle else ''}"
+            ) from error
         if task.selection is not None:
             alone = trainer.accelerator.num_processes == 1
             try:
@@ -210,19 +212,21 @@ def _train(
         reporter.epoch(row)
 
 
-def _say_skipped(task: Task, trainer: Trainer, progress: Progress, directory: Path, reporter: Reporter) -> None:
-    """A word on the first steps that were left out, and the batch of the very first."""
+def _report_skipped(task: Task, trainer: Trainer, progress: Progress, directory: Path, reporter: Reporter) -> None:
+    """Report the first skipped steps, and write the batch of the first one."""
     skipped = trainer.guard.skipped
     if skipped == 1:
-        bundle = write_bad_batch(directory, task, trainer, f"left out at {progress.where(trainer)}")
-        reporter.warning(f"{progress.where(trainer)} is not finite and left out; the batch: lossbench replay {bundle}")
+        bundle = write_bad_batch(directory, task, trainer, f"skipped at {progress.where(trainer)}")
+        reporter.warning(
+            f"{progress.where(trainer)} was non-finite and skipped; inspect its batch with: lossbench replay {bundle}"
+        )
     elif skipped <= _SAID_SKIPS:
-        more = "; further ones are not said, the record counts them" if skipped == _SAID_SKIPS else ""
-        reporter.warning(f"{progress.where(trainer)} is not finite and left out{more}")
+        more = "; further ones are only counted in the record" if skipped == _SAID_SKIPS else ""
+        reporter.warning(f"{progress.where(trainer)} was non-finite and skipped{more}")
 
 
 def _judge(task: Task, selection: ImageTable, trainer: Trainer, progress: Progress) -> float:
-    """Balanced accuracy on the selection split; the best epoch so far is kept where the run selects."""
+    """Return balanced accuracy on the selection split, and keep the best epoch if the run selects."""
     share_running_statistics(trainer.step)
     predicted = _predict(selection, task, trainer)
     metrics = classification_metrics(predicted.scores, predicted.targets, task.train.class_names)
@@ -234,7 +238,7 @@ def _judge(task: Task, selection: ImageTable, trainer: Trainer, progress: Progre
 
 
 def _evaluate(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> RunResult:
-    """The trained model, or the best one, on the evaluation split; writes all that a finished run has."""
+    """Evaluate the trained or best model on the test split, and write the files of a finished run."""
     accelerator, best = trainer.accelerator, saver.progress.best
     timing = timing_of(trainer, task.config, total_seconds=0.0)
     share_running_statistics(trainer.step)
@@ -288,7 +292,7 @@ def _predict(table: ImageTable, task: Task, trainer: Trainer) -> SplitPrediction
 
 
 def _predict_training(task: Task, trainer: Trainer) -> tuple[npt.NDArray[Any], Int64Array] | None:
-    """Embeddings and targets of training images as evaluation sees them, for the refit; None for too many classes."""
+    """Return embeddings and targets of training images without augmentation; None for too many classes."""
     if task.context.num_classes > MOST_CLASSES:
         return None
     seen = _predict(task.train.subset(refit_rows(task.train.targets, task.config.seed)), task, trainer)
@@ -296,19 +300,20 @@ def _predict_training(task: Task, trainer: Trainer) -> tuple[npt.NDArray[Any], I
 
 
 def _not_promised(task: Task, trainer: Trainer) -> list[str]:
-    """What several processes do that one would not."""
+    """Return notes about differences between several processes and one."""
     processes = trainer.accelerator.num_processes
     if processes == 1:
         return []
     notes = [f"{processes} processes share each batch of {task.config.batch_size}"]
     has_batch_statistics = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in trainer.step.modules())
     if has_batch_statistics and not task.config.sync_bn:
-        notes.append("batch normalisation sees each process's own rows: results differ from one process's")
+        notes.append("batch normalization uses each process's own rows; results differ from those of one process")
     for term in trainer.step.loss.terms():
         if Trait.SHARDABLE not in term.loss.traits:
             notes.append(
-                f"{term.name} is formed by each process within its own rows (only pairs and triplets of one process "
-                "meet): results differ from one process's"
+                f"{term.name} is computed by each process on its own rows (only pairs and triplets within "
+                "one process); "
+                "results differ from those of one process"
             )
     return notes
 

@@ -239,7 +239,7 @@ def test_an_unknown_loss_is_refused_by_info_too(lossbench: Any) -> None:
 def test_cuda_without_a_device(lossbench: Any, tmp_path: Path, device: str) -> None:
     done = lossbench("run", "--loss", "softmax", "--device", device, "--out", tmp_path / "out")
     assert done.code == 2
-    assert done.err == f"error: --device {device}: there are 0 CUDA devices here; use --device cpu or auto\n"
+    assert done.err == f"error: --device {device}: this machine has 0 CUDA devices; pass --device cpu or auto\n"
     assert not (tmp_path / "out").exists()
 
 
@@ -279,7 +279,7 @@ def test_unreadable_images_may_be_skipped_and_are_recorded(lossbench: Any, faces
     record = run_on(lossbench, tmp_path, "--data", f"csv:{manifest}", "--val", val, "--skip-unreadable")
     assert record["data"]["skipped_unreadable"] == ["cut.jpg", "zero.jpg", "text.jpg"]
     assert record["data"]["training_counts"] == {"amber": 1, "blue": 1, "cyan": 1}
-    assert "warning: 3 unreadable images are left out" in record["stderr"]
+    assert "warning: 3 unreadable images are skipped" in record["stderr"]
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -366,17 +366,17 @@ BAD: list[tuple[str, tuple[object, ...], str]] = [
     ("open brackets", ("--losses", "softmax, center(alpha=1", "--out", "grid"), "its parentheses do not match"),
     ("an unknown loss", ("--losses", "softmax, centre", "--out", "grid"), "there is no loss 'centre'. Did you mean"),
     ("an unknown sampler", (*LOSSES_GIVEN, "--samplers", "fair", "--out", "g"), "--sampler must be one of natural"),
-    ("a sampler twice", (*LOSSES_GIVEN, "--samplers", "natural,natural", "--out", "g"), "each stands once"),
+    ("a sampler twice", (*LOSSES_GIVEN, "--samplers", "natural,natural", "--out", "g"), "must not repeat a value"),
     ("no seeds", (*LOSSES_GIVEN, "--seeds", 0, "--out", "g"), "Invalid value for '--seeds'"),
     ("no jobs", (*LOSSES_GIVEN, "--jobs", 0, "--out", "g"), "Invalid value for '--jobs'"),
     ("no epochs", (*LOSSES_GIVEN, "--epochs", 0, "--out", "g"), "--epochs must be at least 1, got 0"),
     ("tuning without a range", (*LOSSES_GIVEN, "--tune", "lr", "--out", "g"), "--tune 'lr': expected NAME=LOW:HIGH"),
-    ("tuning upside down", (*LOSSES_GIVEN, "--tune", "lr=1:0.1", "--out", "g"), "the low end must be below the high"),
-    ("tuning from 0 by log", (*LOSSES_GIVEN, "--tune", "lr=0:1:log", "--out", "g"), "and above 0 for log"),
+    ("tuning upside down", (*LOSSES_GIVEN, "--tune", "lr=1:0.1", "--out", "g"), "lower bound must be less than"),
+    ("tuning from 0 by log", (*LOSSES_GIVEN, "--tune", "lr=0:1:log", "--out", "g"), "and positive for log"),
     ("tuning what none has", (*LOSSES_GIVEN, "--tune", "gamma=0:1", "--out", "g"), "--tune gamma: none of the losses"),
     ("an unknown source", ("--losses", "softmax", "--data", "csv:no.csv", "--out", "g"), "no.csv: no such manifest"),
     ("too little to carve", ("--losses", "softmax", "--data", "synthetic(images=8)", "--out", "g"), "--carve: no cla"),
-    ("a device that is not there", (*LOSSES_GIVEN, "--device", "cuda:9", "--out", "g"), "--device cuda:9: there are"),
+    ("a device that is not there", (*LOSSES_GIVEN, "--device", "cuda:9", "--out", "g"), "cuda:9: this machine has"),
 ]  # fmt: skip
 
 
@@ -396,7 +396,7 @@ def test_a_directory_of_something_else_is_left_alone(lossbench: Any, tmp_path: P
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     done = lossbench("compare", *LOSSES_GIVEN, "--out", tmp_path / "mine")
     assert done.code == 2
-    assert "holds other files than a comparison's; give a new directory" in done.err
+    assert "is not empty and not the directory of a comparison; pass a new directory" in done.err
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["letter.txt"]
 
 

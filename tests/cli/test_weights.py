@@ -116,7 +116,7 @@ def test_convert_writes_once_and_what_it_writes_is_read_back(lossbench: Any, mad
     blob = out.read_bytes()
     done = lossbench("weights", "convert", f"vggface2:{made}", out)
     assert done.code == 2
-    assert done.err == f"error: {out} is there already; give another name, or --force to replace it\n"
+    assert done.err == f"error: {out} already exists; pass another name, or --force to replace it\n"
     assert out.read_bytes() == blob
     assert lossbench("weights", "convert", f"vggface2:{out}", out, "--force").code == 0  # of itself, too
     text = lossbench("weights", "inspect", out).out
@@ -271,7 +271,7 @@ def without_mean(run: Path) -> None:
 
 
 BROKEN = {
-    "no such directory": (shutil.rmtree, "there is no such directory; expected that of a finished run"),
+    "no such directory": (shutil.rmtree, "no such directory; expected the directory of a finished run"),
     "unfinished": (lambda run: (run / "record.json").unlink(), "holds no finished run (an unfinished run?): "),
     "empty": (lambda run: (shutil.rmtree(run), run.mkdir()), "holds no finished run: "),
     "without weights": (lambda run: (run / "checkpoint/weights.safetensors").unlink(), "holds no finished run"),

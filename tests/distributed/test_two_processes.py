@@ -127,7 +127,7 @@ def test_accelerate_launches_the_command_line(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(re.findall("^balanced accuracy", done.stdout, re.MULTILINE)) == 1  # one of them prints
     assert "2 processes share each batch of 10" in done.stderr
-    assert "batch normalisation sees each process's own rows" in done.stderr
+    assert "batch normalization uses each process's own rows" in done.stderr
     assert "triplet is formed by each process within its own rows" in done.stderr
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     assert record["environment"]["processes"] == 2

@@ -41,7 +41,7 @@ def test_all_unreadable_files_are_listed_with_path_and_row(data: Path) -> None:
     ]
     task = prepare(tiny(data, skip_unreadable=True), SilentReporter())
     assert task.skipped == ("train2.png", "train5.png", "val1.png")
-    with pytest.raises(DataError, match=r"--skip-unreadable leaves out at most --max-unreadable 2 of them"):
+    with pytest.raises(DataError, match=r"--skip-unreadable skips at most --max-unreadable 2 images"):
         prepare(tiny(data, skip_unreadable=True, max_unreadable=2), SilentReporter())
 
 

@@ -92,9 +92,9 @@ def test_a_loss_that_hides_nan_is_stopped_at_that_step_and_replay_shows_the_row(
         run(tiny(pictures, formula), out)
     message = str(stopped.value)
     assert message.startswith(
-        f"training stopped at step {EARLY}: a gradient or the model's output is not finite (the loss is "
+        f"training stopped at step {EARLY}: a gradient or the model's output is non-finite (the loss is "
     )
-    assert message.endswith(f". The batch: lossbench replay {out}/bad-batch.safetensors")
+    assert message.endswith(f". Inspect the batch with: lossbench replay {out}/bad-batch.safetensors")
     assert not (out / "record.json").exists()
 
     content = replay(out / "bad-batch.safetensors")
@@ -105,11 +105,11 @@ def test_a_loss_that_hides_nan_is_stopped_at_that_step_and_replay_shows_the_row(
     assert not content["terms"][1]["float32 gradient finite"]
     assert content["terms"][0]["float32 gradient finite"]
     assert content["finding"] == (
-        "the model gave numbers that are not finite in 1 of 8 rows; the loss hides it: its value is finite"
+        "the model's outputs are non-finite in 1 of 8 rows; the loss hides it: its value is finite"
     )
     (row,) = content["rows"]
     assert row["row"] == ROW
-    assert row["what"] == "its embeddings are not finite; without it, value and gradients are finite"
+    assert row["what"] == "its embeddings are non-finite; without it, value and gradients are finite"
     bundle = read_bad_batch(out / "bad-batch.safetensors")
     assert row["image"] == bundle.facts["sample_ids"][ROW]
     assert row["image"].startswith("train")
@@ -152,8 +152,8 @@ def test_a_loss_that_is_wrong_on_finite_numbers_is_told_from_one_that_needs_prec
         assert [row["row"] for row in content["rows"]] == [ROW]
         assert content["terms"] == []
     assert findings == [
-        f"the loss itself goes wrong on finite numbers, in float64 too: its gradient is not; row {ROW} alone does it",
-        "the loss is finite in float64 and not in float32: numbers too large or too small for it",
+        f"the loss fails on finite inputs, also in float64: its gradient is non-finite; row {ROW} alone causes it",
+        "the loss is finite in float64 but not in float32: values overflow or underflow",
     ]
 
 
@@ -177,7 +177,7 @@ def test_a_batch_on_which_the_loss_is_well_points_at_the_model(
     content = replay(out / "bad-batch.safetensors")
     assert content["rows"] == []
     assert content["finding"].startswith(
-        "the loss is finite here, with its gradients: the trouble is in the model, whose gradient is not finite in "
+        "the loss and its gradients are finite here: the problem is in the model, whose gradient is non-finite in "
         "model.backbone."
     )
 
@@ -206,9 +206,9 @@ def test_a_step_may_be_left_out_and_changes_nothing(pictures: Path, tmp_path: Pa
     listener = Listens()
     record = run(tiny(pictures, on_nonfinite="skip"), out, listener).to_json()
     assert record["timing"]["steps_skipped"] == 1
-    said = [text for text in listener.said if "not finite" in text]
+    said = [text for text in listener.said if "non-finite" in text]
     batch = f"lossbench replay {out}/bad-batch.safetensors"
-    assert said == [f"epoch 2, step 3 is not finite and left out; the batch: {batch}"]
+    assert said == [f"epoch 2, step 3 was non-finite and skipped; inspect its batch with: {batch}"]
     rows = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     assert len(rows) == EPOCHS
     assert all(0 < row["loss"] < 10 for row in rows)
@@ -231,7 +231,7 @@ def test_skips_survive_an_interruption(pictures: Path, tmp_path: Path, spoil: An
 
 def test_skips_are_bounded(pictures: Path, tmp_path: Path, spoil: Any) -> None:
     spoil(*range(2, 100), logits=True)
-    with pytest.raises(NonFiniteError, match=r"^training stopped: 20 steps in a row were not finite and left out"):
+    with pytest.raises(NonFiniteError, match=r"^training stopped: 20 consecutive steps had non-finite"):
         run(tiny(pictures, on_nonfinite="skip", epochs=20), tmp_path / "run")
     assert (tmp_path / "run/bad-batch.safetensors").exists()
 
@@ -263,14 +263,14 @@ def changed(bundle: Path, out: Path, facts: dict[str, Any] | None = None, **tens
 BAD_BUNDLES: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
     "nowhere": (lambda b, o: o, "no such file; expected the bad-batch.safetensors that a stopped run names"),
     "a folder": (lambda b, o: o.parent, "no such file"),
-    "text": (lambda b, o: (o.write_text("{}"), o)[1], "is no bad-batch.safetensors of a run: SafetensorError"),
+    "text": (lambda b, o: (o.write_text("{}"), o)[1], "is not a bad-batch.safetensors of a run: SafetensorError"),
     "a pickle": (lambda b, o: (o.write_bytes(b"cos\nsystem\n(S'touch owned'\ntR."), o)[1], "SafetensorError"),
     "weights": (lambda b, o: (save_file({"x": torch.ones(1)}, o), o)[1], "KeyError: 'lossbench'"),
     "newer": (lambda b, o: changed(b, o, {"schema_version": 2}), "has schema version 2, this lossbench reads 1"),
     "other shape": (lambda b, o: changed(b, o, logits=torch.ones(8, 9)), r"logits is \(8, 9\) torch.float32, expected"),
-    "float targets": (lambda b, o: changed(b, o, targets=torch.ones(8)), "targets are no vector of class numbers"),
+    "float targets": (lambda b, o: changed(b, o, targets=torch.ones(8)), "targets are not a vector of class numbers"),
     "other loss": (lambda b, o: changed(b, o, {"formula": "softmax"}), "is of another version of softmax: the checkp"),
-    "other context": (lambda b, o: changed(b, o, {"context": {"num_classes": 1}}), "is no bad-batch"),
+    "other context": (lambda b, o: changed(b, o, {"context": {"num_classes": 1}}), "is not a bad-batch"),
 }
 
 

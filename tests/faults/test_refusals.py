@@ -89,14 +89,14 @@ def test_other_data_other_classes_and_other_versions_are_refused(
         patch.setattr(torch, "__version__", "9.9.9")
         listener = Listens()
         resume(out, listener)
-        assert any("this run 9.9.9: the last bits of the result may differ" in text for text in listener.said)
+        assert any("this run 9.9.9; the last bits of the result may differ" in text for text in listener.said)
 
 
 def test_a_checkpoint_that_was_put_there_from_another_run_is_refused(pictures: Path, tmp_path: Path) -> None:
     mine = interrupted(tiny(pictures), tmp_path / "mine")
     other = interrupted(tiny(pictures, "softmax"), tmp_path / "other", 6)
     os.rename(other / "checkpoint/step-000000006", mine / "checkpoint/step-000000006")
-    with pytest.raises(CheckpointError, match="step-000000006 is of another run"):
+    with pytest.raises(CheckpointError, match="step-000000006 belongs to a different run"):
         resume(mine)
 
 
@@ -238,7 +238,7 @@ def test_out_of_memory_in_a_run_leaves_its_checkpoint(
         run(tiny(pictures, checkpoint_every="2"), out, Hungry(7))
     listener = Listens()
     resume(out, listener)
-    assert "going on from epoch 2, step 2 " in listener.said[-1]
+    assert "resuming from epoch 2, step 2 " in listener.said[-1]
 
 
 def test_other_errors_of_torch_are_not_explained_away(pictures: Path) -> None:

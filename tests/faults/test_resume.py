@@ -107,7 +107,7 @@ def test_interruptions_change_nothing(
     record = resume(out, listener).to_json()
     assert record["timing"]["resumed"] == len(steps)
     assert record["timing"]["checkpoints"] == len(steps)
-    assert listener.said[-1].startswith(f"going on from epoch {1 + (sum(steps) - 1) // STEPS}, step ")
+    assert listener.said[-1].startswith(f"resuming from epoch {1 + (sum(steps) - 1) // STEPS}, step ")
     assert_same(outcome(out), outcome(whole))
     assert not [path for path in out.rglob("*") if path.name.startswith((".", "step-"))]
 
@@ -125,7 +125,7 @@ def test_without_a_checkpoint_a_run_begins_anew(pictures: Path, whole: Path, tmp
     (out / "config.toml").write_text((whole / "config.toml").read_text())
     listener = Listens()
     resume(out, listener)
-    assert listener.said[0] == f"{out} has no checkpoint: from the beginning"
+    assert listener.said[0] == f"{out} has no checkpoint; starting from the beginning"
     assert_same(outcome(out), outcome(whole))
 
 

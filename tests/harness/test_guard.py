@@ -81,7 +81,7 @@ def test_on_the_cpu_a_run_stops_before_the_step_that_would_take_it(kind: str) ->
         step(module, guard, optimizer, images_of(number), spoil=False)
     weights = copy.deepcopy([p.detach() for p in module.parameters()])
     bad = nan_image(images_of(3)) if kind == "loss" else images_of(3)
-    said = "the loss is nan" if kind == "loss" else r"a gradient or the model's output is not finite \(the loss is \d"
+    said = "the loss is nan" if kind == "loss" else r"a gradient or the model's output is non-finite \(the loss is \d"
     with pytest.raises(NonFiniteError, match=rf"^training stopped at step 3: {said}"):
         step(module, guard, optimizer, bad, spoil=kind == "gradient")
     assert_same(weights, [p.detach() for p in module.parameters()])
@@ -143,7 +143,7 @@ def test_twenty_skipped_steps_in_a_row_stop_and_others_are_counted() -> None:
     for skipped in [True] * 19 + [False] + [True] * 19:
         guard.count_skip(skipped)
     assert guard.skipped == 38
-    with pytest.raises(NonFiniteError, match="20 steps in a row had gradients that are not finite in fp16"):
+    with pytest.raises(NonFiniteError, match="20 consecutive steps had non-finite gradients in fp16"):
         guard.count_skip(True)
 
 

@@ -382,7 +382,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "git lfs": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "a Git LFS pointer"),
     "a picture": (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(50)), "it starts with b'\\xff\\xd8"),
     "a zip bomb": (archive, "unpacks to 1,073,741,825 bytes; the limit is 1,073,741,824"),
-    "a torch file that runs": (lambda path: torch.save({"a": Runs()}, path), "names posix.system, which is not part of"),
+    "a torch file that runs": (lambda path: torch.save({"a": Runs()}, path), "names posix.system, which is not"),
     "an old torch file that runs": (
         lambda path: torch.save(Runs(), path, _use_new_zipfile_serialization=False), "names posix.system"
     ),

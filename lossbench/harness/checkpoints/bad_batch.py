@@ -1,4 +1,4 @@
-"""The batch at which a run stopped being finite, with all that its loss needs to be called on it again."""
+"""Write and read the batch at which a run became non-finite, with everything needed to call its loss again."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ _NAMED = 20  # parameters
 
 @dataclass(frozen=True)
 class BadBatch:
-    """Attributes:
-    facts: JSON values: formula, context, step, epoch, precision, sample ids, what was seen.
-    output: of the model, as it was.
-    targets: (B,).
-    state: of the loss before the step: parameters and buffers by name.
-    random_state: of torch before the step.
+    """A stored batch.
+
+    Attributes:
+        facts: JSON values: formula, context, step, epoch, precision, sample ids, message.
+        output: outputs of the model.
+        targets: (B,) targets.
+        state: parameters and buffers of the loss before the step, by name.
+        random_state: random state of torch before the step.
     """
 
     facts: dict[str, Any]
@@ -45,19 +47,19 @@ class BadBatch:
 
     @property
     def context(self) -> LossContext:
-        """What the loss was told of the task."""
+        """The context of the loss."""
         given = dict(self.facts["context"])
         return LossContext(**given | {name: tuple(given[name]) for name in ("class_counts", "class_names")})
 
 
 def write_bad_batch(directory: Path, task: Task, trainer: Trainer, said: str) -> Path | None:
-    """Writes the first step that was not finite; None where it is not known any more.
+    """Write the batch of the first non-finite step and return its path, or None if it is no longer known.
 
     Args:
-        directory: of the run.
-        task: of the run.
-        trainer: as it stopped: weights and the loss's state are still those before the step.
-        said: the error's message.
+        directory: directory of the run.
+        task: task of the run.
+        trainer: the stopped trainer, whose weights and loss state are those before the step.
+        said: message of the error.
     """
     step = trainer.first_bad_step()
     if step is None:
@@ -90,23 +92,23 @@ def _facts(task: Task, trainer: Trainer, step: RecentStep, said: str) -> dict[st
         "micro_batches": trainer.micro_batches,
         "sample_ids": [task.train.sample_ids[row] for row in step.rows.tolist()],
         "said": said,
-        # Of a later step where the flag is read once in several: then it says nothing.
+        # If the flag is not read at each step, the message can be of a later step and is then omitted.
         "parameters_without_finite_gradient": bad[:_NAMED] if step is trainer.recent[-1] else [],
         "more_such_parameters": max(len(bad) - _NAMED, 0),
     }
 
 
 def read_bad_batch(path: Path) -> BadBatch:
-    """Reads a bundle; nothing in it is executed.
+    """Read a stored batch; nothing in it is executed.
 
     Raises:
-        ModelError: it can't be read or is none.
+        ModelError: the file cannot be read or is not a stored batch.
     """
     try:
         if not path.is_file():
-            raise ModelError(f"{path}: no such file; expected the {BAD_BATCH} that a stopped run names")
+            raise ModelError(f"{path}: no such file; expected the {BAD_BATCH} of a stopped run")
         if (size := os.path.getsize(path)) > _LIMIT:
-            raise ModelError(f"{path} has {size:,} bytes; a batch has at most {_LIMIT:,}")
+            raise ModelError(f"{path} has {size:,} bytes; the limit is {_LIMIT:,}")
         with safe_open(path, "pt") as file:
             facts = json.loads((file.metadata() or {})[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
@@ -126,7 +128,7 @@ def read_bad_batch(path: Path) -> BadBatch:
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"{path} is no {BAD_BATCH} of a run: {type(error).__name__}: {error}") from error
+        raise ModelError(f"{path} is not a {BAD_BATCH} of a run: {type(error).__name__}: {error}") from error
 
 
 def _within(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -134,7 +136,7 @@ def _within(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _check(batch: BadBatch) -> None:
-    """Shapes and types that fit each other and the context; a ValueError says what does not."""
+    """Raise a ValueError if shapes and dtypes do not fit each other and the context."""
     try:
         context = batch.context
     except ContextError as error:
@@ -146,9 +148,9 @@ def _check(batch: BadBatch) -> None:
         if tuple(tensor.shape) != shape or not tensor.is_floating_point():
             raise ValueError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}, expected floating point of {shape}")
     if any(len(extra) != rows for extra in batch.output.extras.values()):
-        raise ValueError(f"extras have another number of rows than {rows}")
+        raise ValueError(f"extras do not have {rows} rows")
     if batch.targets.dtype is not torch.int64 or batch.targets.ndim != 1 or not rows:
-        raise ValueError("targets are no vector of class numbers")
+        raise ValueError("targets are not a vector of class numbers")
     if len(batch.facts["sample_ids"]) != rows:
         raise ValueError(f"{len(batch.facts['sample_ids'])} sample ids for {rows} rows")
     if not 1 <= int(batch.facts["micro_batches"]) <= rows or not 0 <= int(batch.facts["epoch"]) < 10**6:

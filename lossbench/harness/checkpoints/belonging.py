@@ -1,4 +1,4 @@
-"""What a checkpoint belongs to: a run goes on only with a checkpoint of the very same one."""
+"""The identity of a run, which its checkpoints must match."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...runs.option import Role
 from ...runs.options import option_names
 from ..prepare import Task
 
-# Said, not refused: the same weights to the last bit are promised on one machine with one torch.
+# Reported, not refused: bit-identical weights are promised on one machine with one version of torch.
 _DOUBTFUL = ("torch", "device_name", "cpu_threads")
 _WORDS = {
     "formula": "loss",
@@ -31,12 +31,12 @@ _WORDS = {
 
 
 def identity_of(task: Task, processes: int, device: torch.device) -> dict[str, Any]:
-    """JSON-ready: versions, objective, model, data and options of a run.
+    """Return the versions, objective, model, data and options of a run as JSON values.
 
     Args:
-        task: checked.
-        processes: that train together.
-        device: of the run.
+        task: checked task.
+        processes: number of processes.
+        device: device of the run.
     """
     any_time = option_names(Role.ANY_TIME)
     options = {name: value for name, value in task.config.as_options().items() if name not in any_time}
@@ -61,31 +61,32 @@ def identity_of(task: Task, processes: int, device: torch.device) -> dict[str, A
 
 
 def check_identity(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
-    """Refuses a checkpoint of something else.
+    """Raise an error if a checkpoint belongs to a different run.
 
     Args:
-        path: of the checkpoint, for the message.
-        theirs: what the checkpoint says.
-        ours: of the run that is to go on.
+        path: path of the checkpoint, for the message.
+        theirs: identity in the checkpoint.
+        ours: identity of the run that is resumed.
 
     Returns:
-        What differs and may change the last bits only.
+        Differences that can only change the last bits.
 
     Raises:
-        CheckpointError: naming everything that differs.
+        CheckpointError: listing every other difference.
     """
     found = list(_differences(theirs, ours))
     if refused := [text for name, text in found if name not in _DOUBTFUL]:
         rows = "\n".join(f"  {text}" for text in refused)
         raise CheckpointError(
-            f"{path} is of another run:\n{rows}\nPut back what was changed (options, data, versions), or start a new "
+            f"{path} belongs to a different run:\n{rows}\nRestore the original options, data or versions, or "
+            "start a new "
             "run in another directory"
         )
     return [text for _, text in found]
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
-    """Name and sentence of each value that is not the same in both."""
+    """Yield the name and a sentence for each value that differs."""
     for name in sorted({*theirs, *ours}):
         old, new = theirs.get(name), ours.get(name)
         if old == new:

@@ -1,10 +1,10 @@
-"""The checkpoint on disk: a folder of safetensors files and a manifest, whole or not there.
+"""Write and read checkpoints: folders of safetensors files and a manifest, complete or absent.
 
-    checkpoint/step-000000120/manifest.json          what it belongs to, position, history, SHA-256 of all files
+    checkpoint/step-000000120/manifest.json          identity of the run, position, history, SHA-256 of all files
                               state.safetensors      model, loss, optimizer, the best weights so far
-                              process-0.safetensors  what each process has of its own, random states among it
+                              process-0.safetensors  state of each process, including random states
 
-Written beside, synced, and renamed; the one before is kept. Nothing in it is executed when it is read.
+A checkpoint is written to a temporary name, synced and renamed; the previous one is kept. Reading executes nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ...files import not_written, sync_directory, write_synced
 
 SCHEMA_VERSION = 1
 FOLDER, MANIFEST = "checkpoint", "manifest.json"
-KEPT = 2  # the newest, and the one before: the newest may turn out to be damaged
+KEPT = 2  # the newest and the previous one, in case the newest is damaged
 _NAME = re.compile(r"step-(\d{9,18})")
 _FILE = re.compile(r"(state|process-\d{1,6})\.safetensors")
 _MANIFEST_LIMIT = 64 * 2**20
@@ -40,10 +40,12 @@ _BESIDE = (".writing-", ".old-")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Attributes:
-    path: its folder.
-    content: of the manifest, without its digests.
-    tensors: file stem ("state", "process-0") -> name -> tensor, on the CPU.
+    """A checkpoint that was read.
+
+    Attributes:
+        path: its folder.
+        content: content of the manifest, without its digests.
+        tensors: tensors on the CPU by file stem ("state", "process-0") and name.
     """
 
     path: Path
@@ -52,24 +54,24 @@ class Checkpoint:
 
 
 class _DamagedError(Exception):
-    """What is wrong with a checkpoint that was once whole."""
+    """Carries the problem with a damaged checkpoint."""
 
 
 def write_checkpoint(
     parent: Path, step: int, content: Callable[[], Mapping[str, Any]], blobs: Mapping[str, bytes]
 ) -> Path:
-    """Writes a checkpoint and removes those older than the one before it.
+    """Write a checkpoint and remove those older than the previous one.
 
-    At every instant the newest folder of the name `step-…` is whole.
+    The newest folder named `step-…` is complete at every instant.
 
     Args:
-        parent: the folder of checkpoints.
-        step: how many optimizer steps were taken.
-        content: gives what the manifest holds, JSON-ready; called when the other files are on the disk.
-        blobs: file stem -> content of a safetensors file.
+        parent: folder of checkpoints.
+        step: number of optimizer steps taken.
+        content: function that returns the content of the manifest, called after the other files are written.
+        blobs: content of the safetensors files by stem.
 
     Raises:
-        StorageError: the disk is full; what was there is as it was.
+        StorageError: the disk is full; existing files are unchanged.
     """
     final = parent / f"step-{step:09d}"
     beside = parent
@@ -83,7 +85,7 @@ def write_checkpoint(
         manifest = {"schema_version": SCHEMA_VERSION, "files": files, **content()}
         write_synced(beside / MANIFEST, _manifest(manifest), final)
         sync_directory(beside)
-        if final.exists():  # the same step again: the end of an epoch, say
+        if final.exists():  # the same step again, for example at the end of an epoch
             final.rename(parent / f".old-{final.name}")
         beside.rename(final)
         sync_directory(parent)
@@ -101,25 +103,25 @@ def write_checkpoint(
 
 
 def newest_checkpoint(parent: Path, warn: Callable[[str], None]) -> Checkpoint | None:
-    """Reads the newest checkpoint that is whole; None where there is none.
+    """Read the newest undamaged checkpoint, or return None.
 
     Args:
-        parent: the folder of checkpoints.
-        warn: told of each that is damaged.
+        parent: folder of checkpoints.
+        warn: called for each damaged checkpoint.
 
     Raises:
-        CheckpointError: the newest was written in another schema version.
+        CheckpointError: the newest checkpoint has a different schema version.
     """
     for _, path in _found(parent):
         try:
             return read_checkpoint(path)
         except _DamagedError as error:
-            warn(f"{path} is damaged ({error}); going back to what was before it")
+            warn(f"{path} is damaged ({error}); using the previous checkpoint")
     return None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads one, with the digest of every file compared."""
+    """Read a checkpoint and verify the digest of every file."""
     content = _read_manifest(path / MANIFEST)
     try:
         files = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in content.pop("files").items()}
@@ -131,7 +133,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise _DamagedError(f"{MANIFEST} names a file {name!r}")
         blob = _read_regular(path / name, size)
         if len(blob) != size or hashlib.sha256(blob).hexdigest() != sha256:
-            raise _DamagedError(f"{name}: its SHA-256 is another one than {MANIFEST} says")
+            raise _DamagedError(f"{name}: its SHA-256 does not match {MANIFEST}")
         try:
             tensors[name.removesuffix(".safetensors")] = dict(from_safetensors(blob))
         except (SafetensorError, ValueError) as error:
@@ -140,14 +142,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def remove_leftovers(parent: Path) -> None:
-    """Removes what an interrupted write left beside the checkpoints."""
+    """Remove temporary files of an interrupted write."""
     for left in parent.iterdir() if parent.is_dir() else ():
         if left.name.startswith(_BESIDE) and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
 
 
 def remove_checkpoints(parent: Path) -> None:
-    """Removes all checkpoints of a finished run: its record and its weights say everything."""
+    """Remove all checkpoints of a finished run, whose record and weights are complete."""
     for _, path in _found(parent):
         with contextlib.suppress(OSError):
             path.rename(parent / f".old-{path.name}")
@@ -155,7 +157,7 @@ def remove_checkpoints(parent: Path) -> None:
 
 
 def _found(parent: Path) -> list[tuple[int, Path]]:
-    """Checkpoints by step, the newest first."""
+    """Return checkpoints by step, newest first."""
     named = [
         (match, path) for path in (parent.iterdir() if parent.is_dir() else ()) if (match := _NAME.fullmatch(path.name))
     ]
@@ -163,7 +165,7 @@ def _found(parent: Path) -> list[tuple[int, Path]]:
 
 
 def _manifest(content: Mapping[str, Any]) -> bytes:
-    """The content with its own digest: a flipped byte in a number would not be seen otherwise."""
+    """Return the content with its own digest, which detects flipped bytes in numbers."""
     return (json.dumps({"sha256": _digest(content), **content}, indent=1, allow_nan=False) + "\n").encode()
 
 
@@ -184,12 +186,12 @@ def _read_manifest(file: Path) -> dict[str, Any]:
             "with the lossbench that wrote it (its manifest names it), or start again"
         )
     if _digest({"schema_version": version, **content}) != sha256:
-        raise _DamagedError(f"{file.name}: its SHA-256 is another one than it says")
+        raise _DamagedError(f"{file.name}: its SHA-256 does not match its content")
     return dict(content)
 
 
 def _read_regular(file: Path, most: int) -> bytes:
-    """A regular file of at most so many bytes; links, pipes and devices are not followed."""
+    """Read a regular file of at most `most` bytes; links, pipes and devices are refused."""
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
@@ -197,7 +199,7 @@ def _read_regular(file: Path, most: int) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise _DamagedError(f"{file.name} is not a file")
             if status.st_size > most:
-                raise _DamagedError(f"{file.name} has {status.st_size:,} bytes, {most:,} were expected")
+                raise _DamagedError(f"{file.name} has {status.st_size:,} bytes, expected at most {most:,}")
             with open(handle, "rb", closefd=False) as opened:
                 return opened.read()
         finally:

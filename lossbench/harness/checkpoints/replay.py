@@ -1,4 +1,4 @@
-"""`lossbench replay`: the loss alone, on the batch that a run stopped at, beside itself in float64."""
+"""`lossbench replay`: re-run a loss on the batch that stopped a run, in the run's precision and in float64."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ..training.diagnostics import unique_names
 from .bad_batch import BadBatch, read_bad_batch
 from .state import put_back
 
-_MOST_ROWS = 4096  # each is left out once
+_MOST_ROWS = 4096  # each is excluded once
 
 
 class Evaluated(NamedTuple):
-    """What the loss gave for a batch.
+    """The result of the loss for a batch.
 
     Attributes:
-        value: (); None where it raised.
-        embeddings: (B, D), the gradient on them.
-        logits: (B, C), the gradient on them.
-        error: what it raised, else empty.
+        value: scalar value; None if the loss raised an error.
+        embeddings: (B, D) gradient with respect to the embeddings.
+        logits: (B, C) gradient with respect to the logits.
+        error: message of the error, or an empty string.
     """
 
     value: float | None
@@ -39,7 +39,7 @@ class Evaluated(NamedTuple):
     error: str = ""
 
     def finite(self) -> bool:
-        """Whether value and gradients are."""
+        """Whether value and gradients are finite."""
         return (
             self.value is not None
             and math.isfinite(self.value)
@@ -48,19 +48,19 @@ class Evaluated(NamedTuple):
 
 
 def replay(path: Path) -> dict[str, Any]:
-    """Calls the loss on a bundle in the precision that failed and in float64.
+    """Call the loss on a stored batch in the precision of the run and in float64.
 
     Args:
-        path: of a `bad-batch.safetensors`.
+        path: path of a `bad-batch.safetensors`.
 
     Returns:
-        JSON-ready: "formula", "step", "epoch", "said", "precisions" (the failing one, "float64"), "terms" (rows of
-        "name" and a value for each precision), "rows" (those that are not finite in input or gradient, or alone
-        spoil the batch: "row", "image", "class", "what"), "finding" (one sentence).
+        JSON values: "formula", "step", "epoch", "said", "precisions" (the failing one, "float64"), "terms" (rows of
+        "name" and a value for each precision), "rows" (rows with non-finite inputs or gradients, or without which the
+        batch is finite: "row", "image", "class", "what"), "finding" (one sentence).
 
     Raises:
-        ModelError: it is no such file.
-        UsageError: its loss is not there.
+        ModelError: the file is not a stored batch.
+        UsageError: its loss is not available.
     """
     batch = read_bad_batch(path)
     loss = _loss_of(batch, path)
@@ -69,7 +69,7 @@ def replay(path: Path) -> dict[str, Any]:
     losses = {name: copy.deepcopy(loss).to(torch.float64) if name == "float64" else loss for name in names}
     outputs = {name: _cast(batch.output, dtype) for name, dtype in names.items()}
     seen = {name: evaluate(losses[name], outputs[name], batch) for name in names}
-    alone = _alone_at_fault(losses[failing], batch) if not seen[failing].finite() else []
+    alone = _decisive_rows(losses[failing], batch) if not seen[failing].finite() else []
     rows = _rows(batch, seen[failing], alone)
     return {
         "formula": batch.facts["formula"],
@@ -86,13 +86,13 @@ def replay(path: Path) -> dict[str, Any]:
 
 
 def evaluate(loss: Loss, output: ModelOutput, batch: BadBatch, keep: Sequence[int] | None = None) -> Evaluated:
-    """Value and gradients, micro-batch by micro-batch as the run computed them.
+    """Compute value and gradients, micro-batch by micro-batch as in the run.
 
     Args:
-        loss: in the dtype that is wanted.
-        output: in the dtype that is wanted.
-        batch: supplies targets, random state and precision.
-        keep: rows; None for all.
+        loss: loss in the desired dtype.
+        output: outputs in the desired dtype.
+        batch: batch with targets, random state and precision.
+        keep: rows to use; None for all.
     """
     rows = torch.arange(len(batch.targets)) if keep is None else torch.tensor(keep, dtype=torch.int64)
     embeddings, logits = (t.detach()[rows].requires_grad_() for t in (output.embeddings, output.logits))
@@ -114,7 +114,7 @@ def evaluate(loss: Loss, output: ModelOutput, batch: BadBatch, keep: Sequence[in
         value.backward()
     except UsageError:
         raise
-    except Exception as error:  # of someone's loss, of whatever type
+    except Exception as error:  # errors of third-party losses can have any type
         return Evaluated(None, torch.zeros(0), torch.zeros(0), f"{type(error).__name__}: {error}")
     first, second = (torch.zeros_like(t) if t.grad is None else t.grad for t in (embeddings, logits))
     return Evaluated(float(value.detach()), first, second)
@@ -129,7 +129,7 @@ def _loss_of(batch: BadBatch, path: Path) -> Loss:
     try:
         put_back(loss, batch.state)
     except UsageError as error:
-        raise ModelError(f"{path} is of another version of {batch.facts['formula']}: {error}") from error
+        raise ModelError(f"{path} belongs to a different version of {batch.facts['formula']}: {error}") from error
     return loss
 
 
@@ -139,7 +139,7 @@ def _cast(output: ModelOutput, dtype: torch.dtype) -> ModelOutput:
 
 
 def _terms(losses: dict[str, Loss], outputs: dict[str, ModelOutput], batch: BadBatch) -> list[dict[str, Any]]:
-    """Each term alone, times its coefficient."""
+    """Return the value of each term times its coefficient."""
     terms = {precision: loss.terms() for precision, loss in losses.items()}
     names = unique_names([term.name for term in next(iter(terms.values()))])
     if len(names) == 1:
@@ -160,8 +160,8 @@ def _gradients_finite(one: Evaluated) -> bool:
     return bool(one.embeddings.isfinite().all() and one.logits.isfinite().all())
 
 
-def _alone_at_fault(loss: Loss, batch: BadBatch) -> list[int]:
-    """Rows without any one of which all would be finite."""
+def _decisive_rows(loss: Loss, batch: BadBatch) -> list[int]:
+    """Return the rows each of which alone makes the batch non-finite."""
     every = range(len(batch.targets))
     if len(every) > _MOST_ROWS or len(every) < 3:
         return []
@@ -169,17 +169,17 @@ def _alone_at_fault(loss: Loss, batch: BadBatch) -> list[int]:
 
 
 def _rows(batch: BadBatch, seen: Evaluated, alone: list[int]) -> list[dict[str, Any]]:
-    """Rows of which something can be said; where every gradient is spoilt, that alone points at none."""
+    """Return the failing rows; if all gradients are non-finite, gradients do not identify a row."""
     found: dict[int, list[str]] = {}
     for name in ("embeddings", "logits"):
         for row in _bad(getattr(batch.output, name)):
-            found.setdefault(row, []).append(f"its {name} are not finite")
+            found.setdefault(row, []).append(f"its {name} are non-finite")
     for row in alone:
         found.setdefault(row, []).append("without it, value and gradients are finite")
     spoilt = sorted({*_bad(seen.embeddings), *_bad(seen.logits)})
     if len(spoilt) < len(batch.targets):
         for row in spoilt:
-            found.setdefault(row, []).append("its gradient is not finite")
+            found.setdefault(row, []).append("its gradient is non-finite")
     label = batch.context.class_label
     return [
         {
@@ -200,21 +200,23 @@ def _finding(
     if inputs:
         hides = one.value is not None and math.isfinite(one.value)
         hidden = "; the loss hides it: its value is finite" if hides else ""
-        return f"the model gave numbers that are not finite in {len(set(inputs))} of {len(batch.targets)} rows{hidden}"
+        return f"the model's outputs are non-finite in {len(set(inputs))} of {len(batch.targets)} rows{hidden}"
     if one.finite():
         where = batch.facts["parameters_without_finite_gradient"]
-        return "the loss is finite here, with its gradients: the trouble is in the model" + (
-            f", whose gradient is not finite in {', '.join(map(str, where[:3]))}" if where else ""
+        return "the loss and its gradients are finite here: the problem is in the model" + (
+            f", whose gradient is non-finite in {', '.join(map(str, where[:3]))}" if where else ""
         )
     if exact.finite() and failing != "float64":
-        return f"the loss is finite in float64 and not in {failing}: numbers too large or too small for it"
-    what = "its value is not finite" if one.value is None or not math.isfinite(one.value) else "its gradient is not"
-    which = f"; row {alone[0]} alone does it" if len(alone) == 1 else ""
-    return f"the loss itself goes wrong on finite numbers, in float64 too: {what}{which}"
+        return f"the loss is finite in float64 but not in {failing}: values overflow or underflow"
+    what = (
+        "its value is non-finite" if one.value is None or not math.isfinite(one.value) else "its gradient is non-finite"
+    )
+    which = f"; row {alone[0]} alone causes it" if len(alone) == 1 else ""
+    return f"the loss fails on finite inputs, also in float64: {what}{which}"
 
 
 def _bad(tensor: Tensor) -> list[int]:
-    """Rows with an entry that is not finite."""
+    """Return rows with a non-finite entry."""
     if not tensor.numel():
         return []
     rows: list[int] = (~tensor.isfinite()).flatten(1).any(dim=1).nonzero().flatten().tolist()
@@ -222,5 +224,5 @@ def _bad(tensor: Tensor) -> list[int]:
 
 
 def _number(value: float | None) -> float | str | None:
-    """JSON has no NaN."""
+    """Return a JSON value, with text for non-finite numbers."""
     return value if value is None or math.isfinite(value) else str(value)

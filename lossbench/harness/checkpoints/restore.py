@@ -1,4 +1,4 @@
-"""From a checkpoint back to a trainer that takes the next step as if nothing had happened."""
+"""Restore a trainer from a checkpoint."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from .state import restore_own, restore_shared
 
 
 def restore(checkpoint: Checkpoint, trainer: Trainer, saver: Saver, epochs: int, reporter: Reporter) -> None:
-    """Puts trainer and progress where the checkpoint was written.
+    """Restore trainer and progress from a checkpoint.
 
     Args:
-        checkpoint: whole.
-        trainer: freshly built.
-        saver: of the run; its progress is set.
-        epochs: of the run.
-        reporter: told where the run goes on.
+        checkpoint: undamaged checkpoint.
+        trainer: newly built trainer.
+        saver: saver of the run; its progress is set.
+        epochs: number of epochs of the run.
+        reporter: receives the position from which the run resumes.
 
     Raises:
-        CheckpointError: it is of another run, or holds what no run writes.
+        CheckpointError: the checkpoint belongs to a different run or has unexpected content.
     """
     content = checkpoint.content
     try:
         doubts = check_identity(checkpoint.path, dict(content["run"]), saver.identity)
         epoch = int(content["epoch"])
         own = content["processes"][trainer.accelerator.process_index]
-        # What a loss keeps outside its buffers follows from the epochs it was told of.
+        # Other state of a loss follows from its calls of begin_epoch.
         for told in range(epoch + bool(own["begun"])):
             trainer.step.loss.begin_epoch(told, epochs)
         restore_shared(trainer, content, checkpoint.tensors["state"])
@@ -45,12 +45,10 @@ def restore(checkpoint: Checkpoint, trainer: Trainer, saver: Saver, epochs: int,
         ) from error
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         what = f"{type(error).__name__}: {error}"
-        raise CheckpointError(
-            f"{checkpoint.path} is whole, and no checkpoint that lossbench writes ({what})"
-        ) from error
+        raise CheckpointError(f"{checkpoint.path} is undamaged, but lossbench did not write it ({what})") from error
     for doubt in doubts:
-        reporter.warning(f"{doubt}: the last bits of the result may differ")
-    reporter.message(f"going on from {saver.progress.where(trainer)} ({checkpoint.path})")
+        reporter.warning(f"{doubt}; the last bits of the result may differ")
+    reporter.message(f"resuming from {saver.progress.where(trainer)} ({checkpoint.path})")
 
 
 def _restore_progress(saver: Saver, checkpoint: Checkpoint) -> None:

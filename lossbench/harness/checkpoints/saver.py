@@ -1,4 +1,4 @@
-"""When a run writes checkpoints, and what that costs."""
+"""Decide when a run writes checkpoints, and measure their cost."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ..training.trainer import Trainer
 from .folder import FOLDER, write_checkpoint
 from .state import gather_own, gather_shared, saved
 
-# Of an interval in minutes: a checkpoint that took s seconds is followed by at least 40 s without one.
+# For intervals in minutes: a checkpoint that took s seconds is followed by at least 40 s seconds without one.
 _LEAST_DISTANCE = 40
 _WORTH_KEEPING = 60  # seconds of training
-_ASK_EVERY = {"cuda": 10}  # steps after which several processes agree; asking stops the device
+_ASK_EVERY = {"cuda": 10}  # steps between agreements of several processes, which synchronize the device
 
 
 @dataclass(frozen=True)
 class Interval:
-    """How far checkpoints are apart: in steps or in minutes.
+    """The interval between checkpoints, in steps or in minutes.
 
     Example:
         >>> Interval.parse("200"), Interval.parse("10m")
@@ -40,7 +40,7 @@ class Interval:
 
     @classmethod
     def parse(cls, written: str) -> Interval:
-        """The interval of a `--checkpoint-every` that `RunConfig` has checked."""
+        """Parse a `--checkpoint-every` that `RunConfig` has checked."""
         match = CHECKPOINT_INTERVAL.fullmatch(written)
         assert match is not None
         number = int(match[1])
@@ -49,7 +49,7 @@ class Interval:
 
 @dataclass
 class Best:
-    """The epoch that the selection split likes best so far, and its weights."""
+    """The best epoch on the selection split so far, and its weights."""
 
     epoch: int
     balanced_accuracy: float
@@ -58,16 +58,16 @@ class Best:
 
 @dataclass
 class Progress:
-    """What of a run lies behind it, beyond the state of its trainer.
+    """The progress of a run, beyond the state of its trainer.
 
     Attributes:
-        epoch: the one that is trained, or that comes next.
-        rows: of the history, one an epoch that is over.
-        best: where there is a selection split.
-        seconds: of the run before this process.
-        checkpoint_seconds: spent on checkpoints.
-        checkpoints: how many were written.
-        resumed: how many times the run went on.
+        epoch: the current or next epoch.
+        rows: rows of the history, one per finished epoch.
+        best: the best epoch, if there is a selection split.
+        seconds: seconds of the run before this process.
+        checkpoint_seconds: seconds spent on checkpoints.
+        checkpoints: number of checkpoints written.
+        resumed: how many times the run was resumed.
     """
 
     epoch: int = 0
@@ -79,7 +79,7 @@ class Progress:
     resumed: int = 0
 
     def where(self, trainer: Trainer | None) -> str:
-        """How far the run is, for messages."""
+        """Return the position of the run, for messages."""
         if trainer is None:
             return "its beginning"
         return f"epoch {self.epoch + 1}, step {trainer.so_far.step}"
@@ -89,14 +89,14 @@ class Saver:
     """Writes checkpoints of a run when they are due.
 
     Args:
-        directory: of the run.
-        identity: what the checkpoints belong to.
-        interval: between them.
-        trainer: whose state is written.
-        progress: of the run.
-        stop_signal: tells whether the run was asked to stop; 0 while not.
-        began: when the run was taken up, by `clock`; None for now.
-        clock: monotonic seconds.
+        directory: directory of the run.
+        identity: identity of the run.
+        interval: interval between checkpoints.
+        trainer: trainer whose state is written.
+        progress: progress of the run.
+        stop_signal: function that returns the signal that stops the run, or 0.
+        began: start of this process's part of the run, by `clock`; None for now.
+        clock: monotonic clock in seconds.
     """
 
     def __init__(
@@ -115,13 +115,13 @@ class Saver:
         self.last = clock()
         self.began = self.last if began is None else began
         self.last_cost = 0.0
-        self.written_at: tuple[int, int] | None = None  # epoch and step of what lies on the disk
+        self.written_at: tuple[int, int] | None = None  # epoch and step of the last checkpoint
 
     def after_step(self) -> tuple[float, int]:
-        """Writes a checkpoint if one is due or the run was asked to stop.
+        """Write a checkpoint if one is due or the run must stop.
 
         Returns:
-            Seconds spent, and the signal that asked to stop, or 0; all processes get the same signal.
+            Seconds spent, and the signal that stops the run, or 0; the same in all processes.
         """
         began = self.clock()
         stop, due = self._agreed()
@@ -130,12 +130,12 @@ class Saver:
         return self.clock() - began, stop
 
     def write(self) -> None:
-        """Writes a checkpoint, unless this very position lies on the disk."""
+        """Write a checkpoint, unless the last one has the same position."""
         position = self.progress.epoch, self.trainer.so_far.step
         if position == self.written_at:
             return
         began = self.clock()
-        self.trainer.guard.check()  # nothing that is not finite is saved
+        self.trainer.guard.check()  # never save non-finite values
         own, own_tensors = gather_own(self.trainer)
         accelerator = self.trainer.accelerator
         parts: list[Any] = [(own, to_safetensors(own_tensors))]
@@ -158,7 +158,7 @@ class Saver:
             }
             blobs = {"state": to_safetensors(tensors)} | {f"process-{n}": blob for n, (_, blob) in enumerate(parts)}
             step = self.trainer.steps_taken(progress.epoch)
-            # Asked for when all but the manifest is on the disk: its own time is in it.
+            # Called when everything except the manifest is written, so that the time includes this checkpoint.
             write_checkpoint(
                 self.parent,
                 step,
@@ -173,15 +173,15 @@ class Saver:
         self.progress.checkpoints += 1
 
     def is_due_before_evaluation(self) -> bool:
-        """Whether so much has been trained since the last one that it should survive an evaluation that fails."""
+        """Return whether enough was trained since the last checkpoint to save it before an evaluation that may fail."""
         return self.clock() - self.last >= max(_WORTH_KEEPING, _LEAST_DISTANCE * self.last_cost)
 
     def seconds(self) -> float:
-        """Of the whole run so far, without the time between interruption and resumption."""
+        """Return the seconds of the whole run so far, excluding the time between interruption and resumption."""
         return self.progress.seconds + self.clock() - self.began
 
     def _agreed(self) -> tuple[int, bool]:
-        """Which signal asked to stop, or 0, and whether a checkpoint is due; alike in all processes."""
+        """Return the signal that stops the run, or 0, and whether a checkpoint is due; the same in all processes."""
         accelerator = self.trainer.accelerator
         if accelerator.num_processes == 1:
             return self.stop_signal(), self._due()

@@ -1,6 +1,6 @@
-"""Everything that the next step of a run depends on, gathered to be saved and put back to the last bit.
+"""Gather and restore the complete state on which the next step of a run depends.
 
-Order and augmentation are functions of (seed, epoch, row), so that a position is two numbers.
+Order and augmentation are functions of (seed, epoch, row), so a position is two numbers.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Tensors = dict[str, Tensor]
 
 
 def gather_shared(trainer: Trainer) -> tuple[dict[str, Any], Tensors]:
-    """What all processes have alike: model, loss, optimizer, schedule, scaler.
+    """Return the state that all processes share: model, loss, optimizer, schedule, scaler.
 
     Returns:
-        JSON-ready values, and tensors by name.
+        JSON values, and tensors by name.
     """
     tensors = {f"step.{name}": tensor for name, tensor in module_state(trainer.step).items()}
     optimizer = trainer.optimizer.state_dict()
@@ -48,10 +48,10 @@ def gather_shared(trainer: Trainer) -> tuple[dict[str, Any], Tensors]:
 
 
 def restore_shared(trainer: Trainer, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Puts back what `gather_shared` gave.
+    """Restore the result of `gather_shared`.
 
     Raises:
-        CheckpointError: the tensors are not those of this model, loss and optimizer.
+        CheckpointError: the tensors do not fit this model, loss and optimizer.
     """
     put_back(trainer.step, {n.removeprefix("step."): v for n, v in tensors.items() if n.startswith("step.")})
     optimizer = trainer.optimizer
@@ -72,7 +72,7 @@ def restore_shared(trainer: Trainer, content: Mapping[str, Any], tensors: Mappin
 
 
 def gather_own(trainer: Trainer) -> tuple[dict[str, Any], Tensors]:
-    """What each process has of its own: random states, the epoch so far, the last outputs, times."""
+    """Return the state of one process: random states, the epoch so far, the last outputs, times."""
     so_far, clock = trainer.so_far, trainer.clock
     content, tensors = _random_states(trainer.accelerator.device)
     content |= {
@@ -96,7 +96,7 @@ def gather_own(trainer: Trainer) -> tuple[dict[str, Any], Tensors]:
 
 
 def restore_own(trainer: Trainer, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Puts back what `gather_own` gave."""
+    """Restore the result of `gather_own`."""
     device = trainer.accelerator.device
     trainer.so_far = EpochSoFar(
         step=content["step"],
@@ -121,19 +121,19 @@ def restore_own(trainer: Trainer, content: Mapping[str, Any], tensors: Mapping[s
 
 
 def module_state(module: nn.Module) -> Tensors:
-    """Parameters and all buffers, also those that a `state_dict` leaves out."""
+    """Return parameters and all buffers, including those that a `state_dict` excludes."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def put_back(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Copies into the parameters and buffers that are there, so that memory layout and sharing stay as they are.
+    """Copy into the existing parameters and buffers, which keeps their memory layout and sharing.
 
     Raises:
-        CheckpointError: naming what is missing, beyond what is known, or of another shape or type.
+        CheckpointError: names are missing or unexpected, or a shape or dtype differs.
     """
     own = module_state(module)
     if odd := sorted(own.keys() ^ state.keys()):
-        where = "the checkpoint lacks" if odd[0] in own else "the checkpoint has beyond this model and loss"
+        where = "the checkpoint does not have" if odd[0] in own else "the checkpoint has, unlike this model and loss,"
         raise CheckpointError(f"{where} {odd[0]!r}{f' and {len(odd) - 1} more' if odd[1:] else ''}")
     for name, tensor in own.items():
         new = state[name]
@@ -148,12 +148,12 @@ def put_back(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def saved(tensors: Mapping[str, Tensor]) -> Tensors:
-    """Copies on the CPU in the plain memory layout, none of which shares memory with another."""
+    """Return contiguous copies on the CPU that do not share memory."""
     return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
 
 
 def _laid_out_as(value: Tensor, parameter: Tensor) -> Tensor:
-    """A moment in the memory layout of its parameter: as the optimizer made it, and as its kernels read it."""
+    """Return an optimizer's moment in the memory layout of its parameter, which its kernels expect."""
     if value.shape != parameter.shape:
         return value
     return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
@@ -187,7 +187,7 @@ def _restore_random_states(content: Mapping[str, Any], tensors: Mapping[str, Ten
 
 
 def _device_generator(device: torch.device) -> tuple[Callable[[], Tensor], Callable[[Tensor], None]] | None:
-    """Reading and setting the random state of an accelerator."""
+    """Return functions that get and set the random state of an accelerator."""
     if device.type == "cuda":
         return lambda: torch.cuda.get_rng_state(device), lambda state: torch.cuda.set_rng_state(state, device)
     if device.type == "mps":

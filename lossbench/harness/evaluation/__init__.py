@@ -1,4 +1,4 @@
-"""What a trained model is worth: predictions, metrics, and a balanced linear refit.
+"""Evaluate a trained model: predictions, metrics, and a balanced linear refit.
 
 `evaluate.predict` runs a model over a table, `metrics` scores the result, `predict` serves `lossbench predict`.
 

@@ -1,4 +1,4 @@
-"""Scores and embeddings of every row of a split, once each, over all processes."""
+"""Compute scores and embeddings of every row of a split, once each, over all processes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ..training.step import TrainStep
 def predict(
     accelerator: Accelerator, step: TrainStep, table: ImageTable, *, image_size: int, batch_size: int, workers: int
 ) -> SplitPredictions:
-    """Evaluates a split; all processes take part, and all get the whole.
+    """Evaluate a split; all processes take part and all receive the whole result.
 
     Args:
-        accelerator: of the run.
-        step: the unwrapped model and loss; put into evaluation mode for the while.
-        table: the split.
-        image_size: side of the square images, in pixels.
-        batch_size: rows at a time in each process.
-        workers: loader processes.
+        accelerator: accelerator of the run.
+        step: unwrapped model and loss; temporarily in evaluation mode.
+        table: table of the split.
+        image_size: side of the square images in pixels.
+        batch_size: rows per batch in each process.
+        workers: number of loader processes.
 
     Raises:
         NonFiniteError: a score is NaN or infinite.
@@ -54,8 +54,9 @@ def predict(
     judged = np.concatenate([rows for lists, _ in parts for rows in lists])
     if bad := int((~np.isfinite(judged)).any(axis=1).sum()):
         raise NonFiniteError(
-            f"the scores of {bad} of {len(judged)} images of {table.name} are not finite, though training was. "
-            "Look at the loss's scores; try a lower --lr or --precision fp32"
+            f"the scores of {bad} of {len(judged)} images of {table.name} are non-finite, although training "
+            "was finite. "
+            "Check the loss's scores; try a lower --lr or --precision fp32"
         )
     vectors = np.concatenate([rows for _, lists in parts for rows in lists])
     with np.errstate(over="ignore"):
@@ -69,6 +70,6 @@ def predict(
 
 
 def share_running_statistics(step: TrainStep) -> None:
-    """Gives every process the first one's buffers: running batch statistics differ between processes by their data."""
+    """Copy the first process's buffers to all processes, because running statistics differ between processes."""
     for buffer in step.buffers():
         buffer.copy_(broadcast(buffer.contiguous()))

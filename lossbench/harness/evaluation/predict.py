@@ -1,4 +1,4 @@
-"""A trained run applied to image files."""
+"""Apply a trained run to image files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ from ..training.step import TrainStep
 
 @dataclass(frozen=True)
 class ImagePredictions:
-    """Attributes:
-    paths: N files.
-    class_names: C names.
-    probabilities: (N, C), rows sum to 1.
-    subject: what the run was trained on, in words.
-    image_size: side of its images in pixels.
+    """Predicted class probabilities.
+
+    Attributes:
+        paths: N files.
+        class_names: C names.
+        probabilities: (N, C) probabilities; rows sum to 1.
+        subject: description of the images on which the run was trained.
+        image_size: side of its images in pixels.
     """
 
     paths: tuple[Path, ...]
@@ -39,7 +41,7 @@ class ImagePredictions:
     image_size: int
 
     def rows(self) -> list[dict[str, Any]]:
-        """One object an image: image, class, probabilities by class name."""
+        """Return one dictionary per image: image, class, probabilities by class name."""
         return [
             {
                 "image": str(path),
@@ -51,15 +53,15 @@ class ImagePredictions:
 
 
 def predict_images(run: Path, paths: Sequence[Path]) -> ImagePredictions:
-    """Class probabilities of images: the softmax of the scores, with the classes' training frequencies in them.
+    """Return class probabilities of images: the softmax of the scores, which include the training class prior.
 
     Args:
         run: directory of a finished run.
         paths: image files.
 
     Raises:
-        ModelError: no finished run lies there, or it can't be loaded.
-        DataError: naming every image that can't be read.
+        ModelError: the directory is not a finished run, or it cannot be loaded.
+        DataError: listing every image that cannot be read.
     """
     record, step = load_run(run)
     images, problems = [], []
@@ -84,10 +86,10 @@ def predict_images(run: Path, paths: Sequence[Path]) -> ImagePredictions:
 
 
 def load_run(run: Path) -> tuple[Record, TrainStep]:
-    """The record of a finished run and its model and loss, on the CPU and in evaluation mode.
+    """Return the record of a finished run and its model and loss, on the CPU and in evaluation mode.
 
     Raises:
-        ModelError: saying what is missing or damaged.
+        ModelError: something is missing or damaged.
     """
     finished = read_run(run)
     record = finished.record

@@ -1,7 +1,7 @@
-"""What the embeddings know, whatever the classifier made of it: a balanced linear classifier fitted on them, frozen.
+"""Fit a balanced linear classifier on frozen embeddings.
 
-Its balanced accuracy, beside the model's own, says whether a loss has taught the backbone something or only moved the
-thresholds between classes (the classifier re-training of Kang et al., ICLR 2020, in closed terms).
+Comparing its balanced accuracy with the model's own shows whether a loss has improved the representation or only moved
+the thresholds between classes (the classifier re-training of Kang et al., ICLR 2020).
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from ...data.table import Int64Array
 from ...runs.record import RefitFacts
 
 MOST_IMAGES = 20_000
-MOST_CLASSES = 100  # beyond these the fit takes longer than many a run
+MOST_CLASSES = 100  # with more, the fit takes longer than many runs
 _ITERATIONS = 300
 
 
 class Refit(NamedTuple):
-    """Attributes:
-    scores: (N, C) float32, of the images judged.
-    images: how many training images it was fitted on.
-    converged: whether the fit ended by itself.
-    seconds: what the fit took.
+    """The result of a refit.
+
+    Attributes:
+        scores: (N, C) float32 scores of the evaluated images.
+        images: number of training images for the fit.
+        converged: whether the fit converged.
+        seconds: duration of the fit.
     """
 
     scores: npt.NDArray[np.float32]
@@ -40,12 +42,12 @@ class Refit(NamedTuple):
 
 
 def refit_rows(targets: Int64Array, seed: int, most: int = MOST_IMAGES) -> Int64Array:
-    """At most so many rows, sorted: small classes whole, of the large ones equally many.
+    """Return at most `most` rows, sorted: all rows of small classes, and equally many of each large class.
 
     Args:
-        targets: (N,).
-        seed: of the draw.
-        most: rows.
+        targets: (N,) targets.
+        seed: seed of the draw.
+        most: maximum number of rows.
 
     Example:
         >>> rows = refit_rows(np.repeat([0, 1, 2], [5, 50, 500]), seed=0, most=45)
@@ -54,7 +56,7 @@ def refit_rows(targets: Int64Array, seed: int, most: int = MOST_IMAGES) -> Int64
     """
     counts = np.bincount(targets)
     low, high = 0, int(counts.max())
-    while low < high:  # the largest quota a class that keeps within the budget
+    while low < high:  # the largest quota per class within the budget
         quota = (low + high + 1) // 2
         low, high = (quota, high) if np.minimum(counts, quota).sum() <= most else (low, quota - 1)
     order = np.random.default_rng(seed).permutation(len(targets))
@@ -65,15 +67,15 @@ def refit_rows(targets: Int64Array, seed: int, most: int = MOST_IMAGES) -> Int64
 def refit(
     embeddings: npt.NDArray[Any], targets: Int64Array, judged: npt.NDArray[Any], num_classes: int
 ) -> Refit | None:
-    """Fits scikit-learn's logistic regression, classes weighted alike, on standardised embeddings.
+    """Fit scikit-learn's logistic regression with balanced class weights on standardized embeddings.
 
-    None where there is nothing to fit: more than 100 classes, a class without a row, or embeddings not finite.
+    Returns None with more than 100 classes, for a class without rows, or for non-finite embeddings.
 
     Args:
-        embeddings: (M, D) of training images.
-        targets: (M,).
-        judged: (N, D), of the images to score.
-        num_classes: C.
+        embeddings: (M, D) embeddings of training images.
+        targets: (M,) targets.
+        judged: (N, D) embeddings of the images to score.
+        num_classes: number of classes C.
     """
     finite = np.isfinite(embeddings).all() and np.isfinite(judged).all()
     if num_classes > MOST_CLASSES or not finite or len(np.unique(targets)) < num_classes:
@@ -86,10 +88,10 @@ def refit(
     began = time.perf_counter()
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=_ITERATIONS))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said by `converged`
+        warnings.simplefilter("ignore", ConvergenceWarning)  # reported by `converged`
         model.fit(embeddings.astype(np.float32), targets)
     scores = model.decision_function(judged.astype(np.float32))
-    if scores.ndim == 1:  # of two classes it gives the second one's margin
+    if scores.ndim == 1:  # for two classes it returns the margin of the second one
         scores = np.stack([np.zeros_like(scores), scores], axis=1)
     converged = bool(np.max(model[-1].n_iter_) < _ITERATIONS)
     return Refit(scores.astype(np.float32), len(targets), converged, time.perf_counter() - began)

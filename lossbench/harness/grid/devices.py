@@ -1,12 +1,12 @@
-"""The devices over which cells are spread."""
+"""Count the devices over which cells are distributed."""
 
 from __future__ import annotations
 
 
 def gpus_for(device: str) -> int:
-    """How many CUDA devices a grid may use: all for `auto` and `cuda`, none of them for the rest.
+    """Return the number of CUDA devices for a grid: all for `auto` and `cuda`, otherwise none.
 
-    A `cuda:N` is one device, and cells take turns on it.
+    `cuda:N` is one device, which cells use in turns.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Data kept open between the runs of one process."""
+"""Keep data open between the runs of one process."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ..reporter import Reporter
 
 
 class WarmSplits:
-    """Read splits as `read_splits` does, and keep the last ones: checked, drawn, and decoded if the runs use a cache.
+    """Reads splits as `read_splits` does and keeps the last ones: checked, rendered, and decoded if runs use a cache.
 
-    Runs on one data source then pay for its checks once. A source that depends on the seed is kept for one seed.
+    Runs on the same data source then check it only once. A source that depends on the seed is kept for one seed.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What `lossbench compare` runs: every loss under every sampler with every seed, checked before anything is written."""
+"""Plan the runs of `lossbench compare`: every loss, sampler and seed, checked before anything is written."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ class Grid:
 
 
 def plan(config: RunConfig, losses: Sequence[Formula], samplers: Sequence[str], seeds: Sequence[int]) -> Grid:
-    """The cells of a comparison, each loss tried on the data as far as that goes without decoding an image.
+    """Return the cells of a comparison, after checking each loss on the data without decoding images.
 
     Args:
-        config: the options that all runs share; its loss, sampler and seed are replaced.
+        config: options of all runs; its loss, sampler and seed are replaced.
         losses: formulas as written; a formula that is listed twice is run twice, as an A/A pair.
-        samplers: of `Sampler`.
-        seeds: of the runs.
+        samplers: names of `Sampler`.
+        seeds: seeds of the runs.
 
     Raises:
-        UsageError: anything that `lossbench run` would refuse under one of these losses.
+        UsageError: `lossbench run` would refuse one of these runs.
     """
     if len(set(seeds)) < len(seeds) or len(set(samplers)) < len(samplers):
-        raise ConfigError("--seeds and --samplers: each stands once")
+        raise ConfigError("--seeds and --samplers must not repeat a value")
     entrants, notes = _with_baseline(losses)
     shared = dataclasses.replace(config, carve=True)
     opened = _Opened()
@@ -87,11 +87,11 @@ def plan(config: RunConfig, losses: Sequence[Formula], samplers: Sequence[str], 
 
 
 def tuned(grid: Grid, best: Mapping[str, dict[str, float]]) -> Grid:
-    """The grid with each loss at the values that tuning chose for it.
+    """Return the grid with each loss at its tuned values.
 
     Args:
-        grid: as planned.
-        best: "loss, sampler" -> values.
+        grid: planned grid.
+        best: tuned values by "loss, sampler".
     """
     made = []
     for cell in grid.cells:
@@ -102,15 +102,15 @@ def tuned(grid: Grid, best: Mapping[str, dict[str, float]]) -> Grid:
 
 
 def write_grid(out: Path, grid: Grid, **more: Any) -> None:
-    """Makes the grid's directory and says in `compare.json` what belongs to it.
+    """Create the grid's directory and its `compare.json`.
 
     Raises:
-        ConfigError: it holds other files, or can't be written.
+        ConfigError: the directory has other files or cannot be written.
     """
-    # One look, since another comparison may begin here at this moment, and write the same file.
+    # Read once, because another comparison may start here at the same time and write the same file.
     found = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if GRID not in found and any(not name.startswith(f".{GRID}.") for name in found):
-        raise ConfigError(f"--out {out} holds other files than a comparison's; give a new directory")
+        raise ConfigError(f"--out {out} is not empty and not the directory of a comparison; pass a new directory")
     cells = tuple(
         GridCell(loss=c.loss, copy=c.copy, sampler=c.config.sampler, seed=c.config.seed, name=c.name)
         for c in grid.cells
@@ -137,7 +137,7 @@ def _with_baseline(losses: Sequence[Formula]) -> tuple[list[tuple[Formula, int]]
     notes = []
     if _BASELINE not in [expand_formula(formula) for formula in losses]:
         losses = [_BASELINE, *losses]
-        notes.append(f"{BASELINE} was added: post-hoc adjustment starts from it")
+        notes.append(f"{BASELINE} was added as the baseline of post-hoc adjustment")
     return numbered(losses), notes
 
 
@@ -161,7 +161,7 @@ def _origins(formula: Formula) -> list[str]:
 
 
 class _Opened:
-    """Reads splits without decoding an image, each once: a worker will decode them all."""
+    """Reads each split once without decoding images, which the workers do."""
 
     def __init__(self) -> None:
         self._splits: dict[int, Splits] = {}
@@ -189,6 +189,6 @@ class _Opened:
 
 
 def _sizes(table: ImageTable) -> str:
-    """Bytes of the files behind a table: an exchanged image is seldom of the same size."""
+    """Return the file sizes of a table, because a replaced image rarely has the same size."""
     sizes = [os.stat(path).st_size if os.path.exists(path) else -1 for path in table.paths or ()]
     return hashlib.sha256(repr(sizes).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Worker processes and the cells they share: among themselves, and with whoever else works on the same directory."""
+"""Run cells in worker processes, shared with other processes on the same directory."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from ...runs.cells import BUSY, DIVERGED, DONE, FAILED, Cell, state, write_failu
 
 Watch = Callable[[Cell, dict[str, Any]], None]
 Outcome = tuple[str, str]  # status, message
-_PAUSE = 1.0  # seconds between two looks at cells that others have
+_PAUSE = 1.0  # seconds between polls of cells that other processes run
 
 
 def run_cells(cells: Sequence[Cell], out: Path, *, jobs: int, gpus: int, watch: Watch) -> dict[str, Outcome]:
-    """Runs what is not finished, and waits for what others are at.
+    """Run unfinished cells, and wait for cells that other processes run.
 
     Args:
-        cells: in the order in which they are wanted.
+        cells: cells in the desired order.
         out: directory of the grid.
-        jobs: worker processes, one a device.
-        gpus: CUDA devices to spread them over; 0 for the CPU, whose cores they share.
-        watch: is told of each event, one at a time.
+        jobs: number of worker processes, one per device.
+        gpus: number of CUDA devices; 0 for the CPU, whose cores the workers share.
+        watch: receives events, one at a time.
 
     Returns:
-        Cell name -> status and message.
+        Status and message by cell name.
     """
     pool = _Pool(cells, out, watch)
     threads = [threading.Thread(target=pool.work, args=(n, _surroundings(n, jobs, gpus)), daemon=True)
@@ -43,7 +43,7 @@ def run_cells(cells: Sequence[Cell], out: Path, *, jobs: int, gpus: int, watch: 
     try:
         while any(thread.is_alive() for thread in threads):
             for thread in threads:
-                thread.join(timeout=0.2)  # a join without a limit would not hear Ctrl-C
+                thread.join(timeout=0.2)  # a join without a timeout would block Ctrl-C
     finally:
         pool.stop()
     if isinstance(pool.error, OSError):
@@ -54,7 +54,7 @@ def run_cells(cells: Sequence[Cell], out: Path, *, jobs: int, gpus: int, watch: 
 
 
 def _surroundings(number: int, jobs: int, gpus: int) -> dict[str, str]:
-    """The environment of a worker: its own GPU, or its share of the cores."""
+    """Return the environment of a worker: its own GPU, or its share of the cores."""
     own = dict(os.environ)
     if gpus:
         own["CUDA_VISIBLE_DEVICES"] = _visible(number % gpus)
@@ -69,7 +69,7 @@ def _visible(number: int) -> str:
 
 
 class _Pool:
-    """Cells in a queue, outcomes in a table, and the processes at work."""
+    """A queue of cells, a table of outcomes, and the worker processes."""
 
     def __init__(self, cells: Sequence[Cell], out: Path, watch: Watch) -> None:
         self.out, self.watch = out, watch
@@ -99,7 +99,7 @@ class _Pool:
             self.watch(cell, {"event": "end", "status": status, "message": message})
 
     def work(self, number: int, environment: dict[str, str]) -> None:
-        """One thread's part: a worker process, and another one when it dies."""
+        """Run cells in a worker process, which is replaced if it dies."""
         worker = None
         try:
             while not self.stopped and (cell := self.next_cell()) is not None:
@@ -128,7 +128,7 @@ class _Pool:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "lossbench.harness.grid.worker"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
-                start_new_session=True,  # Ctrl-C is for us, who end it
+                start_new_session=True,  # Ctrl-C goes to this process, which ends the worker
             )  # fmt: skip
         with self.lock:
             self.workers.add(worker)
@@ -147,12 +147,12 @@ class _Pool:
                 with self.lock:
                     self.watch(cell, event)
         except (BrokenPipeError, ValueError):
-            pass  # it died: said below
+            pass  # it died; reported below
         code = worker.wait()
         if self.stopped:
             return BUSY, ""
-        ended = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        why = "; was there too little memory?" if code == -9 else ""
+        ended = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        why = "; possibly out of memory" if code == -9 else ""
         message = f"its process {ended}{why}; see {self.out / 'logs'}"
         write_failure(cell.place(self.out), FAILED, message, cell.config)
         return FAILED, message
@@ -165,7 +165,7 @@ class _Pool:
 
 
 def _end(worker: subprocess.Popen[str]) -> None:
-    """Ends a worker, at once: a cell in its midst has no record and is run again."""
+    """End a worker immediately; its unfinished cell has no record and is run again."""
     worker.kill()
     worker.wait()
     for pipe in (worker.stdin, worker.stdout):

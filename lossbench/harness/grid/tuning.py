@@ -1,8 +1,8 @@
-"""Equal tuning: every loss gets the same number of trials, judged by the selection split alone.
+"""Equal tuning: every loss gets the same number of trials, evaluated on the selection split only.
 
-Trials are random draws (Optuna's RandomSampler), so that the expected best of k trials can be told for every k; a
-sampler that learns from earlier trials would make them dependent. They have a seed of their own, whose selection split
-is not that of a seed that is reported.
+Trials are random draws (Optuna's RandomSampler), so that the expected best of k trials can be computed for every k; a
+sampler that learns from earlier trials would make them dependent. Trials have a separate seed, whose selection split
+differs from those of the reported seeds.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ...runs.grid_file import GridTrial
 from ...runs.option import Role
 from ...runs.options import RunConfig, option_names
 
-SEED = 1_000_000  # of trials: no grid counts that far
+SEED = 1_000_000  # seed of trials, which no grid reaches
 _FORM = "NAME=LOW:HIGH or NAME=LOW:HIGH:log, such as coefficient=0.01:1:log"
 
 
 @dataclass(frozen=True)
 class Range:
-    """What is tuned: an option of the run or a hyper-parameter of the loss, between two numbers."""
+    """A range of values of an option of the run or a hyper-parameter of the loss."""
 
     name: str
     low: float
@@ -41,10 +41,10 @@ class Range:
 
 
 def parse_range(text: str) -> Range:
-    """Reads `coefficient=0.01:1:log`.
+    """Parse `coefficient=0.01:1:log`.
 
     Raises:
-        ConfigError: with what is wrong and the form expected.
+        ConfigError: the text does not have the expected form.
 
     Example:
         >>> parse_range("coefficient=0.01:1:log")
@@ -60,8 +60,8 @@ def parse_range(text: str) -> Range:
     if not made.name or (colon and not made.log):
         raise ConfigError(f"--tune {text!r}: expected {_FORM}")
     if not made.low < made.high < float("inf") or (made.log and made.low <= 0):
-        above = " and above 0 for log" if made.log else ""
-        raise ConfigError(f"--tune {text!r}: the low end must be below the high one{above}")
+        above = ", and positive for log" if made.log else ""
+        raise ConfigError(f"--tune {text!r}: the lower bound must be less than the upper bound{above}")
     return made
 
 
@@ -84,13 +84,13 @@ def check_tunable(losses: Sequence[Formula], ranges: Sequence[Range]) -> None:
     for wanted in ranges:
         if not any(tunable(formula, [wanted]) for formula in losses):
             raise ConfigError(
-                f"--tune {wanted.name}: none of the losses takes it; options that can be tuned: "
+                f"--tune {wanted.name}: none of the losses has this parameter; tunable options: "
                 f"{', '.join(option_names(Role.TUNABLE))}"
             )
 
 
 def with_values(config: RunConfig, values: dict[str, float]) -> RunConfig:
-    """The run with these values in its options and its loss."""
+    """Return the configuration with these values in its options and its loss."""
     tunable_options = option_names(Role.TUNABLE)
     options = {name: value for name, value in values.items() if name in tunable_options}
     rest = {name: value for name, value in values.items() if name not in tunable_options}
@@ -156,7 +156,7 @@ def tune(
 
 
 def _draws(ranges: Sequence[Range], trials: int) -> list[dict[str, float]]:
-    """The same values for every loss that takes the same ranges."""
+    """Draw values, which are the same for all losses with the same ranges."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

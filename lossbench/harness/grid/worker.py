@@ -1,9 +1,9 @@
-"""A process that runs cells, one after another, with imports and data kept warm.
+"""A process that runs cells one after another and keeps imports and data loaded.
 
     python -m lossbench.harness.grid.worker
 
-It reads a cell a line from standard input, as JSON, and answers with events, a line each, on standard output. When
-standard input ends, so does it, also in the midst of a cell: who started it is gone.
+It reads one cell per line from standard input, as JSON, and writes one event per line to standard output. It exits when
+standard input closes, even during a cell, because its parent process has then ended.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Say = Callable[[dict[str, Any]], None]
 
 
 class _Telling:
-    """A reporter that says by events how a cell goes."""
+    """A reporter that sends the progress of a cell as events."""
 
     def __init__(self, say: Say) -> None:
         self.say, self.epochs = say, 0
@@ -51,19 +51,19 @@ class _Telling:
 
 
 def run_cell(cell: Cell, out: Path, say: Say, read: WarmSplits) -> tuple[str, str]:
-    """Claims a cell and runs it, unless that was done; gives its status and, for a bad end, the message.
+    """Claim and run a cell unless it is finished; return its status and, for failures, the message.
 
     Args:
-        cell: what to run.
+        cell: cell to run.
         out: directory of the grid.
-        say: is told how it goes.
-        read: the process's data.
+        say: receives events.
+        read: data of the process.
     """
     directory = cell.place(out)
     try:
         with claim(directory) as ours:
             return _run_claimed(cell, directory, say, read) if ours else (BUSY, "")
-    except OSError as error:  # no claim can be written
+    except OSError as error:  # the claim cannot be written
         return FAILED, f"{error.filename or directory}: {error.strerror or error}"
 
 
@@ -79,7 +79,7 @@ def _run_claimed(cell: Cell, directory: Path, say: Say, read: WarmSplits) -> tup
         status, message = DIVERGED, str(error)
     except (LossbenchError, OSError) as error:
         status, message = FAILED, str(error)
-    except (Exception, SystemExit) as error:  # of a plugin, or of a library: a row of the table
+    except (Exception, SystemExit) as error:  # errors of plugins or libraries become a row of the table
         status, message = FAILED, f"{type(error).__name__}: {error}"
     write_failure(directory, status, message, cell.config)
     return status, message
@@ -87,7 +87,7 @@ def _run_claimed(cell: Cell, directory: Path, say: Say, read: WarmSplits) -> tup
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print must not stand between answers
+    os.dup2(2, 1)  # output of libraries must not mix with events
     orders: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def listen() -> None:

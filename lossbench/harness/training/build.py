@@ -1,4 +1,4 @@
-"""From a task to what trains it."""
+"""Build the accelerator and the trainer of a task."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .trainer import Trainer
 
 
 def build_accelerator(config: RunConfig) -> Accelerator:
-    """Device, precision and processes of a run."""
-    # Accelerate keeps its state for the life of a process, and then refuses a second run's other precision.
+    """Return the accelerator of a run: device, precision and processes."""
+    # Accelerate keeps global state and would refuse a second run with a different precision.
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     named = {"ACCELERATE_TORCH_DEVICE": config.device} if config.device.startswith("cuda:") else {}
     with patch_environment(**named):
@@ -33,11 +33,11 @@ def build_accelerator(config: RunConfig) -> Accelerator:
 
 
 def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
-    """Model, loss, optimizer, order and loader of a task, each from its own seed, on the accelerator.
+    """Build model, loss, optimizer, order and loader of a task, each from its own seed, on the accelerator.
 
     Args:
-        task: checked.
-        accelerator: of `build_accelerator`.
+        task: checked task.
+        accelerator: accelerator from `build_accelerator`.
     """
     config = task.config
     model = build_model(
@@ -76,7 +76,7 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         optimizer, steps=config.epochs * len(batches), warmup_steps=round(config.warmup_epochs * len(batches))
     )
     if config.compile:
-        step.mark = lambda part: None  # a clock inside would break the graph
+        step.mark = lambda part: None  # timing inside would break the graph
         step.compile()
     wrapped, prepared = accelerator.prepare(step, optimizer)
     return Trainer(

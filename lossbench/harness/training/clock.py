@@ -1,4 +1,4 @@
-"""Where the time of a training step goes."""
+"""Measure the time of the parts of a training step."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 class StepClock:
-    """Times the parts of sampled steps: by CUDA events on a GPU, where the host runs ahead, else by the host's clock.
+    """Times the parts of sampled steps with CUDA events on a GPU, where the host runs ahead, or with the host's clock.
 
-    `begin()`, then `mark(part)` when each part is over; `read_events()` makes seconds of what was marked.
+    Call `begin()`, then `mark(part)` at the end of each part; `read_events()` converts the marks to seconds.
 
-    The wait for data is summed over every step as well, in `data_wait_seconds`: one slow batch in ten is what a median
-    hides. On a GPU, where the host runs ahead, it is the most that the GPU can have waited.
+    The time spent waiting for data is also summed over every step in `data_wait_seconds`, because a median hides one
+    slow batch in ten. On a GPU, where the host runs ahead, it is an upper bound of the time that the GPU waited.
 
     Args:
-        device: where the step runs.
-        every: sample one step in so many, after the first five.
+        device: device of the step.
+        every: sample every `every`-th step after the first five.
     """
 
     def __init__(self, device: torch.device, every: int | None = None) -> None:
@@ -46,19 +46,19 @@ class StepClock:
         self._last = 0.0
 
     def begin(self) -> None:
-        """A step begins; what comes first is the wait for data."""
+        """Start a step, whose first part is waiting for data."""
         self._sampling = self.steps >= self._warm_at and self.steps % self.every == 0
         self.steps += 1
         self._step = defaultdict(float)
         self._last = time.perf_counter()
 
     def mark(self, part: str) -> None:
-        """The part that was running is over. A part may come several times a step, once a micro-batch."""
+        """End a part. A part may occur several times per step, once per micro-batch."""
         if part == "data":
             self.data_wait_seconds += time.perf_counter() - self._last
         if not self._sampling:
             return
-        if part == "data" or not self.on_gpu:  # waiting for data is the host's time on a GPU, too
+        if part == "data" or not self.on_gpu:  # waiting for data is measured on the host, also with a GPU
             now = time.perf_counter()
             self._step[part] += now - self._last
             self._last = now
@@ -71,12 +71,12 @@ class StepClock:
             self._events = []
 
     def go_on(self, steps: int, data_wait_seconds: float) -> None:
-        """Counts on from an interrupted run; the first five steps are again not sampled."""
+        """Continue the counts of an interrupted run; its first five steps are again not sampled."""
         self.steps, self.data_wait_seconds = steps, data_wait_seconds
         self._warm_at = steps + _WARMUP_STEPS
 
     def read_events(self) -> None:
-        """Waits for the GPU and reads the events so far."""
+        """Synchronize with the GPU and read the events so far."""
         if self.on_gpu:
             torch.cuda.synchronize()
         for seconds, events in self._pending:
@@ -87,26 +87,26 @@ class StepClock:
         self._pending = []
 
     def medians(self) -> dict[str, float | None]:
-        """Part -> median seconds a step; None where no step was sampled."""
+        """Return median seconds per step by part; None if no step was sampled."""
         return {part: statistics.median(self.seconds[part]) if self.seconds[part] else None for part in PARTS}
 
     @property
     def samples(self) -> int:
-        """How many steps the medians rest on."""
+        """Return the number of sampled steps."""
         return len(self.seconds["step"])
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Begins to measure anew, where that can be done: a process may run several times."""
+    """Reset the measurement if possible, because a process may train several times."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
         with contextlib.suppress(OSError):
-            _CLEAR_REFS.write_text("5")  # the peak of resident memory, says proc(5)
+            _CLEAR_REFS.write_text("5")  # resets the peak of resident memory, see proc(5)
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The allocator's peak on a GPU, else the process's peak resident memory, since `reset_peak_memory`."""
+    """Return the allocator's peak on a GPU, or the process's peak resident memory, since `reset_peak_memory`."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What an epoch's end says of the terms of an objective: do they pull, how hard, and on what geometry."""
+"""Compute diagnostics of an objective's terms at the end of an epoch: values, gradient norms, class geometry."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ INERT, DOMINANT = 0.001, 2.0
 
 
 def term_diagnostics(head: torch.nn.Module, loss: Loss, output: ModelOutput, targets: Tensor) -> dict[str, Any]:
-    """Each term's value, and each auxiliary term's gradient on the embeddings relative to the primary's.
+    """Return each term's value, and the gradient norm of each auxiliary term relative to the primary term.
 
     Args:
-        head: embeddings -> logits.
+        head: module from embeddings to logits.
         loss: the objective.
-        output: of a batch; its logits are computed anew from its embeddings, so that gradients reach these.
-        targets: (B,).
+        output: output for a batch; its logits are recomputed from its embeddings, so that gradients reach these.
+        targets: (B,) targets.
 
     Returns:
-        "terms": name -> value; "gradient_ratio": name -> ratio of norms; empty for an objective of one term.
+        "terms": values by name; "gradient_ratio": ratios of norms by name; empty for an objective of one term.
     """
     terms = loss.terms()
     if len(terms) == 1:
@@ -52,13 +52,13 @@ def term_diagnostics(head: torch.nn.Module, loss: Loss, output: ModelOutput, tar
 
 
 def scatter_to_radius(embeddings: Tensor, targets: Tensor) -> float | None:
-    """Mean squared distance to the class mean over the mean squared distance of class means from their center.
+    """Return the scatter within classes divided by the scatter of the class means (mean squared distances).
 
-    None with fewer than two classes. Small: tight, well separated classes; above 1: classes overlap.
+    Small values mean compact, well separated classes; above 1, classes overlap. None with fewer than two classes.
 
     Args:
-        embeddings: (B, D).
-        targets: (B,).
+        embeddings: (B, D) embeddings.
+        targets: (B,) targets.
 
     Example:
         >>> x = torch.tensor([[0.0], [2.0], [10.0], [12.0]])
@@ -77,7 +77,7 @@ def scatter_to_radius(embeddings: Tensor, targets: Tensor) -> float | None:
 
 
 def warnings_of(ratios: dict[str, float | None], epoch: int) -> list[str]:
-    """What a user should be told of an epoch's gradient ratios; the first epoch is left to settle.
+    """Return warnings about an epoch's gradient ratios; the first epoch is exempt.
 
     Example:
         >>> [text.partition(":")[0] for text in warnings_of({"center": 4.0, "triplet": 0.5}, epoch=3)]
@@ -101,7 +101,7 @@ def warnings_of(ratios: dict[str, float | None], epoch: int) -> list[str]:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """The names of terms, numbered where one occurs twice."""
+    """Return the names of terms, numbered if one occurs twice."""
     return [n if names.count(n) == 1 else f"{n}#{names[: i + 1].count(n)}" for i, n in enumerate(names)]
 
 

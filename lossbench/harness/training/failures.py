@@ -1,4 +1,4 @@
-"""What the machine does to a run, said in words that help: no memory, a dead loader process."""
+"""Turn failures of the machine into helpful errors: exhausted memory, a dead loader process."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _WORKER = re.compile(r"DataLoader worker \(pid\(?s?\)? ?([\d, ]+)\)(.*)", re.DOT
 
 @contextlib.contextmanager
 def explained(config: ResolvedConfig, where: Callable[[], str]) -> Iterator[None]:
-    """Turns what the machine raises into a `RunFailed` with a remedy; everything else passes.
+    """Convert failures of the machine into a `RunFailed` with a remedy; other errors pass.
 
     Args:
-        config: of the run.
-        where: says how far the run is: "step 12".
+        config: options of the run.
+        where: function that returns the position of the run, such as "step 12".
     """
     try:
         yield
@@ -45,15 +45,15 @@ def explained(config: ResolvedConfig, where: Callable[[], str]) -> Iterator[None
 
 
 def _came_from_a_worker(error: Exception) -> bool:
-    """Whether it broke while a batch was handed over: a tensor's memory is fetched from the worker that filled it."""
+    """Return whether the error occurred while receiving a batch, whose memory comes from the worker."""
     modules = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
     return "pin memory thread" in str(error) or any(name.startswith("multiprocessing.") for name in modules)
 
 
 def _last_words() -> str:
-    """What torch raises wherever the program is when the system tells of the death, maybe after the pipe broke.
+    """Return the error that torch raises when the system reports the death of a worker, possibly after the pipe broke.
 
-    Awaited here, so that it does not break into the printing of the error.
+    It is awaited here, so that it does not interrupt the printing of the error.
     """
     try:
         time.sleep(1)
@@ -65,20 +65,21 @@ def _last_words() -> str:
 def _no_memory(config: ResolvedConfig, where: str) -> str:
     return (
         f"out of memory at {where}, with --batch-size {config.batch_size}, --micro-batches {config.micro_batches}, "
-        f"--image-size {config.image_size}. Checkpoints are as they were. More --micro-batches compute the same step "
-        f"in smaller parts (try {2 * config.micro_batches}); a smaller --batch-size is another experiment. Both need "
-        "a new directory; if something else took the memory, lossbench run --resume DIR goes on"
+        f"--image-size {config.image_size}. Checkpoints are unchanged. More --micro-batches compute the same step "
+        f"in smaller parts (try {2 * config.micro_batches}); a smaller --batch-size changes the experiment. Both need "
+        "a new directory; if another program used the memory, resume with: lossbench run --resume DIR"
     )
 
 
 def _dead_worker(processes: str, how: str, config: ResolvedConfig, where: str) -> str:
     signal = how.strip(" .:").splitlines()[0] if how.strip(" .:") else "exited"
     memory = (
-        "The system's memory may have run out: try fewer --workers"
+        "The system may have run out of memory; try fewer --workers"
         if "Killed" in how or "exited" in how or "Bus" in how
-        else f"Look at what it read, with --workers 0 instead of {config.workers}"
+        else f"Run with --workers 0 instead of {config.workers} to see its error"
     )
     return (
-        f"a loader process died at {where}: process {processes} {signal}. {memory}. Checkpoints are as they were: "
-        "lossbench run --resume DIR goes on (--workers may be changed)"
+        f"a loader process died at {where}: process {processes} {signal}. {memory}. Checkpoints are unchanged; "
+        "resume with: "
+        "lossbench run --resume DIR (--workers can be changed)"
     )

@@ -1,4 +1,4 @@
-"""The stop at a loss or gradient that is NaN or infinite."""
+"""Stop a run at a non-finite loss or gradient."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from torch import Tensor, nn
 
 from ...errors import NonFiniteError
 
-_READ_EVERY = {"cuda": 10}  # reading a flag stops the device; elsewhere it is read each step
+_READ_EVERY = {"cuda": 10}  # reading a flag synchronizes the device; elsewhere it is read at each step
 _SKIPS_IN_A_ROW = 20
 _MOST_SKIPS = 100
 
 
 class FiniteGuard:
-    """Watches losses and gradients. On the CPU it stops a run before the step that would take a non-finite number.
+    """Checks losses and gradients. On the CPU it stops a run before a step with non-finite values.
 
-    On a CUDA device a flag is set without waiting for it, and read every ten steps and before anything is
-    evaluated or written. While it is set, `found` keeps a fused optimizer from stepping, and buffers (running
-    statistics, centers) are put back.
+    On a CUDA device a flag is set without synchronization, and read every ten steps and before anything is evaluated or
+    written. While it is set, `found` prevents a fused optimizer from stepping, and buffers (running statistics,
+    centers) are restored.
 
     Args:
-        module: whose parameters and buffers are watched.
-        device: where it lives.
-        read_every: read the flag every so many steps.
-        skips: leave such steps out, up to a bound, instead of stopping; the flag is then read at each step.
+        module: module whose parameters and buffers are checked.
+        device: device of the module.
+        read_every: number of steps between reads of the flag.
+        skips: skip such steps, up to a limit, instead of stopping; the flag is then read at each step.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class FiniteGuard:
         self.skipped_in_a_row = self.skipped = 0
 
     def before_forward(self) -> None:
-        """Keeps the buffers that the forward pass and the loss are about to change."""
+        """Save the buffers that the forward pass and the loss can change."""
         if self.read_every > 1 or self.skips:
             self._kept = [b.clone() for b in self.buffers]
 
@@ -51,15 +51,16 @@ class FiniteGuard:
     def after_backward(
         self, value: Tensor, outputs: Sequence[Tensor] = (), of_all: Callable[[Tensor], Tensor] = lambda flag: flag
     ) -> bool:
-        """Sets the flag, and reads it when it is time.
+        """Set the flag, and read it if it is due.
 
         Args:
-            value: of the objective.
-            outputs: the model's: a loss may hide that they are not finite, by comparisons that are false for NaN.
-            of_all: whether a flag is set in any process; asked where steps are left out, which all must do alike.
+            value: value of the objective.
+            outputs: outputs of the model: a loss can hide non-finite ones by comparisons, which are false for NaN.
+            of_all: function that returns whether a flag is set in any process, called if steps are skipped, because
+                all processes must skip the same steps.
 
         Returns:
-            Whether the step is to be left out.
+            Whether to skip the step.
 
         Raises:
             NonFiniteError: naming the step.
@@ -84,19 +85,19 @@ class FiniteGuard:
         self.step += 1
         if bad and self.skipped >= _MOST_SKIPS:
             raise NonFiniteError(
-                f"training stopped: {_MOST_SKIPS} steps were not finite and left out (--on-nonfinite skip), which is "
-                "too many to go on. Try a lower --lr, a smaller coefficient, or --precision fp32"
+                f"training stopped: {_MOST_SKIPS} steps had non-finite values and were skipped (--on-nonfinite skip), "
+                "which is the limit. Try a lower --lr, a smaller coefficient, or --precision fp32"
             )
         return bad
 
     @torch.no_grad()
     def after_update(self, skipped: bool = False) -> None:
-        """Puts buffers back where the flag is set, or where the gradient scaler left the step out."""
+        """Restore buffers if the flag is set or the gradient scaler skipped the step."""
         for buffer, kept in zip(self.buffers, self._kept, strict=False):
             buffer.copy_(torch.where(self.found.bool() | skipped, kept, buffer))
 
     def check(self) -> None:
-        """Reads the flag.
+        """Read the flag.
 
         Raises:
             NonFiniteError: naming the step.
@@ -106,44 +107,46 @@ class FiniteGuard:
             what = (
                 f"the loss is {value}"
                 if not torch.isfinite(self.last_value)
-                else f"a gradient or the model's output is not finite (the loss is {value:.4g})"
+                else f"a gradient or the model's output is non-finite (the loss is {value:.4g})"
             )
             raise NonFiniteError(
-                f"training stopped at step {int(self.first_bad_step)}: {what}. No weights were changed by that step. "
+                f"training stopped at step {int(self.first_bad_step)}: {what}. This step did not change any weights. "
                 "Try a lower --lr, a smaller coefficient, or --precision fp32"
             )
 
     def counts(self) -> dict[str, int]:
-        """What a checkpoint holds of it."""
+        """Return the counts for a checkpoint."""
         return {"step": self.step, "skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
 
     def put_back(self, counts: Mapping[str, int]) -> None:
-        """Goes on from the `counts` of an interrupted run."""
+        """Restore the `counts` of an interrupted run."""
         self.step, self.skipped = counts["step"], counts["skipped"]
         self.skipped_in_a_row = counts["skipped_in_a_row"]
 
     def count_skip(self, skipped: bool) -> None:
-        """Counts the steps that were left out, by the gradient scaler of fp16 or by `skips`.
+        """Count skipped steps, of the gradient scaler of fp16 or of `skips`.
 
         Raises:
-            NonFiniteError: twenty in a row.
+            NonFiniteError: after twenty in a row.
         """
         self.skipped += skipped
         self.skipped_in_a_row = self.skipped_in_a_row + 1 if skipped else 0
         if self.skipped_in_a_row >= _SKIPS_IN_A_ROW:
             raise NonFiniteError(
-                f"training stopped: {_SKIPS_IN_A_ROW} steps in a row were not finite and left out. Try a lower --lr"
+                f"training stopped: {_SKIPS_IN_A_ROW} consecutive steps had non-finite values and were skipped. "
+                "Try a lower --lr"
                 if self.skips
-                else f"training stopped: {_SKIPS_IN_A_ROW} steps in a row had gradients that are not finite in fp16. "
+                else f"training stopped: {_SKIPS_IN_A_ROW} consecutive steps had non-finite gradients in fp16. "
                 "Try --precision bf16 or fp32, or a lower --lr"
             )
 
 
 def all_finite(tensors: Sequence[Tensor]) -> Tensor:
-    """() bool: whether every entry is finite. By largest magnitudes, which, unlike norms, can't overflow.
+    """Return a scalar bool tensor: whether every entry is finite.
 
-    On the CPU by sums first, which are eight times faster: they are not finite if an entry is not, and only where they
-    overflow as well is there a closer look.
+    Uses largest magnitudes, which, unlike norms, cannot overflow. On the CPU, sums are checked first, which is eight
+    times
+    faster: a sum is non-finite if an entry is, and only if a sum is non-finite are the magnitudes checked.
     """
     if not tensors:
         return torch.ones((), dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""The optimizer and its schedule."""
+"""Build the optimizer and its schedule."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ...models.classifier import Classifier
 
 
 def build_optimizer(name: str, model: Classifier, loss: Loss, *, lr: float, weight_decay: float) -> Optimizer:
-    """AdamW or SGD with Nesterov momentum over the model's parameters and the loss's own.
+    """Return AdamW or SGD with Nesterov momentum for the parameters of model and loss.
 
-    The model's biases and normalisation scales are not decayed; the loss says what holds for its parameters.
+    Biases and normalization scales of the model have no weight decay; the loss sets the weight decay of its parameters.
 
     Args:
         name: "adamw" or "sgd".
         model: the classifier.
-        loss: its `param_groups` carry `lr_scale`, relative to `lr`.
+        loss: the loss, whose `param_groups` have `lr_scale`, relative to `lr`.
         lr: peak learning rate.
-        weight_decay: of the model.
+        weight_decay: weight decay of the model.
     """
     groups = [*param_groups_weight_decay(model, weight_decay), *loss.param_groups()]
     for group in groups:
         group["lr"] = lr * group.pop("lr_scale", 1.0)
-    # Fused kernels are the fastest, and read the guard's flag on the device.
+    # Fused kernels are the fastest, and they read the guard's flag on the device.
     fused = next(model.parameters()).device.type in ("cuda", "cpu")
     if name == "sgd":
         return SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=fused)
@@ -36,12 +36,12 @@ def build_optimizer(name: str, model: Classifier, loss: Loss, *, lr: float, weig
 
 
 def build_schedule(optimizer: Optimizer, *, steps: int, warmup_steps: int) -> LambdaLR:
-    """Linear warm-up, then half a cosine to zero, by the step."""
+    """Return a schedule with linear warm-up, then cosine decay to zero, per step."""
     return LambdaLR(optimizer, lambda step: learning_rate_share(step, steps, warmup_steps))
 
 
 def learning_rate_share(step: int, steps: int, warmup_steps: int) -> float:
-    """The share of the peak learning rate at a step.
+    """Return the learning rate at a step as a share of its peak.
 
     Example:
         >>> [round(learning_rate_share(step, 10, 2), 2) for step in (0, 1, 2, 6, 9)]
@@ -54,6 +54,6 @@ def learning_rate_share(step: int, steps: int, warmup_steps: int) -> float:
 
 
 def mask_steps(optimizer: Optimizer, found: torch.Tensor) -> None:
-    """Makes a fused optimizer leave out steps while `found` is 1, without asking the host."""
+    """Make a fused optimizer skip steps while `found` is 1, without synchronization."""
     optimizer.grad_scale = None  # type: ignore[attr-defined]  # read by fused kernels, as the gradient scaler sets it
     optimizer.found_inf = found  # type: ignore[attr-defined]

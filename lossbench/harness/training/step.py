@@ -1,4 +1,4 @@
-"""One training step as one module: what is wrapped for several processes, compiled and saved."""
+"""A training step as one module, which is wrapped for several processes, compiled and saved."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ...types import ModelOutput
 
 
 class TrainStep(nn.Module):
-    """Model and loss together, so that what the loss learns is synchronised, compiled and saved like the model.
+    """Model and loss together, so that parameters of the loss are synchronized, compiled and saved like the model.
 
     Args:
-        model: images -> `ModelOutput`.
+        model: module from images to `ModelOutput`.
         loss: the objective.
-        mark: called with the name of each part when it is over.
+        mark: called with the name of each part when it ends.
     """
 
     def __init__(self, model: Classifier, loss: Loss, mark: Callable[[str], None] = lambda part: None) -> None:
         super().__init__()
         self.model, self.loss, self.mark = model, loss, mark
-        self.relied_on = False  # whether the loss was looked at on a batch of this model
+        self.relied_on = False  # whether the loss was checked on a batch of this model
 
     def forward(self, images: Tensor, targets: Tensor) -> tuple[Tensor, ModelOutput]:
-        """The loss of a batch, (), and what the model gave for it."""
+        """Return the scalar loss of a batch and the model's output."""
         output = self.model(images)
         self.mark("forward")
         if not self.relied_on and not torch.compiler.is_compiling():

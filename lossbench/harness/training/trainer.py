@@ -1,4 +1,4 @@
-"""The epochs of a run."""
+"""Train the epochs of a run."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _REPLAYS = 20
 
 
 class RecentStep(NamedTuple):
-    """A step that a guard may yet find not finite.
+    """A step that the guard has not checked yet.
 
     Attributes:
-        step: as the guard counts.
-        epoch: from 0.
-        output: of the model, detached.
-        targets: (B,).
-        rows: (B,) of the training table.
-        random_state: of torch on the CPU, before the step.
+        step: number of the step, as the guard counts.
+        epoch: epoch, counted from 0.
+        output: detached output of the model.
+        targets: (B,) targets.
+        rows: (B,) rows of the training table.
+        random_state: random state of torch on the CPU before the step.
     """
 
     step: int
@@ -52,14 +52,14 @@ class RecentStep(NamedTuple):
 
 @dataclass
 class EpochSoFar:
-    """The part of an epoch that is done.
+    """The finished part of an epoch.
 
     Attributes:
-        step: optimizer steps taken.
+        step: number of optimizer steps.
         total: sum of the loss over the rows of this process; None before the first step.
         rows_left_out: rows of whole batches whose step was skipped.
-        seconds: spent on it.
-        begun: whether the loss was told that it begins.
+        seconds: duration so far.
+        begun: whether `begin_epoch` of the loss was called.
     """
 
     step: int = 0
@@ -71,23 +71,23 @@ class EpochSoFar:
 
 @dataclass
 class Trainer:
-    """Takes optimizer steps and keeps what a record wants to know of them.
+    """Takes optimizer steps and collects measurements for the record.
 
     Attributes:
         accelerator: device, precision and processes.
-        wrapped: `step` as prepared by the accelerator: what is called.
-        step: the module itself: what is asked for its parts.
-        optimizer: prepared.
-        schedule: stepped once a step.
+        wrapped: `step` as prepared by the accelerator, which is called.
+        step: the module itself, for access to its parts.
+        optimizer: prepared optimizer.
+        schedule: schedule, advanced once per step.
         batches: the epoch's batches as rows.
-        images: a loader over them.
-        clock: of the step's parts.
-        guard: against numbers that are not finite.
-        micro_batches: parts into which a step's rows are cut.
+        images: loader over the batches.
+        clock: clock for the step's parts.
+        guard: guard against non-finite values.
+        micro_batches: number of parts into which a step's rows are split.
         marks_inside: whether `step` itself marks the end of forward and loss (not when compiled).
-        recent: the last steps, as many as the guard may lag behind.
-        seconds_before: spent on earlier epochs.
-        so_far: of the current epoch; the next one begins with a fresh one.
+        recent: the last steps that the guard may not have checked yet.
+        seconds_before: seconds spent on earlier epochs.
+        so_far: progress of the current epoch.
     """
 
     accelerator: Accelerator
@@ -111,13 +111,13 @@ class Trainer:
     def run_epoch(
         self, epoch: int, epochs: int, reporter: Reporter, after_step: Callable[[], float] = lambda: 0.0
     ) -> HistoryRow:
-        """Trains what is left of an epoch and gives its row of the history.
+        """Train the rest of an epoch and return its row of the history.
 
         Args:
-            epoch: from 0.
-            epochs: of the run.
-            reporter: told of each step.
-            after_step: called after each step; gives the seconds that were not training.
+            epoch: epoch, counted from 0.
+            epochs: number of epochs of the run.
+            reporter: receives each step.
+            after_step: called after each step; returns the seconds that were not training.
         """
         so_far = self.so_far
         began = time.perf_counter() - so_far.seconds
@@ -147,31 +147,31 @@ class Trainer:
             images_per_second=len(self.batches.table) / seconds,
         )
         for text in warnings_of(row.gradient_ratio, epoch):
-            if text.split(":")[0] not in self.warned:  # once a term and kind
+            if text.split(":")[0] not in self.warned:  # once per term and kind
                 self.warned.add(text.split(":")[0])
                 reporter.warning(text)
         return row
 
     def end_epoch(self) -> None:
-        """To be called after `run_epoch`, when its row is safe: the next epoch may begin."""
+        """End the epoch. Call it after `run_epoch`, when its row is stored."""
         self.seconds_before += self.so_far.seconds
         self.so_far = EpochSoFar()
 
     @property
     def train_seconds(self) -> float:
-        """Of the run so far, without checkpoints."""
+        """Return the training seconds of the run so far, without checkpoints."""
         return self.seconds_before + self.so_far.seconds
 
     def steps_taken(self, epoch: int) -> int:
-        """Optimizer steps of the run so far, in whose epoch `epoch` it is."""
+        """Return the number of optimizer steps of the run so far, during epoch `epoch`."""
         return epoch * len(self.batches) + self.so_far.step
 
     def total(self) -> Tensor:
-        """The sum of the loss so far, ()."""
+        """Return the scalar sum of the loss so far."""
         return self._zero() if self.so_far.total is None else self.so_far.total
 
     def loss_seconds(self) -> float:
-        """Median seconds of the loss alone, forward and backward, on the outputs of the last step."""
+        """Return median seconds of the loss alone, forward and backward, on the outputs of the last step."""
         assert self.last is not None
         output, targets = self.last
         seconds = []
@@ -189,8 +189,8 @@ class Trainer:
         return statistics.median(seconds)
 
     def _take_step(self, batch: Batch, global_rows: int) -> Tensor:
-        """One optimizer step; returns the sum over this process's rows of the loss."""
-        own_rows = self.batches.sizes(global_rows)[self.batches.rank]  # 0 where the batch holds a mere stand-in
+        """Take one optimizer step; return the sum of the loss over this process's rows."""
+        own_rows = self.batches.sizes(global_rows)[self.batches.rank]  # 0 if the batch is only a placeholder
         images = batch.images.to(self.accelerator.device, non_blocking=True, memory_format=torch.channels_last)
         targets = batch.targets.to(self.accelerator.device, non_blocking=True)
         self.clock.mark("data")
@@ -205,7 +205,7 @@ class Trainer:
                 value, output = self.wrapped(part, labels)
                 if not self.marks_inside:
                     self.clock.mark("forward")
-                # Gradients are averaged over processes: each counts by its share of the whole step's rows.
+                # Gradients are averaged over processes, so each is weighted by its share of the step's rows.
                 self.accelerator.backward(value * (rows * self.accelerator.num_processes / global_rows))
             self.clock.mark("backward")
             objective += value.detach() * rows
@@ -221,7 +221,7 @@ class Trainer:
         return objective if own_rows and not spoilt else torch.zeros_like(objective)
 
     def _update(self, output: ModelOutput, targets: Tensor, objective: Tensor, own_rows: int) -> bool:
-        """Steps optimizer, schedule and the loss's state; gives whether the step was left out as not finite."""
+        """Advance optimizer, schedule and the loss's state; return whether the step was skipped as non-finite."""
         spoilt = False
         if self.accelerator.scaler is None:
             value = objective / max(own_rows, 1)
@@ -230,7 +230,7 @@ class Trainer:
             self.optimizer.step()
         self.last_lr = self.optimizer.param_groups[0]["lr"]
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # the very first was left out
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # the very first was skipped
             self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)
         skipped = spoilt or (self.accelerator.scaler is not None and self.accelerator.optimizer_step_was_skipped)
@@ -245,13 +245,13 @@ class Trainer:
         return spoilt
 
     def first_bad_step(self) -> RecentStep | None:
-        """The first step that was not finite, where the guard has found one and it is still known."""
+        """Return the first non-finite step if the guard has found one and it is still known."""
         first = int(self.guard.first_bad_step)
         known = [step for step in self.recent if first in (-1, step.step)]
         return known[-1] if known else None
 
     def _of_all(self, flag: Tensor) -> Tensor:
-        """Whether a flag is set in any process."""
+        """Return whether a flag is set in any process."""
         if self.accelerator.num_processes == 1:
             return flag
         together: Tensor = self.accelerator.reduce(flag.float(), "sum") > 0
@@ -271,7 +271,7 @@ class Trainer:
         return min(self.batches.batch_size, len(self.batches.table) - number * self.batches.batch_size)
 
     def _zero(self) -> Tensor:
-        """A sum to add to, in float64 where the device has it: Apple's has not."""
+        """Return a zero to add to, in float64 if the device supports it (mps does not)."""
         device = self.accelerator.device
         return torch.zeros((), device=device, dtype=torch.float32 if device.type == "mps" else torch.float64)
 
@@ -286,7 +286,7 @@ def _detached(output: ModelOutput) -> ModelOutput:
 
 
 def _joined(outputs: list[ModelOutput]) -> ModelOutput:
-    """The outputs of a step's micro-batches as one."""
+    """Concatenate the outputs of a step's micro-batches."""
     if len(outputs) == 1:
         return outputs[0]
     return ModelOutput(

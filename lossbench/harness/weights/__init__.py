@@ -1,7 +1,7 @@
-"""The weights that a backbone starts from: `--weights`, and `lossbench weights`.
+"""Initial weights of a backbone: `--weights`, and `lossbench weights`.
 
 start_from   reads none, imagenet, vggface2:FILE or run:DIR
-inspect      shows what a file of weights holds
+inspect      shows the content of a weight file
 
 May import runs, models, data and below.
 """

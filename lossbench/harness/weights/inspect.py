@@ -1,4 +1,4 @@
-"""What a file of weights or a finished run holds, and whether `--weights` could start from it."""
+"""Inspect a weight file or a finished run, and whether `--weights` accepts it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "model.mean
 
 
 def inspect_weights(target: str) -> dict[str, Any]:
-    """Kind, digest, preprocessing and tensors.
+    """Return kind, digest, preprocessing and tensors of weights.
 
     Args:
-        target: a file, a run's directory, or either as `--weights` is written.
+        target: a file, a run's directory, or a `--weights` spec of either.
 
     Returns:
-        "path", "container", "kind" (None where nothing knows it), "problem" (why not, else None), "sha256",
-        "model", "parameters" (of all tensors but statistics), "preprocessing", "origin", and "tensors": a list of
-        "name", "shape", "dtype" and "becomes", timm's name in the backbone, or None for what is left out.
+        "path", "container", "kind" (None if unknown), "problem" (the reason, else None), "sha256", "model",
+        "parameters" (of all tensors except statistics), "preprocessing", "origin", and "tensors": a list of "name",
+        "shape", "dtype" and "becomes" (timm's name in the backbone, or None for dropped tensors).
 
     Raises:
-        ModelError: it can't be read at all.
+        ModelError: the file cannot be read.
     """
     spec = split_weights(target)
     path = expanded(spec[1] if spec and spec[1] else target)
@@ -63,7 +63,7 @@ def _understood(file: WeightsFile) -> tuple[Weights | None, str | None]:
 
 
 def _becomes(file: WeightsFile) -> dict[str, str]:
-    """Name in the file -> timm's, of weights that were understood."""
+    """Return timm's names by the names in the file, for weights of a known kind."""
     forms = backbone_forms(SENET_50, vggface2.PREPROCESSING.image_size)
     if file.metadata:
         return {name: name for name in forms}

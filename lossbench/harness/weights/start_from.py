@@ -1,4 +1,4 @@
-"""Where a run's weights come from: `--weights none`, `imagenet`, `vggface2:FILE` or `run:DIR`."""
+"""Read the initial weights of a run: `--weights none`, `imagenet`, `vggface2:FILE` or `run:DIR`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ...runs.finished_run import read_run
 
 
 def read_weights(spec: str, model: str, image_size: int | None) -> Weights | None:
-    """The weights of a `--weights` spec, checked against the model; None for `none`.
+    """Return the weights of a `--weights` spec, checked against the model; None for `none`.
 
     Args:
-        spec: as written.
-        model: whose backbone is to start from them.
-        image_size: side of the images in pixels, where the user gave one.
+        spec: value of `--weights`.
+        model: name of the model.
+        image_size: side of the images in pixels, or None for the default.
 
     Raises:
-        ModelError: a file or run that can't be read, is damaged, or holds another architecture.
+        ModelError: a file or run cannot be read, is damaged, or has a different architecture.
     """
     kind, path = split_weights(spec) or ("", "")
     if kind == "vggface2":
@@ -40,14 +40,14 @@ def read_weights(spec: str, model: str, image_size: int | None) -> Weights | Non
 
 
 def seen_before(weights: Weights, data: str, splits: Splits) -> str | None:
-    """What to say where an earlier run may have trained on images that are evaluated now.
+    """Return a warning if an earlier run may have been trained on images that are now in the test split.
 
-    Another label of the same data carves another evaluation split: people and expressions, say.
+    A different label of the same data (for example people and expressions) carves a different test split.
 
     Args:
-        weights: of an earlier run.
-        data: as written.
-        splits: of the data.
+        weights: weights of an earlier run.
+        data: value of `--data`.
+        splits: splits of the data.
     """
     earlier = weights.origin
     if weights.kind != "run" or earlier["data"] != data or "carved" not in splits.origin:
@@ -55,49 +55,50 @@ def seen_before(weights: Weights, data: str, splits: Splits) -> str | None:
     if earlier["test_digest"] == splits.test.digest():
         return None
     return (
-        f"{earlier['file']} was trained on the same data with other images held out: it may have seen images that are "
-        "evaluated now. Give --val, or a split column in the manifest"
+        f"{earlier['file']} was trained on the same data with different images held out, possibly on images that are "
+        "now in the test split. Pass --val, or add a split column to the manifest"
     )
 
 
 def convert(spec: str, out: Path, *, force: bool = False) -> Weights:
-    """Writes VGGFace2's weights as a safetensors file that carries their preprocessing and the source's digest.
+    """Write VGGFace2's weights as a safetensors file with their preprocessing and the source's digest.
 
     Args:
         spec: `vggface2:FILE`.
-        out: the file to write; whole or not at all.
-        force: whether it may replace a file.
+        out: file to write, atomically.
+        force: replace an existing file.
 
     Raises:
-        ConfigError: another spec, or an `out` that is there, has another suffix, or can't be written.
-        ModelError: a file that can't be read or is something else.
+        ConfigError: a different spec, or `out` exists, has a different suffix, or cannot be written.
+        ModelError: the source cannot be read or is a different kind of file.
     """
     kind, path = split_weights(spec) or ("", "")
     if kind != "vggface2":
         raise ConfigError(f"only vggface2:FILE can be converted, got {spec!r}")
     if out.suffix != ".safetensors":
-        raise ConfigError(f"{out} must end in .safetensors, the kind of file that is written")
+        raise ConfigError(f"{out} must end in .safetensors")
     if out.exists() and not force:
-        raise ConfigError(f"{out} is there already; give another name, or --force to replace it")
+        raise ConfigError(f"{out} already exists; pass another name, or --force to replace it")
     weights = read_vggface2(expanded(path))
     files.write_atomically(out, lambda file: file.write(to_file(weights)))
     return weights
 
 
 def expanded(path: str) -> Path:
-    """A path as a user writes it."""
+    """Return the path of a user-written path."""
     return Path(os.path.expanduser(path.strip()))
 
 
 def _of_run(directory: Path, model: str, image_size: int | None) -> Weights:
     if not directory.is_dir():
-        raise ModelError(f"--weights run:{directory}: there is no such directory; expected that of a finished run")
+        raise ModelError(f"--weights run:{directory}: no such directory; expected the directory of a finished run")
     run = read_run(directory)
     record = run.record
     theirs, preprocessing = record.model.name, run.preprocessing()
     if architecture(theirs) != architecture(model):
         raise ModelError(
-            f"--weights run:{directory} holds a {theirs} and --model is {model}; give --model {theirs}, or another run"
+            f"--weights run:{directory} has model {theirs}, but --model is {model}; pass --model {theirs}, or "
+            "another run"
         )
     state, size = run.backbone(), image_size or preprocessing.image_size
     check_fit(state, backbone_forms(model, size), f"the weights of {directory} do not fit {model} at {size} px")

@@ -225,7 +225,7 @@ def test_a_nan_that_a_loss_hides_stops_a_run() -> None:
     (leaf,) = torch.autograd.grad(value, [head.bias], retain_graph=True)
     assert value.isfinite()
     assert leaf.isfinite().all()
-    with pytest.raises(NonFiniteError, match="a gradient or the model's output is not finite"):
+    with pytest.raises(NonFiniteError, match="a gradient or the model's output is non-finite"):
         guard.after_backward(value.detach(), (output.embeddings, logits))
 
 
