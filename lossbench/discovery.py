@@ -20,6 +20,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions, version
 from pathlib import Path
 from typing import Any, Protocol
 
+from .caches import user_cache
 from .errors import PluginError
 from .spec import LossSpec
 
@@ -208,8 +209,7 @@ def _read_memory(file: Path, inode: int, changed_ns: int) -> dict[str, Any]:
 
 
 def _memory_file() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "lossbench" / "plugins.json"
+    return user_cache() / "plugins.json"
 
 
 def _memory_key(plugin: Plugin) -> str:

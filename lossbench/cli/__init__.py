@@ -11,14 +11,16 @@ def main() -> None:
 
     from ..errors import Interrupted, LossbenchError
     from .app import app
+    from .output import guarded_streams
 
-    try:
+    with guarded_streams():
         try:
-            app()
-        except (LossbenchError, Interrupted) as error:
-            # Not parsed as markup: messages quote what users wrote.
-            Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
-            sys.exit(error.exit_code)
-    except KeyboardInterrupt:  # also while the message is printed
-        Console(stderr=True).print("interrupted")
-        sys.exit(130)
+            try:
+                app()
+            except (LossbenchError, Interrupted) as error:
+                # Not parsed as markup: messages quote what users wrote.
+                Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
+                sys.exit(error.exit_code)
+        except KeyboardInterrupt:  # also while the message is printed
+            Console(stderr=True).print("interrupted")
+            sys.exit(130)

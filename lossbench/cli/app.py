@@ -34,7 +34,7 @@ def _version(value: bool) -> None:
     if value:
         from .. import __version__
 
-        typer.echo(f"lossbench {__version__}")
+        print(f"lossbench {__version__}")
         raise typer.Exit
 
 

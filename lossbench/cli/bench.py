@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from typer import Argument, Option
 
 from ..errors import ConfigError
+from .output import print_json
 from .parameters import Json, switch
 
 if TYPE_CHECKING:
@@ -186,7 +185,7 @@ def _suite(seconds: float, json_: bool) -> None:
 def _print_json(content: dict[str, Any]) -> None:
     from ..machine.facts import machine
 
-    typer.echo(json.dumps({"machine": machine(), **content}, indent=1))
+    print_json({"machine": machine(), **content}, indent=1)
 
 
 def _table(groups: list[list[Row]], workload: Workload) -> TerminalTable:

@@ -13,6 +13,7 @@ import typer
 from typer import Argument, Option
 
 from ..errors import UsageError
+from .output import print_json
 from .parameters import Json, switch
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def check(
     unfit = dict(broken) if all_ else None
     results = _judge(asked, law or [], _effort(examples, seed, deep, compile_), certificate, unfit)
     if json_:
-        typer.echo(json.dumps([{**asdict(r), "seconds": round(r.seconds, 3)} for r in results], indent=1))
+        print_json([{**asdict(r), "seconds": round(r.seconds, 3)} for r in results], indent=1)
     else:
         from rich.console import Console
 
@@ -111,7 +112,7 @@ def verify(
         found = judge_again(content, lambda result: progress.advance(task))
     if json_:
         rows = {"verified": not found.changed, "changed": found.changed, "notes": found.notes}
-        typer.echo(json.dumps(rows, indent=1))
+        print_json(rows, indent=1)
     else:
         console = Console()
         console.print(Text(str(content["quote"])))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from ..errors import ConfigError
 from ..expression import Formula, parse_formula, split_losses
 from ..runs.option import Role
 from ..runs.options import RunConfig, option_names
+from .output import output_is_optional, print_json
 from .parameters import ALLOW_DIFFERENCES, TARGET, VERDICT, Json, config_file, switch, takes_options
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def compare(
         raise ConfigError(
             'pass --losses "softmax, weighted-cluster" and --out DIR, a new directory or that of a comparison to resume'
         )
+    if not json_:
+        output_is_optional()
     file = context.default_map or {}
     first = first_seed if first_seed is not None else int(file.get("seed", 0))
     asked = Asked(
@@ -102,7 +104,7 @@ def compare(
     comparison = compare_records(out, allow_differences=allow_differences, target=target)
     _print(comparison, json_)
     if not json_:
-        typer.echo(f"\nTo write the report: lossbench report {out} --html report.html", err=True)
+        print(f"\nTo write the report: lossbench report {out} --html report.html", file=sys.stderr)
     raise typer.Exit(1 if comparison.problems else 0)
 
 
@@ -139,7 +141,7 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
             run_cells(cells, out, jobs=jobs, gpus=gpus, watch=watch)
 
     for note in grid.notes:
-        typer.echo(note, err=True)
+        print(note, file=sys.stderr)
     if ranges:
         firsts = [cell for cell in grid.cells if cell.config.seed == asked.seeds[0]]
         found, best = tune(firsts, ranges, asked.trials, out, run)
@@ -153,7 +155,7 @@ def _print(comparison: Comparison, json_: bool) -> None:
     if json_:
         from ..report.as_json import comparison_content
 
-        typer.echo(json.dumps(comparison_content(comparison), allow_nan=False))
+        print_json(comparison_content(comparison))
         return
     from rich.console import Console
 
@@ -171,7 +173,7 @@ def _self_test(losses: str | None, seeds: int, json_: bool) -> None:
         raise ConfigError("--self-test simulates at least two losses and two seeds")
     content = self_test(Setting(entrants=entrants, seeds=seeds))
     if json_:
-        typer.echo(json.dumps(content))
+        print_json(content)
         return
     from rich.console import Console
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from typer import Argument, Option
 from ..errors import ConfigError
 from ..runs.option import Role
 from ..runs.options import option_names
+from .output import print_json
 from .parameters import switch, takes_options
 
 data = typer.Typer(name="data", help="Inspect and prepare data before training.", no_args_is_help=True)
@@ -65,7 +65,7 @@ def inspect(
         with counting("opening images") as progress:
             content["deep"] = inspect_images(splits, progress=progress)
     if json_:
-        typer.echo(json.dumps(content))
+        print_json(content)
         return
     from rich.console import Console
 
@@ -95,4 +95,4 @@ def digests(
     with counting("reading images") as progress:
         text = manifest_with_digests(manifest, label, progress)
     write_text(out, text)
-    typer.echo(out)
+    print(out)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 
+from .output import print_json
 from .parameters import Json
 
 
@@ -18,7 +17,7 @@ def doctor(json_: Json = False) -> None:
 
     findings = examine()
     if json_:
-        typer.echo(json.dumps(findings, indent=1))
+        print_json(findings, indent=1)
     else:
         from rich.console import Console
 

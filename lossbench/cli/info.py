@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import json
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import typer
 from typer import Argument
 
+from .output import print_json
 from .parameters import Json, switch
 
 
@@ -22,7 +21,7 @@ def list_(
 
     rows = loss_entries(load=load)
     if json_:
-        typer.echo(json.dumps([asdict(row) for row in rows], indent=1))
+        print_json([asdict(row) for row in rows], indent=1)
         return
     from rich.console import Console
 
@@ -66,7 +65,7 @@ def info(
         "status": entry.status if entry else None,
     }
     if json_:
-        typer.echo(json.dumps(content, indent=1))
+        print_json(content, indent=1)
         return
     from rich.console import Console
     from rich.text import Text

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from typer import Argument, Option
 
 from ..scaffold import KINDS, write_package
@@ -31,5 +31,5 @@ def new(
     lossbench new my-loss --kind stateful
     """
     written = write_package(name, kind.value, Path())
-    typer.echo("\n".join(map(str, written)))
-    typer.echo(f"next: pip install -e {name} && lossbench check {name} && lossbench run --loss {name}", err=True)
+    print("\n".join(map(str, written)))
+    print(f"next: pip install -e {name} && lossbench check {name} && lossbench run --loss {name}", file=sys.stderr)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from typer import Argument
 
+from .output import print_json
 from .parameters import Json
 
 
@@ -32,7 +31,7 @@ def predict(
 
     Console(stderr=True).print(Text(f"This run expects {prediction.subject}, {prediction.image_size} px or larger."))
     if json_:
-        typer.echo(json.dumps(prediction.rows(), indent=1))
+        print_json(prediction.rows(), indent=1)
         return
     rows = tuple(
         (row["image"], row["class"], *(f"{p:.3f}" for p in row["probabilities"].values())) for row in prediction.rows()

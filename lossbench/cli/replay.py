@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from typer import Argument
 
 from ..report.terminal.shorten import significant
+from .output import print_json
 from .parameters import Json
 
 _SHOWN = 20  # rows
@@ -27,7 +26,7 @@ def replay(
 
     content = replay_bundle(bundle)
     if json_:
-        typer.echo(json.dumps(content))
+        print_json(content)
         return
     from rich.console import Console
     from rich.text import Text

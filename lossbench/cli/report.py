@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from typer import Argument, Option
 
 from ..errors import ConfigError
+from .output import print_json
 from .parameters import ALLOW_DIFFERENCES, TARGET, Json
 
 
@@ -58,7 +57,7 @@ def report(
     if json_:
         from ..report.as_json import comparison_content
 
-        typer.echo(json.dumps(comparison_content(comparison), allow_nan=False))
+        print_json(comparison_content(comparison))
         return
     from rich.console import Console
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ from typer import Option
 from ..errors import ConfigError
 from ..runs.option import Role, flag
 from ..runs.options import RunConfig, option_names
+from .output import output_is_optional, print_json
 from .parameters import config_file, takes_options
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def run(
     """
     from .watch_run import RichReporter
 
+    if not json_:
+        output_is_optional()
     with RichReporter() as reporter:
         if resume is not None:
             changed = _given_with_resume(context)
@@ -76,7 +78,7 @@ def _show(result: RunResult, json_: bool) -> None:
     if result.record is None:
         return  # one of several processes: only the first one prints
     if json_:
-        typer.echo(json.dumps(result.to_json()))
+        print_json(result.to_json())
         return
     from rich.console import Console
 

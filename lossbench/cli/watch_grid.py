@@ -20,7 +20,7 @@ _MOST_SEEDS, _FEW_SEEDS = 12, 4  # columns on a wide and on a narrow screen
 
 
 class GridWatch:
-    """Draws the cells of a grid; call it with each event.
+    """Shows the cells of a grid. Call it with each event.
 
     Args:
         title: what is being run.
@@ -33,17 +33,18 @@ class GridWatch:
         self.states = dict.fromkeys((cell.name for cell in cells), "·")
         self.began = time.monotonic()
         self.run_here = self.ended = 0
+        self.draws = self.console.is_terminal  # asked once: a terminal may vanish
         self.live = Live(self, console=self.console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
+        if self.draws:
             self.live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.console.is_terminal:
+        if self.draws:
             self.live.stop()
 
     def __call__(self, cell: Cell, event: dict[str, Any]) -> None:
@@ -61,7 +62,7 @@ class GridWatch:
             self.ended += 1
             if event["message"]:
                 self.console.print(Text(f"{label} {mark}: {event['message']}", style="red"), soft_wrap=True)
-            elif not self.console.is_terminal:
+            elif not self.draws:
                 self.console.print(Text(f"{self.ended}/{len(self.cells)}  {label} {mark}"), soft_wrap=True)
 
     def __rich__(self) -> Group:

@@ -1,4 +1,4 @@
-"""How a run is watched: a live bar on a terminal, a line an epoch elsewhere; always on stderr."""
+"""Show the progress of a run on stderr: a live bar on a terminal, one line per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from ..runs.history import HistoryRow
 
 
 class RichReporter:
-    """Draws a run's progress. Of several processes only the first one speaks."""
+    """Shows the progress of a run. Of several processes, only the first prints."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
         self.progress = _bar(self.console, "steps")
         self.epochs = 0
+        self.draws = self.console.is_terminal  # asked once: a terminal may vanish
 
     def __enter__(self) -> Self:
         return self
@@ -30,7 +31,7 @@ class RichReporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.console.is_terminal:  # elsewhere it would print an empty line
+        if self.draws:  # elsewhere it would print an empty line
             self.progress.stop()
 
     def message(self, text: str) -> None:
@@ -41,12 +42,12 @@ class RichReporter:
 
     def begin(self, epochs: int, steps: int) -> None:
         self.epochs = epochs
-        if self.console.is_terminal:
+        if self.draws:
             self.task = self.progress.add_task("training", total=steps)
             self.progress.start()
 
     def step(self, epoch: int) -> None:
-        if self.console.is_terminal:
+        if self.draws:
             self.progress.update(self.task, advance=1, description=f"epoch {epoch + 1}/{self.epochs}")
 
     def epoch(self, row: HistoryRow) -> None:
@@ -75,7 +76,7 @@ def _bar(console: Console, unit: str) -> Progress:
 
 @contextlib.contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, for work that says how much is done and of how much; elsewhere nothing."""
+    """Show a progress bar on a terminal; elsewhere, nothing. Yields a function of the done and the total number."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda done, total: None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from typer import Argument
 
 from ..report.tables.table import Table
 from ..report.terminal.table import TerminalTable
+from .output import print_json
 from .parameters import Json, switch
 
 weights = typer.Typer(name="weights", help="Inspect and convert files of pretrained weights.", no_args_is_help=True)
@@ -32,7 +32,7 @@ def convert(
 
     converted = convert_weights(source, out, force=force)
     Console(stderr=True).print(Text(converted.note), soft_wrap=True)
-    typer.echo(out)
+    print(out)
 
 
 @weights.command()
@@ -51,7 +51,7 @@ def inspect(
 
     content = inspect_weights(file)
     if json_:
-        typer.echo(json.dumps(content, indent=1))
+        print_json(content, indent=1)
     else:
         _show(content, keys)
     raise typer.Exit(1 if content["problem"] else 0)

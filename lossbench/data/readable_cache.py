@@ -14,6 +14,7 @@ from pathlib import Path
 
 import PIL
 
+from ..caches import user_cache
 from .decode import Box
 
 _KEY = 16  # bytes
@@ -29,7 +30,7 @@ class ReadableFiles:
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        self.file = file or _folder() / "lossbench" / "readable"
+        self.file = file or user_cache() / "readable"
         self._known = self._load()
         self._new: set[bytes] = set()
 
@@ -73,7 +74,3 @@ class ReadableFiles:
             return set()
         keys = content[len(_HEAD) :]
         return {keys[start : start + _KEY] for start in range(0, len(keys) - _KEY + 1, _KEY)}
-
-
-def _folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

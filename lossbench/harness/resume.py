@@ -15,7 +15,7 @@ from ..runs.options import RunConfig
 from ..runs.options_file import read_options
 from .checkpoints.folder import FOLDER, newest_checkpoint, remove_checkpoints, remove_leftovers
 from .prepare import check_shares, prepare
-from .reporter import Reporter, SilentReporter
+from .reporter import Reporter, SteadyReporter
 from .run import RunResult, complete
 from .training.build import build_accelerator
 
@@ -36,7 +36,7 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
         RunFailed: as `run`.
     """
     began = time.perf_counter()
-    reporter = reporter or SilentReporter()
+    reporter = SteadyReporter(reporter)
     if not (directory / layout.CONFIG).is_file():
         raise CheckpointError(
             f"--resume {directory}: not a run, because it has no {layout.CONFIG}. Expected the directory that a run "

@@ -35,7 +35,7 @@ from .evaluation.metrics import classification_metrics
 from .evaluation.refit import MOST_CLASSES, Refit, refit, refit_rows
 from .prepare import Readable, Task, check_shares, prepare
 from .record_content import record_of_run, timing_of
-from .reporter import Reporter, SilentReporter
+from .reporter import Reporter, SteadyReporter
 from .training.build import build_accelerator, build_trainer
 from .training.clock import reset_peak_memory
 from .training.failures import explained
@@ -87,7 +87,7 @@ def run(
         RunFailed: the run began and could not end well.
     """
     began = time.perf_counter()
-    reporter = reporter or SilentReporter()
+    reporter = SteadyReporter(reporter)
     task = prepare(config, reporter, read)
     if sealed:
         assert task.selection is not None

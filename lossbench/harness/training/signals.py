@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: the first one stops a run after writing a checkpoint, a second Ctrl-C stops it immediately."""
+"""Signals that end a run with a checkpoint: SIGTERM, Ctrl-C, SIGHUP and SIGUSR1. A second Ctrl-C ends it at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from types import FrameType
 
 from ...errors import Interrupted
 
-_NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+# SIGHUP: the terminal was closed. SIGUSR1: what Slurm sends before the time limit, with --signal=USR1@60.
+_NAMES = {
+    signal.SIGINT: "Ctrl-C",
+    **{number: number.name for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)},
+}
 
 
 def stopped_by(number: int, where: str = "") -> Interrupted:
@@ -41,7 +45,7 @@ class StopSignals:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle both signals inside the context.
+        """Handle the signals inside the context.
 
         Only the main thread can do so; a signal that is ignored (by nohup, by a pool of processes) stays ignored.
         """
