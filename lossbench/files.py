@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +24,22 @@ def plain(text: str) -> str:
     """Letters, digits and points, the rest as single hyphens."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c == ".") else "-" for c in text)
     return "-".join(filter(None, kept.split("-")))[:60].strip("-.")
+
+
+def plain_names(keys: Iterable[str]) -> list[str]:
+    """Return the plain form of each key, with a number where two are equal.
+
+    Example:
+        >>> plain_names(["map-a+b", "map-a*b", "cost"])
+        ['map-a-b', 'map-a-b-2', 'cost']
+    """
+    names: list[str] = []
+    for key in keys:
+        name, number = plain(key), 1
+        while (candidate := name if number == 1 else f"{name}-{number}") in names:
+            number += 1
+        names.append(candidate)
+    return names
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -103,8 +119,13 @@ def write_json(path: Path, content: object) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Text as UTF-8."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    """Write text as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes."""
+    write_atomically(path, lambda file: file.write(content))
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:

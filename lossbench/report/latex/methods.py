@@ -1,0 +1,115 @@
+"""What was done, in a paragraph for a paper, with the references that it cites."""
+
+from __future__ import annotations
+
+import re
+
+from ... import __version__
+from ...verdict.comparison import Comparison
+from ...verdict.format import listed, plural
+from ...verdict.statistics import ALPHA
+from ..tables.provenance import facts
+from .escape import escaped
+from .references import REFERENCES
+
+
+def methods(comparison: Comparison) -> str:
+    """Return paragraphs on data, training and statistics as LaTeX, from the records of the comparison."""
+    paragraphs = [_runs(comparison), _statistics(comparison), *_control(comparison), *_failures(comparison)]
+    software = f"All statistics were computed with lossbench {__version__}."
+    return "\n\n".join([*paragraphs, escaped(software)]) + "\n"
+
+
+def bibliography(comparison: Comparison) -> str:
+    """Return BibTeX entries for everything that the methods cite."""
+    cited = [key.strip() for keys in re.findall(r"\\cite\{([^}]*)\}", methods(comparison)) for key in keys.split(",")]
+    return "\n\n".join(REFERENCES[key] for key in dict.fromkeys(cited)) + "\n"
+
+
+def _runs(comparison: Comparison) -> str:
+    losses = list(dict.fromkeys(entrant.name for entrant in comparison.trained))
+    samplers = comparison.records.samplers
+    seeds = sorted({seed for entrant in comparison.trained for seed in entrant.scores})
+    under = f" under the samplers {listed(samplers)}" if len(samplers) > 1 else ""
+    text = f"We compared {len(losses)} training losses ({listed(losses)}){under}"
+    text += f" with {plural(len(seeds), 'seed')} ({', '.join(map(str, seeds))})."
+    return escaped(
+        " ".join(
+            [text, *(f"{name[0].upper()}{name[1:]}: {value}." for name, value in facts(comparison) if name != "seeds")]
+        )
+    )
+
+
+def _statistics(comparison: Comparison) -> str:
+    metric = comparison.metric.name
+    tested = [pair for pair in comparison.pairs if pair.interval is not None]
+    text = [
+        f"Losses are compared by {metric} on the test split. Differences are paired by seed, on the seeds that both "
+        "losses have."
+    ]
+    if not tested:
+        return escaped(f"{text[0]} No pair was tested.")
+    family = max(pair.family for pair in tested)
+    text.append(
+        "All runs classify the same test images, so seeds and images are crossed, as readers and cases are in "
+        r"multi-reader multi-case studies~\cite{dorfman1992,hillis2007}: the variance of a mean difference is "
+        "estimated from the seeds, from the test images within each class, and from their interaction. Intervals cover "
+        "new seeds and new test images of the same classes, for this training set."
+    )
+    text.append(
+        f"The intervals of the {family} pairs of a family hold simultaneously with probability "
+        f"{100 * (1 - ALPHA):g} % (each at level {ALPHA:g}/{family}); two losses are said to differ exactly if the "
+        r"interval of their difference excludes 0, and losses that share a letter are not shown to "
+        r"differ~\cite{piepho2004}."
+        if family > 1
+        else f"The interval holds with probability {100 * (1 - ALPHA):g} %; the losses are said to differ exactly if "
+        "it excludes 0."
+    )
+    text.append(
+        "The interval of a single loss is Wilson's with an effective number of images that accounts for classes and "
+        r"seeds~\cite{korn1998}."
+    )
+    margins = sorted({pair.margin for pair in tested if pair.margin is not None})
+    if margins:
+        text.append(
+            f"Losses are called equal if the whole interval lies within {100 * margins[0]:g} points, which is the "
+            r"two one-sided tests procedure~\cite{schuirmann1987}."
+        )
+    if comparison.trials:
+        text.append(
+            f"Hyper-parameters were tuned by random search with {len(comparison.trials)} trials on a selection split "
+            r"held out from training~\cite{dodge2019}; the test split was not used."
+        )
+    return " ".join(_with_citations(part) for part in text)
+
+
+def _control(comparison: Comparison) -> list[str]:
+    if not comparison.control:
+        return []
+    return [
+        _with_citations(
+            "As a control, the log class frequencies of training are subtracted from the scores of plain softmax after "
+            r"training (tau = 1)~\cite{menon2021}; each loss as trained is tested against it in a family of "
+            f"{len(comparison.control)} pairs."
+        )
+    ]
+
+
+def _failures(comparison: Comparison) -> list[str]:
+    if not comparison.problems:
+        return []
+    count = len(comparison.problems)
+    verb = "was" if count == 1 else "were"
+    return [
+        escaped(
+            f"{plural(count, 'run')} could not be used and {verb} not replaced. A run that diverged counts as a "
+            "constant answer, and a loss that failed in some seeds is never said to be better."
+        )
+    ]
+
+
+def _with_citations(text: str) -> str:
+    """Escape a text but for its citations."""
+    return "".join(
+        part if part.startswith("~\\cite") else escaped(part) for part in re.split(r"(~\\cite\{[^}]*\})", text)
+    )
