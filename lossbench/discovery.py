@@ -1,4 +1,4 @@
-"""Losses of other distributions, found by their entry points and imported only when asked for.
+"""Find losses of other distributions by their entry points, and import them only when they are used.
 
 [project.entry-points."lossbench.losses"]
 my-loss = "my_package.my_loss:SPEC"          # a LossSpec
@@ -28,9 +28,9 @@ LOSSES, ORIGINS = "lossbench.losses", "lossbench.origins"
 
 
 class Origin(Protocol):
-    """A family of losses of another library, adapted one by one: the object of a `lossbench.origins` entry point.
+    """The adapted losses of another library: the object of a `lossbench.origins` entry point.
 
-    An origin may also have `refused`, a mapping from names of losses that don't fit to the reason.
+    An origin may also have `refused`, a mapping from names of unsupported losses to the reason.
     """
 
     def names(self) -> list[str]: ...
@@ -40,7 +40,7 @@ class Origin(Protocol):
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point of an installed distribution, not imported yet."""
+    """An entry point of an installed distribution, not yet imported."""
 
     name: str
     distribution: str
@@ -53,47 +53,48 @@ class Plugin:
         return f"{self.distribution} {self.version} ({self.entry_point.value})"
 
     def load(self) -> object:
-        """Imports the object.
+        """Import the object.
 
         Raises:
-            PluginError: whatever went wrong, naming the distribution and what to do.
+            PluginError: the import failed; the message names the distribution and what to do.
         """
         self._check_compatibility()
         try:
             return self.entry_point.load()
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # a plugin may also call sys.exit; it must not take the tool with it
+        except BaseException as error:  # a plugin may also call sys.exit, which must not end the tool
             reason = f"{type(error).__name__}: {error}"
             raise PluginError(
-                f"{self.name!r} of {self.where} can't be imported: {reason}\n{mend(self.distribution)}"
+                f"{self.name!r} of {self.where} cannot be imported: {reason}\n{mend(self.distribution)}"
             ) from error
 
     def load_spec(self) -> LossSpec:
-        """Imports the `LossSpec` of a `lossbench.losses` entry point.
+        """Import the `LossSpec` of a `lossbench.losses` entry point.
 
         Raises:
-            PluginError: also when the object is something else.
+            PluginError: the import failed, or the object is something else.
         """
         spec = self.load()
         if not isinstance(spec, LossSpec):
             raise PluginError(f"{self.name!r} of {self.where} must be a LossSpec, got {type(spec).__name__}")
         if spec.name != self.name:
             raise PluginError(
-                f"{self.name!r} of {self.where} is registered under that name, but calls itself {spec.name!r}"
+                f"{self.name!r} of {self.where} has a different name in its entry point than in its LossSpec, "
+                f"{spec.name!r}"
             )
         return spec
 
     def load_origin(self) -> Origin:
-        """Imports the object of a `lossbench.origins` entry point.
+        """Import the object of a `lossbench.origins` entry point.
 
         Raises:
-            PluginError: also when the object has no `names` and `spec`.
+            PluginError: the import failed, or the object has no `names` and `spec`.
         """
         origin = self.load()
         if not (callable(getattr(origin, "names", None)) and callable(getattr(origin, "spec", None))):
             raise PluginError(f"{self.name!r} of {self.where} must have names() and spec(name)")
-        return origin  # type: ignore[return-value]  # just checked by hand
+        return origin  # type: ignore[return-value]  # checked above
 
     def _check_compatibility(self) -> None:
         from packaging.requirements import InvalidRequirement, Requirement
@@ -103,25 +104,23 @@ class Plugin:
             try:
                 requirement = Requirement(text)
             except InvalidRequirement as error:
-                raise PluginError(
-                    f"{self.name!r} of {self.where} has a requirement that can't be read: {text!r}"
-                ) from error
+                raise PluginError(f"{self.name!r} of {self.where} has an invalid requirement: {text!r}") from error
             if requirement.name.lower() != "lossbench" or (requirement.marker and not requirement.marker.evaluate()):
                 continue
             if not requirement.specifier.contains(here, prereleases=True):
                 raise PluginError(
-                    f"{self.name!r} of {self.where} needs lossbench{requirement.specifier}, this is {here}. "
-                    f"Install a version that fits: pip install -U lossbench {self.distribution}"
+                    f"{self.name!r} of {self.where} needs lossbench{requirement.specifier}, but this is {here}. "
+                    f"Install compatible versions: pip install -U lossbench {self.distribution}"
                 )
 
 
 def mend(distribution: str) -> str:
-    """What a user can do about a distribution whose loss can't be used."""
-    return f"Mend or remove it: pip install -U {distribution}, or pip uninstall {distribution}"
+    """What a user can do about a distribution whose loss cannot be used."""
+    return f"Update or remove it: pip install -U {distribution}, or pip uninstall {distribution}"
 
 
 def plugins(group: str) -> tuple[Plugin, ...]:
-    """The entry points of a group over all distributions, each distribution once however often it is on the path."""
+    """Return the entry points of a group over all distributions, each distribution once."""
     return tuple(plugin for plugin in _all_plugins() if plugin.entry_point.group == group)
 
 
@@ -148,7 +147,7 @@ def _all_plugins() -> tuple[Plugin, ...]:
 def _entry_points(distribution: Distribution) -> Iterable[EntryPoint]:
     try:
         return distribution.entry_points
-    except Exception:  # anyone's metadata may be damaged; what can't be read offers no loss
+    except Exception:  # metadata may be damaged; an unreadable distribution has no losses
         return ()
 
 
@@ -160,7 +159,7 @@ def _distribution_name(distribution: Distribution) -> str:
 
 @dataclass(frozen=True)
 class Learned:
-    """What an earlier load of a plugin found out."""
+    """The result of an earlier load of a plugin."""
 
     usable: bool
     summary: str | None = None
@@ -168,7 +167,7 @@ class Learned:
 
 
 def learned(plugin: Plugin) -> Learned | None:
-    """What is remembered of this version of a plugin, or None."""
+    """Return the cached result of this version of a plugin, or None."""
     try:
         row = _memory()[_memory_key(plugin)]
         return Learned(bool(row["usable"]), row["summary"], row["reason"])
@@ -177,7 +176,7 @@ def learned(plugin: Plugin) -> Learned | None:
 
 
 def remember(plugin: Plugin, result: Learned) -> None:
-    """Keeps what was found out; a cache that can't be written is no reason to fail."""
+    """Cache the result of a load; a cache that cannot be written is ignored."""
     file = _memory_file()
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +190,7 @@ def remember(plugin: Plugin, result: Learned) -> None:
 
 
 def _memory() -> dict[str, Any]:
-    """What is remembered of all plugins, read anew only when the file is another one."""
+    """Return the cached results of all plugins, read again only if the file has changed."""
     try:
         state = _memory_file().stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""The one collective that losses need."""
+"""The collective operation that losses need."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def sum_over_ranks(*tensors: Tensor) -> None:
-    """Replaces each tensor, in place, by its sum over all processes; alone in one process it does nothing.
+    """Replace each tensor, in place, by its sum over all processes; does nothing with a single process.
 
     Every process must call it with tensors of the same shapes, in the same order.
     """

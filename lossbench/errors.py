@@ -1,20 +1,20 @@
-"""What can go wrong by a user's doing. Each message says what, where, what was expected and what to do.
+"""Errors caused by user input or by the machine. Each message says what, where, what was expected and what to do.
 
 LossbenchError
 ├── UsageError            exit code 2
-│   ├── FormulaError          a loss formula that can't be read or makes no objective
-│   ├── UnknownLossError      no loss of that name, or several
-│   ├── HyperparameterError   a value that a loss does not take
+│   ├── FormulaError          a loss formula that cannot be parsed or has no trainable objective
+│   ├── UnknownLossError      no loss with that name, or several
+│   ├── HyperparameterError   a hyper-parameter or value that a loss does not accept
 │   ├── ContextError          a task description that contradicts itself
-│   ├── PluginError           a distribution whose loss can't be used
-│   ├── ConfigError           an option that makes no sense here
+│   ├── PluginError           a distribution whose loss cannot be used
+│   ├── ConfigError           an invalid option or combination of options
 │   ├── DataError             images, labels, manifests
-│   ├── ModelError            a backbone, weights or a run that can't be loaded
+│   ├── ModelError            a backbone, weights or a run that cannot be loaded
 │   ├── RecordError           a file of a run or comparison that cannot be read
-│   └── CheckpointError       a run that can't be gone on with
-└── RunFailed             exit code 1: a run that started and could not end well
+│   └── CheckpointError       a run that cannot be resumed
+└── RunFailed             exit code 1: a run that started and failed
     ├── NonFiniteError        a loss or gradient that is NaN or infinite
-    └── StorageError          a disk that is full
+    └── StorageError          a full disk
 
 KeyboardInterrupt
 └── Interrupted           exit code 143 or 130: a run that a signal stopped; `except Exception` does not catch it
@@ -27,25 +27,25 @@ from collections.abc import Iterable
 
 
 class LossbenchError(Exception):
-    """Base of every error that lossbench raises on purpose."""
+    """Base class of every error that lossbench raises deliberately."""
 
     exit_code = 2
 
 
 class UsageError(LossbenchError, ValueError):
-    """The input was wrong; nothing was done."""
+    """Base class for errors caused by user input; nothing was done."""
 
 
 class FormulaError(UsageError):
-    """A loss formula that can't be read or makes no objective."""
+    """A loss formula that cannot be parsed or has no trainable objective."""
 
 
 class UnknownLossError(UsageError):
-    """No loss of that name, or more than one."""
+    """No loss with that name, or more than one."""
 
 
 class HyperparameterError(UsageError):
-    """A hyper-parameter that a loss does not take, or a value outside its range."""
+    """A hyper-parameter that a loss does not accept, or a value outside its range."""
 
 
 class ContextError(UsageError):
@@ -53,19 +53,19 @@ class ContextError(UsageError):
 
 
 class PluginError(UsageError):
-    """An installed distribution whose loss can't be used."""
+    """An installed distribution whose loss cannot be used."""
 
 
 class ConfigError(UsageError):
-    """An option, or a combination of options, that makes no sense here."""
+    """An invalid option or combination of options."""
 
 
 class DataError(UsageError):
-    """Images, labels or manifests that can't be used as they are."""
+    """Images, labels or manifests that cannot be used."""
 
 
 class ModelError(UsageError):
-    """A backbone, weights or an earlier run that can't be loaded."""
+    """A backbone, weights or an earlier run that cannot be loaded."""
 
 
 class RecordError(UsageError):
@@ -73,11 +73,11 @@ class RecordError(UsageError):
 
 
 class CheckpointError(UsageError):
-    """A run that can't be gone on with: no checkpoint of it, one of another run, or of another version."""
+    """A run that cannot be resumed: its checkpoint is missing, of a different run, or of a different version."""
 
 
-class RunFailed(LossbenchError):  # noqa: N818  # says what happened
-    """A run that started and could not end well."""
+class RunFailed(LossbenchError):  # noqa: N818  # the name states what happened
+    """A run that started and failed."""
 
     exit_code = 1
 
@@ -94,7 +94,7 @@ class Interrupted(KeyboardInterrupt):
     """A run that a signal stopped; its exit code contains the signal's number, as in shells.
 
     A signal handler may raise it inside any call, also of a library that handles every `Exception`: a decoder would
-    report the image as damaged. It is therefore no `Exception`, and whatever lets Ctrl-C pass lets it pass, too.
+    report the image as damaged. It is therefore not an `Exception`, and code that lets Ctrl-C pass lets it pass, too.
     """
 
     def __init__(self, message: str, signal_number: int) -> None:
@@ -103,7 +103,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence that offers the nearest known names, or lists them all.
+    """Return a sentence that suggests the closest known names, or lists all of them.
 
     Example:
         >>> did_you_mean("centre", ["center", "softmax"])
@@ -117,7 +117,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def listed(items: Iterable[object], limit: int = 10) -> str:
-    """Items one a line, cut after `limit` with a count of the rest.
+    """Return items on one line each, cut after `limit` with a count of the rest.
 
     Example:
         >>> print(listed(["a.jpg", "b.jpg", "c.jpg"], limit=2))

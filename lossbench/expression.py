@@ -6,8 +6,8 @@
     argument = name "=" value
     value   = number | "text" | 'text' | true | false | none | word
 
-Formulas are parsed, never evaluated, and don't nest, so that no input can run code or exhaust the stack.
-Coefficients are finite and positive; there is no minus between terms.
+Formulas are parsed, never evaluated, and cannot be nested, so that no input can run code or exhaust the stack.
+Coefficients are finite and positive; terms cannot be subtracted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .errors import FormulaError
 Value = bool | int | float | str | None
 
 MAX_LENGTH = 10_000
-_SPACE = " \t\n\r\f\v"  # what \s means below: a no-break space is pointed at, not skipped
+_SPACE = " \t\n\r\f\v"  # whitespace below; a no-break space is an error
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<number>[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?+(?![\w.]))
@@ -41,7 +41,7 @@ _WORDS: Mapping[str, Value] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Term:
-    """`coefficient * name(arguments)`; a coefficient of None was not written and means one."""
+    """`coefficient * name(arguments)`; a coefficient of None is not written and means one."""
 
     name: str
     arguments: Mapping[str, Value] = field(default_factory=dict)
@@ -64,10 +64,10 @@ class Formula:
 
 
 def parse_formula(text: str) -> Formula:
-    """Reads a formula.
+    """Parse a formula.
 
     Raises:
-        FormulaError: pointing at the first place that can't be read.
+        FormulaError: pointing at the first invalid character.
 
     Example:
         >>> formula = parse_formula("softmax + 3e-3*center(alpha=0.5)")
@@ -80,10 +80,10 @@ def parse_formula(text: str) -> Formula:
 
 
 def parse_call(text: str) -> tuple[str, dict[str, Value]]:
-    """Reads one call without a coefficient, such as a data source with its dials.
+    """Parse one call without a coefficient, such as a data source with its parameters.
 
     Raises:
-        FormulaError: pointing at the first place that can't be read.
+        FormulaError: pointing at the first invalid character.
 
     Example:
         >>> parse_call("synthetic(imbalance=100)")
@@ -129,11 +129,11 @@ def _written(value: Value) -> str:
 
 
 class _Reader:
-    """One pass over the tokens, with the position kept for messages."""
+    """One pass over the tokens that tracks the position for messages."""
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_LENGTH:
-            raise FormulaError(f"a formula has at most {MAX_LENGTH} characters, got {len(text)}")
+            raise FormulaError(f"a formula can have at most {MAX_LENGTH} characters, got {len(text)}")
         self.text = text
         self.kind, self.token, self.position = "", "", 0
         self.tokens = self._tokens()
@@ -160,7 +160,7 @@ class _Reader:
             return self._call(None)
         coefficient = float(self.token)
         if not (math.isfinite(coefficient) and coefficient > 0):
-            self._fail("a coefficient is finite and positive")
+            self._fail("a coefficient must be finite and positive")
         self._advance()
         if not self._take("*"):
             self._fail("expected '*' after the coefficient")
@@ -193,7 +193,7 @@ class _Reader:
         if kind == "number":
             value: Value = int(token) if re.fullmatch(r"[+-]?\d{1,19}", token) else float(token)
             if not math.isfinite(float(token)):
-                self._fail("a value is finite")
+                self._fail("a value must be finite")
         elif kind == "text":
             value = token[1:-1]
         elif kind == "name":
@@ -219,7 +219,7 @@ class _Reader:
             if match is None or match.lastgroup is None:
                 start = end - len(self.text[position:end].lstrip(_SPACE))
                 self.kind, self.token, self.position = "unreadable", self.text[start], start
-                self._fail("can't be read here")
+                self._fail("unexpected character")
             yield match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)
             position = match.end()
         while True:

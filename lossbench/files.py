@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and digests of files."""
+"""Write files atomically, and compute digests of files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def plain(text: str) -> str:
-    """Letters, digits and points, the rest as single hyphens."""
+    """Return a text with everything except letters, digits and periods replaced by single hyphens."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c == ".") else "-" for c in text)
     return "-".join(filter(None, kept.split("-")))[:60].strip("-.")
 
@@ -43,11 +43,11 @@ def plain_names(keys: Iterable[str]) -> list[str]:
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Writes beside, syncs, and renames: a reader sees the old file or the new one, whole.
+    """Write to a temporary name, sync and rename, so that readers see either the old or the new file.
 
     Raises:
-        StorageError: the disk is full; the old file is left as it was.
-        ConfigError: the file can't be written for another reason; the old file is left as it was.
+        StorageError: the disk is full; the old file is unchanged.
+        ConfigError: the file cannot be written for another reason; the old file is unchanged.
     """
     beside = None
     try:
@@ -70,12 +70,12 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_synced(path: Path, content: bytes, whole: Path) -> None:
-    """Writes a new file and syncs it.
+    """Write a new file and sync it.
 
     Args:
-        path: the file.
-        content: all of it.
-        whole: what it is to be a part of, for the message.
+        path: path of the file.
+        content: content of the file.
+        whole: path of the directory or file of which it becomes a part, for the message.
 
     Raises:
         StorageError, ConfigError: as `write_atomically`.
@@ -90,7 +90,7 @@ def write_synced(path: Path, content: bytes, whole: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Makes names that were written or renamed in a directory last, where the file system can."""
+    """Sync a directory, so that created or renamed names persist, if the file system supports it."""
     handle = os.open(path, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):
@@ -100,21 +100,21 @@ def sync_directory(path: Path) -> None:
 
 
 def not_written(path: Path, error: OSError, size: int | None = None) -> LossbenchError:
-    """The error for a file that could not be written; `size` bytes were needed."""
+    """Return the error for a file that could not be written; `size` is the number of bytes needed."""
     if error.errno not in _FULL:
-        return ConfigError(f"{path} can't be written: {error.strerror or error}; make room or write elsewhere")
-    need = "" if size is None else f", {size:,} bytes are needed"
+        return ConfigError(f"cannot write {path}: {error.strerror or error}; free some space or write to another place")
+    need = "" if size is None else f"; {size:,} bytes are needed"
     with contextlib.suppress(OSError):
         need += f", {shutil.disk_usage(path.parent).free:,} are free"
     what = "the file-size limit is reached" if error.errno == errno.EFBIG else "the disk is full"
     return StorageError(
-        f"{path} can't be written: {what} ({error.strerror}){need}. What was there before is whole. Make room; an "
-        "interrupted run goes on by: lossbench run --resume DIR"
+        f"cannot write {path}: {what} ({error.strerror}){need}. Existing files are unchanged. Free some space; "
+        "resume an interrupted run with: lossbench run --resume DIR"
     )
 
 
 def write_json(path: Path, content: object) -> None:
-    """JSON with null for what is undefined; a NaN in it is a programming error and raises."""
+    """Write JSON; a NaN is a programming error and raises an error."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
@@ -129,12 +129,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """Arrays as a compressed npz file."""
+    """Write arrays as a compressed npz file."""
     write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

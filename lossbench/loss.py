@@ -1,4 +1,4 @@
-"""The one base class of every loss."""
+"""The base class of every loss."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class WeightedTerm(NamedTuple):
 class Loss(nn.Module, ABC):
     """A training objective, or one term of it.
 
-    A subclass with `__init__(self, context, ...)` and `forward` alone is complete. State that gradient descent
-    learns is an `nn.Parameter`; state that moves by a rule of its own is a buffer, changed in `update_state` only.
+    A subclass only has to implement `__init__(self, context, ...)` and `forward`. State that gradient descent learns is
+    an `nn.Parameter`; state with its own update rule is a buffer, changed only in `update_state`.
 
     Attributes:
-        traits: what holds for this instance; the laws judge it by them.
-        homogeneity: how its value answers to a change of the embeddings' unit, where that is known.
-        upper_bound: what its value never exceeds, where there is such a number.
-        label: its name and distribution for messages; `create_loss` sets it.
+        traits: traits of this instance, which select its laws.
+        homogeneity: how its value scales with the unit of the embeddings, or None if unknown.
+        upper_bound: upper bound of its value, or None.
+        label: name and distribution for messages; set by `create_loss`.
         primary: position in `terms()` of the term that defines the scores.
     """
 
@@ -50,7 +50,7 @@ class Loss(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        """The value for one batch, a scalar connected to the graph. Pure: it changes nothing.
+        """Return the value for one batch, a scalar connected to the graph, without side effects.
 
         Args:
             output: embeddings (B, D) and logits (B, C).
@@ -58,16 +58,16 @@ class Loss(nn.Module, ABC):
         """
 
     def scores(self, output: ModelOutput) -> Tensor:
-        """(B, C) scores as trained: what is argmax-ed, stored and calibrated."""
+        """Return (B, C) scores, whose argmax is the prediction."""
         return output.logits
 
     def begin_epoch(self, epoch: int, total: int) -> None:
-        """Called before epoch `epoch` of `total`, from 0: the place for schedules."""
+        """Update schedules; called before epoch `epoch` of `total`, counted from 0."""
 
     def update_state(self, output: ModelOutput, targets: Tensor) -> None:
-        """Moves buffers. Called once after each optimizer step, with the step's detached outputs.
+        """Update buffers; called once after each optimizer step, with the step's detached outputs.
 
-        A loss whose buffers depend on the batch sums over ranks with `lossbench.distributed.sum_over_ranks`.
+        A loss whose buffers depend on the batch must sum over ranks with `lossbench.distributed.sum_over_ranks`.
         """
 
     def terms(self) -> tuple[WeightedTerm, ...]:
@@ -75,6 +75,6 @@ class Loss(nn.Module, ABC):
         return (WeightedTerm(self.label.partition(" of ")[0] or type(self).__name__, 1.0, self),)
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Groups for the optimizer: params, weight_decay, and lr_scale relative to the run's learning rate."""
+        """Return groups for the optimizer: params, weight_decay, and lr_scale relative to the run's learning rate."""
         params = list(self.parameters())
         return [{"params": params, "weight_decay": 0.0, "lr_scale": 1.0}] if params else []

@@ -131,13 +131,13 @@ def _create_term(term: Term, context: LossContext) -> Loss:
         raise HyperparameterError(f"{term.name}: {error}") from error
     except UsageError:
         raise
-    except (Exception, SystemExit) as error:  # a plugin's own complaint, of whatever type
+    except (Exception, SystemExit) as error:  # errors of plugins can have any type
         raise HyperparameterError(
-            f"{term} of {origin} can't be built: {type(error).__name__}: {error}\n"
-            f"A loss is built as factory(context, **hyperparameters){'' if term.arguments else remedy(origin)}"
+            f"{term} of {origin} cannot be built: {type(error).__name__}: {error}\n"
+            f"lossbench calls factory(context, **hyperparameters){'' if term.arguments else remedy(origin)}"
         ) from error
     if not isinstance(loss, Loss):
-        raise PluginError(f"{label} must build a lossbench.Loss, got {type(loss).__name__}{remedy(origin)}")
+        raise PluginError(f"{label} must return a lossbench.Loss, got {type(loss).__name__}{remedy(origin)}")
     loss.label = label
     return loss
 

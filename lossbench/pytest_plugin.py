@@ -1,7 +1,7 @@
-"""`pytest --lossbench my-loss`: the laws as test items, without a test file.
+"""`pytest --lossbench my-loss`: run the laws as test items, without a test file.
 
-pytest loads this in every suite where lossbench is installed, so it imports nothing until asked; `testing`, where the
-rest lies, takes torch with it.
+pytest loads this module in every environment with lossbench, so it imports nothing until the option is used;
+`lossbench.testing`, which has the rest, imports torch.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the options."""
+    """Add the options."""
     group = parser.getgroup("lossbench", "the laws of a loss")
-    group.addoption("--lossbench", action="append", default=[], metavar="LOSS", help="judge this loss; repeatable")
+    group.addoption("--lossbench", action="append", default=[], metavar="LOSS", help="test this loss; repeatable")
 
 
-@pytest.hookimpl(tryfirst=True)  # before -k and -m choose
+@pytest.hookimpl(tryfirst=True)  # before -k and -m select
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Adds an item for each law and configuration of each loss that was named."""
+    """Add an item for each law and configuration of each named loss."""
     wanted = config.getoption("--lossbench")
     if not wanted:
         return
@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 
 class LawItem(pytest.Item):
-    """One law on one configuration."""
+    """A law on a configuration of a loss."""
 
     def __init__(self, *, check: Check, **given: Any) -> None:
         super().__init__(**given)
@@ -48,11 +48,11 @@ class LawItem(pytest.Item):
         self.check()
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """A violation speaks for itself."""
+        """Return the message of a violation without a traceback."""
         from .testing.violation import Violation
 
         return str(excinfo.value) if isinstance(excinfo.value, Violation) else super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[str, None, str]:
-        """Where it comes from."""
+        """Return the location of the item."""
         return "lossbench", None, self.name

@@ -1,4 +1,4 @@
-"""Losses by name: built-in, registered in this process, or installed by other distributions."""
+"""Find losses by name: built-in, registered in this process, or installed by other distributions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _registered: dict[str, LossSpec] = {}
 
 @dataclass(frozen=True)
 class LossEntry:
-    """One row of `lossbench list`. `summary` is None until the plugin was loaded once; `reason` says what is wrong."""
+    """One row of `lossbench list`. `summary` is None until the plugin was loaded once; `reason` is its problem."""
 
     name: str
     summary: str | None
@@ -34,7 +34,7 @@ class LossEntry:
 
 
 def list_losses() -> list[str]:
-    """The names that can be asked for, sorted; imports no plugin.
+    """Return the sorted names of all losses, without importing plugins.
 
     Example:
         >>> {"center", "softmax"} <= set(list_losses())
@@ -44,14 +44,14 @@ def list_losses() -> list[str]:
 
 
 def loss_info(name: str) -> LossSpec:
-    """The spec of a loss; a plugin is imported here.
+    """Return the spec of a loss, importing its plugin.
 
     Args:
         name: a registry name, or "origin/name" for one of several distributions or an adapted library.
 
     Raises:
         UnknownLossError: no such loss, or several.
-        PluginError: the distribution's loss can't be used.
+        PluginError: the distribution's loss cannot be used.
 
     Example:
         >>> loss_info("center").joint
@@ -69,7 +69,7 @@ def loss_info(name: str) -> LossSpec:
 
 
 def loss_origin(name: str) -> str:
-    """The distribution that a loss comes from, with its version, for messages and records.
+    """Return the distribution of a loss with its version, for messages and records.
 
     Raises:
         UnknownLossError: no such loss, or several.
@@ -87,11 +87,11 @@ def loss_origin(name: str) -> str:
 
 
 def remedy(origin: str) -> str:
-    """What a user can do about a loss of `loss_origin`, on a line of its own; nothing for ours and this process's.
+    """Return a remedy for a broken loss of `loss_origin` on its own line; empty for built-in and registered losses.
 
     Example:
         >>> remedy("my-dist 1.2")
-        '\\nMend or remove it: pip install -U my-dist, or pip uninstall my-dist'
+        '\\nUpdate or remove it: pip install -U my-dist, or pip uninstall my-dist'
     """
     distribution = origin.partition(" ")[0]
     return "" if origin in ("", _THIS_PROCESS) or distribution == BUILT_IN_ORIGIN else f"\n{mend(distribution)}"
@@ -103,30 +103,30 @@ def _find_plugin(name: str) -> Plugin:
     found = [p for p in plugins(LOSSES) if p.name == bare and origin in ("", p.distribution)]
     if len(found) + len(adapters) > 1:
         ways = [f"{p.distribution}/{bare}" for p in found] or [p.where for p in adapters]
-        raise UnknownLossError(f"{name!r} is offered by {len(ways)} distributions; name one: {', '.join(ways)}")
+        raise UnknownLossError(f"{len(ways)} distributions have a loss {name!r}; use one of: {', '.join(ways)}")
     if adapters or found:
         return (adapters or found)[0]
     known = list_losses() + [f"{p.distribution}/{p.name}" for p in plugins(LOSSES)]
-    raise UnknownLossError(f"there is no loss {name!r}. {did_you_mean(name, known)} See: lossbench list")
+    raise UnknownLossError(f"unknown loss {name!r}. {did_you_mean(name, known)} To list all: lossbench list")
 
 
 def register_loss(spec: LossSpec) -> LossSpec:
-    """Makes a loss known in this process, under its own name.
+    """Register a loss in this process under its own name.
 
     Raises:
-        UsageError: the name is taken.
+        UsageError: the name is already in use.
     """
     taken = [e.origin for e in loss_entries() if e.name == spec.name]
     if taken:
-        raise UsageError(f"the name {spec.name!r} is taken by {taken[0]}; choose another")
+        raise UsageError(f"the name {spec.name!r} is already used by {taken[0]}; choose another name")
     _registered[spec.name] = spec
     return spec
 
 
 def loss_entries(*, load: bool = False) -> list[LossEntry]:
-    """All losses as rows, sorted by name; with `load`, plugins are imported and judged.
+    """Return all losses as rows, sorted by name; with `load`, plugins are imported and checked.
 
-    Without `load`, an adapted library is one row, `origin/*`; with it, one row a loss.
+    Without `load`, an adapted library is one row, `origin/*`; with it, one row per loss.
     """
     here = version("lossbench")
     rows = [LossEntry(b.name, b.summary, BUILT_IN_ORIGIN, here, "built-in") for b in BUILT_INS]
@@ -144,7 +144,7 @@ def loss_entries(*, load: bool = False) -> list[LossEntry]:
 
 
 def plugin_errors() -> dict[str, str]:
-    """Distribution and name -> what is wrong, for every plugin that can't be used; imports them all."""
+    """Import all plugins and return the problem of every broken one, by distribution and name."""
     return {f"{e.origin}/{e.name}": e.reason or "" for e in loss_entries(load=True) if e.status == "broken"}
 
 
@@ -170,7 +170,7 @@ def _plugin_spec(plugin: Plugin) -> LossSpec:
 
 
 def try_load(plugin: Plugin) -> PluginError | None:
-    """Loads a plugin and gives its error instead of raising it."""
+    """Load a plugin and return its error instead of raising it."""
     try:
         _plugin_spec(plugin)
     except PluginError as error:
@@ -182,7 +182,7 @@ def _plugin_row(plugin: Plugin, ambiguous: bool, loaded: bool) -> LossEntry:
     known = learned(plugin)
     summary, reason = (known.summary, known.reason) if known else (None, None)
     if ambiguous:
-        reason = f"the name is taken more than once; ask for {plugin.distribution}/{plugin.name}"
+        reason = f"the name is used more than once; use {plugin.distribution}/{plugin.name}"
     status: Status = "ambiguous" if ambiguous else "installed"
     if loaded:
         error = try_load(plugin)
@@ -214,14 +214,14 @@ def _adapted_names(adapter: Plugin) -> list[str]:
     origin = adapter.load_origin()
     try:
         return list(origin.names())
-    except Exception as error:  # an adapter's own failure, of whatever type
-        raise PluginError(f"{adapter.where} can't name its losses: {type(error).__name__}: {error}") from error
+    except Exception as error:  # errors of adapters can have any type
+        raise PluginError(f"{adapter.where} cannot list its losses: {type(error).__name__}: {error}") from error
 
 
 def _adapted_spec(adapter: Plugin, name: str) -> LossSpec:
     origin = adapter.load_origin()
     if reason := getattr(origin, "refused", {}).get(name):
-        raise PluginError(f"{adapter.name}/{name} can't be trained here: {reason}")
+        raise PluginError(f"{adapter.name}/{name} is not supported: {reason}")
     if name not in (names := _adapted_names(adapter)):
         raise UnknownLossError(f"{adapter.where} has no loss {name!r}. {did_you_mean(name, names)}")
     full = f"{adapter.name}/{name} of {adapter.where}"
@@ -230,7 +230,7 @@ def _adapted_spec(adapter: Plugin, name: str) -> LossSpec:
     except UsageError:
         raise
     except Exception as error:  # as above
-        raise PluginError(f"{full} can't be adapted: {type(error).__name__}: {error}") from error
+        raise PluginError(f"{full} cannot be adapted: {type(error).__name__}: {error}") from error
     if not isinstance(spec, LossSpec):
         raise PluginError(f"{full} must be a LossSpec, got {type(spec).__name__}")
     return spec

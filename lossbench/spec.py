@@ -1,4 +1,4 @@
-"""What a loss declares of itself: its name, what it reads, what holds for it, what may be set."""
+"""The declaration of a loss: name, needs, traits and hyper-parameters."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ class LossSpec:
         factory: `factory(context, **hyperparameters) -> Loss`; its signature is the list of hyper-parameters.
         summary: one line.
         reference: paper and place, or "-".
-        needs: what the loss reads.
-        traits: what holds for every configuration, by default the traits of the factory's class; an instance may have
-            more.
-        auxiliary: whether it is only a term beside a loss on the logits.
+        needs: inputs that the loss reads.
+        traits: traits of every configuration, by default those of the factory's class; an instance may have more.
+        auxiliary: whether it must be combined with a loss on the logits.
         joint: the published objective of an auxiliary loss, such as "softmax + 0.001*center".
         state_axes: names of the axes of its state, such as {"centers": ("class", "embedding")}.
-        variants: hyper-parameters, beside the defaults, that the laws also judge.
-        limits: (hyper-parameters, parent) pairs: with these it is exactly the parent, a formula of one bare term.
+        variants: hyper-parameters, in addition to the defaults, that the laws also test.
+        limits: pairs (hyper-parameters, parent): with these it equals the parent, a formula of one bare term.
         loop: the definition as naive scalar code on a `LoopBatch`: it returns the value, or the value and the state
             after a step, such as `(value, {"centers": rows})`.
-        use_when: one sentence on when it is worth trying, or "".
-        avoid_when: one sentence on when it is not, or "".
+        use_when: one sentence on when to use it, or "".
+        avoid_when: one sentence on when not to use it, or "".
     """
 
     name: str
@@ -58,30 +57,32 @@ class LossSpec:
     def __post_init__(self) -> None:
         # An adapted loss, "pml/CircleLoss" or "torch.nn:CrossEntropyLoss", keeps the spelling of its library.
         if not self.is_adapted and not _KEBAB_CASE.fullmatch(self.name):
-            raise ValueError(f"a loss name is kebab-case, such as 'my-loss', got {self.name!r}")
+            raise ValueError(f"a loss name must be kebab-case, such as 'my-loss', got {self.name!r}")
         if not callable(self.factory):
-            raise ValueError(f"{self.name}: factory must be called as factory(context), got {self.factory!r}")
+            raise ValueError(f"{self.name}: factory must be callable as factory(context), got {self.factory!r}")
         if vars(self)["traits"] is None:
             traits = getattr(self.factory, "traits", None)
             object.__setattr__(self, "traits", traits if isinstance(traits, frozenset) else frozenset())
         if self.auxiliary and self.joint is None:
-            raise ValueError(f"{self.name}: an auxiliary loss states its joint objective, as 'softmax + 1*{self.name}'")
+            raise ValueError(
+                f"{self.name}: an auxiliary loss must state its joint objective, such as 'softmax + 1*{self.name}'"
+            )
 
     @property
     def is_adapted(self) -> bool:
-        """Whether it was made for a loss of another library, of which only what is known is declared."""
+        """Whether the spec adapts a loss of another library and declares only known traits."""
         return bool({"/", ":"} & set(self.name))
 
     @property
     def formula(self) -> str:
-        """What the factory says of its formula, else the docstring of the module that defines it; may be empty."""
+        """The formula that the factory declares, or the docstring of its module; may be empty."""
         said = getattr(self.factory, "formula", None)
         module = inspect.getmodule(self.factory)
         return said if isinstance(said, str) else inspect.cleandoc((module and module.__doc__) or "")
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """Name -> default, read from the factory's signature (`inspect.Parameter.empty`: must be given)."""
+        """Defaults by name from the factory's signature (`inspect.Parameter.empty` for required ones)."""
         return {p.name: p.default for p in self._parameters() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
     @property
@@ -90,20 +91,20 @@ class LossSpec:
         return [name for name, default in self.hyperparameters.items() if default is inspect.Parameter.empty]
 
     def check_hyperparameters(self, given: Mapping[str, Any]) -> None:
-        """Refuses names that the factory does not take, and names that it must be given.
+        """Raise an error for names that the factory does not have, and for missing required names.
 
         Raises:
-            HyperparameterError: naming the loss, the name, and what it takes.
+            HyperparameterError: naming the loss, the name, and the known names.
         """
         known = self.hyperparameters
         takes_any = any(p.kind is p.VAR_KEYWORD for p in self._parameters())
         for name in given:
             if name not in known and not takes_any:
-                takes = did_you_mean(name, known) if known else "It takes none."
+                takes = did_you_mean(name, known) if known else "It has none."
                 raise HyperparameterError(f"{self.name} has no hyper-parameter {name!r}. {takes}")
         for name in self.required:
             if name not in given:
                 raise HyperparameterError(f"{self.name} needs a value for {name!r}, as in {self.name}({name}=…)")
 
     def _parameters(self) -> list[inspect.Parameter]:
-        return list(inspect.signature(self.factory).parameters.values())[1:]  # the first is the context
+        return list(inspect.signature(self.factory).parameters.values())[1:]  # the first parameter is the context

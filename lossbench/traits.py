@@ -1,4 +1,4 @@
-"""What a loss reads, and which properties it has."""
+"""The inputs that a loss reads, and its properties."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from enum import StrEnum
 
 
 class Need(StrEnum):
-    """What a loss reads. A run provides it, and the laws generate it."""
+    """An input that a loss reads. A run provides it, and the laws generate it."""
 
     LOGITS = "logits"
     EMBEDDINGS = "embeddings"
     CLASS_COUNTS = "class-counts"
-    COSINE_LOGITS = "cosine-logits"  # logits are cosines: the model gets a head without bias on unit vectors
+    COSINE_LOGITS = "cosine-logits"  # logits are cosines: the model has a head without bias on unit vectors
 
 
 class Trait(StrEnum):
-    """A property of an instance of a loss; a law applies if its trait is declared, and some traits excuse from one."""
+    """A property of an instance of a loss, to which a law applies; some traits excuse a loss from a law."""
 
     SAMPLEWISE = "samplewise"  # the value of a batch is the mean of its rows' values
     BATCH_COUPLED = "batch-coupled"  # the value of a row depends on the other rows
     SHARDABLE = "shardable"  # the mean over equal shards is the value of the whole, so DDP changes nothing
     TWICE_DIFFERENTIABLE = "twice-differentiable"
-    PIECEWISE = "piecewise"  # hinges, mining or counts give it kinks, on which equalities are not judged
-    STOP_GRADIENT = "stop-gradient"  # backward holds a factor fixed: the gradient is not the derivative of the value
+    PIECEWISE = "piecewise"  # hinges, mining or counts give it kinks, on which equalities are not tested
+    STOP_GRADIENT = "stop-gradient"  # backward treats a factor as constant, so the gradient is not the derivative
     VMAP = "vmap"  # torch.func.vmap over batches works
     SHIFT_INVARIANT = "shift-invariant"  # adding a number to all logits of a row changes nothing
     TRANSLATION_INVARIANT = "translation-invariant"  # moving embeddings and state together changes nothing
     ROTATION_INVARIANT = "rotation-invariant"  # so does rotating both
     SCALE_INVARIANT = "scale-invariant"  # so does multiplying the embeddings by a positive number
     LABEL_EQUALITY = "label-equality"  # only which labels are equal matters, not which they are
-    MONOTONE = "monotone"  # a larger true logit never costs more
+    MONOTONE = "monotone"  # the value never increases with the true logit
     CONVEX = "convex"  # in the logits
     ZERO_AT_SEPARATION = "zero-at-separation"  # perfect separation drives the value to zero
     ABSENT_CLASS_STATE_FIXED = "absent-class-state-fixed"  # state of classes not in the batch has no influence
-    WEIGHTED_LIKELIHOOD = "weighted-likelihood"  # softmax cross-entropy, each row times a weight of its class
+    WEIGHTED_LIKELIHOOD = "weighted-likelihood"  # softmax cross-entropy with a weight per class
     SCALE_SAFE = "scale-safe"  # finite for rows of length 1e20 and 1e-20
-    FULLGRAPH = "fullgraph"  # torch.compile takes it in one graph
+    FULLGRAPH = "fullgraph"  # torch.compile captures it in one graph
 
 
-# Sets that many losses share, each built on those above it.
+# Sets of traits that many losses share; each extends those above it.
 MEAN_OF_ROWS = frozenset({Trait.SAMPLEWISE, Trait.SHARDABLE})
 SMOOTH = frozenset({Trait.TWICE_DIFFERENTIABLE, Trait.VMAP, Trait.FULLGRAPH})
 OF_LOG_SOFTMAX = MEAN_OF_ROWS | SMOOTH | {Trait.SHIFT_INVARIANT, Trait.SCALE_SAFE}

@@ -63,19 +63,19 @@ WHEELS = (
     ),
 )
 REASONS = {
-    "bad-import": "'bad-import' of bad-import 1.2 (bad_import:SPEC) can't be imported: ModuleNotFoundError: "
+    "bad-import": "'bad-import' of bad-import 1.2 (bad_import:SPEC) cannot be imported: ModuleNotFoundError: "
     "No module named 'no_such_module'",
-    "bad-exit": "'bad-exit' of bad-exit 1.2 (bad_exit:SPEC) can't be imported: SystemExit: 3",
-    "bad-object": "can't be imported: AttributeError: module 'bad_object' has no attribute 'SPECK'",
+    "bad-exit": "'bad-exit' of bad-exit 1.2 (bad_exit:SPEC) cannot be imported: SystemExit: 3",
+    "bad-object": "cannot be imported: AttributeError: module 'bad_object' has no attribute 'SPECK'",
     "bad-type": "'bad-type' of bad-type 1.2 (bad_type:SPEC) must be a LossSpec, got str",
-    "bad-name": "is registered under that name, but calls itself 'other-name'",
-    "bad-version": f"needs lossbench>=99, this is {lossbench.__version__}. Install a version that fits",
-    "bad-requirement": "has a requirement that can't be read: 'lossbench ?? 1'",
+    "bad-name": "has a different name in its entry point than in its LossSpec, 'other-name'",
+    "bad-version": f"needs lossbench>=99, but this is {lossbench.__version__}. Install compatible versions",
+    "bad-requirement": "has an invalid requirement: 'lossbench ?? 1'",
     "bad/*": "'bad' of bad-origin 1.2 (bad_origin:ORIGIN) must have names() and spec(name)",
-    "nameless/*": "can't name its losses: ZeroDivisionError: division by zero",
-    "shapes/SquareLoss": "can't be adapted: RuntimeError: no square",
+    "nameless/*": "cannot list its losses: ZeroDivisionError: division by zero",
+    "shapes/SquareLoss": "cannot be adapted: RuntimeError: no square",
     "shapes/FlatLoss": "must be a LossSpec, got str",
-    "shapes/LostLoss": "can't be adapted: KeyError: 'LostLoss'",
+    "shapes/LostLoss": "cannot be adapted: KeyError: 'LostLoss'",
 }
 
 
@@ -168,7 +168,7 @@ def test_plugins_in_use(shell: Shell) -> None:
         assert imported() == {"my_dist"}, imported()
 
         said = refused(UnknownLossError, "twin")
-        assert "'twin' is offered by 2 distributions; name one: twin-a/twin, twin-b/twin" in said, said
+        assert "2 distributions have a loss 'twin'; use one of: twin-a/twin, twin-b/twin" in said, said
         assert type(lossbench.create_loss("twin-b/twin", context)).__module__ == "twin_b"
         assert imported() == {"my_dist", "twin_b"}, imported()
 

@@ -171,12 +171,12 @@ def test_one_term_of_coefficient_one_is_the_loss_itself() -> None:
         ),
         ("1*triplet", FormulaError, r"joint objective of triplet does: softmax \+ 0.1\*triplet$"),
         ("center + triplet", FormulaError, r"joint objective of center does: softmax \+ 0.001\*center$"),
-        ("centre", UnknownLossError, "^there is no loss 'centre'. Did you mean 'center'"),
+        ("centre", UnknownLossError, "^unknown loss 'centre'. Did you mean 'center'"),
         ("softmax + 0.1*weighted-clutser", UnknownLossError, "Did you mean 'weighted-cluster'"),
-        ("nowhere/center", UnknownLossError, "there is no loss 'nowhere/center'"),
-        ("zzz", UnknownLossError, "Known: .*center, .*See: lossbench list"),
+        ("nowhere/center", UnknownLossError, "unknown loss 'nowhere/center'"),
+        ("zzz", UnknownLossError, "Known: .*center, .*To list all: lossbench list"),
         ("center(alhpa=1)", HyperparameterError, "^center has no hyper-parameter 'alhpa'. Did you mean 'alpha'"),
-        ("softmax(power=1)", HyperparameterError, "^softmax has no hyper-parameter 'power'. It takes none."),
+        ("softmax(power=1)", HyperparameterError, "^softmax has no hyper-parameter 'power'. It has none."),
         ("softmax(coefficient=2)", HyperparameterError, "softmax has no hyper-parameter 'coefficient'"),
         ("softmax + center(coefficient=2)", HyperparameterError, "center has no hyper-parameter 'coefficient'"),
         ("center(coefficient=0)", HyperparameterError, "center: coefficient must be a positive number, got 0"),
@@ -234,7 +234,7 @@ def test_a_hyperparameter_without_default_must_be_given(register: Callable[[Loss
 def test_a_taken_name_is_refused(register: Callable[[LossSpec], LossSpec], name: str) -> None:
     register(spec())
     owner = "lossbench" if name == "softmax" else "this process"
-    with pytest.raises(UsageError, match=f"^the name '{name}' is taken by {owner}; choose another$"):
+    with pytest.raises(UsageError, match=f"^the name '{name}' is already used by {owner}; choose another name$"):
         register(spec(name))
     assert loss_info("softmax").factory is not Flat
 
@@ -247,7 +247,7 @@ def test_a_name_is_kebab_case(name: str) -> None:
 
 def test_an_auxiliary_loss_states_its_joint_objective() -> None:
     with pytest.raises(
-        ValueError, match=r"flat: an auxiliary loss states its joint objective, as 'softmax \+ 1\*flat'"
+        ValueError, match=r"flat: an auxiliary loss must state its joint objective, such as 'softmax \+ 1\*flat'"
     ):
         spec(auxiliary=True)
 
@@ -259,7 +259,7 @@ def broken_factory(context: LossContext, **anything: object) -> Loss:
 def test_a_factory_that_fails_is_named(register: Callable[[LossSpec], LossSpec]) -> None:
     register(spec("faulty", broken_factory))
     with pytest.raises(
-        HyperparameterError, match=r"^faulty of this process can't be built: ZeroDivisionError: a bug of"
+        HyperparameterError, match=r"^faulty of this process cannot be built: ZeroDivisionError: a bug of"
     ):
         create_loss("faulty", CONTEXT)
 
@@ -267,7 +267,7 @@ def test_a_factory_that_fails_is_named(register: Callable[[LossSpec], LossSpec])
 def test_a_factory_must_build_a_loss(register: Callable[[LossSpec], LossSpec]) -> None:
     register(spec("foreign", lambda context: torch.nn.CrossEntropyLoss()))
     with pytest.raises(
-        PluginError, match=r"^foreign of this process must build a lossbench.Loss, got CrossEntropyLoss$"
+        PluginError, match=r"^foreign of this process must return a lossbench.Loss, got CrossEntropyLoss$"
     ):
         create_loss("foreign", CONTEXT)
 

@@ -1,4 +1,4 @@
-"""A spec for a loss that declares nothing."""
+"""Build a spec for a loss without one."""
 
 from __future__ import annotations
 
@@ -27,25 +27,26 @@ _STATE_AXES: Mapping[str, tuple[str, ...]] = {
 
 
 def adapt(path: str, made: Any, takes: str | None) -> LossSpec:
-    """A spec for someone else's loss.
+    """Return a spec for a third-party loss.
 
     Args:
         path: "module:name".
-        made: what lies there: a module class, a module or a function.
-        takes: "logits" or "embeddings", or None to work it out.
+        made: the object: a module class, a module or a function.
+        takes: "logits" or "embeddings", or None to infer it.
 
     Raises:
-        UsageError: it is no loss, or what it takes can't be seen from its signature.
+        UsageError: the object is not a loss, or its input cannot be inferred from its signature.
     """
     call = made.forward if isinstance(made, type | nn.Module) and hasattr(made, "forward") else made
     if not callable(call) or (isinstance(made, type) and not issubclass(made, nn.Module)):
         raise UsageError(
-            f"{path} is no loss: expected a torch.nn.Module, a lossbench.Loss or a function of (inputs, targets), got "
+            f"{path} is not a loss; expected a torch.nn.Module, a lossbench.Loss or a function of (inputs, "
+            "targets), got "
             f"{'the class' if isinstance(made, type) else 'a'} {_name(made)}"
         )
     names = [name for name in parameters_of(call) if name != "self"]
     if len(names) < 2:
-        raise UsageError(f"{path} is called with ({', '.join(names)}); a loss takes (inputs, targets)")
+        raise UsageError(f"{path} has the arguments ({', '.join(names)}); expected (inputs, targets)")
     chosen = _takes(path, made, names[0], takes)
     form: Form = "triplets" if names[:3] == ["anchor", "positive", "negative"] else "labels"
     form = "one-hot" if path.endswith(":SoftTargetCrossEntropy") else form
@@ -73,18 +74,20 @@ def _takes(path: str, made: Any, first: str, told: str | None) -> Takes:
         return "embeddings"
     if library == "timm" or first in _NAMES_OF_LOGITS:
         return "logits"
-    raise UsageError(f"{path}({first}, …) may take logits or embeddings; say which: --takes logits, or embeddings")
+    raise UsageError(
+        f"cannot tell whether {path}({first}, …) takes logits or embeddings; pass --takes logits or --takes embeddings"
+    )
 
 
 def _state_axes(made: type) -> Mapping[str, tuple[str, ...]]:
-    """The axes of proxies and centers, where their names and sizes leave no doubt."""
+    """Return the axes of proxies and centers, if their names and sizes identify them."""
     context = LossContext(num_classes=3, embedding_dim=5, class_counts=(1, 1, 1))
     sizes = {"class": 3, "embedding": 5}
     try:
         held = AdaptedFactory(f"{made.__module__}:{made.__qualname__}", "embeddings")(context).state_dict()
     except KeyboardInterrupt:
         raise
-    except BaseException:  # what is wrong with it is said when it is built to be judged
+    except BaseException:  # its problem is reported when it is built to be tested
         return {}
     found = {}
     for name, tensor in held.items():

@@ -1,4 +1,4 @@
-"""Building a loss of another library from its name."""
+"""Build a loss of another library from its name."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .signatures import EMBEDDING_SIZE, NUMBER_OF_CLASSES, SIZES, constructor_pa
 
 @dataclass(frozen=True)
 class AdaptedFactory:
-    """Builds an `AdaptedLoss` from `module:object`, by name so that it can be sent to another process.
+    """Builds an `AdaptedLoss` from the name `module:object`, so that it can be sent to another process.
 
-    Sizes of the task are given to a constructor that asks for them; parameters are drawn from the context's seed.
+    A constructor that takes sizes of the task receives them; parameters are drawn from the context's seed.
     """
 
     path: str
@@ -51,17 +51,17 @@ class AdaptedFactory:
         return self.wrap(inner, hyperparameters, knows_sizes=bool(wanted))
 
     def build(self, made: type, arguments: Mapping[str, Any]) -> nn.Module:
-        """The loss itself; for subclasses that make objects of names."""
+        """Build the loss; subclasses can override it to build objects from names."""
         inner: nn.Module = made(**arguments)
         return inner
 
     def wrap(self, inner: Callable[..., Any], hyperparameters: Mapping[str, Any], *, knows_sizes: bool) -> Loss:
-        """The loss behind lossbench's interface; for subclasses that guard it or know its traits."""
+        """Wrap the loss; subclasses can override it to add checks or traits."""
         return AdaptedLoss(inner, self.takes, self.form, knows_sizes)
 
 
 def load_object(path: str) -> Any:
-    """The object that `module:name` names."""
+    """Import and return the object `module:name`."""
     module, _, name = path.partition(":")
     found: Any = importlib.import_module(module)
     for part in name.split("."):

@@ -1,4 +1,4 @@
-"""Calling a loss of another library on a batch."""
+"""Call a loss of another library on a batch."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class AdaptedLoss(Loss):
 
     Args:
         inner: the loss.
-        takes: which of the model's tensors it is given.
-        form: how it wants the labels: as numbers, as one-hot rows, or as every triplet of the batch.
-        knows_sizes: whether its constructor was told C or D, so that it could refuse others.
+        takes: the model's tensor that it reads.
+        form: form of its labels: numbers, one-hot rows, or all triplets of the batch.
+        knows_sizes: whether its constructor received C or D, so that it can refuse other sizes.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class AdaptedLoss(Loss):
         return self.value(output.logits if self.takes == "logits" else output.embeddings, targets)
 
     def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """What the loss gives for its own input, and labels in its own form."""
+        """Return the value of the loss for its input and labels in its form."""
         if self.form == "labels":
             value: Tensor = self.inner(inputs, targets)
         elif self.form == "one-hot":
@@ -48,7 +48,7 @@ class AdaptedLoss(Loss):
 
 
 def _one_hot(targets: Tensor, inputs: Tensor) -> Tensor:
-    """Like `inputs`. What an adapter makes of labels it checks itself: the loss never sees them."""
+    """Return one-hot labels like `inputs`, after checking the labels, which the loss does not receive."""
     _must_be_labels(targets, inputs)
     if inputs.ndim != 2:
         raise ValueError(f"inputs must have shape (B, C), got {tuple(inputs.shape)}")
@@ -67,7 +67,7 @@ def _must_be_labels(targets: Tensor, inputs: Tensor) -> None:
 
 
 def _triplets(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The rows of every triplet: two of one class and one of another."""
+    """Return the rows of every triplet: two rows of one class and one of another."""
     same = targets.unsqueeze(0) == targets.unsqueeze(1)
     pairs = same & ~torch.eye(len(targets), dtype=torch.bool, device=targets.device)
     anchors, positives, negatives = (pairs.unsqueeze(2) & ~same.unsqueeze(1)).nonzero().unbind(1)

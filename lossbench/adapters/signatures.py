@@ -1,4 +1,4 @@
-"""Reading what the constructor of another library's loss takes."""
+"""Read the parameters of constructors of other libraries' losses."""
 
 from __future__ import annotations
 

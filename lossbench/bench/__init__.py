@@ -1,4 +1,4 @@
-"""What a loss costs: time, memory, operators and waits of a call, beside other implementations in one process."""
+"""Measure the cost of losses: time, memory, operators and host synchronizations, interleaved in one process."""
 
 from .contenders import Contender, contender, peers_of
 from .growth import Growth, measure_growth

@@ -1,4 +1,4 @@
-"""Operators that a call dispatches, and those for which the host waits for a number of the device."""
+"""Count the operators that a call dispatches, and its host synchronizations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WAITING |= {"_unique", "_unique2", "unique_dim", "unique_consecutive", "unique_
 
 @dataclass(frozen=True)
 class Census:
-    """Of a call: operators that are no views, and waits."""
+    """Counts of a call: operators other than views, and host synchronizations."""
 
     operations: int
     host_syncs: int
@@ -45,7 +45,7 @@ def _is_view(func: Any) -> bool:
 
 
 def _has_mask(name: str, args: Any) -> bool:
-    """Indexing by a mask: its result's size is known when the mask was read."""
+    """Return whether an operator indexes by a mask, whose result has a data-dependent size."""
     if name not in ("index", "index_put", "index_put_", "_index_put_impl_"):
         return False
     return any(isinstance(leaf, torch.Tensor) and leaf.dtype is torch.bool for leaf in tree_leaves(args[1]))
@@ -56,9 +56,9 @@ def _repeats_by_tensor(name: str, func: Any) -> bool:
 
 
 def take_census(call: Callable[[], None], update: Callable[[], None], *, on_gpu: bool) -> Census:
-    """Counts in one more call, and waits in `update` as well.
+    """Count operators and synchronizations in one more call, and synchronizations also in `update`.
 
-    On CUDA, torch's own sync debug mode counts waits. On the CPU nothing waits; there, operators are counted that would
+    On CUDA, torch's sync debug mode counts synchronizations. On the CPU, operators are counted that would synchronize
     on a device.
     """
     with _Counting() as counting:

@@ -1,4 +1,4 @@
-"""Who is measured: losses by name, formula or `module:object`, and the peers of a built-in."""
+"""Build the contenders of a measurement: losses by name, formula or `module:object`, and peers of built-in losses."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PEERS = ("pml", "torch", "naive")
 
 @dataclass(frozen=True)
 class Contender:
-    """One implementation.
+    """An implementation of a loss.
 
     Attributes:
-        name: as shown.
-        build: from a task.
-        reads: which of the model's tensors get a gradient.
+        name: name in tables.
+        build: function from a task to the loss.
+        reads: the model's tensors that receive a gradient.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Contender:
 
 
 class Wrapped(Loss):
-    """A peer behind lossbench's interface, with what else it is called with."""
+    """A peer with lossbench's interface, and its additional arguments."""
 
     def __init__(self, inner: nn.Module, takes: str, mine: Callable[..., Any] | None = None) -> None:
         super().__init__()
@@ -55,10 +55,10 @@ class Wrapped(Loss):
 
 
 def contender(expression: str) -> Contender:
-    """A loss by name or formula, in which a name is the bare term, or by `module:object`.
+    """Return the contender of a name or formula, in which a name is the bare term, or of `module:object`.
 
     Raises:
-        UsageError: there is no such loss, or it can't be built.
+        UsageError: the loss is unknown or cannot be built.
 
     Example:
         >>> contender("center").reads
@@ -75,10 +75,10 @@ def contender(expression: str) -> Contender:
 
 
 def peers_of(expression: str, against: str) -> list[Contender]:
-    """Other implementations of the same thing; none where there are none.
+    """Return other implementations of the same loss, possibly none.
 
     Args:
-        expression: of one built-in loss.
+        expression: formula of one built-in loss.
         against: "pml", "torch" or "naive"; or any other loss, by name or `module:object`.
 
     Raises:
@@ -90,7 +90,7 @@ def peers_of(expression: str, against: str) -> list[Contender]:
     """
     if against not in PEERS:
         if against.isidentifier() and not _is_loss(against):
-            raise ConfigError(f"--against {against}: no such peer. {did_you_mean(against, PEERS)}")
+            raise ConfigError(f"--against {against}: unknown peer. {did_you_mean(against, PEERS)}")
         return [contender(against)]
     terms = parse_formula(expression).terms if ":" not in expression else ()
     if len(terms) != 1:
@@ -135,7 +135,7 @@ def _of_torch(name: str, given: Mapping[str, Any]) -> list[Contender]:
         return [Contender("torch: F.cross_entropy(weight)", weighted, ("logits",))]
     if name == "triplet":
         listed = "torch.nn:TripletMarginLoss"
-        return [Contender("torch: every triplet listed", contender(listed).build, ("embeddings",))]
+        return [Contender("torch: all triplets enumerated", contender(listed).build, ("embeddings",))]
     return []
 
 

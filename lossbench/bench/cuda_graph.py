@@ -1,4 +1,4 @@
-"""Time of a call as a CUDA graph: what the device needs when the host is out of the way.
+"""Measure a call as a CUDA graph: the time on the device without the host.
 
 Written from torch's documentation; it has not been run on a GPU yet.
 """
@@ -13,13 +13,13 @@ _WARMUP, _REPLAYS, _IN_A_ROW = 3, 20, 50
 
 
 def replay_seconds(call: Callable[[], None]) -> float:
-    """Median seconds of stream time of a captured call.
+    """Return the median seconds of stream time of a captured call.
 
     Args:
-        call: forward and backward on tensors that stay where they are.
+        call: forward and backward on tensors with fixed addresses.
 
     Raises:
-        RuntimeError: the call can't be captured, because it waits for the host.
+        RuntimeError: the call cannot be captured, because it synchronizes with the host.
     """
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())

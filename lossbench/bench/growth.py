@@ -1,4 +1,4 @@
-"""How time and memory grow with one size while the others stay."""
+"""Measure how time and memory grow with one size while the others are fixed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Growth:
     """Rows of one contender along one axis, with the exponents of its largest sizes.
 
     Attributes:
-        name: of the contender.
+        name: name of the contender.
         axis: "B", "C" or "D".
-        rows: one a size.
-        time_exponent: of seconds ~ size^exponent over the last three sizes that have figures; None for fewer.
-        memory_exponent: of the peak.
+        rows: one row per size.
+        time_exponent: exponent in seconds ~ size^exponent over the last three measured sizes; None for fewer.
+        memory_exponent: exponent of peak memory.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Growth:
 def measure_growth(
     contenders: Sequence[Contender], workload: Workload, axis: str, sizes: Sequence[int], *, seconds: float = 0.3
 ) -> list[Growth]:
-    """Measures at each size; a contender that failed at one is not asked again at larger ones."""
+    """Measure at each size; a contender that failed at one size is skipped at larger ones."""
     rows: dict[str, list[Row]] = {each.name: [] for each in contenders}
     for size in sorted(sizes):
-        here = replace(workload, **{AXES[axis]: size})  # type: ignore[arg-type]  # the three are sizes
+        here = replace(workload, **{AXES[axis]: size})  # type: ignore[arg-type]  # the three names are sizes
         alive = [each for each in contenders if not any(row.error for row in rows[each.name])]
         for row in measure(alive, here, seconds=seconds) if alive else []:
             rows[row.name].append(row)
@@ -56,7 +56,7 @@ def measure_growth(
 
 
 def _exponent(points: Sequence[tuple[int, float | None]]) -> float | None:
-    """Slope of a straight line through the logarithms of the last three points.
+    """Return the slope of a straight line through the logarithms of the last three points.
 
     Example:
         >>> _exponent([(1, 100.0), (2, 4.0), (4, 16.0), (8, 64.0), (16, None)])

@@ -1,8 +1,8 @@
-"""The measuring core: contenders take turns in one process, call by call.
+"""Measure contenders interleaved in one process, call by call.
 
-A call is forward, backward and fresh gradients. On the CPU with one thread its time is the thread's CPU time, which
-other programs disturb less than the clock's; with more it is the clock's; on CUDA it is the stream's, by events.
-Memory, operators and waits are counted in one more call.
+A call is forward and backward with new gradients. On the CPU with one thread its time is the thread's CPU time, which
+other programs disturb less than wall time; with more threads it is wall time; on CUDA it is stream time, from events.
+Memory, operators and synchronizations are counted in one more call.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ LEAST_CALLS, MOST_CALLS = 5, 300
 
 @dataclass(frozen=True)
 class Row:
-    """What one contender costs on one workload; None where it failed, with the reason in `error`.
+    """The cost of a contender on a workload; None for figures of a failed contender, with the reason in `error`.
 
     Attributes:
-        name: of the contender.
+        name: name of the contender.
         workload: (B, C, D).
-        seconds: median of a call.
-        quartiles: first and third of it.
-        calls: how many were timed.
-        times_faster: the first contender's median divides this one's: how many times faster the first is.
-        peak_bytes: most memory at one time beyond what was there.
-        operations: dispatched operators that are no views.
-        host_syncs: waits of the host for a number, in forward, backward and update_state.
-        error: why it has no figures.
+        seconds: median time of a call.
+        quartiles: first and third quartile.
+        calls: number of timed calls.
+        times_faster: this contender's median divided by the first contender's: how many times faster the first is.
+        peak_bytes: peak memory beyond the initial memory.
+        operations: dispatched operators other than views.
+        host_syncs: host synchronizations in forward, backward and update_state.
+        error: reason for missing figures.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Row:
 
 
 class Bench:
-    """A contender that was built, ready to be called."""
+    """A contender that is ready to be called."""
 
     def __init__(self, contender: Contender, workload: Workload) -> None:
         self.contender, self.workload = contender, workload
@@ -69,7 +69,7 @@ class Bench:
         self.samples: list[float] = []
 
     def call(self) -> None:
-        """One forward and backward pass on leaves of its own."""
+        """Run one forward and backward pass on its own leaf tensors."""
         fresh = {
             name: getattr(self.output, name).detach().requires_grad_(name in self.contender.reads)
             for name in ("embeddings", "logits")
@@ -103,7 +103,7 @@ class Bench:
         return torch.device(self.workload.device).type == "cuda"
 
     def peak_bytes_and_census(self) -> tuple[int, Census]:
-        """In one more call, and one of `update_state`."""
+        """Return peak bytes and counts of one more call and one `update_state`."""
         if self.on_gpu:
             torch.cuda.synchronize()
             torch.cuda.reset_peak_memory_stats()
@@ -127,13 +127,13 @@ def measure(
     seconds: float = 1.0,
     memory_limit_bytes: int | None = None,
 ) -> list[Row]:
-    """A row for each contender, also for one that fails or runs out of memory.
+    """Return a row for each contender, also if it fails or runs out of memory.
 
     Args:
-        contenders: the first is what the others are compared with.
+        contenders: contenders; the others are compared with the first one.
         workload: the batch.
-        seconds: about so long is each timed; a call that takes longer alone counts once or twice.
-        memory_limit_bytes: of this process beyond what it has; 80 % of what is free if None.
+        seconds: approximate time per contender; a longer call is measured once or twice.
+        memory_limit_bytes: limit of additional memory of this process; 80 % of the free memory if None.
     """
     ready: dict[int, Bench] = {}
     errors: dict[int, str] = {}
@@ -142,7 +142,7 @@ def measure(
             with _caught(errors, number):
                 bench = Bench(each, workload)
                 bench.samples.append(bench.time())
-                if bench.samples[0] < seconds / 3:  # the first call reserves memory, and does not count
+                if bench.samples[0] < seconds / 3:  # the first call allocates memory and is not counted
                     bench.samples.clear()
                     bench.time()
                 ready[number] = bench
@@ -203,7 +203,7 @@ def _compared(row: Row, first: Row) -> Row:
 
 @contextmanager
 def _caught(errors: dict[int, str], number: int) -> Iterator[None]:
-    """An error becomes the contender's row; running out of memory is said as that."""
+    """Store an error for the contender's row, with out-of-memory errors named."""
     try:
         yield
     except (MemoryError, torch.cuda.OutOfMemoryError) as error:
@@ -222,7 +222,7 @@ def _first_line(error: BaseException) -> str:
 
 @contextmanager
 def _limited_memory(limit_bytes: int | None) -> Iterator[None]:
-    """Makes an allocation beyond the limit fail, instead of letting the system end the process."""
+    """Make allocations beyond the limit fail, so that the system does not kill the process."""
     try:
         import resource
     except ImportError:  # not a Unix

@@ -1,6 +1,6 @@
-"""The built-in losses as they are often written, to be measured against: right, and generous with memory.
+"""Common, correct but memory-intensive implementations of the built-in losses, as a baseline for measurements.
 
-They take the same arguments and give the same values; `tests/bench` compares them.
+They take the same arguments and return the same values; `tests/bench` compares them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..types import LossContext, ModelOutput
 
 
 class NaiveSoftmax(SoftmaxLoss):
-    """A one-hot matrix times the log-probabilities."""
+    """A product of a one-hot matrix and the log-probabilities."""
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         true = F.one_hot(targets, self.num_classes).to(output.logits.dtype)
@@ -31,7 +31,7 @@ class NaiveSoftmax(SoftmaxLoss):
 
 
 class NaiveWeightedSoftmax(WeightedSoftmaxLoss):
-    """The same, times weights; `average="dataset"` alone."""
+    """A product of a one-hot matrix, the log-probabilities and the weights; only `average="dataset"`."""
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         true = F.one_hot(targets, self.num_classes).to(output.logits.dtype)
@@ -41,7 +41,7 @@ class NaiveWeightedSoftmax(WeightedSoftmaxLoss):
 
 
 class NaiveCenter(CenterLoss):
-    """The B x C matrix of squared distances by a product, and a mask of the own class."""
+    """A B x C matrix of squared distances by a matrix product, and a mask of the own class."""
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         x, c = output.embeddings, self.centers
@@ -66,7 +66,7 @@ class NaiveWeightedCluster(WeightedClusterLoss):
 
 
 class NaiveTriplet(TripletLoss):
-    """B x B x B hinges and masks; `mining="all"` alone."""
+    """B x B x B hinges and masks; only `mining="all"`."""
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         x = F.normalize(output.embeddings) if self.normalize else output.embeddings
@@ -89,11 +89,11 @@ FORMS: dict[str, tuple[Build, dict[str, Any]]] = {
     "weighted-cluster": (NaiveWeightedCluster, {}),
     "triplet": (NaiveTriplet, {"mining": "all"}),
 }
-"""Name of a built-in -> its naive form, and the hyper-parameters for which alone it is that."""
+"""Naive implementations of built-in losses by name, with the hyper-parameters that they support."""
 
 
 def naive(name: str, context: LossContext, hyperparameters: dict[str, Any]) -> Loss | None:
-    """The naive form of a built-in; None where there is none for these hyper-parameters."""
+    """Return the naive implementation of a built-in loss, or None for unsupported hyper-parameters."""
     if name not in FORMS:
         return None
     build, only = FORMS[name]

@@ -1,4 +1,4 @@
-"""Growth as a log-log plot in SVG: time on the left, peak memory on the right."""
+"""Plot growth on log-log axes in SVG: time on the left, peak memory on the right."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .growth import AXES, Growth
 
 
 def plot_growth(growths: Sequence[Growth], path: Path, title: str) -> None:
-    """Draws the contenders of one axis.
+    """Plot the contenders of one axis.
 
     Args:
-        growths: of one axis.
-        path: the SVG to write.
-        title: of the whole.
+        growths: growths along one axis.
+        path: SVG file to write.
+        title: title of the plot.
     """
     import io
 
@@ -37,7 +37,7 @@ def plot_growth(growths: Sequence[Growth], path: Path, title: str) -> None:
             time.plot(sizes, seconds, label=_label(growth.name, growth.axis, growth.time_exponent), **style)
             peaks = [(row.peak_bytes or 0) / 1e6 for row in rows]
             memory.plot(sizes, peaks, label=_label(growth.name, growth.axis, growth.memory_exponent), **style)
-        for axes, what in ((time, "time of a call, ms"), (memory, "peak memory, MB")):
+        for axes, what in ((time, "time per call, ms"), (memory, "peak memory, MB")):
             axes.set(xscale="log", yscale="log", xlabel=f"{AXES[growths[0].axis]} ({growths[0].axis})", ylabel=what)
             axes.set_xticks(sorted({row.workload[place] for growth in growths for row in growth.rows}))
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

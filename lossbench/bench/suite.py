@@ -1,6 +1,6 @@
-"""The figures that the built-in losses are held to, and what is measured beside them.
+"""The performance goals of the built-in losses, and their measurement.
 
-Each goal is one measurement of a loss beside a peer, in one process on one core in float32.
+Each goal is one measurement of a loss and a peer, in one process on one core in float32.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ EUCLIDEAN = "distance=euclidean"
 
 @dataclass(frozen=True)
 class Goal:
-    """One line of the suite.
+    """One row of the suite.
 
     Attributes:
-        loss: as `lossbench bench` takes it.
+        loss: loss as in `lossbench bench`.
         workload: the batch.
         against: the peer.
-        times_faster: at least, than the peer.
-        times_smaller: at least, in peak memory, than the peer.
-        slower_by_at_most_seconds: instead of a ratio, where a call takes microseconds.
-        peak_bytes: at most.
+        times_faster: minimum speed-up over the peer.
+        times_smaller: minimum ratio of the peer's peak memory to this loss's.
+        slower_by_at_most_seconds: maximum difference, instead of a ratio, for calls of microseconds.
+        peak_bytes: maximum peak memory.
     """
 
     loss: str
@@ -45,7 +45,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Line:
-    """A goal and what was measured: pairs of words for the goal and the figure, and whether all were met."""
+    """A goal and its measurement: pairs of texts for the goal and the figure, and whether all were met."""
 
     what: str
     peer: str
@@ -75,7 +75,7 @@ def _softmax_goals() -> Iterator[Goal]:
 
 
 def _with_centers(batch: int, classes: int, dim: int) -> Workload:
-    """Centers get a gradient as well, as in other implementations, where they are parameters."""
+    """Return a workload in which centers receive a gradient, as in implementations where they are parameters."""
     return Workload(batch, classes, dim, state_learns=True)
 
 
@@ -106,11 +106,11 @@ ON_A_GPU = (
 
 
 def run_suite(seconds: float, told: Callable[[str], None] = lambda text: None) -> Iterator[Line]:
-    """The lines of the suite as they come.
+    """Yield the rows of the suite.
 
     Args:
-        seconds: about so long is each contender of a line timed.
-        told: is told what is measured next.
+        seconds: approximate time per contender of a row.
+        told: receives a description of the next measurement.
     """
     for goal in GOALS:
         told(f"{goal.loss} {goal.workload}")
@@ -169,7 +169,7 @@ def _on_a_gpu() -> Iterator[Line]:
     for loss, workload, most in ON_A_GPU:
         what, wanted = f"{loss} {workload}, CUDA graph", (f"{1e6 * most:,.0f} µs of stream time",)
         if not torch.cuda.is_available():
-            yield Line(what, "-", wanted, ("not measured: no CUDA device here",), None)
+            yield Line(what, "-", wanted, ("not measured: no CUDA device",), None)
             continue
         try:
             found = replay_seconds(Bench(contender(loss), replace(workload, device="cuda")).call)

@@ -1,4 +1,4 @@
-"""The batch on which losses are timed."""
+"""The batch on which losses are measured."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..types import LossContext, ModelOutput
 
 @dataclass(frozen=True)
 class Workload:
-    """Sizes, and where the batch lies.
+    """The sizes and the device of a batch.
 
     Attributes:
-        batch: B, at least 1.
-        classes: C, at least 2.
-        dim: D, at least 1.
+        batch: batch size B, at least 1.
+        classes: number of classes C, at least 2.
+        dim: embedding size D, at least 1.
         device: "cpu", "cuda" or "cuda:N".
-        state_learns: whether the state of a loss, such as centers, gets a gradient as well.
+        state_learns: whether the state of a loss, such as centers, also receives a gradient.
 
     Raises:
-        ConfigError: a size that is too small, or a device that is not there.
+        ConfigError: a size is too small, or the device does not exist.
 
     Example:
         >>> Workload(4, 3, 2).batch_of_model()[0].logits.shape
@@ -45,19 +45,19 @@ class Workload:
             raise ConfigError(f"--device must be cpu, cuda or cuda:N, got {self.device!r}")
         gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if kind == "cuda" and int(number or 0) >= gpus:
-            raise ConfigError(f"--device {self.device}: there are {gpus} CUDA devices here; use --device cpu")
+            raise ConfigError(f"--device {self.device}: this machine has {gpus} CUDA devices; pass --device cpu")
 
     def __str__(self) -> str:
         return f"({self.batch}, {self.classes}, {self.dim})"
 
     @property
     def context(self) -> LossContext:
-        """A task with so many classes, the first ten times as frequent as the last."""
+        """Return a context in which the first class is ten times as frequent as the last."""
         counts = tuple(1000 - 900 * c // max(self.classes - 1, 1) for c in range(self.classes))
         return LossContext(num_classes=self.classes, embedding_dim=self.dim, class_counts=counts)
 
     def batch_of_model(self) -> tuple[ModelOutput, Tensor]:
-        """Normal numbers in float32, and labels that go round the classes, always the same."""
+        """Return fixed normal numbers in float32, and labels that cycle through the classes."""
         generator = torch.Generator().manual_seed(0)
         embeddings = torch.randn(self.batch, self.dim, generator=generator)
         logits = torch.randn(self.batch, self.classes, generator=generator)
@@ -66,5 +66,5 @@ class Workload:
         return ModelOutput(embeddings.to(self.device), logits.to(self.device)), targets.to(self.device)
 
     def centers(self) -> Tensor:
-        """(C, D) normal numbers: what a state of that shape holds, so that every class has started."""
+        """Return (C, D) normal numbers for a state of this shape, so that every class is initialized."""
         return torch.randn(self.classes, self.dim, generator=torch.Generator().manual_seed(1)).to(self.device)

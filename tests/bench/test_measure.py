@@ -145,7 +145,7 @@ def test_who_failed_is_not_asked_again_at_larger_sizes() -> None:
         ((1, 1, 1), "--classes must be at least 2, got 1"),
         ((1, 2, 0), "--dim must be at least 1, got 0"),
         ((1, 2, 1, "tpu"), "--device must be cpu, cuda or cuda:N, got 'tpu'"),
-        ((1, 2, 1, "cuda:99"), "--device cuda:99: there are"),
+        ((1, 2, 1, "cuda:99"), "--device cuda:99: this machine has"),
     ],
 )
 def test_a_workload_that_can_t_be_is_refused(arguments: tuple[int, int, int], message: str) -> None:

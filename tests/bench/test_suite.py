@@ -108,7 +108,7 @@ def test_a_growth_plot_is_written(
         (("softmax", "--grow", "B", "--sizes", "8,x"), "--sizes must be comma-separated numbers, such as 64,128,256"),
         (("softmax", "--grow", "C", "--sizes", "1,2"), "--sizes of C must be at least 2, got 1"),
         (("softmax", "--suite"), "--suite has its own losses and sizes: give it alone"),
-        (("softmux",), "there is no loss 'softmux'"),
+        (("softmux",), "unknown loss 'softmux'"),
     ],
 )
 def test_a_mistake_is_one_message(

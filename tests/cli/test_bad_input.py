@@ -119,11 +119,11 @@ def another_run(folder: Path) -> Arguments:
 
 CASES: list[Case] = [
     # formulas
-    ("unknown loss", loss("sotfmax"), "there is no loss 'sotfmax'. Did you mean 'softmax'"),
+    ("unknown loss", loss("sotfmax"), "unknown loss 'sotfmax'. Did you mean 'softmax'"),
     ("unreadable formula", loss("softmax + * center"), r"expected the name of a loss, found '\*' at character 11"),
     ("empty formula", loss(""), "expected the name of a loss, found the end"),
     ("minus", loss("softmax - 0.1*center"), r"expected '\+' or the end"),
-    ("zero coefficient", loss("softmax + 0*center"), "a coefficient is finite and positive"),
+    ("zero coefficient", loss("softmax + 0*center"), "a coefficient must be finite and positive"),
     ("auxiliary terms only", loss("center + triplet"), r"no term of 'center \+ triplet' reads .* softmax \+ 0.001"),
     ("unknown hyper-parameter", loss("center(alhpa=1)"), "no hyper-parameter 'alhpa'. Did you mean 'alpha'"),
     ("hyper-parameter outside its range", loss("center(alpha=2)"), "center: alpha must be above 0 and at most 1"),
@@ -231,7 +231,7 @@ def test_a_command_that_is_not_complete_is_a_usage_error(lossbench: Any, argumen
 def test_an_unknown_loss_is_refused_by_info_too(lossbench: Any) -> None:
     done = lossbench("info", "centre")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("error: there is no loss 'centre'. Did you mean 'center'")
+    assert done.err.startswith("error: unknown loss 'centre'. Did you mean 'center'")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -200,7 +200,7 @@ def test_a_full_disk_is_named_and_the_cell_is_run_the_next_time(
 
     cell = Cell(loss="softmax", config=RunConfig(loss="softmax"), matters={})
     errors: list[BaseException] = [
-        ConfigError("record.json can't be written: No space left on device; make room or write elsewhere"),
+        ConfigError("cannot write record.json: No space left on device; free some space or write to another place"),
         RuntimeError("of a library"),
         SystemExit("of a plugin"),
         NonFiniteError("training stopped at step 3"),
@@ -364,7 +364,7 @@ BAD: list[tuple[str, tuple[object, ...], str]] = [
     ("no directory", ("--losses", "softmax"), "and --out DIR, a new directory or that of the comparison"),
     ("nothing between commas", ("--losses", "softmax,,center", "--out", "grid"), "there is nothing between two commas"),
     ("open brackets", ("--losses", "softmax, center(alpha=1", "--out", "grid"), "its parentheses do not match"),
-    ("an unknown loss", ("--losses", "softmax, centre", "--out", "grid"), "there is no loss 'centre'. Did you mean"),
+    ("an unknown loss", ("--losses", "softmax, centre", "--out", "grid"), "unknown loss 'centre'. Did you mean"),
     ("an unknown sampler", (*LOSSES_GIVEN, "--samplers", "fair", "--out", "g"), "--sampler must be one of natural"),
     ("a sampler twice", (*LOSSES_GIVEN, "--samplers", "natural,natural", "--out", "g"), "must not repeat a value"),
     ("no seeds", (*LOSSES_GIVEN, "--seeds", 0, "--out", "g"), "Invalid value for '--seeds'"),

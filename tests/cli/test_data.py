@@ -71,7 +71,7 @@ def test_a_contact_sheet(lossbench: Any, tmp_path: Path) -> None:
     [
         (["csv:gone.csv"], "gone.csv: no such manifest"),
         (["digits", "--sheet", "sheet.jpg"], "--sheet sheet.jpg: expected a name that ends in .png"),
-        (["digits", "--sheet", "file/sheet.png"], "file/sheet.png can't be written: File exists"),
+        (["digits", "--sheet", "file/sheet.png"], "cannot write file/sheet.png: File exists"),
         (["digits", "--classes", "7"], "--classes does not apply to --data 'digits'"),
         (["digits", "--val", "x.csv"], "--val does not apply to --data 'digits'"),
         (["digits", "--min-images", "3"], "--min-images applies only to people as classes"),

@@ -185,8 +185,8 @@ def test_a_full_disk_leaves_what_was_there_and_the_run_can_go_on(
         resume(out)
     small_files(resource.RLIM_INFINITY)
     assert full.value.exit_code == 1
-    assert str(full.value).startswith(f"{out}/{path} can't be written: the file-size limit is reached (File too large)")
-    assert "What was there before is whole. Make room; " in str(full.value)
+    assert str(full.value).startswith(f"cannot write {out}/{path}: the file-size limit is reached (File too large)")
+    assert "Existing files are unchanged. Free some space; " in str(full.value)
     assert not (out / "record.json").exists()
     assert (out / "history.jsonl").read_text().startswith(history) if history else True
     still = {p.relative_to(out): p.read_bytes() for p in (out / "checkpoint").rglob("*") if p.is_file()}

@@ -143,7 +143,7 @@ def test_a_broken_loss_is_named_with_its_distribution_and_what_to_change(kind: t
     kept = [tensor.clone() for tensor in (output.embeddings, output.logits, targets)]
     with pytest.raises(PluginError, match=rf"^mine of my-dist 1\.2 can't be trained: {BROKEN[kind]}") as error:
         check_contract(kind(), output, targets)
-    assert str(error.value).endswith("\nMend or remove it: pip install -U my-dist, or pip uninstall my-dist")
+    assert str(error.value).endswith("\nUpdate or remove it: pip install -U my-dist, or pip uninstall my-dist")
     for now, before in zip((output.embeddings, output.logits, targets), kept, strict=True):
         assert now.equal(before)  # whatever the loss did
 

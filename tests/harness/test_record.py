@@ -38,8 +38,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path,
     with pytest.raises(StorageError if isinstance(error, OSError) else type(error)) as caught:
         files.write_atomically(path, write)
     if isinstance(error, OSError):
-        assert str(caught.value).startswith(f"{path} can't be written: the disk is full (No space left on device), ")
-        assert "are free. What was there before is whole. Make room; " in str(caught.value)
+        assert str(caught.value).startswith(f"cannot write {path}: the disk is full (No space left on device), ")
+        assert "are free. Existing files are unchanged. Free some space; " in str(caught.value)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

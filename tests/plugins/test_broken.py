@@ -54,14 +54,14 @@ BROKEN = (
 
 # What `list --load` says; the others import.
 REASONS = {
-    "raises": "'raises' of raises 1.2 (raises:SPEC) can't be imported: ModuleNotFoundError: No module named 'no_such_",
-    "exits": "'exits' of exits 1.2 (exits:SPEC) can't be imported: SystemExit: 3",
-    "missing": "'missing' of missing 1.2 (missing:SPECK) can't be imported: AttributeError: module 'missing' has no "
+    "raises": "'raises' of raises 1.2 (raises:SPEC) cannot be imported: ModuleNotFoundError: No module named 'no_such_",
+    "exits": "'exits' of exits 1.2 (exits:SPEC) cannot be imported: SystemExit: 3",
+    "missing": "'missing' of missing 1.2 (missing:SPECK) cannot be imported: AttributeError: module 'missing' has no "
     "attribute 'SPECK'",
-    "other-version": f"of other-version 1.2 (other_version:SPEC) needs lossbench>=99, this is {lossbench.__version__}. "
-    "Install a version that fits: pip install -U lossbench other-version",
-    "no-factory": "of no-factory 1.2 (no_factory:SPEC) can't be imported: ValueError: no-factory: factory must be "
-    "called as factory(context), got 'Mine'",
+    "other-version": f"of other-version 1.2 (other_version:SPEC) needs lossbench>=99, but this is {lossbench.__version__}. "
+    "Install compatible versions: pip install -U lossbench other-version",
+    "no-factory": "of no-factory 1.2 (no_factory:SPEC) cannot be imported: ValueError: no-factory: factory must be "
+    "callable as factory(context), got 'Mine'",
 }
 # What `run` says.
 REFUSALS = {
@@ -75,7 +75,7 @@ REFUSALS = {
     "mutates": "mutates of mutates 1.2 can't be trained: its forward changed its input, logits. Forward is pure: "
     "compute on copies",
     "other-arguments": "other-arguments of other-arguments 1.2 can't be trained: its forward raised TypeError: ",
-    "other-constructor": "other-constructor of other-constructor 1.2 can't be built: TypeError: ",
+    "other-constructor": "other-constructor of other-constructor 1.2 cannot be built: TypeError: ",
     "exits-later": "exits-later of exits-later 1.2 can't be trained: its forward raised SystemExit: 3",
 }
 # Those that the laws can't be tried on, and what `check` says of the rest.

@@ -182,7 +182,7 @@ def test_labels_that_an_adapter_translates_are_checked(form: str, targets: Tenso
 @pytest.mark.parametrize(
     ("target", "options", "message"),
     [
-        ("{m}:number", {}, "{m}:number is no loss: expected a torch.nn.Module, a lossbench.Loss or a function"),
+        ("{m}:number", {}, "{m}:number is not a loss; expected a torch.nn.Module, a lossbench.Loss or a function"),
         ("{m}:Needy", {}, "{m}:Needy needs a value for 'margin', as in {m}:Needy(margin=…)"),
         ("{m}:Needy(margn=1)", {}, "{m}:Needy has no hyper-parameter 'margn'. Did you mean 'margin'?"),
         ("{m}:Broken", {}, "{m}:Broken can't be built: OSError: no disk"),
@@ -190,7 +190,7 @@ def test_labels_that_an_adapter_translates_are_checked(form: str, targets: Tenso
         ("{m}:Greedy", {}, "can't be called with logits of 12 rows and their labels: TypeError"),
         ("{m}:Pair", {}, "{m}:Pair returns tuple, expected a tensor"),
         ("{m}:by_keyword", {}, "can't be called with logits of 12 rows and their labels: TypeError"),
-        ("torch.nn:CosineEmbeddingLoss", {}, "CosineEmbeddingLoss(input1, …) may take logits or embeddings; say which"),
+        ("torch.nn:CosineEmbeddingLoss", {}, "CosineEmbeddingLoss(input1, …) takes logits or embeddings; pass --takes"),
         ("torch.nn:TripletMarginLoss", {"takes": "rows"}, "--takes must be logits or embeddings, got 'rows'"),
         ("torch.nn:CrossEntropyLoss", {"traits": ["monoton"]}, "no trait 'monoton'. Did you mean 'monotone'?"),
         ("torch.nn:CrossEntropyLoss(smoothing=1)", {}, "has no hyper-parameter 'smoothing'. Did you mean"),

@@ -173,7 +173,7 @@ def test_the_gradient_of_a_limit_on_cosines_is_compared() -> None:
 def test_a_limit_without_a_parent_is_broken() -> None:
     found = verdict(NothingHeld, "limits", limits=(({}, "sofmax"),))
     assert found.status == "failed"
-    assert "UnknownLossError: there is no loss 'sofmax'" in found.message
+    assert "UnknownLossError: unknown loss 'sofmax'" in found.message
 
 
 def test_softmax_reaches_separation_at_a_tenth_of_the_distance() -> None:

@@ -194,7 +194,7 @@ def test_pytest_judges_a_loss_without_a_test_file(tmp_path: Path) -> None:
     assert "Smallest batch: targets=[0]" in done.stdout
     unknown = pytest_in(tmp_path, "--lossbench", "no-such-loss")
     assert unknown.returncode == 4
-    assert "there is no loss 'no-such-loss'" in unknown.stderr
+    assert "unknown loss 'no-such-loss'" in unknown.stderr
 
 
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

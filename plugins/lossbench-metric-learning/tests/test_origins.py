@@ -117,7 +117,7 @@ def test_the_value_is_the_library_s_own() -> None:
 @pytest.mark.parametrize(
     ("formula", "error", "message"),
     [
-        ("pml/CrossBatchMemory", PluginError, r"can't be trained here: it keeps embeddings of earlier steps"),
+        ("pml/CrossBatchMemory", PluginError, r"is not supported: it keeps embeddings of earlier steps"),
         ("torch/NLLLoss", PluginError, "on logits that is torch/CrossEntropyLoss"),
         ("timm/JsdCrossEntropy", PluginError, "several augmented copies"),
         ("pml/CircleLos", UnknownLossError, "has no loss 'CircleLos'. Did you mean 'CircleLoss'"),
