@@ -65,6 +65,29 @@ def compare(
         ),
     ] = None,
     trials: Annotated[int, _grid(metavar="N", min=1, help="Trials per loss with --tune.")] = 8,
+    claim: Annotated[
+        list[str] | None,
+        Option(
+            metavar="CLAIM",
+            rich_help_panel=VERDICT,
+            help='Planned claim, such as "center > softmax", stated before the first run and tested apart from the '
+            "exploration of all pairs; repeatable.",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        Option(
+            metavar="LOSS", rich_help_panel=VERDICT, help="Loss that every other loss is tested against, as planned."
+        ),
+    ] = None,
+    equal_within: Annotated[
+        float | None,
+        Option(
+            metavar="POINTS",
+            rich_help_panel=VERDICT,
+            help="Margin in points of balanced accuracy: losses whose whole interval lies within it are called equal.",
+        ),
+    ] = None,
     target: Annotated[float | None, TARGET] = None,
     allow_differences: Annotated[bool, ALLOW_DIFFERENCES] = False,
     self_test: Annotated[
@@ -97,10 +120,15 @@ def compare(
         jobs=jobs,
         tune=tuple(tune or ()),
         trials=trials,
+        claims=tuple(claim or ()),
+        against=against,
+        equal_within=equal_within,
     )
     _run(RunConfig(loss=str(asked.losses[0]), **options), asked, out)
+    from ..verdict.asked_before import remember_look
     from ..verdict.comparison import compare as compare_records
 
+    remember_look(out)
     comparison = compare_records(out, allow_differences=allow_differences, target=target)
     _print(comparison, json_)
     if not json_:
@@ -118,6 +146,9 @@ class Asked:
     jobs: int | None
     tune: tuple[str, ...]
     trials: int
+    claims: tuple[str, ...]
+    against: str | None
+    equal_within: float | None
 
 
 def _run(config: RunConfig, asked: Asked, out: Path) -> None:
@@ -126,6 +157,7 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     from ..harness.grid.plan import plan, tuned, write_grid
     from ..harness.grid.pool import run_cells
     from ..harness.grid.tuning import check_tunable, parse_range, tune
+    from ..verdict.asked_before import check_names, keep_questions
     from .watch_grid import GridWatch
 
     ranges = [parse_range(text) for text in asked.tune]
@@ -133,8 +165,10 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     grid = plan(config, asked.losses, asked.samplers, asked.seeds)
     gpus = gpus_for(config.device)
     jobs = asked.jobs or max(gpus, 1)
-    command = ("lossbench", *sys.argv[1:])
-    write_grid(out, grid, command=command)
+    check_names(asked.claims, asked.against, [str(loss) for loss in grid.losses])
+    known: dict[str, Any] = {"command": ("lossbench", *sys.argv[1:])}
+    known |= keep_questions(out, asked.claims, asked.against, asked.equal_within)
+    write_grid(out, grid, **known)
 
     def run(cells: Sequence[Cell], title: str = f"tuning in {out}") -> None:
         with GridWatch(title, cells) as watch:
@@ -147,7 +181,7 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
         found, best = tune(firsts, ranges, asked.trials, out, run)
         grid = tuned(grid, best)
         options = tuple(sorted({r.name for r in ranges if r.is_option}))
-        write_grid(out, grid, command=command, trials=found, tuned_options=options, tuned=best)
+        write_grid(out, grid, trials=found, tuned_options=options, tuned=best, **known)
     run(grid.cells, f"comparison in {out}")
 
 

@@ -89,6 +89,8 @@ class GridFile:
         trials: of the tuning.
         tuned_options: options that were tuned for each loss, which may differ between runs.
         tuned: "loss, sampler" -> values that tuning chose.
+        claims, against, equal_within: planned questions, as written; `equal_within` in points.
+        looks: numbers of seeds at which a verdict was given.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -101,6 +103,10 @@ class GridFile:
     trials: tuple[GridTrial, ...] = ()
     tuned_options: tuple[str, ...] = ()
     tuned: dict[str, dict[str, Scalar]] = field(default_factory=dict)
+    claims: tuple[str, ...] = ()
+    against: str | None = None
+    equal_within: float | None = None
+    looks: tuple[Count, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the file's content as JSON-ready."""

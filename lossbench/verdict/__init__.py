@@ -8,6 +8,8 @@ two_way       the error of a pair over seeds and images; score_interval: of one 
 statistics, thresholds, attribution, cost, rare_classes, best_of_trials
 comparison    the whole comparison; standing: who may lead
 sentences     in words, the decision first; sentence: a sentence with the claims it makes
+questions     planned questions; asked_before: in `compare.json`; looks: the price of looking again
+contradictions sentences that the numbers do not bear out; random_comparisons: to search for them
 self_test     how often the verdict is wrong, by simulation
 
 May import runs, numpy and scipy; never torch, never a library that draws.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import ConfigError
 from ..runs.grid_file import BASELINE
+from .asked_before import looks_of, questions_of
 from .comparable import check_comparable
 from .entrants import Entrant, entrants_of
 from .metric import BALANCED_ACCURACY, Metric
-from .pairs import Pair, against, all_pairs
+from .pairs import Pair, against, all_pairs, planned
+from .questions import Questions, find_entrant
 from .records import Problem, Records, Trial, read_records, read_trials
 from .statistics import groups
 
@@ -28,12 +30,16 @@ class Comparison:
         copies: second copies of a loss, which take part in their A/A pair alone.
         pairs: all losses of one sampler, two by two; one family per sampler.
         control: each loss of its sampler against plain softmax with shifted scores, a family of its own.
+        claims: planned claims, the loss that is claimed to be better first; a family of its own.
+        against: every other loss against the one that `questions` names; a family of its own.
         same: the A/A pairs.
         groups: sampler -> sets of labels within which no difference is shown; empty where nothing was tested.
         notes: what limits the comparison.
         trials: of the tuning, where there was one.
         target: balanced accuracy on the selection split to which time is taken; None for what every run reached.
         metric: what entrants are compared by.
+        questions: what was asked before the first run.
+        looks: numbers of seeds at which a verdict was given, the present one last; empty without a grid.
     """
 
     records: Records
@@ -47,6 +53,10 @@ class Comparison:
     trials: tuple[Trial, ...] = ()
     target: float | None = None
     metric: Metric = BALANCED_ACCURACY
+    questions: Questions = field(default_factory=Questions)
+    claims: tuple[Pair, ...] = ()
+    against: tuple[Pair, ...] = ()
+    looks: tuple[int, ...] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -108,22 +118,83 @@ def compare(directory: Path, *, allow_differences: bool = False, target: float |
     return replace(judge(read_records(directory), allow_differences=allow_differences), target=target)
 
 
-def judge(records: Records, *, allow_differences: bool = False) -> Comparison:
-    """The same, of records that were read."""
+def judge(
+    records: Records,
+    *,
+    allow_differences: bool = False,
+    questions: Questions | None = None,
+    metric: Metric = BALANCED_ACCURACY,
+) -> Comparison:
+    """Judge runs that were read.
+
+    Args:
+        records: the runs.
+        allow_differences: compare runs even if they differ in more than loss, sampler and seed.
+        questions: planned questions; those of the grid by default.
+        metric: what entrants are compared by.
+
+    Raises:
+        ConfigError: no run can be used, the runs must not be compared, or a question names an unknown loss.
+    """
     if not records.runs:
         reasons = "\n".join(f"  {p.loss}, seed {p.seed}: {p.status}: {p.message}" for p in records.problems[:10])
         raise ConfigError(f"{records.directory}: no run of this comparison can be used:\n{reasons}")
     grid = records.grid
     notes = check_comparable(records.runs, grid.tuned_options if grid else (), allow_differences)
-    everyone = entrants_of(records)
+    return judge_entrants(
+        records,
+        entrants_of(records, metric),
+        questions=questions or questions_of(grid),
+        metric=metric,
+        looks=looks_of(grid),
+        notes=(*notes, *_limits(records)),
+        trials=read_trials(records.directory, grid.trials) if grid else (),
+    )
+
+
+def judge_entrants(
+    records: Records,
+    everyone: Sequence[Entrant],
+    *,
+    questions: Questions | None = None,
+    metric: Metric = BALANCED_ACCURACY,
+    looks: Sequence[int] = (),
+    notes: Sequence[str] = (),
+    trials: Sequence[Trial] = (),
+) -> Comparison:
+    """Judge entrants whatever their predictions come from.
+
+    Args:
+        records: names of losses and samplers, and the problems of runs that cannot be used.
+        everyone: entrants and copies.
+        questions: planned questions.
+        metric: what entrants are compared by.
+        looks: numbers of seeds at which a verdict was given, the present one last.
+        notes: what limits the comparison.
+        trials: of the tuning.
+
+    Raises:
+        ConfigError: a question names an unknown loss.
+    """
+    questions = questions or Questions()
+    margin = questions.margin
     copies = tuple(e for e in everyone if e.copy > 1)
     entrants = sorted((e for e in everyone if e not in copies), key=lambda e: -e.mean)
     trained = [e for e in entrants if not e.post_hoc]
     pairs = tuple(
-        pair for sampler in records.samplers for pair in all_pairs([e for e in trained if e.sampler == sampler])
+        pair
+        for sampler in records.samplers
+        for pair in all_pairs([e for e in trained if e.sampler == sampler], margin=margin, looks=looks)
     )
     shifted = next((e for e in entrants if e.post_hoc), None)
-    control = against(shifted, [e for e in trained if e.sampler == shifted.sampler]) if shifted else ()
+    control = against(shifted, [e for e in trained if e.sampler == shifted.sampler], looks=looks) if shifted else ()
+    claims = [(find_entrant(a, trained, "--claim"), find_entrant(b, trained, "--claim")) for a, b in questions.claims]
+    reference = find_entrant(questions.against, trained, "--against") if questions.against else None
+    asked = (
+        against(reference, [e for e in trained if e.sampler == reference.sampler], margin=margin, looks=looks)
+        if reference
+        else ()
+    )
     originals = {(e.loss, e.sampler): e for e in trained}
     same = [
         pair
@@ -145,8 +216,13 @@ def judge(records: Records, *, allow_differences: bool = False) -> Comparison:
         }
         if any(p.p is not None for p in pairs)
         else {},
-        notes=(*notes, *_limits(records)),
-        trials=read_trials(records.directory, grid.trials) if grid else (),
+        notes=tuple(notes),
+        trials=tuple(trials),
+        metric=metric,
+        questions=questions,
+        looks=tuple(looks),
+        claims=planned(claims, margin=margin, looks=looks),
+        against=asked,
     )
 
 

@@ -16,7 +16,7 @@ def control_sentence(comparison: Comparison) -> list[Sentence]:
     tested = [p for p in comparison.control if p.interval is not None]
     if shifted is None or not tested:
         return []
-    reached = f"plain softmax with shifted scores (tau = 1) reaches {100 * shifted.mean:.1f} % balanced accuracy"
+    reached = f"plain softmax with shifted scores (tau = 1) reaches {100 * shifted.mean:.1f} % {shifted.metric.name}"
     ahead = [p for p in tested if p.different and p.better is not shifted and not p.better.unstable]
     behind = [] if shifted.unstable else [p for p in tested if p.different and p.better is shifted]
     open_ = [p for p in tested if not p.different]

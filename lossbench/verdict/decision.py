@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from .comparison import Comparison
 from .entrants import Entrant
 from .format import listed
+from .planned_sentences import shown
 from .sentence import Claim, Sentence
 from .standing import Standing
 from .statistics import FEWEST_SEEDS
@@ -42,7 +43,21 @@ def decision(comparison: Comparison, found: Sequence[Standing], failed: Sequence
 def _choice(comparison: Comparison, found: Sequence[Standing]) -> Sentence:
     if not found:
         return Sentence("decision", "One loss alone: there is nothing to compare")
-    return _not_yet(found[0]) or _chosen(comparison, found[0])
+    return _not_yet(found[0]) or _of_claims(comparison) or _chosen(comparison, found[0])
+
+
+def _of_claims(comparison: Comparison) -> Sentence | None:
+    """Return what the planned claims came to, if there are any."""
+    claims = comparison.claims
+    if not claims:
+        return None
+    held = [p for p in claims if shown(p)]
+    made = tuple(Claim(p.first, "ahead", (p.second,)) for p in held)
+    if len(claims) > 1:
+        return Sentence("decision", f"{len(held)} of {len(claims)} planned claims shown", made)
+    (pair,) = claims
+    text = f"Claim {'shown' if held else 'not shown'}: {pair.first} > {pair.second}"
+    return Sentence("decision", _short(text, f"The planned claim is {'shown' if held else 'not shown'}"), made)
 
 
 def _not_yet(standing: Standing) -> Sentence | None:

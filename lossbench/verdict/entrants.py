@@ -18,7 +18,11 @@ from ..runs.grid_file import BASELINE, entrant_name
 from .metric import BALANCED_ACCURACY, Metric
 from .records import Records, Run
 from .score_interval import score_interval
+from .statistics import ALPHA
 from .thresholds import Thresholds, frequencies, shifted, thresholds
+from .two_way import two_way
+
+Ints = npt.NDArray[np.integer[Any]]
 
 POST_HOC = "post-hoc"
 _FEWEST = 3  # runs, of which one can be called collapsed
@@ -32,9 +36,12 @@ class Entrant:
     Attributes:
         label: what tables call it.
         loss: the formula as written.
-        sampler: how training rows were drawn.
-        runs: seed -> run.
-        post_hoc: whether scores are shifted (tau = 1).
+        sampler: how training rows were drawn; empty if it is not known.
+        predictions: seed -> (N,) predicted classes of the test images.
+        seed_targets: seed -> (N,) classes of the test images.
+        classes: number of classes, with those that have no test image.
+        runs: seed -> run; empty for predictions that lossbench did not make.
+        post_hoc: whether scores are shifted.
         copy: 2 for the second run of a loss that is listed twice, and so on.
         diverged: seeds whose run diverged; each counts as a constant answer, so survivors alone win nothing.
         metric: what runs are scored by.
@@ -43,7 +50,10 @@ class Entrant:
     label: str
     loss: str
     sampler: str
-    runs: Mapping[int, Run] = field(repr=False)
+    predictions: Mapping[int, Ints] = field(repr=False)
+    seed_targets: Mapping[int, Ints] = field(repr=False)
+    classes: int
+    runs: Mapping[int, Run] = field(default_factory=dict, repr=False)
     post_hoc: bool = False
     copy: int = 1
     diverged: frozenset[int] = frozenset()
@@ -64,43 +74,53 @@ class Entrant:
 
     @cached_property
     def values(self) -> dict[int, npt.NDArray[np.float64]]:
-        """Seed -> (N,) 1 where the test image was classified correctly, else 0; chance level where the run diverged."""
+        """Seed -> (N,) what each test image adds to the metric, such as 1 where it is classified correctly.
+
+        Where the run diverged, the score of a constant answer.
+        """
         found = {
-            seed: np.asarray(self.predictions[seed] == run.predictions.test.targets, dtype=np.float64)
-            for seed, run in self.runs.items()
+            seed: self.metric.values(predicted, self.seed_targets[seed], self.classes)
+            for seed, predicted in self.predictions.items()
         }
         images = next(iter(found.values())).shape
         return found | {seed: np.full(images, self.chance) for seed in self.diverged}
 
     @cached_property
-    def targets(self) -> dict[int, npt.NDArray[np.int64]]:
-        """Seed -> (N,) classes of the test images."""
-        found = {seed: run.predictions.test.targets for seed, run in self.runs.items()}
-        return found | dict.fromkeys(self.diverged, next(iter(found.values())))
+    def targets(self) -> dict[int, Ints]:
+        """Seed -> (N,) classes of the test images, for diverged runs, too."""
+        return {**self.seed_targets, **dict.fromkeys(self.diverged, self._any_targets)}
+
+    @property
+    def _any_targets(self) -> Ints:
+        return next(iter(self.seed_targets.values()))
 
     @cached_property
     def chance(self) -> float:
-        """Balanced accuracy of a constant answer."""
-        return 1 / len(np.unique(self.any_run.predictions.test.targets))
+        """Metric of the best constant answer."""
+        return self.metric.of_constant(self._any_targets, self.classes)
+
+    @cached_property
+    def weights(self) -> npt.NDArray[np.float64]:
+        """(P,) weights of the classes that have test images."""
+        return self.metric.weights(self._any_targets)
 
     @cached_property
     def scores(self) -> dict[int, float]:
-        """Seed -> balanced accuracy; chance level where the run diverged."""
-        found = {}
-        for seed, values in self.values.items():
-            counts = np.bincount(self.targets[seed])
-            hits = np.bincount(self.targets[seed], weights=values)
-            found[seed] = float((hits[counts > 0] / counts[counts > 0]).mean())
-        return dict(sorted(found.items()))
+        """Seed -> metric; that of a constant answer where the run diverged."""
+        found = {
+            seed: self.metric.of(predicted, self.seed_targets[seed], self.classes)
+            for seed, predicted in self.predictions.items()
+        }
+        return dict(sorted((found | dict.fromkeys(self.diverged, self.chance)).items()))
 
     @property
     def collapsed(self) -> tuple[int, ...]:
         """Seeds whose run lost more than half of what the median run gains over chance; none if that gains nothing."""
-        trained = [self.scores[seed] for seed in self.runs]
+        trained = [self.scores[seed] for seed in self.predictions]
         gain = plain.median(trained) - self.chance
         if len(trained) < _FEWEST or gain <= _NO_GAIN:
             return ()
-        return tuple(seed for seed in sorted(self.runs) if self.scores[seed] < self.chance + gain / 2)
+        return tuple(seed for seed in sorted(self.predictions) if self.scores[seed] < self.chance + gain / 2)
 
     @property
     def unstable(self) -> bool:
@@ -116,11 +136,6 @@ class Entrant:
         """Standard deviation over seeds; None with one."""
         return plain.stdev(self.scores.values()) if len(self.scores) > 1 else None
 
-    @cached_property
-    def predictions(self) -> dict[int, npt.NDArray[np.int64]]:
-        """Seed -> (N,) predicted classes."""
-        return {seed: self.test_scores(run).argmax(axis=1) for seed, run in self.runs.items()}
-
     @property
     def interquartile_mean(self) -> float:
         """Mean of the middle half of the runs (Agarwal et al., NeurIPS 2021): one failed run moves it little."""
@@ -133,7 +148,15 @@ class Entrant:
         first = self.targets[seeds[0]]
         if any(not np.array_equal(first, self.targets[seed]) for seed in seeds[1:]):
             return None
-        return score_interval(np.stack([self.values[seed] for seed in seeds]), first)
+        values = np.stack([self.values[seed] for seed in seeds])
+        if values.min() >= 0 and values.max() <= 1:
+            return score_interval(values, first, weights=self.weights)
+        if len(seeds) == 1:
+            return None
+        both = np.stack([values, np.zeros_like(values)])
+        scores = [list(self.scores.values()), [0.0] * len(seeds)]
+        half = float(two_way(both, first, [(0, 1)], weights=self.weights, scores=scores).half_width(ALPHA)[0])
+        return (max(self.mean - half, 0.0), min(self.mean + half, 1.0)) if half < 1 else None
 
     @property
     def formula(self) -> str:
@@ -145,10 +168,10 @@ class Entrant:
 
     def confusion(self) -> npt.NDArray[np.float64]:
         """(C, C) rows true, columns predicted: mean over seeds of the shares of each row; NaN without test images."""
-        classes = len(self.any_run.record.data.class_names)
+        classes = self.classes
         total = np.zeros((classes, classes))
         for seed, predicted in self.predictions.items():
-            targets = self.runs[seed].predictions.test.targets
+            targets = self.seed_targets[seed]
             total += np.bincount(targets * classes + predicted, minlength=classes**2).reshape(classes, classes)
         rows = total.sum(axis=1, keepdims=True)
         return np.asarray(np.divide(total, rows, out=np.full_like(total, np.nan), where=rows > 0))
@@ -177,12 +200,28 @@ def entrants_of(records: Records, metric: Metric = BALANCED_ACCURACY) -> list[En
                 diverged = frozenset(
                     p.seed for p in records.problems if (p.loss, p.sampler, p.status) == (name, sampler, DIVERGED)
                 )
-                found.append(Entrant(label, loss, sampler, runs, copy=copy, diverged=diverged, metric=metric))
+                found.append(
+                    Entrant(
+                        label,
+                        loss,
+                        sampler,
+                        {seed: run.predictions.test.scores.argmax(axis=1) for seed, run in runs.items()},
+                        {seed: run.predictions.test.targets for seed, run in runs.items()},
+                        len(next(iter(runs.values())).record.data.class_names),
+                        runs,
+                        copy=copy,
+                        diverged=diverged,
+                        metric=metric,
+                    )
+                )
     softmax_runs = [e for e in found if e.formula == BASELINE and e.copy == 1]
     if softmax_runs:
         plain_softmax = next((e for e in softmax_runs if e.sampler == Sampler.NATURAL), softmax_runs[0])
         label = f"{plain_softmax.label} ({POST_HOC})"
-        found.append(replace(plain_softmax, label=label, post_hoc=True))
+        shifted_softmax = replace(plain_softmax, label=label, post_hoc=True)
+        trained = plain_softmax.runs
+        predictions = {seed: shifted_softmax.test_scores(run).argmax(axis=1) for seed, run in trained.items()}
+        found.append(replace(shifted_softmax, predictions=predictions))
     return found
 
 

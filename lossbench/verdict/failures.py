@@ -21,7 +21,7 @@ def failure_sentences(comparison: Comparison) -> list[Sentence]:
         name = entrant.label if several else entrant.name
         if entrant.diverged:
             seeds = tuple(sorted(entrant.diverged))
-            others = plain.mean(entrant.scores[s] for s in entrant.runs)
+            others = plain.mean(entrant.scores[s] for s in entrant.predictions)
             text = (
                 f"{name} diverged in {len(seeds)} of {plural(total, 'seed')} (seed {_numbers(seeds)}), each counted as "
                 f"a constant answer; the other runs reach {100 * others:.1f} %."

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from .entrants import Entrant
+from .looks import level_of_look
 from .statistics import ALPHA, FEWEST_SEEDS, holm
 from .two_way import FloatArray, TwoWay, two_way
 
@@ -29,7 +30,7 @@ class Pair:
         differences: difference of the metric, one per seed.
         family: number of pairs that were tested together.
         interval: simultaneous 95 % interval over the family, for new seeds and new test images; None if not tested.
-        p: p-value adjusted for the family; None if not tested, with the reason in `untested`.
+        p: p-value adjusted for the family and for looks; None if not tested, with the reason in `untested`.
         seed_share: share of the error's variance that more seeds would lower; None if not tested or without variance.
         smallest: true difference that the family's test detects with 80 % power; None if not tested.
         borrowed: number of classes with one test image, whose variance is taken from the other classes.
@@ -102,30 +103,32 @@ class Pair:
         return label in (self.first, self.second)
 
 
-def all_pairs(entrants: Sequence[Entrant], *, margin: float | None = None, alpha: float = ALPHA) -> tuple[Pair, ...]:
+def all_pairs(
+    entrants: Sequence[Entrant], *, margin: float | None = None, looks: Sequence[int] = ()
+) -> tuple[Pair, ...]:
     """Test all pairs of entrants of one sampler as one family, the better entrant of each pair first.
 
-    Every pair is tested at alpha divided by the number of pairs, so intervals and tests agree.
+    Every pair is tested at the level of the present look divided by the number of pairs, so intervals and tests agree.
     """
-    return _tested(list(combinations(entrants, 2)), margin, alpha, better_first=True)
+    return _tested(list(combinations(entrants, 2)), margin, looks, better_first=True)
 
 
 def against(reference: Entrant, entrants: Sequence[Entrant], *, margin: float | None = None,
-            alpha: float = ALPHA) -> tuple[Pair, ...]:  # fmt: skip
+            looks: Sequence[int] = ()) -> tuple[Pair, ...]:  # fmt: skip
     """Test every other entrant against one as a family of its own; differences are entrant minus reference."""
-    return _tested([(e, reference) for e in entrants if e is not reference], margin, alpha)
+    return _tested([(e, reference) for e in entrants if e is not reference], margin, looks)
 
 
 def planned(listed: Sequence[tuple[Entrant, Entrant]], *, margin: float | None = None,
-            alpha: float = ALPHA) -> tuple[Pair, ...]:  # fmt: skip
+            looks: Sequence[int] = ()) -> tuple[Pair, ...]:  # fmt: skip
     """Test pairs that were named before the first run, by Holm's procedure; the interval is at the pair's Holm step."""
-    return _tested(listed, margin, alpha, steps=True)
+    return _tested(listed, margin, looks, steps=True)
 
 
 def _tested(
     listed: Sequence[tuple[Entrant, Entrant]],
     margin: float | None,
-    alpha: float,
+    looks: Sequence[int],
     *,
     better_first: bool = False,
     steps: bool = False,
@@ -133,6 +136,7 @@ def _tested(
     errors = _errors(listed)
     raw = np.array([1.0 if not isinstance(e, TwoWay) else float(e.p_value()) for e in errors])
     testable = [n for n, e in enumerate(errors) if isinstance(e, TwoWay)]
+    alpha = level_of_look(looks, ALPHA, max(len(testable), 1)) if looks else ALPHA
     levels, adjusted = _levels(raw[testable], alpha, steps)
     place = {n: k for k, n in enumerate(testable)}
     found = []
@@ -177,11 +181,13 @@ def _levels(p: FloatArray, alpha: float, steps: bool) -> tuple[list[float], list
     """
     count = len(p)
     if not steps or not count:
-        return [alpha / max(count, 1)] * count, np.minimum(count * p, 1.0).tolist()
+        return [alpha / max(count, 1)] * count, np.minimum(count * p * ALPHA / alpha, 1.0).tolist()
     adjusted = holm(p)
     rejected = int((adjusted < alpha).sum())
     rank = np.argsort(np.argsort(p, kind="stable"), kind="stable")
-    return (alpha / np.maximum(count - np.minimum(rank, rejected), 1)).tolist(), adjusted.tolist()
+    return (alpha / np.maximum(count - np.minimum(rank, rejected), 1)).tolist(), np.minimum(
+        adjusted * ALPHA / alpha, 1.0
+    ).tolist()
 
 
 def _common_seeds(one: Entrant, other: Entrant) -> tuple[int, ...]:
@@ -209,7 +215,7 @@ def _errors(listed: Sequence[tuple[Entrant, Entrant]]) -> list[TwoWay | str]:
         values = np.stack([[e.values[s] for s in seeds] for e in entrants])
         scores = [[e.scores[s] for s in seeds] for e in entrants]
         pairs = [[number[id(e)] for e in listed[n]] for n in members]
-        error = two_way(values, targets[0], pairs, scores=scores)
+        error = two_way(values, targets[0], pairs, scores=scores, weights=entrants[0].weights)
         for k, n in enumerate(members):
             errors[n] = error.one(k)
     return errors

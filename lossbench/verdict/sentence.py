@@ -34,7 +34,7 @@ class Claim:
 @dataclass(frozen=True)
 class Sentence:
     """Attributes:
-    kind: what the sentence is about: "decision", "failures", "finding", "control", "resolution", "limit" or "check".
+    kind: what the sentence is about: "decision", "failures", "claim", "finding", "control", "resolution" or "check".
     text: the sentence.
     claims: everything that it claims of losses.
     """

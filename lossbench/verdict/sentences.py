@@ -11,10 +11,12 @@ from .decision import decision
 from .entrants import Entrant
 from .failures import failure_sentences
 from .format import listed, plural, points, span
+from .looks import LATER, level_of_look
 from .pairs import Pair
+from .planned_sentences import planned_sentences
 from .sentence import Claim, Sentence, joined
 from .standing import Standing, standings
-from .statistics import FEWEST_SEEDS
+from .statistics import ALPHA, FEWEST_SEEDS
 
 _MOST_PAIRS = 6  # in one paragraph
 _MOST_NAMES = 8  # in one sentence
@@ -28,10 +30,12 @@ def sentences(comparison: Comparison) -> list[Sentence]:
     told = [decision(comparison, found, failed)]
     if failed:
         told.append(joined("failures", failed))
+    told += planned_sentences(comparison)
     for standing in found:
-        told += _findings(standing, several=len(found) > 1)
+        told += _findings(standing, several=len(found) > 1, planned=bool(comparison.claims or comparison.against))
     told += control_sentence(comparison)
     told += _resolution(found)
+    told += _looks(comparison)
     told += [_same(pair) for pair in comparison.same]
     return told
 
@@ -41,14 +45,15 @@ def verdict_words(comparison: Comparison) -> list[str]:
     return [sentence.text for sentence in sentences(comparison)]
 
 
-def _findings(standing: Standing, several: bool) -> list[Sentence]:
+def _findings(standing: Standing, several: bool, planned: bool) -> list[Sentence]:
     """What is shown between the losses of one sampler."""
     under = f"With the {standing.sampler} sampler, " if several else ""
+    under = f"Over all pairs, {under.lower()}" if planned else under
     everyone = standing.everyone
     if not standing.tested:
         ranking = listed([f"{e.name} {100 * standing.mean(e):.1f} %" for e in everyone[:_MOST_NAMES]])
         reason = next((p.untested for p in standing.pairs), "no seed in common")
-        text = f"{under}{'n' if under else 'N'}othing is claimed ({reason}). Means of balanced accuracy: {ranking}."
+        text = f"{under}{'n' if under else 'N'}othing is claimed ({reason}). Means: {ranking}."
         first, *rest = (e.label for e in everyone)
         return [Sentence("finding", text, (Claim(first, "untested", tuple(rest)),))]
     told = [_headline(standing, under)]
@@ -68,8 +73,8 @@ def _headline(standing: Standing, under: str) -> Sentence:
     if not any(p.different for p in standing.pairs):
         low, high = (100 * edge(standing.mean(e) for e in everyone) for edge in (min, max))
         text = (
-            f"{under}{'n' if under else 'N'}o difference is shown between {_names(everyone)}: their mean balanced "
-            f"accuracies lie between {low:.1f} and {high:.1f} %."
+            f"{under}{'n' if under else 'N'}o difference is shown between {_names(everyone)}: their means lie between "
+            f"{low:.1f} and {high:.1f} % {best.metric.name}."
         )
         claims = [Claim("", "no-difference", tuple(e.label for e in everyone))]
         if all(p.equal for p in standing.pairs) and standing.pairs[0].margin is not None:
@@ -77,12 +82,12 @@ def _headline(standing: Standing, under: str) -> Sentence:
             claims.append(Claim(best.label, "equal", tuple(e.label for e in others)))
         return Sentence("finding", text, tuple(claims))
     if len(beaten) == len(others):
-        text = f"{under}{best.name} is ahead of all others, at {mean} balanced accuracy."
+        text = f"{under}{best.name} is ahead of all others, at {mean} {best.metric.name}."
         return Sentence("finding", text, (_claim(best, "ahead", beaten),))
-    parts, claims = [f"{under}{best.name} has a mean balanced accuracy of {mean}"], []
+    parts, claims = [f"{under}{best.name} has a mean {best.metric.name} of {mean}"], []
     ranked = [e for e in standing.ranked if e is not best]
     if best in standing.ranked and ranked:
-        parts = [f"{under}{best.name} has the best mean balanced accuracy, {mean}"]
+        parts = [f"{under}{best.name} has the best mean {best.metric.name}, {mean}"]
         claims.append(_claim(best, "best-mean", ranked))
     if level:
         parts.append(f"{_names(level)} {_be(level)} not shown to differ from it")
@@ -140,6 +145,20 @@ def _resolution(found: Sequence[Standing]) -> list[Sentence]:
     text += " Intervals cover new seeds and new test images of the same classes, for this training set"
     text += (
         f", and hold together for all {plural(tested[0].family, 'pair')} of a sampler." if tested[0].family > 1 else "."
+    )
+    return [Sentence("resolution", text)]
+
+
+def _looks(comparison: Comparison) -> list[Sentence]:
+    """What was paid for earlier verdicts on fewer seeds."""
+    if len(comparison.looks) < 2 or not comparison.pairs:
+        return []
+    tests = comparison.pairs[0].family
+    level = level_of_look(comparison.looks, ALPHA, tests)
+    text = (
+        f"This is look {len(comparison.looks)} ({listed([str(n) for n in comparison.looks])} seeds): its "
+        f"tests are at {100 * level:.1f} % instead of {100 * ALPHA:g} %, so that all looks together raise at most "
+        f"{100 * ALPHA * (1 + LATER):g} % false alarms."
     )
     return [Sentence("resolution", text)]
 
