@@ -104,7 +104,8 @@ class DataFacts:
         split_origin: where the test split came from, in words.
         train_digest, selection_digest, test_digest: SHA-256 of the splits' labels and names.
         subject: what the images show, in words.
-        release, dropped, box_margin: of AffectNet.
+        release, box_margin: release and crop margin of AffectNet; None for other data.
+        dropped: split -> reason -> rows that were left out.
         skipped_unreadable: unreadable files that were skipped.
         notes: what the user was told about the data.
     """
@@ -120,7 +121,7 @@ class DataFacts:
     test_digest: str
     subject: str = "images"
     release: str | None = None
-    dropped: dict[str, Count] = field(default_factory=dict)
+    dropped: dict[str, dict[str, Count]] = field(default_factory=dict)
     box_margin: float | None = None
     skipped_unreadable: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
