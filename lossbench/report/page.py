@@ -6,8 +6,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..verdict.comparison import Comparison
-from ..verdict.sentences import verdict_words
-from . import sections
+from ..verdict.format import plural
+from ..verdict.sentences import sentences
+from . import sections as section_list
+from .figures.accuracy import lead
+
+_LIMITS = {
+    "failures": "What stands against it",
+    "limit": "What stands against it",
+    "control": "Control",
+    "resolution": "What could not have been seen",
+}  # kind of a sentence -> heading on the first screen
 
 
 def page(comparison: Comparison) -> str:
@@ -28,13 +37,16 @@ def page(comparison: Comparison) -> str:
             "tables": section.make_tables(comparison),
             "pictures": section.draw_pictures(comparison),
         }
-        for section in sections.SECTIONS
+        for section in section_list.SECTIONS
     ]
-    headline, *words = verdict_words(comparison)
+    told = sentences(comparison)
     return environment.get_template("report.html").render(
-        headline=headline,
-        words=words,
+        decision=told[0].text,
+        limits=[(_LIMITS[sentence.kind], sentence.text) for sentence in told if sentence.kind in _LIMITS],
+        findings=[sentence.text for sentence in told[1:] if sentence.kind not in _LIMITS],
+        lead=lead(comparison),
         notes=comparison.notes,
+        notes_title=f"{plural(len(comparison.notes), 'note')}: {'; '.join(comparison.notes)}",
         sections=[section for section in made if section["tables"] or section["pictures"]],
         style=Markup(environment.get_template("report.css").render()),
     )

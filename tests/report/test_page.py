@@ -127,6 +127,23 @@ def test_the_page_in_a_browser(browser: Chromium, html: str, tmp_path: Path, wid
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["wide", "phone"])
+def test_decision_picture_and_limits_are_on_the_first_screen(
+    browser: Chromium, html: str, tmp_path: Path, width: int, height: int
+) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(html)
+    browser.open(file, width=width, height=height, dark=False)
+    for part in ("h1", ".lead svg", ".limits", ".notes summary"):
+        box = f"document.querySelector('{part}').getBoundingClientRect()"
+        assert browser.value(f"{box}.top") >= 0, part
+        assert browser.value(f"{box}.bottom") <= height, part
+    assert browser.value("document.querySelector('.lead svg').getBoundingClientRect().height") > 120
+    assert browser.value("document.querySelector('.notes summary').getBoundingClientRect().height") < 30
+    assert not browser.value("document.querySelector('.notes').open")
+
+
+@pytest.mark.slow
 def test_the_browser_would_see_what_is_wrong(browser: Chromium, tmp_path: Path) -> None:
     file = tmp_path / "bad.html"
     file.write_text(

@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ...verdict.best_of_trials import best_of_curve
 from ...verdict.comparison import Comparison
+from ...verdict.entrants import Entrant
 from ...verdict.metric import BALANCED_ACCURACY
 from .drawing import CARD, INK, MUTED, legend_below, new_figure, percent_axis, series, short
 from .picture import Picture, style_of
 
-_MOST_PAIRS = 30
+_MOST_PAIRS, _MOST_LEAD = 30, 9
+
+
+def lead(comparison: Comparison) -> Picture:
+    """Draw the picture beside the decision: the metric of the first entrants."""
+    entrants = comparison.entrants
+    left_out = len(entrants) - _MOST_LEAD
+    more = f" {left_out} more below." if left_out > 0 else ""
+    drawn = _scores(comparison, entrants[:_MOST_LEAD], 0.27)
+    note = f"Means with 95 % intervals for new seeds and new test images; dots are runs.{more}"
+    return Picture("lead", "Every run", drawn, f"{comparison.metric.title} of every run", note)
 
 
 def scores(comparison: Comparison) -> Picture:
     """Draw the metric of every run, and the means."""
-    entrants = comparison.entrants
-    figure, axis = new_figure(0.6 + 0.34 * len(entrants))
+    note = (
+        "Dots: runs. Bars: means. Lines: 95 % intervals for new seeds and new test images (of one loss; intervals of "
+        "pairs are tighter)."
+    )
+    drawn = _scores(comparison, comparison.entrants, 0.34)
+    return Picture("scores", "Every run", drawn, f"{comparison.metric.title} of every run", note)
+
+
+def _scores(comparison: Comparison, entrants: Sequence[Entrant], inches: float) -> Figure:
+    """Draw one line of dots, bar and interval per entrant."""
+    figure, axis = new_figure(0.6 + inches * len(entrants))
     for row, entrant in enumerate(entrants):
         style = style_of(comparison, entrant)
         values = list(entrant.scores.values())
@@ -31,11 +53,7 @@ def scores(comparison: Comparison) -> Picture:
     axis.set_ylim(-len(entrants) + 0.4, 0.6)
     axis.spines["left"].set_visible(False)
     percent_axis(axis, "x", f"{comparison.metric.name}, per cent")
-    note = (
-        "Dots: runs. Bars: means. Lines: 95 % intervals for new seeds and new test images (of one loss; intervals of "
-        "pairs are tighter)."
-    )
-    return Picture("scores", "Every run", figure, f"{comparison.metric.title} of every run", note)
+    return figure
 
 
 def forest(comparison: Comparison) -> Picture | None:
