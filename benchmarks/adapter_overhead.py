@@ -1,13 +1,13 @@
-"""What an adapter adds to a peer's own time, forward and backward, side by side in one process at B = 256.
+"""Measure the overhead of adapters: forward and backward of a peer with and without its adapter at B = 256.
 
     pip install ./plugins/lossbench-metric-learning
     python benchmarks/adapter_overhead.py [--rounds N] > benchmarks/results/adapter-overhead.md
 
-Allowed is 5 % of the peer's own time or 20 µs, whichever is more. Calls alternate between the two, in random order, and
-each figure is the median over all rounds; the time that is added is the median of the differences of neighbours. It is
-the time of the calling thread, so that other work on the machine does not count. A peer that takes one-hot rows gets
-them ready-made: making them counts for the adapter.
-Exit code 1 if a loss exceeds what is allowed.
+The limit is 5 % of the peer's time or 20 µs, whichever is more. Calls alternate between the two, in random order, and
+each figure is the median over all rounds; the overhead is the median of the differences of neighboring calls. Times are
+CPU times of the calling thread, so that other work on the machine does not count. A peer that takes one-hot rows
+receives prepared ones; preparing them counts as overhead of the adapter.
+Exits with 1 if a loss exceeds the limit.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def main() -> int:
     output = ModelOutput(torch.randn(BATCH, DIM, generator=generator), torch.randn(BATCH, CLASSES, generator=generator))
     targets = torch.randint(CLASSES, (BATCH,), generator=generator)
     context = LossContext(num_classes=CLASSES, embedding_dim=DIM, class_counts=(100,) * CLASSES)
-    print("# What an adapter adds to a peer's own time\n\n    python benchmarks/adapter_overhead.py --rounds", rounds)
+    print("# Overhead of the adapters\n\n    python benchmarks/adapter_overhead.py --rounds", rounds)
     print(
         f"\nForward and backward, float32, B = {BATCH}, C = {CLASSES}, D = {DIM}, one thread of {platform.machine()};"
     )
     libraries = f"timm {timm.__version__}, pytorch-metric-learning {pytorch_metric_learning.__version__}"
     print(f"torch {torch.__version__}, {libraries}.")
-    print("Median microseconds of the calling thread; allowed is 5 % or 20 µs, whichever is more.\n")
-    print("| loss | peer, µs | adapted, µs | added, µs | allowed, µs |\n|-|-|-|-|-|")
+    print("Median microseconds of CPU time of the calling thread; the limit is 5 % or 20 µs, whichever is more.\n")
+    print("| loss | peer, µs | adapted, µs | overhead, µs | limit, µs |\n|-|-|-|-|-|")
     exceeded = False
     for name in LOSSES:
         adapted = loss_info(name).factory(context)
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def compare(adapted: AdaptedLoss, output: ModelOutput, targets: Tensor, rounds: int) -> tuple[float, float, float]:
-    """Microseconds of the peer, of the adapted loss, and the median of what the second takes beyond the first."""
+    """Return microseconds of the peer, of the adapted loss, and the median difference."""
     name = adapted.takes
     leaf = getattr(output, name).clone().requires_grad_()
     given = output._replace(**{name: leaf})

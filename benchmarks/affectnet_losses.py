@@ -1,12 +1,12 @@
-"""The reference experiment: five losses on AffectNet from VGGFace2's SENet-50, several seeds each.
+"""Run the reference experiment: five losses on AffectNet from VGGFace2's SENet-50, several seeds each.
 
     python benchmarks/affectnet_losses.py OUT RESULT.md --data affectnet:DIR --weights vggface2:FILE [--seeds 3]
     python benchmarks/affectnet_losses.py OUT RESULT.md --made [--seeds 2] [-- --image-size 64 --epochs 1]
     python benchmarks/affectnet_losses.py OUT RESULT.md --made --made-images 20000 --made-size 224 -- --precision bf16
 
-Runs `lossbench run --config benchmarks/affectnet.toml`; what follows `--` is given to each run and overrides the file.
-`--made` makes data and weights below OUT, with which everything runs and nothing is learned about AffectNet. Prints,
-and writes to RESULT.md, balanced accuracy and where the time went. Runs that are finished in OUT are kept.
+Runs `lossbench run --config benchmarks/affectnet.toml`; options after `--` are passed to each run and override the
+file. `--made` generates data and weights below OUT, which verify that everything runs but show nothing about AffectNet.
+Prints balanced accuracy and where the time went, and writes them to RESULT.md. Finished runs in OUT are kept.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from made_weights import write_made_weights
 
 LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
 CONFIG = Path(__file__).with_name("affectnet.toml")
-MADE_VALIDATION = 10  # images a class
-MADE = """**Made data and made weights**: {images} rendered faces in AffectNet's proportions and {validation} a class
-for evaluation, laid out as the full release (`benchmarks/made_affectnet.py`), and a file with the names and shapes of
-`senet50_ft_weight.pkl` and random numbers in it (`benchmarks/made_weights.py`). The table shows that everything runs,
-and what it costs. Its accuracies say nothing about the losses: chance is 12.5.
+MADE_VALIDATION = 10  # images per class
+MADE = """**Generated data and weights**: {images} rendered faces in AffectNet's proportions, {validation} test images
+per class in the layout of the full release (`benchmarks/made_affectnet.py`), and a file of random numbers with the
+names and shapes of `senet50_ft_weight.pkl` (`benchmarks/made_weights.py`). The table shows that everything runs and
+what it costs. Its accuracies show nothing about the losses: chance is 12.5.
 
 """
 
@@ -39,9 +39,9 @@ def main() -> None:
     parser.add_argument("result", type=Path)
     parser.add_argument("--data")
     parser.add_argument("--weights")
-    parser.add_argument("--made", action="store_true", help="make data and weights, whichever is not given")
+    parser.add_argument("--made", action="store_true", help="generate data and weights that are not given")
     parser.add_argument("--made-images", type=int, default=640)
-    parser.add_argument("--made-size", type=int, default=128, help="side of the made faces in pixels")
+    parser.add_argument("--made-size", type=int, default=128, help="side of the generated faces in pixels")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1)
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
@@ -49,7 +49,7 @@ def main() -> None:
     arguments.options = sys.argv[end + 1 :]
     data, weights = arguments.data, arguments.weights
     if not arguments.made and not (data and weights):
-        parser.error("give --data affectnet:DIR and --weights vggface2:FILE, or --made")
+        parser.error("pass --data affectnet:DIR and --weights vggface2:FILE, or --made")
     arguments.out.mkdir(parents=True, exist_ok=True)
     data = data or f"affectnet:{made_data(arguments.out, arguments.made_images, arguments.made_size)}"
     weights = weights or f"vggface2:{made_weights(arguments.out)}"
@@ -78,7 +78,7 @@ def made_weights(out: Path) -> Path:
 
 
 def asked(arguments: argparse.Namespace) -> str:
-    """The options, without the places where this machine keeps its files."""
+    """Return the options without paths of this machine."""
     parts = [f"--made --made-images {arguments.made_images} --made-size {arguments.made_size}"] * arguments.made
     parts += ["--data affectnet:DIR"] if arguments.data else []
     parts += ["--weights vggface2:FILE"] if arguments.weights else []
@@ -92,7 +92,7 @@ def described(record: dict[str, Any]) -> str:
     known = f"known as {weights['known_as']}" if weights["known_as"] else "a digest not known to lossbench"
     return (
         f"Release {data['release']}: {sum(counts):,} training images in {len(counts)} classes ({max(counts):,} to "
-        f"{min(counts):,}), {sum(data['test_counts'].values()):,} for evaluation. {record['model']['name']}, "
+        f"{min(counts):,}), {sum(data['test_counts'].values()):,} test images. {record['model']['name']}, "
         f"{record['model']['parameters']:,} parameters, weights {weights['kind']} ({known}), "
         f"{config['image_size']} px, {config['epochs']} epoch(s), batch {config['batch_size']}, "
         f"{config['optimizer']} at {config['lr']:g}, {config['precision']}, {config['workers']} worker(s); "
@@ -102,9 +102,9 @@ def described(record: dict[str, Any]) -> str:
 
 
 def table(rows: dict[str, list[dict[str, Any]]]) -> str:
-    """A line a loss: balanced accuracy in per cent, mean ± standard deviation over seeds, and mean times."""
+    """Return one row per loss: balanced accuracy in per cent, mean ± standard deviation over seeds, and mean times."""
     lines = [
-        "| loss | objective | balanced accuracy | macro F1 | images/s | seconds a step | the loss's share of a step "
+        "| loss | objective | balanced accuracy | macro F1 | images/s | seconds per step | share of the loss in a step "
         "| waiting for data | peak memory |",
         "|-|-|-|-|-|-|-|-|-|",
     ]

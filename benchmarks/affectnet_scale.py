@@ -1,9 +1,9 @@
-"""How long `lossbench data inspect` takes on AffectNet at its full size, layout by layout, and how much memory.
+"""Measure time and memory of `lossbench data inspect` on AffectNet at its full size, for each layout.
 
     python benchmarks/affectnet_scale.py DIR [--rows 290000] [--layouts full,mini,folders,plus]
 
-Makes the trees below DIR where they aren't yet: true annotations, and images that are hard links to a few small ones
-(annotation files of their own need 4 KiB each). Each inspection is a process of its own.
+Creates the trees below DIR if they do not exist: complete annotations, and images that are hard links to a few small
+files (separate annotation files need 4 KiB each). Each inspection is a separate process.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from PIL import Image
 
 from lossbench.data.affectnet.codes import NAMES, TRAINING_COUNTS
 
-LINKS = 30_000  # to one file; ext4 allows 65,000
+LINKS = 30_000  # links per file; ext4 allows 65,000
 VALIDATION = 4000
-IN_A_FOLDER = 290  # images of a numbered folder of the full release
+IN_A_FOLDER = 290  # images per numbered folder of the full release
 HEADER = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
 
 
 def main() -> None:
-    """Makes the trees and prints a table."""
+    """Create the trees and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--rows", type=int, default=290_000, help="with an expression; as many again have none")
+    parser.add_argument("--rows", type=int, default=290_000, help="rows with an expression; as many more have none")
     parser.add_argument("--layouts", default=",".join(LAYOUTS))
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; files in the page cache")
-    print("| layout | rows | of them used | seconds | peak MiB |")
+    print("| layout | rows | used rows | seconds | peak MiB |")
     print("|-|-|-|-|-|")
     for name in options.layouts.split(","):
         root = options.directory / f"{name}-{options.rows}"
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def inspect(root: Path) -> tuple[int, int, float, int]:
-    """Used and dropped rows, wall seconds and peak resident bytes of one inspection."""
+    """Return used and dropped rows, wall seconds and peak resident bytes of one inspection."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "lossbench", "data", "inspect", f"affectnet:{root}", "--json"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -67,17 +67,17 @@ def inspect(root: Path) -> tuple[int, int, float, int]:
 
 
 def codes(rows: int, *, dropped: bool) -> Iterator[int]:
-    """Codes in a mixed order: expressions in AffectNet's proportions and, where asked, the other three as well."""
+    """Yield codes in a mixed order: expressions in AffectNet's proportions and optionally the other three codes."""
     share = np.array(TRAINING_COUNTS) / sum(TRAINING_COUNTS)
     drawn = np.random.default_rng(0).choice(8, size=rows, p=share)
-    if dropped:  # 33,088 + 11,645 + 82,414 rows beside 287,651 in the real list
+    if dropped:  # 33,088 + 11,645 + 82,414 rows in addition to 287,651 in the real list
         other = np.random.default_rng(1).choice([8, 9, 10], size=round(rows * 0.442), p=[0.26, 0.09, 0.65])
         drawn = np.random.default_rng(2).permutation(np.concatenate([drawn, other]))
     return iter(drawn.tolist())
 
 
 def linked(root: Path) -> Callable[[Path], None]:
-    """A function that makes an image appear at a path: a hard link to one of a few small files."""
+    """Return a function that creates an image at a path, as a hard link to one of a few small files."""
     count = itertools.count()
     source = root / "sources"
     source.mkdir(parents=True, exist_ok=True)
@@ -94,13 +94,13 @@ def linked(root: Path) -> Callable[[Path], None]:
 
 
 def splits(rows: int, *, dropped: bool) -> Iterator[tuple[bool, list[int]]]:
-    """Whether it is training, and the codes of its rows."""
+    """Yield for each split whether it is training, and the codes of its rows."""
     yield True, list(codes(rows - VALIDATION, dropped=dropped))
     yield False, [code for code in range(8) for _ in range(VALIDATION // 8)]
 
 
 def make_full(root: Path, rows: int) -> None:
-    """The full release, with rows of no expression and the 68 landmarks in each line."""
+    """Create the full release, with rows without expression and the 68 landmarks in each line."""
     images, lists = root / "Manually_Annotated/Manually_Annotated_Images", root / "Manually_Annotated_file_lists"
     lists.mkdir(parents=True)
     landmarks = ";".join(f"{value:.2f}" for value in np.random.default_rng(0).uniform(0, 400, 136))
@@ -118,7 +118,7 @@ def make_full(root: Path, rows: int) -> None:
 
 
 def make_mini(root: Path, rows: int) -> None:
-    """AffectNet-8 of 2021: four npy files an image, of which one is read."""
+    """Create AffectNet-8 of 2021: four npy files per image, of which one is read."""
     others = {name: np.zeros(()) if name != "lnd" else np.zeros(136) for name in ("val", "aro", "lnd")}
     for training, drawn in splits(rows, dropped=False):
         folder = root / ("train_set" if training else "val_set")
@@ -135,7 +135,7 @@ def make_mini(root: Path, rows: int) -> None:
 
 
 def make_plus(root: Path, rows: int) -> None:
-    """AffectNet+: a JSON file an image."""
+    """Create AffectNet+: one JSON file per image."""
     for training, drawn in splits(rows, dropped=False):
         folder = root / "human_annotated" / ("train_set" if training else "validation_set")
         for part in ("images", "annotations"):
@@ -148,7 +148,7 @@ def make_plus(root: Path, rows: int) -> None:
 
 
 def make_folders(root: Path, rows: int) -> None:
-    """Class folders."""
+    """Create class folders."""
     for training, drawn in splits(rows, dropped=False):
         link = linked(root / ("a" if training else "b"))
         folder = root / ("train" if training else "val")

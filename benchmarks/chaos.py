@@ -1,12 +1,12 @@
-"""Runs are killed at random instants, and gone on with: each must end with the bits of one that never was.
+"""Kill runs at random instants and resume them: each result must be bit-identical to an uninterrupted run.
 
     python benchmarks/chaos.py benchmarks/results/chaos.md --kills 200
 
-Every trial is a real `lossbench run` of the five losses in turn, with 0 and 2 loader workers in turn, that gets SIGKILL
-at a random instant of its life, in one, two or three places; then `lossbench run --resume`. After each kill all that
-lies on the disk must be readable: options, history, checkpoints. At the end weights, metrics, predictions and history
-(but for times) are compared by their bytes. Processes are forks of this one, so that torch is imported once.
-`--hostile` also feeds 10,000 made manifests, formulas, records and images, by the tests' own generators.
+Every trial is a real `lossbench run` (the five losses and 0 and 2 loader workers in turn) that receives SIGKILL at a
+random instant, one to three times, each followed by `lossbench run --resume`. After each kill all files must be
+readable: options, history, checkpoints. At the end weights, metrics, predictions and history (except times) are
+compared bit by bit. Processes are forks of this one, so that torch is imported once. `--hostile` also feeds 10,000
+generated manifests, formulas, records and images, from the tests' generators.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _TIMES = ("seconds", "images_per_second")
 
 
 def main() -> int:
-    """Kills, resumes, compares, and writes what was seen; 1 if anything was not as promised."""
+    """Kill, resume, compare and write the results; return 1 if a result differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("result", type=Path, help="the markdown file to write")
+    parser.add_argument("result", type=Path, help="Markdown file to write")
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0, help="of the instants")
-    parser.add_argument("--hostile", action="store_true", help="also 10,000 hostile inputs of each kind")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the instants")
+    parser.add_argument("--hostile", action="store_true", help="also run 10,000 hostile inputs of each kind")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     began = time.monotonic()
@@ -69,9 +69,11 @@ def main() -> int:
 
 
 class Trials:
-    """Args:
-    folder: for data and runs.
-    draw: random numbers.
+    """Trials with kills.
+
+    Args:
+        folder: folder for data and runs.
+        draw: random numbers.
     """
 
     def __init__(self, folder: Path, draw: random.Random) -> None:
@@ -84,7 +86,7 @@ class Trials:
         self.seconds = 0.0
 
     def one(self) -> None:
-        """One run with one to three kills, and its end."""
+        """Run, kill one to three times, and compare the result."""
         loss, workers = LOSSES[self.count % len(LOSSES)], 2 * (self.count // len(LOSSES) % 2)
         every = self.draw.choice((1, 2, 5))
         self.count += 1
@@ -97,18 +99,18 @@ class Trials:
             ended = process.poll() is not None
             process.send(signal.SIGKILL) if not ended else None
             code = process.wait()
-            if ended:  # the machine is faster or less busy than it was
+            if ended:  # the machine is faster or less busy than before
                 self.seconds = min(self.seconds, time.monotonic() - began)
             self.kills += code == -signal.SIGKILL
             self._look(out, loss, workers, code)
         process = ForkedRun(["run", *self._arguments(loss, workers, every, out)], out.with_suffix(".log"))
         what = f"run {self.count}, {loss}, {workers} workers"
         if process.wait() != 0:
-            self.wrong.append(f"{what}: it did not go on: {process.said()[-500:]}")
+            self.wrong.append(f"{what}: it did not resume: {process.said()[-500:]}")
         elif differing := [name for name, value in outcome(out).items() if value != expected[name]]:
-            self.wrong.append(f"{what}: other {', '.join(differing)}")
+            self.wrong.append(f"{what}: different {', '.join(differing)}")
         else:
-            self.found["ended with the same bits"] += 1
+            self.found["ended bit-identical"] += 1
 
     def _arguments(self, loss: str, workers: int, every: int, out: Path) -> list[str]:
         if (out / "config.toml").exists():
@@ -120,20 +122,20 @@ class Trials:
         ]  # fmt: skip
 
     def _reference(self, loss: str) -> dict[str, Any]:
-        """What an uninterrupted run of a loss ends with."""
+        """Return the result of an uninterrupted run of a loss."""
         if loss not in self.references:
             out = self.folder / f"reference-{loss}"
-            if not self.references:  # all that a run imports is in this process when it forks
+            if not self.references:  # everything that a run imports is loaded before the fork
                 run(RunConfig(loss="softmax", data=f"csv:{self.data}", epochs=1, device="cpu"), self.folder / "warm")
             began = time.monotonic()
             process = ForkedRun(["run", *self._arguments(loss, 0, 5, out)], out.with_suffix(".log"))
             assert process.wait() == 0, process.said()
             self.references[loss] = outcome(out)
-            self.seconds = time.monotonic() - began  # of a run, within which instants are drawn
+            self.seconds = time.monotonic() - began  # duration of a run, from which instants are drawn
         return self.references[loss]
 
     def _look(self, out: Path, loss: str, workers: int, code: int) -> None:
-        """All that lies on the disk after a kill can be read."""
+        """Check that all files are readable after a kill."""
         if code != -signal.SIGKILL:
             self.found["ended before its kill"] += 1
             return
@@ -159,17 +161,17 @@ class Trials:
             self.found[f"killed while {'a checkpoint was written' if beside else 'training or evaluating'}"] += 1
 
     def report(self, seconds: float) -> list[str]:
-        """The result as lines of markdown."""
+        """Return the result as lines of Markdown."""
         rows = [f"| {what} | {count} |" for what, count in sorted(self.found.items())]
-        wrong = [f"- {text}" for text in self.wrong] or ["Nothing was unreadable, and no run ended with other bits."]
+        wrong = [f"- {text}" for text in self.wrong] or ["All files were readable, and all results were bit-identical."]
         return [
             f"{self.kills} kills of {self.count} runs in {seconds / 60:.1f} minutes.",
-            "", "| what | how often |", "|-|-|", *rows, "", *wrong,
+            "", "| event | count |", "|-|-|", *rows, "", *wrong,
         ]  # fmt: skip
 
 
 def make_pictures(folder: Path) -> Path:
-    """A manifest of small pictures of three classes, with a split."""
+    """Create a manifest of small images of three classes, with a split."""
     draw = np.random.default_rng(0)
     lines = ["path,label,split"]
     for split, count in (("train", ROWS), ("val", 12)):
@@ -183,7 +185,7 @@ def make_pictures(folder: Path) -> Path:
 
 
 def outcome(out: Path) -> dict[str, Any]:
-    """All of a finished run that must not depend on interruptions."""
+    """Return everything of a finished run that must not depend on interruptions."""
     record = json.loads((out / "record.json").read_text())
     history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     with np.load(out / "predictions.npz", allow_pickle=False) as file:
@@ -209,7 +211,7 @@ def _head(asked: argparse.Namespace) -> list[str]:
         "",
         f"with torch {torch.__version__}, Python {platform.python_version()}, one thread, {os.cpu_count()} cores. "
         f"{', '.join(LOSSES)} in turn, 0 and 2 loader workers in turn, {EPOCHS} epochs of a tiny network on {ROWS} "
-        "pictures, a selection split, a checkpoint every 1, 2 or 5 steps.",
+        "images, a selection split, a checkpoint every 1, 2 or 5 steps.",
         "",
     ]
 

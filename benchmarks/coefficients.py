@@ -1,12 +1,12 @@
-"""Chooses the coefficients of the three joint objectives, on data that is never reported on.
+"""Choose the coefficients of the three joint objectives, on data that is never reported.
 
     python benchmarks/coefficients.py embedded   OUT [--jobs 2]
     python benchmarks/coefficients.py faces8     OUT FACES8/train.csv "center=0.001,0.003; triplet=…"  [--jobs 2]
     python benchmarks/coefficients.py confirm    OUT "center=0.003; …"  [--jobs 2]
 
-`embedded` tries every candidate on rendered faces of another data seed (1) than the default one (0), run seeds 10 to
-12. `faces8` tries two of each on the training split's selection part, run seeds 10 to 12. `confirm` repeats the
-chosen ones beside their parents on rendered faces of data seed 2, run seeds 20 to 22. Prints a Markdown table.
+`embedded` evaluates every candidate on rendered faces with data seed 1 (the default is 0), run seeds 10 to 12. `faces8`
+evaluates two candidates per loss on the selection split, run seeds 10 to 12. `confirm` repeats the chosen candidates
+and their parents on rendered faces with data seed 2, run seeds 20 to 22. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def test_accuracy(record: dict[str, Any]) -> float:
 
 
 def selection_accuracy(record: dict[str, Any]) -> float:
-    """Of the last epoch: the test split is evaluated by every run, but not looked at here."""
+    """Return the selection accuracy of the last epoch; the test split is not used here."""
     return float(record["last_epoch"]["selection_balanced_accuracy"])
 
 
 def parsed(text: str) -> dict[str, tuple[float, ...]]:
-    """ "center=0.1,0.3; triplet=1" as a mapping."""
+    """Parse "center=0.1,0.3; triplet=1" into a mapping."""
     pairs = (part.split("=") for part in text.split(";"))
     return {name.strip(): tuple(float(v) for v in values.split(",")) for name, values in pairs}
 
@@ -76,7 +76,7 @@ def table(
         for row, loss in rows.items()
         for seed in seeds
     }
-    # Seeds outermost, so that an interrupted grid has whole seeds.
+    # Seeds outermost, so that an interrupted grid has complete seeds.
     records = run_cells(sorted(cells.values(), key=lambda cell: cell.name[-2:]), arguments.out, arguments.jobs)
     print(f"| loss, coefficient | {' | '.join(f'seed {s}' for s in seeds)} | mean | gradient ratio, last epoch |")
     print("|-|" + "-|" * (len(seeds) + 2))

@@ -1,4 +1,4 @@
-"""Draws docs/images/rendered-faces.png: twelve test images of each expression at the default dials.
+"""Draw docs/images/rendered-faces.png: twelve test images of each expression with the default parameters.
 
 Run it from the repository root: python benchmarks/contact_sheet.py
 """
@@ -15,7 +15,7 @@ TARGET = Path("docs/images/rendered-faces.png")
 
 
 def main() -> None:
-    """Write the sheet: a row a class, its name on the left."""
+    """Write the sheet: one row per class, with its name on the left."""
     dials = RenderedFaces()
     _, test = open_rendered_faces(dials)
     step = dials.size + GAP

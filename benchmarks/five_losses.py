@@ -1,9 +1,9 @@
-"""The five losses with their defaults on three data sets, several seeds each.
+"""Compare the five losses with their defaults on three datasets, several seeds each.
 
     python benchmarks/five_losses.py OUT RESULT.md [FACES8/train.csv] [--jobs 2] [--seeds 3]
 
-Prints, and writes to RESULT.md, mean balanced accuracy and its standard deviation over seeds, seconds of the whole
-run, and the loss's share of a training step. Runs that are finished in OUT are kept.
+Prints mean balanced accuracy and its standard deviation over seeds, seconds of the whole run, and the loss's share of a
+training step, and writes them to RESULT.md. Finished runs in OUT are kept.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ HEAD = """# The five losses with their defaults
 
     python benchmarks/five_losses.py OUT benchmarks/results/five-losses.md faces8/train.csv
 
-{seeds} seeds, {jobs} runs at a time. Balanced accuracy and macro F1 in per cent, mean ± standard deviation over seeds,
-evaluated once, after the last epoch. Seconds are of whole runs, milliseconds of a training step; the loss's share of
-it is the loss alone, forward and backward. {seeds} seeds are too few to rank losses that lie close together, and
-rendered faces are no photographs.
+{seeds} seeds, {jobs} parallel runs. Balanced accuracy and macro F1 in per cent, mean ± standard deviation over seeds,
+evaluated once, after the last epoch. Seconds are per run, milliseconds per training step; the share of the loss
+is its forward and backward time alone. {seeds} seeds are too few to rank losses with similar results, and rendered
+faces are not photographs.
 
 """
 
@@ -69,9 +69,10 @@ def described(record: dict[str, Any]) -> str:
     counts = sorted(data["training_counts"].values(), reverse=True)
     return (
         f"{sum(counts):,} training images in {len(counts)} classes ({counts[0]:,} to {counts[-1]}), "
-        f"{sum(data['test_counts'].values()):,} for evaluation; {record['model']['name']}, "
+        f"{sum(data['test_counts'].values()):,} test images; {record['model']['name']}, "
         f"{config['epochs']} epochs, batch {config['batch_size']}, {config['image_size']} px; "
-        f"torch {environment['packages']['torch']}, {environment['device']}, {environment['cpu_threads']} thread a run."
+        f"torch {environment['packages']['torch']}, {environment['device']}, {environment['cpu_threads']} thread "
+        "per run."
     )
 
 
@@ -82,7 +83,8 @@ def table(rows: dict[str, list[dict[str, Any]]]) -> str:
         f" | {len(enough)} classes with {FEWEST_TEST_IMAGES} or more test images" if len(enough) < len(counts) else ""
     )
     lines = [
-        f"| loss | objective | balanced accuracy{some} | macro F1 | seconds a run | ms a step | the loss's share |",
+        f"| loss | objective | balanced accuracy{some} | macro F1 | seconds per run | ms per step "
+        "| share of the loss |",
         "|-|-|-|-|-|-|-|" + ("-|" if some else ""),
     ]
     for loss, records in rows.items():
@@ -100,7 +102,7 @@ def table(rows: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def paired(rows: dict[str, list[dict[str, Any]]]) -> str:
-    """Differences by seed between losses that differ in one thing, with Student's 95 % interval of their mean."""
+    """Return differences by seed between similar losses, with Student's 95 % interval of their mean."""
     if len(next(iter(rows.values()))) < 2:
         return ""
     lines = ["| difference in balanced accuracy, by seed | seeds | mean, 95 % interval |", "|-|-|-|"]

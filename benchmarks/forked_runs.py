@@ -1,6 +1,6 @@
-"""`lossbench` commands as real processes that can be signalled and killed, without importing torch again for each.
+"""Run `lossbench` commands as processes that can be signaled and killed, without importing torch again for each.
 
-Each is a fork of this process in a session of its own. Its memory is separate, and signals end it like any process.
+Each is a fork of this process in its own session. Its memory is separate, and signals end it like any process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ForkedRun:
         self.log = log
         self.code: int | None = None
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # forking beside torch's idle threads
+            warnings.simplefilter("ignore", DeprecationWarning)  # forking while torch's threads are idle
             self.pid = os.fork()
         if self.pid == 0:
             _become(arguments, log)
@@ -52,7 +52,7 @@ class ForkedRun:
         while self.poll() is None:
             if time.monotonic() > end:
                 self.send(signal.SIGKILL, group=True)
-                raise TimeoutError(f"no end after {seconds} s; output: {self.said()}")
+                raise TimeoutError(f"still running after {seconds} s; output: {self.said()}")
             time.sleep(0.01)
         assert self.code is not None
         return self.code

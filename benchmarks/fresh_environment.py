@@ -1,10 +1,10 @@
-"""What a user sees after installing the four distributions: `lossbench list --load --json`, judged.
+"""Check what a user sees after installing the four distributions, with `lossbench list --load --json`.
 
     python3 -m venv fresh && fresh/bin/pip install . ./plugins/*/
     fresh/bin/python benchmarks/fresh_environment.py
 
-Prints how many losses each distribution offers, by status. Exit code 1 unless at least 60 are usable or built-in, each
-with its origin, none is broken, and all come from installed distributions.
+Prints the number of losses of each distribution by status. Exits with 1 unless at least 60 losses are usable or
+built-in, each with its origin, none is broken, and all are from installed distributions.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Images a second of the input path at AffectNet's sizes, and how long a training step waits for them.
+"""Measure the throughput of the input pipeline at AffectNet's sizes, and how long a training step waits for data.
 
     python benchmarks/input_path.py [--workers 0,1,2] [--images 384] [--device cpu]
 
-Makes JPEG files (rendered faces with sensor noise, quality 92) in a temporary folder. The loader alone decodes, crops,
-scales to 224 px and mirrors, in one thread a process; the training runs are an epoch of a model at 224 px.
+Creates JPEG files (rendered faces with sensor noise, quality 92) in a temporary folder. The loader alone decodes,
+crops, scales to 224 px and mirrors, with one thread per process; the training runs are one epoch of a model at 224 px.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ REPEATS = 3
 
 
 def main() -> None:
-    """Prints two tables."""
+    """Print two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", default="0,1,2")
     parser.add_argument("--images", type=int, default=384)
@@ -44,7 +44,7 @@ def main() -> None:
     workers = [int(number) for number in options.workers.split(",")]
     machine = f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
     print(f"{machine}, {torch.get_num_threads()} thread(s) in training, {options.model} on {options.device}\n")
-    print("| stored as | workers | images/s, loader alone | images/s, training | the step waits for data |")
+    print("| stored as | workers | images/s, loader alone | images/s, training | step waits for data |")
     print("|-|-|-|-|-|")
     with tempfile.TemporaryDirectory() as folder:
         for size in SIZES:
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def write_jpegs(folder: Path, size: int, count: int) -> float:
-    """Writes class folders of JPEG files; their mean size in bytes."""
+    """Write class folders of JPEG files and return their mean size in bytes."""
     train, _ = open_rendered_faces(RenderedFaces(images=count, imbalance=1, size=size, test_images_per_class=1))
     total = 0
     for row in range(count):
@@ -71,7 +71,7 @@ def write_jpegs(folder: Path, size: int, count: int) -> float:
 
 
 def loaded(folder: Path, workers: int) -> float:
-    """Images a second of an epoch of the loader, once its workers run."""
+    """Return the images per second of an epoch of the loader, after its workers have started."""
     table = open_data(f"folder:{folder}").train
     batches = EpochBatches(table, BATCH, seed=0, sampler=Sampler.NATURAL)
     images = loader(ImageBatches(table, SEEN, augment_seed=0), batches, workers=workers, pin_memory=False)
@@ -84,7 +84,7 @@ def loaded(folder: Path, workers: int) -> float:
 
 
 def trained(folder: Path, size: int, workers: int, model: str, device: str) -> tuple[float, float]:
-    """Images a second of an epoch of training, and the share of the median step that waits for data."""
+    """Return images per second of an epoch of training, and the share of the median step spent waiting for data."""
     config = RunConfig(
         loss="softmax", data=f"folder:{folder / str(size)}", model=model, image_size=SEEN, epochs=2, batch_size=BATCH,
         workers=workers, device=device,

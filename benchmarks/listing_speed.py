@@ -1,8 +1,8 @@
-"""How long `lossbench list` takes with many losses installed: python benchmarks/listing_speed.py [--losses 100]
+"""Measure `lossbench list` with many installed losses: python benchmarks/listing_speed.py [--losses 100]
 
-Distributions of one loss each are laid out on the path of fresh processes, which list and import none of them. Allowed
-are 0.3 s beyond a process that only starts the command line (`lossbench --version`). Exit code 1 if it takes more, or
-if a plugin is imported.
+Distributions with one loss each are placed on the path of new processes, which list them without importing them. The
+limit is 0.3 s more than a process that only starts the command line (`lossbench --version`). Exits with 1 if it takes
+longer, or if a plugin is imported.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def lay_out(site: Path, losses: int) -> None:
-    """One distribution a loss, as pip lays them out; importing one leaves a file behind."""
+    """Create one distribution per loss as pip does; importing one creates a file."""
     for number in range(losses):
         info = site / f"made_{number}-1.0.dist-info"
         info.mkdir()
@@ -54,7 +54,7 @@ def lay_out(site: Path, losses: int) -> None:
 
 
 def seconds(site: Path, *arguments: str) -> tuple[float, str]:
-    """Wall-clock time of a fresh process, and what it printed."""
+    """Return the wall time of a new process, and its output."""
     environment = {**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(site / "cache")}
     began = time.perf_counter()
     command = [sys.executable, "-m", "lossbench", *arguments]

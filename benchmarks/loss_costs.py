@@ -1,9 +1,9 @@
-"""What the five losses cost beside other implementations: the table of `lossbench bench --suite`, kept.
+"""Measure the cost of the five losses and other implementations: the stored table of `lossbench bench --suite`.
 
     python benchmarks/loss_costs.py benchmarks/results/loss-costs [--seconds 1] [--plots docs/images]
 
 Writes RESULT.json (every row, with machine and versions) and RESULT.md, and with --plots the growth plots of the docs.
-One thread, float32, forward and backward; contenders take turns in one process, times are medians of CPU time.
+One thread, float32, forward and backward; contenders are interleaved in one process, times are medians of CPU time.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ GROWTHS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", type=Path, help="without suffix")
-    parser.add_argument("--seconds", type=float, default=1.0, help="about so long is each contender of a line timed")
-    parser.add_argument("--plots", type=Path, help="a directory for the growth plots")
+    parser.add_argument("--seconds", type=float, default=1.0, help="approximate seconds per contender of a row")
+    parser.add_argument("--plots", type=Path, help="directory for the growth plots")
     given = parser.parse_args()
     torch.set_num_threads(1)
     lines = list(run_suite(given.seconds, lambda text: print(text, file=sys.stderr, flush=True)))
@@ -59,7 +59,7 @@ def _growths(folder: Path) -> list[list[Growth]]:
 
 
 def markdown(where: dict[str, object], lines: list[Line], growths: list[list[Growth]]) -> str:
-    """The tables, with the machine."""
+    """Return the tables, with the machine."""
     packages = ", ".join(f"{name} {number}" for name, number in where["packages"].items())  # type: ignore[attr-defined]
     rows = [
         f"| {line.what} | {line.peer} | {'; '.join(line.goals)} | {'; '.join(line.measured)} | {_met(line)} |"
@@ -69,9 +69,11 @@ def markdown(where: dict[str, object], lines: list[Line], growths: list[list[Gro
         "# What the five losses cost",
         f"    python {where['command']}".replace("loss_costs.py", "benchmarks/loss_costs.py"),
         f"{where['processor']}, {where['threads']} thread; Python {where['python']}, {packages}. Float32, forward and "
-        "backward, contenders in turns in one process; ratios of medians of CPU time. Rows with times, quartiles, "
-        "memory and operators are in the JSON beside this file. Of weighted-cluster and center, centers get a gradient "
-        "as well, on both sides.",
+        "backward, contenders interleaved in one process; ratios of medians of CPU time. The JSON file next to "
+        "this file has "
+        "times, quartiles, memory and operators. For weighted-cluster and center, the centers also receive a "
+        "gradient, on "
+        "both sides.",
         "| loss (B, C, D) | against | goal | measured | |\n|-|-|-|-|-|\n" + "\n".join(rows),
     ]
     for each in growths:

@@ -1,8 +1,8 @@
-"""A comparison's directory without training: records, histories and predictions drawn at random, of the right form.
+"""Write the directory of a comparison without training, with random records, histories and predictions.
 
     python benchmarks/made_records.py DIR [--losses 5] [--seeds 5] [--images 4000] [--embedding-dim 512]
 
-It stands in for real runs where only reading and judging them matters. Losses differ by known amounts.
+It replaces real runs where only reading and analysis matter. Losses differ by known amounts.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ def make_records(
     prior: float = 0.3,
     tested: int = len(NAMES),
 ) -> Path:
-    """Writes a grid's directory.
+    """Write the directory of a grid.
 
     Args:
-        out: a new directory.
-        losses: entrant's name -> how well it separates classes; 1 is fair, 0 is chance.
-        seeds: of each.
-        samplers: of each.
-        images: of the test split, shared by all runs.
-        embedding_dim: of the embeddings.
-        noise: standard deviation of that over seeds.
-        prior: how much of the log of the drawn class frequencies the scores carry; 1 as a calibrated softmax does.
+        out: new directory.
+        losses: class separation by name of the entrant; 1 is fair, 0 is chance.
+        seeds: number of seeds per loss.
+        samplers: samplers per loss.
+        images: number of test images, shared by all runs.
+        embedding_dim: size of the embeddings.
+        noise: standard deviation of the separation over seeds.
+        prior: share of the log of the drawn class frequencies in the scores; 1 for a calibrated softmax.
         tested: number of classes that have test images.
     """
     targets = np.repeat(np.arange(tested), -(-images // tested))[:images].astype(np.int64)

@@ -1,9 +1,9 @@
-"""Files with exactly the names, shapes and types of VGGFace2's SENet-50, and random numbers in them.
+"""Write files of random numbers with exactly the names, shapes and dtypes of VGGFace2's SENet-50.
 
     python benchmarks/made_weights.py senet50_made_weight.pkl [--layout pickle|dag] [--seed 0]
 
-They stand in for the published weights where those can't be had: everything but what they know is the same. Written
-from the published layouts and not from lossbench's key maps, so that tests may compare the two.
+They replace the published weights where these are not available. Written from the published layouts and not from
+lossbench's key maps, so that tests can compare the two.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 IDENTITIES = 8631
 BLOCKS = (3, 4, 6, 3)
-# Module names in each layout; L and b count layers and blocks as that layout does.
+# Module names in each layout; L and b count layers and blocks as the layout does.
 NAMES = {
     "pickle": {
         "stem": "conv1", "stem_bn": "bn1", "classifier": "fc",
@@ -42,18 +42,18 @@ NAMES = {
 
 
 def module_name(layout: str, part: str, layer: int = 0, block: int = 0) -> str:
-    """A module's name: `layer` from 0 to 3, `block` from 0."""
+    """Return the name of a module: `layer` from 0 to 3, `block` from 0."""
     first = {"pickle": (1, 0), "dag": (2, 1)}[layout]
     return NAMES[layout][part].format(L=layer + first[0], b=block + first[1])
 
 
 def made_arrays(layout: str, *, identities: int = IDENTITIES, seed: int = 0) -> dict[str, Array]:
-    """331 arrays: He-normal convolutions, statistics of batch normalisation that are no identity.
+    """Return 331 arrays: He-normal convolutions, and batch-normalization statistics that are not the identity.
 
     Args:
         layout: "pickle" or "dag".
         identities: rows of the classifier; VGGFace2 has 8,631.
-        seed: the same numbers in both layouts, but for the order of the first convolution's channels, which is theirs.
+        seed: random seed; both layouts have the same numbers except for the channel order of the first convolution.
     """
     draw = np.random.default_rng(seed)
     arrays: dict[str, Array] = {}
@@ -70,7 +70,7 @@ def made_arrays(layout: str, *, identities: int = IDENTITIES, seed: int = 0) -> 
         uniform(f"{name}.running_mean", size, -0.5, 0.5)
         uniform(f"{name}.running_var", size, 0.5, 1.5)
 
-    normal(f"{module_name(layout, 'stem')}.weight", (64, 3, 7, 7), gain=2.0 / 60**2)  # images of 0..255 come in
+    normal(f"{module_name(layout, 'stem')}.weight", (64, 3, 7, 7), gain=2.0 / 60**2)  # input images have values 0..255
     norm(module_name(layout, "stem_bn"), 64)
     inputs = 64
     for layer, block in blocks():
@@ -78,9 +78,9 @@ def made_arrays(layout: str, *, identities: int = IDENTITIES, seed: int = 0) -> 
         name = {part: module_name(layout, part, layer, block) for part in NAMES[layout]}
         for part, sides in (("1", (width, inputs, 1, 1)), ("2", (width, width, 3, 3)), ("3", (4 * width, width, 1, 1))):
             normal(f"{name[f'conv{part}']}.weight", sides)
-            norm(name[f"bn{part}"], sides[0], 0.3 if part == "3" else 1.0)  # 16 blocks are added up
+            norm(name[f"bn{part}"], sides[0], 0.3 if part == "3" else 1.0)  # 16 residual blocks are added
         for part, sides in (("squeeze", (width // 4, 4 * width, 1, 1)), ("excite", (4 * width, width // 4, 1, 1))):
-            normal(f"{name[part]}.weight", sides, gain=0.5)  # gates that are neither open nor shut
+            normal(f"{name[part]}.weight", sides, gain=0.5)  # gates that are neither open nor closed
             uniform(f"{name[part]}.bias", sides[0], -0.5, 0.5)
         if block == 0:
             normal(f"{name['shortcut']}.weight", (4 * width, inputs, 1, 1))
@@ -93,12 +93,12 @@ def made_arrays(layout: str, *, identities: int = IDENTITIES, seed: int = 0) -> 
 
 
 def blocks() -> Iterator[tuple[int, int]]:
-    """The network's 16 blocks: layer and number within it, both from 0."""
+    """Yield the layer and number of each of the 16 blocks, both from 0."""
     return ((layer, block) for layer, count in enumerate(BLOCKS) for block in range(count))
 
 
 def python2_pickle(arrays: dict[str, Array]) -> bytes:
-    """What Python 2 wrote at protocol 2, instruction by instruction: byte strings everywhere, numpy's old module."""
+    """Return a pickle as Python 2 writes it at protocol 2: byte strings everywhere, and NumPy's old module name."""
     parts = [b"\x80\x02}("]
     for name, array in arrays.items():
         parts += [_string(name.encode()), *_array(array)]
@@ -119,7 +119,7 @@ def _string(content: bytes) -> bytes:
 
 
 def write_made_weights(path: Path, layout: str = "pickle", **options: Any) -> Path:
-    """Writes a file of `made_arrays(layout, **options)`, as its published counterpart was written."""
+    """Write a file of `made_arrays(layout, **options)` in the form of its published counterpart."""
     arrays = made_arrays(layout, **options)
     if layout == "pickle":
         path.write_bytes(python2_pickle(arrays))
@@ -127,7 +127,7 @@ def write_made_weights(path: Path, layout: str = "pickle", **options: Any) -> Pa
         import torch
 
         state = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        torch.save(state, path, _use_new_zipfile_serialization=False)  # it was published before torch wrote archives
+        torch.save(state, path, _use_new_zipfile_serialization=False)  # published before torch wrote archives
     return path
 
 

@@ -1,10 +1,10 @@
-"""How many seeded bugs of the five losses the laws find.
+"""Count the planted bugs of the five losses that the laws detect.
 
     python benchmarks/mutants.py [--only TEXT] [--markdown FILE] [--all-laws] [--without LAW]
 
-Each mutant is one edit (`mutants.txt`) of a copy of the package; the losses that it touches are judged in a process of
-their own until a law fails. The package without an edit is judged first: a law that fails there proves nothing.
-Exit 1 when fewer than 95 % are killed.
+Each mutant is one edit (`mutants.txt`) of a copy of the package; the affected losses are tested in a separate process
+until a law fails. The package without an edit is tested first, because a law that fails there proves nothing.
+Exits with 1 if fewer than 95 % are killed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-import hypothesis  # noqa: F401  # so that the processes below, which are forks, need not import it
+import hypothesis  # noqa: F401  # imported before the processes below are forked
 import torch
 from mutations import ALL, LIST, Mutant, read_mutants
 from rich.console import Console
@@ -34,14 +34,14 @@ REQUIRED = 0.95
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the laws say of one mutant.
+    """The result of the laws for one mutant.
 
     Attributes:
         mutant: the edit.
-        killers: laws that failed, in the order in which they did, each once.
-        first: the loss, and the message of its first law that failed.
-        seconds: it took.
-        error: why it could not be judged, if so.
+        killers: failed laws in order, each once.
+        first: the loss, and the message of the first failed law.
+        seconds: duration.
+        error: reason why it could not be tested, if any.
     """
 
     mutant: Mutant
@@ -53,7 +53,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Options:
-    """Which laws judge, how hard, and whether to go on after the first that fails."""
+    """The laws to test, their effort, and whether to continue after the first failed law."""
 
     seed: int = 0
     examples: int = 25
@@ -63,10 +63,10 @@ class Options:
 
 
 def judge_mutants(mutants: Sequence[Mutant], options: Options, jobs: int = 1) -> Iterator[Verdict]:
-    """Verdicts as they come, `jobs` mutants at a time.
+    """Yield verdicts as they are ready, with `jobs` parallel mutants.
 
     Raises:
-        ValueError: an edit that does not fit; found before anything is judged.
+        ValueError: an edit does not apply; checked before any test.
     """
     with tempfile.TemporaryDirectory() as name:
         folders = {mutant: Path(name) / str(number) for number, mutant in enumerate(mutants)}
@@ -88,7 +88,7 @@ def judge_mutants(mutants: Sequence[Mutant], options: Options, jobs: int = 1) ->
 
 
 def _start(mutant: Mutant, folder: Path, options: Options) -> Connection:
-    """The pipe through which a fork, in which torch and hypothesis are imported already, sends its verdict."""
+    """Start a fork, which has torch and hypothesis imported, and return the pipe for its verdict."""
     forks = multiprocessing.get_context("fork")
     here, there = forks.Pipe(duplex=False)
 
@@ -130,15 +130,17 @@ def _judge(mutant: Mutant, folder: Path, options: Options) -> Verdict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", metavar="TEXT", help="mutants whose name contains it; repeatable")
-    parser.add_argument("--all-laws", action="store_true", help="list every law that kills, not the first")
-    parser.add_argument("--without", action="append", default=[], metavar="LAW", help="leave a law out; repeatable")
-    parser.add_argument("--compile", action="store_true", help="judge by the law that compiles too")
-    parser.add_argument("--seed", type=int, default=0, help="of the search for failing batches")
-    parser.add_argument("--examples", type=int, default=25, help="batches a law, as in lossbench check")
-    parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
-    parser.add_argument("--list", type=Path, default=LIST, metavar="FILE", help="of mutants, instead of mutants.txt")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there")
+    parser.add_argument(
+        "--only", action="append", metavar="TEXT", help="only mutants whose name contains this text; repeatable"
+    )
+    parser.add_argument("--all-laws", action="store_true", help="list all laws that kill a mutant, not only the first")
+    parser.add_argument("--without", action="append", default=[], metavar="LAW", help="exclude a law; repeatable")
+    parser.add_argument("--compile", action="store_true", help="include the law that compiles")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the search for failing batches")
+    parser.add_argument("--examples", type=int, default=25, help="batches per law, as in lossbench check")
+    parser.add_argument("--jobs", type=int, default=1, help="number of parallel mutants")
+    parser.add_argument("--list", type=Path, default=LIST, metavar="FILE", help="list to use instead of mutants.txt")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to this file")
     given = parser.parse_args()
     try:
         listed = read_mutants(given.list)
@@ -158,7 +160,7 @@ def main() -> None:
 
 
 def _judged(mutants: Sequence[Mutant], options: Options, jobs: int) -> list[Verdict]:
-    """The verdicts in the order of the mutants; a control that fails, or a mutant without verdict, ends the program."""
+    """Return the verdicts in the order of the mutants; exit if the control fails or a mutant has no verdict."""
     progress = Console(stderr=True)
     touched = tuple(name for name in ALL if any(name in mutant.losses for mutant in mutants))
     control = Mutant("no edit", "__init__.py", "__version__ =", "__version__ =", touched)
@@ -167,9 +169,9 @@ def _judged(mutants: Sequence[Mutant], options: Options, jobs: int) -> list[Verd
         verdicts[verdict.mutant] = verdict
         progress.print(f"{verdict.seconds:5.1f} s  {verdict.mutant}: {_outcome(verdict)}", markup=False)
     if errors := [f"{verdict.mutant}: {verdict.error}" for verdict in verdicts.values() if verdict.error]:
-        sys.exit("could not be judged:\n" + "\n".join(errors))
+        sys.exit("could not be tested:\n" + "\n".join(errors))
     if verdicts[control].killers:
-        sys.exit(f"a law fails without an edit, which makes the score void: {verdicts[control].first}")
+        sys.exit(f"a law fails without an edit, which invalidates the score: {verdicts[control].first}")
     return [verdicts[mutant] for mutant in mutants]
 
 
@@ -185,7 +187,7 @@ def _table(verdicts: Sequence[Verdict]) -> TerminalTable:
 def _markdown(verdicts: Sequence[Verdict], score: str) -> str:
     rows = [f"| {verdict.mutant} | {_outcome(verdict)} |" for verdict in verdicts]
     command = f"    python {' '.join(['benchmarks/mutants.py', *sys.argv[1:]])}"
-    head = ["# What the laws find of seeded bugs", "", command, "", f"{score}; torch {torch.__version__}.", ""]
+    head = ["# Planted bugs that the laws detect", "", command, "", f"{score}; torch {torch.__version__}.", ""]
     return "\n".join([*head, "| mutant | killed by |", "|-|-|", *rows, ""])
 
 

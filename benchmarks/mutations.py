@@ -1,4 +1,4 @@
-"""One seeded bug, and the list of them in `mutants.txt`."""
+"""Planted bugs, and their list in `mutants.txt`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ LIST = Path(__file__).with_name("mutants.txt")
 
 @dataclass(frozen=True)
 class Mutant:
-    """One edit of one file.
+    """An edit of a file.
 
     Attributes:
-        bug: what is wrong, in one phrase.
-        file: within the package.
-        old: text that stands in it exactly once.
-        new: instead.
-        losses: which are judged.
+        bug: description of the bug.
+        file: path in the package.
+        old: text that occurs exactly once in the file.
+        new: replacement.
+        losses: losses to test.
     """
 
     bug: str
@@ -31,28 +31,28 @@ class Mutant:
         return f"{self.file.removesuffix('.py')}: {self.bug}"
 
     def apply(self, package: Path) -> None:
-        """Edits a copy of the package.
+        """Edit a copy of the package.
 
         Raises:
-            ValueError: the old text is not there exactly once, or the new text is no Python.
+            ValueError: the old text does not occur exactly once, or the result is not valid Python.
         """
         path = package / self.file
         source = path.read_text()
         if (found := source.count(self.old)) != 1:
-            raise ValueError(f"{self}: {self.old!r} stands there {found} times, expected once")
+            raise ValueError(f"{self}: {self.old!r} occurs {found} times, expected once")
         edited = source.replace(self.old, self.new)
         try:
             compile(edited, self.file, "exec")
         except SyntaxError as error:
-            raise ValueError(f"{self}: the file can't be read after the edit: {error}") from error
+            raise ValueError(f"{self}: the file is not valid Python after the edit: {error}") from error
         path.write_text(edited)
 
 
 def read_mutants(path: Path = LIST) -> list[Mutant]:
-    """The mutants of a list in the format of `mutants.txt`.
+    """Return the mutants of a list in the format of `mutants.txt`.
 
     Raises:
-        ValueError: two have one name, or a block is neither a header nor a mutant.
+        ValueError: two mutants have the same name, or a block is neither a header nor a mutant.
     """
     found: dict[str, Mutant] = {}
     file, losses = "", tuple[str, ...]()
@@ -69,6 +69,6 @@ def read_mutants(path: Path = LIST) -> list[Mutant]:
         if not old or not all(line[:2] in ("- ", "+ ") for line in edit):
             raise ValueError(f"{mutant}: expected lines of old text (-) and of new (+)")
         if str(mutant) in found:
-            raise ValueError(f"{mutant}: stands twice in {path.name}")
+            raise ValueError(f"{mutant}: occurs twice in {path.name}")
         found[str(mutant)] = mutant
     return list(found.values())

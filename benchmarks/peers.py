@@ -1,7 +1,7 @@
-"""The 22 losses of other libraries that the laws judge, and what an earlier measurement found in them.
+"""The 22 losses of other libraries that are tested, and the violations of an earlier measurement.
 
-The earlier one made 72 checks at one configuration and seed (C = 4, D = 6, N = 12) with torch 2.15, timm 1.0.31 and
-pytorch-metric-learning 2.9.0, and found 77 silent violations.
+The earlier measurement made 72 checks with one configuration and seed (C = 4, D = 6, N = 12) with torch 2.15, timm
+1.0.31 and pytorch-metric-learning 2.9.0, and found 77 silent violations.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """One loss of another library.
+    """A loss of another library.
 
     Attributes:
-        name: in the table.
-        target: what `lossbench check` is given.
-        make: builds it without lossbench, from hyper-parameters.
-        sized: what `make` calls C and D, in that order, as far as it asks for them.
+        name: name in the table.
+        target: argument of `lossbench check`.
+        make: function that builds it without lossbench, from hyper-parameters.
+        sized: names of C and D in `make`, in this order, if it has them.
         reads: "logits" or "embeddings".
-        traits: that it should have, beyond those that the adapters know. All are judged as scale-safe.
+        traits: expected traits, beyond those known to the adapters. All are tested as scale-safe.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Peer:
     traits: tuple[str, ...] = ()
 
     def build(self, classes: int, dim: int, **hyperparameters: Any) -> nn.Module:
-        """A new instance in float32 for C classes and D dimensions."""
+        """Return a new instance in float32 for C classes and D dimensions."""
         torch.manual_seed(0)
         return self.make(**dict(zip(self.sized, (classes, dim), strict=False)), **hyperparameters)
 
     def value(self, loss: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Calls it the way its documentation says."""
+        """Call the loss as documented."""
         if self.name == "nn.Triplet":
             value: Tensor = loss(*(inputs[rows] for rows in triplets(targets.tolist())))
         elif self.name == "timm SoftTarget":
@@ -54,7 +54,7 @@ class Peer:
 
 
 def triplets(labels: list[int]) -> list[list[int]]:
-    """Anchors, positives and negatives of every triplet."""
+    """Return anchors, positives and negatives of every triplet."""
     n = range(len(labels))
     found = [(a, p, q) for a in n for p in n for q in n if a != p and labels[a] == labels[p] != labels[q]]
     return [[triplet[place] for triplet in found] for place in range(3)]
@@ -122,11 +122,11 @@ _PML = _PML_PAIRS + _PML_PROXIES
 
 @dataclass(frozen=True)
 class Known:
-    """One check of the earlier measurement: the laws of which one must see it, and where it failed silently."""
+    """A check of the earlier measurement: laws, of which one must detect it, and the losses that failed silently."""
 
     laws: tuple[str, ...]
     peers: tuple[str, ...]
-    says: str = ""  # words that the law's message must hold
+    says: str = ""  # text that the law's message must contain
 
 
 KNOWN: Mapping[str, Known] = {
@@ -162,4 +162,4 @@ KNOWN: Mapping[str, Known] = {
     "q13 norm 1e20": Known(("extreme-norms",), ("nn.Triplet", "KZ Center")),
     "q14 float32 far from the origin": Known(("float32-far-from-the-origin",), ("KZ Center",)),
 }
-"""check -> where the earlier measurement found it violated silently."""
+"""Losses with silent violations in the earlier measurement, by check."""

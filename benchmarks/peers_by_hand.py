@@ -1,4 +1,4 @@
-"""What the laws say of the peers, once more without lossbench: small float64 batches, the peer called as documented.
+"""Verify the violations of the peers without lossbench: small float64 batches, the peer called as documented.
 
 Each function takes a peer and returns a sentence with numbers; it raises `Unconfirmed` if the peer does nothing wrong.
 """

@@ -1,4 +1,4 @@
-"""Peers that no dependency ships, written from their formula."""
+"""Peers that are not in any dependency, written from their formula."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 
 class CenterLoss(nn.Module):
-    """Mean over rows of |x - c_y|², with learned centers and distances as x² + c² - 2xc, as KaiyangZhou publishes it.
+    """The mean over rows of |x - c_y|², with learned centers and distances as x² + c² - 2xc, as KaiyangZhou has it.
 
-    A distance that is masked out counts as 1e-12, for all C are clamped to [1e-12, 1e12] before they are summed.
+    A masked distance counts as 1e-12, because all C distances are clamped to [1e-12, 1e12] before they are summed.
 
     Args:
         num_classes: C.
@@ -28,7 +28,7 @@ class CenterLoss(nn.Module):
 
 
 class ClassWeightedCrossEntropy(nn.CrossEntropyLoss):
-    """`nn.CrossEntropyLoss` with the weights 1/2, 1, 2, 4, …, as many as there are classes.
+    """`nn.CrossEntropyLoss` with the weights 1/2, 1, 2, 4, …, one per class.
 
     Args:
         num_classes: C.

@@ -1,4 +1,4 @@
-"""Images a second of the face renderer on one core: python benchmarks/render_speed.py"""
+"""Measure the images per second of the face renderer on one core: python benchmarks/render_speed.py"""
 
 from __future__ import annotations
 

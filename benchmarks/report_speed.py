@@ -1,9 +1,9 @@
-"""How long verdict and report take, and how large the page is: 5 losses x 5 seeds x 4,000 test images, one core.
+"""Measure verdict and report: time and page size for 5 losses x 5 seeds x 4,000 test images on one core.
 
     OMP_NUM_THREADS=1 python benchmarks/report_speed.py [--losses 5] [--seeds 5] [--images 4000] [--embedding-dim 2048]
 
-The records are made (`benchmarks/made_records.py`); what is timed is a process of its own, `lossbench report`, from its
-start to its end. 2,048 numbers an embedding are what SE-ResNet-50 has.
+The records are generated (`benchmarks/made_records.py`); a separate process, `lossbench report`, is timed as a whole.
+SE-ResNet-50 has embeddings of size 2,048.
 """
 
 from __future__ import annotations

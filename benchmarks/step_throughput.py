@@ -1,11 +1,11 @@
-"""Training steps a second of `lossbench run`, beside timm's recipe, on the same model, batches, precision and threads.
+"""Compare the training throughput of `lossbench run` and timm's recipe, with the same model, batches and precision.
 
     python benchmarks/step_throughput.py benchmarks/results/step-throughput.md [--device cuda] [--precision bf16]
 
-Both take the same uint8 batches, which lie ready in memory. lossbench takes the steps of its trainer, with everything
-that a run has: clock, guard against numbers that are not finite, schedule, loss state. timm's side is written after its
-`train.py`: normalise on the device as its prefetching loader does, channels last, autocast, cross-entropy, AdamW of
-`create_optimizer_v2`, a step of its cosine scheduler. The two take turns, step by step.
+Both use the same uint8 batches, already in memory. lossbench runs the steps of its trainer, including timing, the
+non-finite guard, the schedule and the loss state. timm's side follows its `train.py`: normalization on the device as in
+its prefetching loader, channels last, autocast, cross-entropy, AdamW of `create_optimizer_v2`, a step of its cosine
+scheduler. The two are interleaved step by step.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
     batches = [next(images) for _ in range(4)]
     sides = {"timm": timm_step(given), **{loss: our_step(trainer) for loss, trainer in trainers.items()}}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(given.steps + 2):  # two to warm up
+    for number in range(given.steps + 2):  # two for warm-up
         for name, step in sides.items():
             taken = timed(step, batches[number % len(batches)], given.device)
             if number >= 2:
@@ -138,12 +138,12 @@ def markdown(seconds: dict[str, list[float]], given: argparse.Namespace) -> str:
         rows.append(f"| {label} | {shown} | {given.batch_size / median:,.1f} | {reference / median:.3f}x |")
     head = (
         f"{given.model}, batch {given.batch_size}, {given.image_size} px, {given.precision}, {given.device}, "
-        f"{given.steps} steps in turns; {where['processor']}, {where['threads']} thread, torch {torch.__version__}, "
+        f"{given.steps} interleaved steps; {where['processor']}, {where['threads']} thread, torch {torch.__version__}, "
         f"timm {timm.__version__}. On the CPU, times are CPU time."
     )
     command = f"    python {where['command']}".replace("step_throughput.py", "benchmarks/step_throughput.py")
-    table = "| | ms a step (quartiles) | images a second | throughput |\n|-|-|-|-|\n" + "\n".join(rows)
-    return "\n\n".join(["# Training steps beside timm's recipe", command, head, table]) + "\n"
+    table = "| | ms per step (quartiles) | images per second | throughput |\n|-|-|-|-|\n" + "\n".join(rows)
+    return "\n\n".join(["# Training throughput compared with timm's recipe", command, head, table]) + "\n"
 
 
 if __name__ == "__main__":

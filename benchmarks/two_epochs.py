@@ -1,11 +1,10 @@
-"""Trains every loss of ours for two epochs on the embedded data on the CPU, in float32 and under bf16 autocast.
+"""Train every loss of this repository for two epochs on the embedded data on the CPU, in float32 and bf16 autocast.
 
     pip install ./plugins/*/
     python benchmarks/two_epochs.py [--data synthetic] > benchmarks/results/two-epochs.md
 
-Ours are the built-in ones and those of lossbench-imbalance, -cluster and -margin. A run stops at a loss, gradient or
-output that is not finite; the history and the stored scores and embeddings are looked at, too. Exit code 1 if a run
-fails.
+These are the built-in losses and those of lossbench-imbalance, -cluster and -margin. A run stops at a non-finite loss,
+gradient or output; the history and the stored scores and embeddings are also checked. Exits with 1 if a run fails.
 """
 
 from __future__ import annotations
@@ -36,10 +35,8 @@ def main() -> int:
     data = parser.parse_args().data
     torch.set_num_threads(1)
     print(f"# Two epochs of every loss\n\n    python benchmarks/two_epochs.py --data '{data}'\n")
-    print(
-        f"torch {torch.__version__}, cpu. The mean loss of the second epoch; balanced accuracy after it, in per cent."
-    )
-    print("Every number of the histories and of the stored predictions is finite.\n")
+    print(f"torch {torch.__version__}, cpu. Mean loss of the second epoch, and balanced accuracy after it in per cent.")
+    print("All numbers in the histories and stored predictions are finite.\n")
     print("| loss | objective | fp32 | bf16 |\n|-|-|-|-|")
     failed = False
     for name in names():
@@ -59,25 +56,25 @@ def main() -> int:
 
 
 def names() -> list[str]:
-    """The losses of ours."""
+    """Return the names of the losses of this repository."""
     rows = loss_entries(load=True)
     return [row.name for row in rows if row.origin in OURS and row.status in ("built-in", "usable")]
 
 
 def finite_run(name: str, precision: str, data: str, folder: Path) -> tuple[Record, tuple[HistoryRow, ...]]:
-    """Two epochs; the record and the history.
+    """Train two epochs and return the record and the history.
 
     Raises:
         NonFiniteError: the run stopped.
-        AssertionError: a number in the history or the predictions is not finite.
+        AssertionError: a number in the history or the predictions is non-finite.
     """
     result = run(RunConfig(loss=name, data=data, epochs=2, device="cpu", precision=precision), folder)
     assert result.record is not None
-    history = read_history(folder)  # refuses numbers that are not finite
+    history = read_history(folder)  # refuses non-finite numbers
     assert len(history) == 2
     stored = read_predictions(folder, result.record, embeddings=True)
-    assert np.isfinite(stored.test.vectors).all(), "test_embeddings are not finite"
-    assert stored.centers is None or np.isfinite(stored.centers).all(), "centers are not finite"
+    assert np.isfinite(stored.test.vectors).all(), "test_embeddings are non-finite"
+    assert stored.centers is None or np.isfinite(stored.centers).all(), "centers are non-finite"
     return result.record, history
 
 

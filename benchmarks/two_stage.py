@@ -1,11 +1,11 @@
-"""Two-stage transfer without anyone's weights: identities first, then expressions, against expressions from scratch.
+"""Compare two-stage transfer (people first, then expressions) with expressions from scratch.
 
     python benchmarks/two_stage.py FACES8/train.csv OUT RESULT.md [--seeds 5] [--jobs 1]
 
-Stage one trains people (`--label person`), stage two starts expressions from its backbone (`--weights run:DIR`). The
-budget is counted in images seen in training: what the two stages see together, "from scratch" sees of expressions
-alone. A third arm trains expressions from scratch for the epochs of stage two only. Runs of one seed share order,
-augmentation and the head's first weights, and are compared in pairs. Runs that are finished in OUT are kept.
+Stage one trains on people (`--label person`), stage two trains expressions from its backbone (`--weights run:DIR`). The
+budget is the number of training images seen: "from scratch" sees as many expression images as both stages together. A
+third arm trains expressions from scratch for the epochs of stage two only. Runs of one seed share order, augmentation
+and the head's initial weights, and are compared in pairs. Finished runs in OUT are kept.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from grid import Cell, run_cells
 
 IDENTITY_EPOCHS, EXPRESSION_EPOCHS, SCRATCH_EPOCHS = 20, 10, 20
 IDENTITY_LOSS, EXPRESSION_LOSS = "softmax", "weighted-softmax"
-TWO_STAGE, SCRATCH, SHORT = "identities, then expressions", "from scratch, same budget", "from scratch, stage two alone"
-HEAD = """# Identities first, or expressions from scratch
+TWO_STAGE, SCRATCH, SHORT = "people, then expressions", "from scratch, same budget", "from scratch, stage two alone"
+HEAD = """# People first, or expressions from scratch
 
     python benchmarks/two_stage.py faces8/train.csv OUT benchmarks/results/two-stage.md --seeds {seeds}
 
-faces8: real photographs, 112 px grey, noisy labels; evaluated on `val.csv`, other people than in training.
-{model}, {size} px, batch {batch}; `{identity_loss}` on identities, `{expression_loss}` on expressions, all other
-options at their defaults, nothing tuned. Stage one starts from scratch. torch {torch}, {device}, one thread a run.
+faces8: real photographs, 112 px grayscale, noisy labels; tested on `val.csv`, with people who are not in training.
+{model}, {size} px, batch {batch}; `{identity_loss}` on people, `{expression_loss}` on expressions, all other
+options at their defaults, nothing tuned. Stage one starts from scratch. torch {torch}, {device}, one thread per run.
 
-- Stage one: {people} people with at least 4 images, {identity_images:,} images, {identity_epochs} epochs. It names
-  {identity_accuracy} % of {people} images it has not seen, one a person.
-- Stage two: {expression_images:,} images, {expression_epochs} epochs, with a warm-up and a cosine of its own.
+- Stage one: {people} people with at least 4 images, {identity_images:,} images, {identity_epochs} epochs. Its accuracy
+  is {identity_accuracy} % on {people} held-out images, one per person.
+- Stage two: {expression_images:,} images, {expression_epochs} epochs, with its own warm-up and cosine decay.
 - Together {two_stage_budget:,} images seen; from scratch {scratch_budget:,} in {scratch_epochs} epochs.
 
-Per cent, mean ± standard deviation over {seeds} seeds, after the last epoch. An interval that holds 0 shows no
+Per cent, mean ± standard deviation over {seeds} seeds, after the last epoch. An interval that contains 0 shows no
 difference.
 
 """
@@ -95,7 +95,7 @@ def head(identities: list[dict[str, Any]], arms: dict[str, list[dict[str, Any]]]
 
 
 def scores(record: dict[str, Any]) -> tuple[float, float]:
-    """Balanced accuracy over all classes, and over those with enough evaluation images."""
+    """Return balanced accuracy over all classes, and over those with enough test images."""
     counts = list(record["data"]["test_counts"].values())
     confusion = record["confusion_matrix"]
     return recall(confusion, range(len(counts))), recall(confusion, frequent(counts))
@@ -115,11 +115,11 @@ def table(arms: dict[str, list[dict[str, Any]]]) -> str:
         f1 = spread([r["metrics"]["macro_f1"] for r in records])
         lines.append(f"| {name} | {spread(every)} | {spread(some)} | {f1} |")
     rare = ", ".join(f"{name} {count}" for name, count in counts.items() if name not in enough)
-    return "\n".join([*lines, "", f"Too few test images to say anything by themselves: {rare}."])
+    return "\n".join([*lines, "", f"Too few test images for a separate result: {rare}."])
 
 
 def paired(arms: dict[str, list[dict[str, Any]]]) -> str:
-    """Differences by seed to the two-stage arm, with Student's 95 % interval of their mean."""
+    """Return differences by seed to the two-stage arm, with Student's 95 % interval of their mean."""
     lines = ["| difference, by seed | classes | seeds | mean, 95 % interval |", "|-|-|-|-|"]
     for name in (SCRATCH, SHORT):
         for which, classes in ((0, "all"), (1, "with 19 or more test images")):

@@ -62,16 +62,19 @@ def test_bugs_are_killed_and_an_equivalent_edit_survives(tmp_path: Path) -> None
 def test_an_edit_that_does_not_fit_ends_the_script(tmp_path: Path) -> None:
     done = run(tmp_path, "[losses/softmax.py] softmax\n\nnowhere\n- no such text\n")
     assert done.returncode == 1
-    assert done.stderr == "losses/softmax: nowhere: 'no such text' stands there 0 times, expected once\n"
+    assert done.stderr == "losses/softmax: nowhere: 'no such text' occurs 0 times, expected once\n"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("too often\n- logits\n+ z\n", r"too often: 'logits' stands there \d+ times, expected once"),
-        ("broken\n- softmax(logits, targets, r\n+ softmax(logits, targets((, r\n", "can't be read after the edit"),
+        ("too often\n- logits\n+ z\n", r"too often: 'logits' occurs \d+ times, expected once"),
+        (
+            "broken\n- softmax(logits, targets, r\n+ softmax(logits, targets((, r\n",
+            "is not valid Python after the edit",
+        ),
         ("empty\n", "expected lines of old text"),
-        ("twice\n- a\n\ntwice\n- a\n", "stands twice in list.txt"),
+        ("twice\n- a\n\ntwice\n- a\n", "occurs twice in list.txt"),
     ],
 )
 def test_a_bad_list_is_refused(mutations: ModuleType, tmp_path: Path, text: str, message: str) -> None:

@@ -58,8 +58,8 @@ REASONS = {
     "exits": "'exits' of exits 1.2 (exits:SPEC) cannot be imported: SystemExit: 3",
     "missing": "'missing' of missing 1.2 (missing:SPECK) cannot be imported: AttributeError: module 'missing' has no "
     "attribute 'SPECK'",
-    "other-version": f"of other-version 1.2 (other_version:SPEC) needs lossbench>=99, but this is {lossbench.__version__}. "
-    "Install compatible versions: pip install -U lossbench other-version",
+    "other-version": "of other-version 1.2 (other_version:SPEC) needs lossbench>=99, but this is "
+    f"{lossbench.__version__}. Install compatible versions: pip install -U lossbench other-version",
     "no-factory": "of no-factory 1.2 (no_factory:SPEC) cannot be imported: ValueError: no-factory: factory must be "
     "callable as factory(context), got 'Mine'",
 }
