@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .errors import LossbenchError as LossbenchError
+    from .harness.training.step import TrainStep as TrainStep
     from .loss import Loss as Loss
     from .losses.arguments import debug as debug
     from .losses.logit_loss import LogitLoss as LogitLoss
     from .losses.per_class import PerClass as PerClass
     from .losses.weighted_sum import WeightedSum as WeightedSum
+    from .models.classifier import CosineHead as CosineHead
     from .objective import create_loss as create_loss
     from .registry import list_losses as list_losses
     from .registry import loss_info as loss_info
@@ -36,6 +38,8 @@ _HOMES = {
     "debug": "losses.arguments",
     "Loss": "loss",
     "LogitLoss": "losses.logit_loss",
+    "CosineHead": "models.classifier",
+    "TrainStep": "harness.training.step",
     "PerClass": "losses.per_class",
     "WeightedSum": "losses.weighted_sum",
     "create_loss": "objective",

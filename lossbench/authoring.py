@@ -4,14 +4,14 @@ Plugins and scaffolded losses import from `lossbench`, `lossbench.authoring`, `l
 `lossbench.errors` and, in tests, `lossbench.testing`; every other module may change without notice.
 
 - Arguments: `number`, `choice`, `flag` for hyper-parameters; `matrix`, `check_target_range`, `refuse_out_of_range`,
-  `values_are_readable` for tensors.
-- Base classes: `EmbeddingLoss` and `MovingCenters`, beside `LogitLoss` and `Loss` of `lossbench`.
+  `values_are_readable`, `logits_of`, `embeddings_of` for tensors.
+- Base classes: `EmbeddingLoss`, `MovingCenters` and `CosineLoss`, beside `LogitLoss` and `Loss` of `lossbench`.
 - Sets of traits: `MEAN_OF_ROWS`, `SMOOTH`, `OF_LOG_SOFTMAX`, `CROSS_ENTROPY`, `LIKELIHOOD`, `RIGID_MOTIONS`.
 - Numbers per class: `training_counts`, `class_weights`, `ClassWeights`, beside `PerClass` of `lossbench`.
 - Softmax: `softmax`, `weighted_softmax`, and `NEVER_A_LABEL` for `ignore_index` of torch's functions.
 - Centers: `center`, `class_statistics`, `start_or_move`, `started`, `mean_center`, `center_separation`,
   `squared_distance_to_own_center`, `own_distance_and_separation`, `class_sums`.
-- Pairs and triplets: `unit_vectors`, `distances`, `pair_masks`, `mean_hinge` with its `Mining`.
+- Pairs and triplets: `unit_vectors`, `distances`, `squared_distances`, `pair_masks`, `mean_hinge` with its `Mining`.
 - Losses of other libraries: `AdaptedLoss`, `AdaptedFactory`, `known_traits`, `load_object`, `constructor_parameters`,
   `parse_call` for arguments written as in a formula, and the literal types `Takes` and `Form`.
 - Several processes: `sum_over_ranks`.
@@ -29,7 +29,9 @@ from .expression import parse_call
 from .losses.arguments import (
     check_target_range,
     choice,
+    embeddings_of,
     flag,
+    logits_of,
     matrix,
     number,
     refuse_out_of_range,
@@ -37,6 +39,7 @@ from .losses.arguments import (
 )
 from .losses.center import center
 from .losses.class_weights import ClassWeights, class_weights
+from .losses.cosine_loss import CosineLoss
 from .losses.embedding_loss import EmbeddingLoss, MovingCenters
 from .losses.per_class import training_counts
 from .losses.softmax import NEVER_A_LABEL, softmax
@@ -52,6 +55,7 @@ from .ops.centers import (
     started,
 )
 from .ops.class_sums import class_sums
+from .ops.distances import squared_distances
 from .ops.triplets import Mining, distances, mean_hinge, pair_masks, unit_vectors
 from .traits import CROSS_ENTROPY, LIKELIHOOD, MEAN_OF_ROWS, OF_LOG_SOFTMAX, RIGID_MOTIONS, SMOOTH
 
@@ -67,6 +71,7 @@ __all__ = [
     "AdaptedLoss",
     "ClassStatistics",
     "ClassWeights",
+    "CosineLoss",
     "EmbeddingLoss",
     "Form",
     "Mining",
@@ -81,9 +86,11 @@ __all__ = [
     "class_weights",
     "constructor_parameters",
     "distances",
+    "embeddings_of",
     "flag",
     "known_traits",
     "load_object",
+    "logits_of",
     "matrix",
     "mean_center",
     "mean_hinge",
@@ -94,6 +101,7 @@ __all__ = [
     "refuse_out_of_range",
     "softmax",
     "squared_distance_to_own_center",
+    "squared_distances",
     "start_or_move",
     "started",
     "sum_over_ranks",

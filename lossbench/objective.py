@@ -10,7 +10,7 @@ from .errors import FormulaError, HyperparameterError, PluginError, UsageError
 from .expression import Formula, Term, Value, parse_formula
 from .registry import loss_info, loss_origin, remedy
 from .traits import Need
-from .types import LossContext
+from .types import LossContext, plain
 
 if TYPE_CHECKING:
     from .loss import Loss
@@ -33,6 +33,7 @@ def expand_formula(expression: str | Formula, **hyperparameters: Value) -> Formu
     """
     terms = _formula(expression).terms
     if hyperparameters:
+        hyperparameters = {name: plain(value) for name, value in hyperparameters.items()}
         if len(terms) > 1:
             raise HyperparameterError(
                 f"hyper-parameters cannot be assigned to one of several losses; write them into {str(expression)!r}"

@@ -128,7 +128,7 @@ def complete(
     progress = Progress()
     trainer = None
     try:
-        with signals.listening(), explained(task.config, lambda: progress.where(trainer)):
+        with signals.listening(), explained(task.config, lambda: progress.where(trainer), lambda: _coupled(trainer)):
             with signals.at_once():
                 task.train.prepare()
                 trainer = build_trainer(task, accelerator)
@@ -141,7 +141,8 @@ def complete(
                 stop_signal=lambda: signals.received,
                 began=began,
             )
-            for note in (*task.notes, *_not_promised(task, trainer)):
+            task = dataclasses.replace(task, notes=(*task.notes, *_not_promised(task, trainer)))
+            for note in task.notes:
                 reporter.message(note)
             if checkpoint is not None:
                 restore(checkpoint, trainer, saver, task.config.epochs, reporter)
@@ -300,22 +301,33 @@ def _predict_training(task: Task, trainer: Trainer) -> tuple[npt.NDArray[Any], I
 
 
 def _not_promised(task: Task, trainer: Trainer) -> list[str]:
-    """Return notes about differences between several processes and one."""
-    processes = trainer.accelerator.num_processes
+    """Return notes on what micro-batches and several processes change, compared with one process and whole batches."""
+    processes, parts = trainer.accelerator.num_processes, task.config.micro_batches
+    coupled = _coupled(trainer)
+    notes = []
+    if parts > 1 and coupled:
+        notes.append(
+            f"--micro-batches {parts} changes the objective: {', '.join(coupled)} depends on which rows of a batch are "
+            "together, and each micro-batch is computed by itself"
+        )
     if processes == 1:
-        return []
-    notes = [f"{processes} processes share each batch of {task.config.batch_size}"]
+        return notes
+    notes.append(f"{processes} processes share each batch of {task.config.batch_size}")
     has_batch_statistics = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in trainer.step.modules())
     if has_batch_statistics and not task.config.sync_bn:
         notes.append("batch normalization uses each process's own rows; results differ from those of one process")
-    for term in trainer.step.loss.terms():
-        if Trait.SHARDABLE not in term.loss.traits:
-            notes.append(
-                f"{term.name} is computed by each process on its own rows (only pairs and triplets within "
-                "one process); "
-                "results differ from those of one process"
-            )
+    notes += [
+        f"{name} is computed by each process on its own rows (only pairs and triplets within one process); results "
+        "differ from those of one process"
+        for name in coupled
+    ]
     return notes
+
+
+def _coupled(trainer: Trainer | None) -> list[str]:
+    """Return the terms whose value is not the mean of the values of equal parts of a batch."""
+    terms = trainer.step.loss.terms() if trainer else ()
+    return [term.name for term in terms if Trait.SHARDABLE not in term.loss.traits]
 
 
 def _write_weights(directory: Path, step: TrainStep) -> None:

@@ -13,8 +13,11 @@ import torch
 from torch import Tensor
 
 from ..errors import HyperparameterError, UsageError
+from ..types import ModelOutput, plain
 
 _debug = False
+SOFT_REMEDY = "pass targets.argmax(dim=1), or use a loss on the logits that takes probabilities, such as softmax"
+_SUM_TOLERANCE = 0.01  # of rows in half precision
 
 
 def debug(enabled: bool = True) -> None:
@@ -36,10 +39,19 @@ def matrix(name: str, value: Tensor, targets: Tensor, columns: int, num_classes:
     Raises:
         UsageError: naming the argument, what was given and what was expected.
     """
+    if not isinstance(targets, Tensor):
+        raise UsageError(
+            f"targets must be a tensor of class numbers, got {type(targets).__name__}: pass torch.as_tensor(targets)"
+        )
     if value.ndim != 2 or value.shape[1] != columns:
         raise UsageError(f"{name} must have shape (B, {columns}), got {tuple(value.shape)}")
     if not value.is_floating_point():
         raise UsageError(f"{name} must be floating point, got {value.dtype}")
+    if is_soft(targets):
+        raise UsageError(
+            f"targets must be class numbers of shape ({value.shape[0]},), got probabilities of shape "
+            f"{tuple(targets.shape)}; {SOFT_REMEDY}"
+        )
     if targets.ndim != 1 or targets.shape[0] != value.shape[0]:
         raise UsageError(f"targets must have shape ({value.shape[0]},) like {name}, got {tuple(targets.shape)}")
     if targets.is_floating_point() or targets.is_complex() or targets.dtype is torch.bool:
@@ -47,6 +59,81 @@ def matrix(name: str, value: Tensor, targets: Tensor, columns: int, num_classes:
     if _debug and not torch.compiler.is_compiling():
         check_target_range(targets, num_classes)
     return value if value.dtype is torch.float64 else value.float()
+
+
+def is_soft(targets: object) -> bool:
+    """Return whether targets are probabilities, (B, C), rather than class numbers."""
+    return isinstance(targets, Tensor) and targets.ndim == 2 and targets.is_floating_point()
+
+
+def check_soft_targets(logits: Tensor, targets: Tensor, num_classes: int) -> Tensor:
+    """Return logits in float32 (float64 is kept) after checking them and (B, C) probabilities.
+
+    Raises:
+        UsageError: naming the argument and, on the CPU, the first row that is not a distribution.
+    """
+    if logits.ndim != 2 or logits.shape[1] != num_classes:
+        raise UsageError(f"logits must have shape (B, {num_classes}), got {tuple(logits.shape)}")
+    if not logits.is_floating_point():
+        raise UsageError(f"logits must be floating point, got {logits.dtype}")
+    if targets.shape != logits.shape:
+        raise UsageError(
+            f"soft targets must have the shape {tuple(logits.shape)} of logits, got {tuple(targets.shape)}"
+        )
+    if values_are_readable(targets) or (_debug and not torch.compiler.is_compiling()):
+        wide = targets.detach().double()
+        # Written so that NaN is wrong, too.
+        wrong = ~((wide.min(dim=1).values >= 0) & ((wide.sum(dim=1) - 1).abs() <= _SUM_TOLERANCE))
+        if bool(wrong.any()):
+            row = int(wrong.nonzero()[0])
+            raise UsageError(
+                f"soft targets must be probabilities that sum to 1 in each row; row {row} sums to "
+                f"{float(wide[row].sum()):.6g} with a minimum of {float(wide[row].min()):.6g}"
+            )
+    return logits if logits.dtype is torch.float64 else logits.float()
+
+
+def output_of(given: object) -> ModelOutput:
+    """Return a model's output as a `ModelOutput`: a pair or triple becomes one, and other outputs pass as they are.
+
+    Args:
+        given: a `ModelOutput`, a tuple (embeddings, logits), logits alone, or an object with one of the two as an
+            attribute, such as an output of transformers.
+    """
+    if isinstance(given, tuple | list) and not hasattr(given, "_fields") and len(given) in (2, 3):
+        return ModelOutput(*given)
+    return given  # type: ignore[return-value]  # what it lacks is said by the two functions below
+
+
+def logits_of(given: object, reader: str = "the loss") -> Tensor:
+    """Return the logits of a model's output, or logits that were passed alone.
+
+    Raises:
+        UsageError: the output has no logits; the message says what to pass.
+    """
+    return _part(given, "logits", reader, "logits alone, ")
+
+
+def embeddings_of(given: object, reader: str = "the loss") -> Tensor:
+    """Return the embeddings of a model's output.
+
+    Raises:
+        UsageError: the output has no embeddings; the message says what to pass.
+    """
+    return _part(given, "embeddings", reader, "")
+
+
+def _part(given: object, name: str, reader: str, alone: str) -> Tensor:
+    if alone and isinstance(given, Tensor):
+        return given
+    found = getattr(output_of(given), name, None)
+    if not isinstance(found, Tensor):
+        what = f"logits of shape {tuple(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
+        raise UsageError(
+            f"{reader} reads {name} and got {what}; pass {alone}lossbench.ModelOutput(embeddings, logits), or build it "
+            "with lossbench.attach(...), which takes embeddings from the input of the head"
+        )
+    return found
 
 
 def check_target_range(targets: Tensor, num_classes: int) -> None:
@@ -91,6 +178,7 @@ def number(
     below: float = math.inf,
 ) -> float:
     """Return a finite hyper-parameter in its range, or raise a `HyperparameterError` with name, rule and value."""
+    value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise HyperparameterError(f"{name} must be a finite number, got {value!r}")
     if not (value >= minimum and value > above and value <= maximum and value < below):
@@ -113,6 +201,7 @@ def choice(name: str, value: object, options: tuple[str, ...]) -> str:
 
 def flag(name: str, value: object) -> bool:
     """Return a bool, or raise a `HyperparameterError`."""
+    value = plain(value)
     if not isinstance(value, bool):
         raise HyperparameterError(f"{name} must be true or false, got {value!r}")
     return value

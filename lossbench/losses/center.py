@@ -56,7 +56,7 @@ class CenterLoss(MovingCenters):
         super().__init__(context, alpha)
 
     def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
-        return center(embeddings, targets, self.centers)
+        return center(embeddings, targets, self.centers_like(embeddings))
 
 
 SPEC = LossSpec(

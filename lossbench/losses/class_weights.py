@@ -32,7 +32,7 @@ def class_weights(class_counts: tuple[int, ...], power: float = 1.0) -> Tensor:
         >>> class_weights((900, 90, 10))
         tensor([ 0.3704,  3.7037, 33.3333], dtype=torch.float64)
     """
-    counts = torch.tensor(class_counts, dtype=torch.float64)
+    counts = torch.tensor(class_counts, dtype=torch.float64, device="cpu")
     raw = counts**-power
     return raw * (counts.sum() / (raw * counts).sum())
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..ops.centers import ClassStatistics, class_statistics, start_or_move
 from ..types import LossContext, ModelOutput
-from .arguments import matrix, number
+from .arguments import embeddings_of, matrix, number
 from .row_loss import RowLoss
 
 
@@ -23,7 +23,8 @@ class EmbeddingLoss(RowLoss):
         self.embedding_dim = context.embedding_dim
 
     def inputs(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        return matrix("embeddings", output.embeddings, targets, self.embedding_dim, self.num_classes)
+        embeddings = embeddings_of(output, self._name)
+        return matrix("embeddings", embeddings, targets, self.embedding_dim, self.num_classes)
 
 
 class MovingCenters(EmbeddingLoss):
@@ -39,18 +40,32 @@ class MovingCenters(EmbeddingLoss):
     def __init__(self, context: LossContext, alpha: float) -> None:
         super().__init__(context)
         self.alpha = number("alpha", alpha, above=0, maximum=1)
-        self.register_buffer("centers", torch.full((context.num_classes, context.embedding_dim), torch.nan))
+        wide = torch.promote_types(torch.get_default_dtype(), torch.float32)
+        self.register_buffer("centers", torch.full((context.num_classes, context.embedding_dim), torch.nan, dtype=wide))
 
-    def moved(self, statistics: ClassStatistics) -> Tensor:
+    def reset_parameters(self) -> None:
+        self.centers.fill_(torch.nan)
+
+    def centers_like(self, embeddings: Tensor) -> Tensor:
+        """Return the (C, D) centers in the dtype of the embeddings, also if the loss was converted to half precision.
+
+        Args:
+            embeddings: checked, therefore in float32 or float64.
+        """
+        return self.centers.to(embeddings.dtype)
+
+    def moved(self, centers: Tensor, statistics: ClassStatistics) -> Tensor:
         """Return the (C, D) centers after a step; here each moves toward the mean of its class.
 
         Args:
-            statistics: of the step's samples, over all processes.
+            centers: (C, D) before the step, in float32 or float64.
+            statistics: statistics of the samples of the step, over all processes.
         """
         share = (self.alpha * statistics.counts / (1 + statistics.counts)).unsqueeze(1)
-        return self.centers - share * (self.centers - statistics.mean)
+        return centers - share * (centers - statistics.mean)
 
     @torch.no_grad()
     def update_state(self, output: ModelOutput, targets: Tensor) -> None:
-        statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
-        self.centers.copy_(start_or_move(self.centers, self.moved(statistics), statistics))
+        centers = self.centers.to(torch.promote_types(self.centers.dtype, torch.float32))
+        statistics = class_statistics(embeddings_of(output, self._name).to(centers), targets, centers)
+        self.centers.copy_(start_or_move(centers, self.moved(centers, statistics), statistics))

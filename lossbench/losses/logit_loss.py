@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from ..types import ModelOutput
-from .arguments import matrix
+from .arguments import check_soft_targets, logits_of, matrix
 from .row_loss import RowLoss
 
 
 class LogitLoss(RowLoss):
     """Mean over the batch of what each row costs by its own logits. A subclass that defines `per_sample` is complete.
 
+    It can be called with a model's output or with logits alone. Targets may be (B, C) probabilities, as from mixup,
+    votes or distillation: a row then costs the mean of its costs under each class, weighted by the probabilities.
+
     Args:
         context: supplies the number of classes.
     """
 
+    takes_soft_targets = True
+
     def inputs(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        return matrix("logits", output.logits, targets, self.num_classes, self.num_classes)
+        return matrix("logits", logits_of(output, self._name), targets, self.num_classes, self.num_classes)
+
+    def per_class(self, logits: Tensor) -> Tensor:
+        """Return (B, C): what each row costs with each class as its label. Override it where it is cheaper at once.
+
+        Args:
+            logits: (B, C) in float32 or float64.
+        """
+        labels = torch.arange(self.num_classes, device=logits.device)
+        columns = [self._rows(logits, label.expand(logits.shape[0])) for label in labels]
+        return torch.stack(columns, dim=1)
+
+    def soft_rows(self, output: Any, targets: Tensor) -> Tensor:
+        if not self.takes_soft_targets:
+            return super().soft_rows(output, targets)
+        logits = check_soft_targets(logits_of(output, self._name), targets, self.num_classes)
+        costs = self.per_class(logits)
+        return torch.where(targets > 0, costs * targets, 0.0).sum(dim=1)

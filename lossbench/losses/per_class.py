@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,17 @@ class PerClass(nn.Module):
     def __init__(self, values: Tensor) -> None:
         super().__init__()
         self.exact: tuple[float, ...] = tuple(values.tolist())
-        self.register_buffer("value", values.float(), persistent=False)
+        self.register_buffer("value", torch.tensor(self.exact, dtype=torch.float32), persistent=False)
+
+    def reset_parameters(self) -> None:
+        """Compute the buffer again, as after `to_empty`."""
+        self.value = torch.tensor(self.exact, dtype=torch.float32, device=self.value.device)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PerClass:
+        # Moves with the loss, but neither `half()` nor `to_empty()` changes the numbers.
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.reset_parameters()
+        return self
 
     def forward(self, dtype: torch.dtype) -> Tensor:
         """(C,) in `dtype`."""
@@ -56,4 +68,4 @@ def training_counts(context: LossContext, what: str) -> Tensor:
             f"{what} need a training image of every class, there is none of {', '.join(empty)}; "
             f"drop the class, add images, or use a loss without {what}"
         )
-    return torch.tensor(context.class_counts, dtype=torch.float64)
+    return torch.tensor(context.class_counts, dtype=torch.float64, device="cpu")  # also under a meta device

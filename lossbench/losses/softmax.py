@@ -51,6 +51,9 @@ class SoftmaxLoss(LogitLoss):
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
         return softmax(logits, targets)
 
+    def per_class(self, logits: Tensor) -> Tensor:
+        return -logits.log_softmax(dim=1)
+
     def value(self, logits: Tensor, targets: Tensor) -> Tensor:
         return softmax(logits, targets, reduction="mean")
 

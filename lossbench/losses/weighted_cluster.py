@@ -94,25 +94,26 @@ class WeightedClusterLoss(MovingCenters):
         self.class_weights = ClassWeights(context, power if self.term_weight == "class" else 0.0)
 
     def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        centers = self.centers_like(embeddings)
         # With a single center there is nothing to be separated from: a zero, still connected.
-        weight = self.class_weights(embeddings.dtype) * (started(self.centers).sum() > 1)
-        return weighted_cluster(embeddings, targets, self.centers, weight, self._separation_scale(), self.delta)
+        weight = self.class_weights(embeddings.dtype) * (started(centers).sum() > 1)
+        return weighted_cluster(embeddings, targets, centers, weight, self._separation_scale(centers), self.delta)
 
-    def moved(self, statistics: ClassStatistics) -> Tensor:
+    def moved(self, centers: Tensor, statistics: ClassStatistics) -> Tensor:
         counts, mean, scatter = statistics
-        number_started, mean_of_centers = mean_center(self.centers)
-        scale = self._separation_scale()
-        separation = scale * center_separation(self.centers)
+        number_started, mean_of_centers = mean_center(centers)
+        scale = self._separation_scale(centers)
+        separation = scale * center_separation(centers)
         push = torch.minimum(scale * scatter / (separation + self.delta), 0.9 / number_started)
-        pull = self.centers - mean
-        step = pull - (push * number_started).unsqueeze(1) * (self.centers - mean_of_centers)
+        pull = centers - mean
+        step = pull - (push * number_started).unsqueeze(1) * (centers - mean_of_centers)
         share = self.alpha * counts / (1 + counts) * (number_started > 1)
-        return self.centers - share.unsqueeze(1) * step
+        return centers - share.unsqueeze(1) * step
 
-    def _separation_scale(self) -> Tensor | float:
+    def _separation_scale(self, centers: Tensor) -> Tensor | float:
         if self.separation == "sum":
             return 1.0
-        return 1 / (started(self.centers).sum() - 1).clamp(min=1).to(self.centers.dtype)
+        return 1 / (started(centers).sum() - 1).clamp(min=1).to(centers.dtype)
 
 
 SPEC = LossSpec(

@@ -61,16 +61,21 @@ class WeightedSoftmaxLoss(LogitLoss):
         self.class_weights = ClassWeights(context, power)
         if self.average == "dataset":
             self.traits = LIKELIHOOD
+        self.takes_soft_targets = self.average == "dataset"
 
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
         return weighted_softmax(logits, targets, self.class_weights(logits.dtype))
 
+    def per_class(self, logits: Tensor) -> Tensor:
+        weight: Tensor = self.class_weights(logits.dtype)
+        return -weight * logits.log_softmax(dim=1)
+
     def value(self, logits: Tensor, targets: Tensor) -> Tensor:
         weight: Tensor = self.class_weights(logits.dtype)
         mean = weighted_softmax(logits, targets, weight, reduction="mean")
-        if self.average == "dataset" or not len(targets):
+        if self.average == "dataset" or not targets.shape[0]:
             return mean
-        return mean * (len(targets) / weight.index_select(0, targets).sum())
+        return mean * (targets.shape[0] / weight.index_select(0, targets).sum())
 
 
 SPEC = LossSpec(

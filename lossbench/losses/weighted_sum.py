@@ -42,6 +42,8 @@ class WeightedSum(Loss):
         primary: position of the term that defines the scores: one that reads the logits.
     """
 
+    reminds = False  # its terms do
+
     def __init__(
         self, terms: Sequence[Loss], coefficients: Sequence[float], names: Sequence[str], primary: int = 0
     ) -> None:
@@ -49,6 +51,7 @@ class WeightedSum(Loss):
         setattr(self, "terms", Terms(terms, coefficients, names))  # noqa: B010  # a module is set past the property
         self.coefficients, self.names, self.primary = tuple(coefficients), tuple(names), primary
         self.traits = frozenset.intersection(*(term.traits for term in terms))
+        self.takes_soft_targets = all(term.takes_soft_targets for term in terms)
 
     @property
     def terms(self) -> Terms:  # calling it is the method of `Loss`
@@ -60,6 +63,10 @@ class WeightedSum(Loss):
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         values = [c * term(output, targets) for c, term in zip(self.coefficients, self.terms, strict=True)]
         return torch.stack(values).sum()
+
+    def per_sample(self, output: Any, targets: Tensor) -> Tensor:
+        values = [term.coefficient * term.loss.per_sample(output, targets) for term in self.terms()]
+        return torch.stack(values).sum(dim=0)
 
     def scores(self, output: ModelOutput) -> Tensor:
         scores: Tensor = self.terms()[self.primary].loss.scores(output)

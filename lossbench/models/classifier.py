@@ -24,7 +24,12 @@ class CosineHead(nn.Module):
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        return F.linear(F.normalize(embeddings), F.normalize(self.weight))
+        return F.linear(_normalized(embeddings), _normalized(self.weight))
+
+
+def _normalized(rows: Tensor) -> Tensor:
+    """Return rows of length 1, and zero rows as they are: in float16 the default epsilon is 0, and 0/0 is NaN."""
+    return F.normalize(rows, eps=max(1e-12, torch.finfo(rows.dtype).tiny))
 
 
 class Classifier(nn.Module):

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .function import Function, apply
+
 
 def distances(embeddings: Tensor, *, squared: bool) -> Tensor:
     """Return (B, B) distances between rows, computed from their differences; differentiable.
@@ -29,6 +31,43 @@ def distances(embeddings: Tensor, *, squared: bool) -> Tensor:
 
 def _euclidean(some: Tensor, all_: Tensor) -> Tensor:
     return torch.cdist(some, all_, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def squared_distances(some: Tensor, others: Tensor) -> Tensor:
+    """Return the (B, C) squared distances between two sets of rows, in memory of B times C; differentiable in both.
+
+    Args:
+        some: (B, D).
+        others: (C, D).
+
+    Example:
+        >>> squared_distances(torch.tensor([[0.0], [3.0]]), torch.tensor([[1.0]]))
+        tensor([[1.],
+                [4.]])
+    """
+    result: Tensor = apply(_SquaredDistancesBetween, some, others)
+    return result
+
+
+class _SquaredDistancesBetween(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(some: Tensor, others: Tensor) -> Tensor:
+        return _euclidean(some, others).square()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        some, others = ctx.saved_tensors
+        origin = others.mean(dim=0)  # does not change the result, and reduces cancellation
+        rows, columns = some - origin, others - origin
+        of_rows = 2 * (gradient.sum(dim=1, keepdim=True) * rows - gradient @ columns)
+        of_columns = 2 * (gradient.sum(dim=0).unsqueeze(1) * columns - gradient.T @ rows)
+        return of_rows, of_columns
 
 
 class _SquaredDistances(torch.autograd.Function):

@@ -8,12 +8,12 @@ import re
 import shutil
 import sys
 import tempfile
+from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 
-from .. import __version__
 from ..errors import UsageError
 from ..registry import loss_entries
 
@@ -97,7 +97,8 @@ def _words(name: str, kind: str) -> dict[str, str]:
     """Return the values of the templates' placeholders."""
     module = name.replace("-", "_")
     camel = "".join(part.capitalize() for part in name.split("-"))
-    major, minor = __version__.split(".")[:2]
+    own = version("lossbench")
+    major, minor = own.split(".")[:2]
     return {
         "name": name,
         "module": module,
@@ -105,7 +106,7 @@ def _words(name: str, kind: str) -> dict[str, str]:
         "class_name": camel if camel.endswith("Loss") else f"{camel}Loss",
         "title": name.replace("-", " ").capitalize(),
         "kind": KINDS[kind],
-        "requirement": f"lossbench>={__version__},<{major}.{int(minor) + 1}",
+        "requirement": f"lossbench>={own},<{major}.{int(minor) + 1}",
     }
 
 

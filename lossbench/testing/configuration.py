@@ -56,7 +56,7 @@ class Configuration:
             changes: hyper-parameters instead of the configuration's.
         """
         loss = self.spec.factory(context, **{**self.hyperparameters, **changes})
-        loss = loss.to(dtype)
+        loss = loss.to(dtype).without_reminders()
         if self.started:
             for seed in (11, 12):  # the first starts a state, the second moves it
                 loss.update_state(*_full_batch(context.num_classes, context.embedding_dim, dtype, seed))

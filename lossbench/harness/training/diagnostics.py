@@ -92,6 +92,11 @@ def warnings_of(ratios: dict[str, float | None], epoch: int) -> list[str]:
                 f"{name} dominates: its gradient on the embeddings is {ratio:.3g} times the primary term's; "
                 "lower its coefficient"
             )
+        elif ratio == 0:
+            messages.append(
+                f"{name} is idle: its gradient on the embeddings was 0 in the measured batch, as it is for pairs and "
+                "triplets if no class occurs twice; use a larger --batch-size or --sampler classes:MxN"
+            )
         elif ratio < INERT:
             messages.append(
                 f"{name} is inert: its gradient on the embeddings is {ratio:.2g} of the primary term's; "

@@ -1,4 +1,4 @@
-"""Turn failures of the machine into helpful errors: exhausted memory, a dead loader process."""
+"""Explain failures of the machine to the user: no memory, a dead loader process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -18,12 +18,15 @@ _WORKER = re.compile(r"DataLoader worker \(pid\(?s?\)? ?([\d, ]+)\)(.*)", re.DOT
 
 
 @contextlib.contextmanager
-def explained(config: ResolvedConfig, where: Callable[[], str]) -> Iterator[None]:
-    """Convert failures of the machine into a `RunFailed` with a remedy; other errors pass.
+def explained(
+    config: ResolvedConfig, where: Callable[[], str], coupled: Callable[[], Sequence[str]] = tuple
+) -> Iterator[None]:
+    """Turn errors of the machine into a `RunFailed` with a remedy; other errors pass.
 
     Args:
         config: options of the run.
-        where: function that returns the position of the run, such as "step 12".
+        where: returns the position of the run, such as "step 12".
+        coupled: returns the terms that micro-batches would change.
     """
     try:
         yield
@@ -32,7 +35,7 @@ def explained(config: ResolvedConfig, where: Callable[[], str]) -> Iterator[None
     except (MemoryError, RuntimeError) as error:
         text = str(error)
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY.search(text):
-            raise RunFailed(_no_memory(config, where())) from error
+            raise RunFailed(_no_memory(config, where(), coupled())) from error
         if dead := _WORKER.search(text):
             raise RunFailed(_dead_worker(dead[1].strip(), dead[2], config, where())) from error
         raise
@@ -62,11 +65,17 @@ def _last_words() -> str:
     return ""
 
 
-def _no_memory(config: ResolvedConfig, where: str) -> str:
+def _no_memory(config: ResolvedConfig, where: str, coupled: Sequence[str]) -> str:
+    remedy = (
+        f"{', '.join(coupled)} depends on which rows of a batch are together, so --micro-batches would change the "
+        "objective: reduce --image-size or --batch-size, which changes the experiment"
+        if coupled
+        else "More --micro-batches compute the same step in smaller parts (try "
+        f"{2 * config.micro_batches}); a smaller --batch-size changes the experiment"
+    )
     return (
         f"out of memory at {where}, with --batch-size {config.batch_size}, --micro-batches {config.micro_batches}, "
-        f"--image-size {config.image_size}. Checkpoints are unchanged. More --micro-batches compute the same step "
-        f"in smaller parts (try {2 * config.micro_batches}); a smaller --batch-size changes the experiment. Both need "
+        f"--image-size {config.image_size}. Checkpoints are unchanged. {remedy}. Both need "
         "a new directory; if another program used the memory, resume with: lossbench run --resume DIR"
     )
 

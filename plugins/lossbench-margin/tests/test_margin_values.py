@@ -123,7 +123,7 @@ def test_angular_and_cosine_margin_agree_at_right_angles() -> None:
 def test_scores_are_scaled_and_have_no_margin(name: str) -> None:
     output, _ = batch()
     loss = create_loss(f"{name}(scale=7)", CONTEXT)
-    torch.testing.assert_close(loss.scores(output), 7 * output.logits.float())
+    torch.testing.assert_close(loss.scores(output), 7 * output.logits)
 
 
 # Refusals and formulas

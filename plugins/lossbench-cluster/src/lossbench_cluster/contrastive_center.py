@@ -72,9 +72,10 @@ class ContrastiveCenterLoss(MovingCenters):
         self.delta = number("delta", delta, above=0)
 
     def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
-        denominator = distance_to_other_centers(embeddings, targets, self.centers) + self.delta
-        terms = contrastive_center(embeddings, targets, self.centers, denominator)
-        return terms * (started(self.centers).sum() > 1)
+        centers = self.centers_like(embeddings)
+        denominator = distance_to_other_centers(embeddings, targets, centers) + self.delta
+        terms = contrastive_center(embeddings, targets, centers, denominator)
+        return terms * (started(centers).sum() > 1)
 
 
 SPEC = LossSpec(

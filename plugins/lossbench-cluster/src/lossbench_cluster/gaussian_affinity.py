@@ -24,13 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import Homogeneity, LossContext, LossSpec, Need, Trait
-from lossbench.authoring import MEAN_OF_ROWS, RIGID_MOTIONS, SMOOTH, EmbeddingLoss, number
+from lossbench.authoring import MEAN_OF_ROWS, RIGID_MOTIONS, SMOOTH, EmbeddingLoss, number, squared_distances
 
 from .loops import gaussian_affinity as loop
 
 
 def gaussian_affinity(embeddings: Tensor, targets: Tensor, prototypes: Tensor, sigma: float, margin: float) -> Tensor:
-    """Per-sample sum of hinges on affinities; B times C times D numbers are held for the backward pass.
+    """Return each sample's sum of hinges on affinities; the backward pass stores B times C numbers.
 
     Args:
         embeddings: (B, D).
@@ -47,7 +47,7 @@ def gaussian_affinity(embeddings: Tensor, targets: Tensor, prototypes: Tensor, s
         >>> gaussian_affinity(x, torch.tensor([1]), prototypes, sigma=1.0, margin=0.5)
         tensor([1.5000])
     """
-    squares = (embeddings.unsqueeze(1) - prototypes).square().sum(dim=2)
+    squares = squared_distances(embeddings, prototypes)
     affinity = (-squares / sigma).exp()
     index = targets.unsqueeze(1)
     hinges = (margin + affinity - affinity.gather(1, index)).relu()
@@ -55,7 +55,7 @@ def gaussian_affinity(embeddings: Tensor, targets: Tensor, prototypes: Tensor, s
 
 
 def spread(prototypes: Tensor) -> Tensor:
-    """() variance of the squared distances over pairs of prototypes, R(w) above; takes memory of C times C times D.
+    """Return the variance of the squared distances over pairs of prototypes, R(w) above; takes memory of C times C.
 
     Args:
         prototypes: (C, D), C at least 2.
@@ -64,7 +64,7 @@ def spread(prototypes: Tensor) -> Tensor:
         >>> spread(torch.tensor([[0.0], [1.0], [3.0]]))
         tensor(10.8889)
     """
-    squares = (prototypes.unsqueeze(1) - prototypes).square().sum(dim=2)
+    squares = squared_distances(prototypes, prototypes)
     itself = torch.eye(len(prototypes), dtype=torch.bool, device=prototypes.device)
     pairs = len(prototypes) * (len(prototypes) - 1)  # each twice
     residual = squares - squares.sum() / pairs
@@ -90,9 +90,15 @@ class GaussianAffinityLoss(EmbeddingLoss):
         super().__init__(context)
         self.sigma, self.margin = number("sigma", sigma, above=0), number("margin", margin, minimum=0)
         self.diversity = number("diversity", diversity, minimum=0)
-        generator = torch.Generator().manual_seed(context.seed)
-        directions = torch.randn(context.num_classes, context.embedding_dim, generator=generator)
-        self.prototypes = nn.Parameter(directions * (self.sigma / (2 * context.embedding_dim)) ** 0.5)
+        self.seed = context.seed
+        self.prototypes = nn.Parameter(torch.empty(context.num_classes, context.embedding_dim))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        generator = torch.Generator("cpu").manual_seed(self.seed)
+        directions = torch.randn(self.prototypes.shape, generator=generator, device="cpu", dtype=torch.float32)
+        self.prototypes.copy_(directions * (self.sigma / (2 * self.embedding_dim)) ** 0.5)
 
     def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
         prototypes = self.prototypes.to(embeddings.dtype)

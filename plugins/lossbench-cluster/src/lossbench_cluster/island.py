@@ -75,22 +75,24 @@ class IslandLoss(MovingCenters):
             self.traits = IslandLoss.traits | RIGID_MOTIONS | plain
 
     def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
-        return center(embeddings, targets, self.centers) + self.repulsion * pairs_of_centers(self.centers)
+        centers = self.centers_like(embeddings)
+        return center(embeddings, targets, centers) + self.repulsion * pairs_of_centers(centers)
 
-    def moved(self, statistics: ClassStatistics) -> Tensor:
-        pull = (statistics.counts / (1 + statistics.counts)).unsqueeze(1) * (self.centers - statistics.mean)
-        return self.centers - self.alpha * (pull + self.repulsion * self._mean_slope())
+    def moved(self, centers: Tensor, statistics: ClassStatistics) -> Tensor:
+        pull = (statistics.counts / (1 + statistics.counts)).unsqueeze(1) * (centers - statistics.mean)
+        return centers - self.alpha * (pull + self.repulsion * _mean_slope(centers))
 
-    def _mean_slope(self) -> Tensor:
-        """(C, D) mean over the other started centers of the gradient of the cosine in each center."""
-        has_center = started(self.centers).unsqueeze(1)
-        held = torch.where(has_center, self.centers, 0.0)
-        units, length = unit_vectors(held), held.norm(dim=1, keepdim=True)
-        others = units.sum(dim=0) - units
-        across = others - (others * units).sum(dim=1, keepdim=True) * units
-        number_of_others = (has_center.sum() - 1).clamp(min=1)
-        # A center at the origin has no direction to turn from.
-        return torch.where(length > 0, across / torch.where(length > 0, length, 1.0), 0.0) / number_of_others
+
+def _mean_slope(centers: Tensor) -> Tensor:
+    """Return (C, D): the mean over the other started centers of the gradient of the cosine in each center."""
+    has_center = started(centers).unsqueeze(1)
+    held = torch.where(has_center, centers, 0.0)
+    units, length = unit_vectors(held), held.norm(dim=1, keepdim=True)
+    others = units.sum(dim=0) - units
+    across = others - (others * units).sum(dim=1, keepdim=True) * units
+    number_of_others = (has_center.sum() - 1).clamp(min=1)
+    # A center at the origin has no direction to turn from.
+    return torch.where(length > 0, across / torch.where(length > 0, length, 1.0), 0.0) / number_of_others
 
 
 SPEC = LossSpec(

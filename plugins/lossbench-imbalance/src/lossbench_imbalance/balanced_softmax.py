@@ -58,6 +58,10 @@ class BalancedSoftmaxLoss(LogitLoss):
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
         return balanced_softmax(logits, targets, self.share(logits.dtype))
 
+    def per_class(self, logits: Tensor) -> Tensor:
+        costs: Tensor = -(logits + self.share(logits.dtype).log()).log_softmax(dim=1)
+        return costs
+
 
 SPEC = LossSpec(
     name="balanced-softmax",

@@ -48,6 +48,10 @@ class ClassBalancedLoss(LogitLoss):
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
         return weighted_softmax(logits, targets, self.weight(logits.dtype))
 
+    def per_class(self, logits: Tensor) -> Tensor:
+        weight: Tensor = self.weight(logits.dtype)
+        return -weight * logits.log_softmax(dim=1)
+
 
 SPEC = LossSpec(
     name="class-balanced",

@@ -63,6 +63,10 @@ class GeneralisedCrossEntropyLoss(LogitLoss):
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
         return generalised_cross_entropy(logits, targets, self.q)
 
+    def per_class(self, logits: Tensor) -> Tensor:
+        cross_entropy = -logits.log_softmax(dim=1)
+        return -torch.expm1(-self.q * cross_entropy) / self.q if self.q > 0 else cross_entropy
+
 
 SPEC = LossSpec(
     name="generalised-cross-entropy",

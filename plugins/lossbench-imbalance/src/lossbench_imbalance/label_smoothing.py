@@ -61,6 +61,10 @@ class LabelSmoothingLoss(LogitLoss):
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
         return label_smoothing(logits, targets, self.smoothing)
 
+    def per_class(self, logits: Tensor) -> Tensor:
+        cross_entropy = -logits.log_softmax(dim=1)
+        return (1 - self.smoothing) * cross_entropy + self.smoothing * cross_entropy.mean(dim=1, keepdim=True)
+
 
 SPEC = LossSpec(
     name="label-smoothing",

@@ -21,8 +21,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lossbench import LogitLoss, LossContext, LossSpec, ModelOutput, Need, PerClass, Trait
-from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, number, training_counts, weighted_softmax
+from lossbench import LossContext, LossSpec, Need, PerClass, Trait
+from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, CosineLoss, number, training_counts, weighted_softmax
 
 from .effective_number import effective_number_weights
 from .loops import ldam as loop
@@ -50,7 +50,7 @@ def ldam(cosines: Tensor, targets: Tensor, margin: Tensor, weight: Tensor, scale
     return weighted_softmax(scale * lowered, targets, weight)
 
 
-class LDAMLoss(LogitLoss):
+class LDAMLoss(CosineLoss):
     """Mean of `ldam` over the batch; `begin_epoch` switches the weights on.
 
     Args:
@@ -63,6 +63,8 @@ class LDAMLoss(LogitLoss):
 
     traits = MEAN_OF_ROWS | SMOOTH | {Trait.SHIFT_INVARIANT, Trait.MONOTONE, Trait.CONVEX}
 
+    weighs: Tensor
+
     def __init__(
         self,
         context: LossContext,
@@ -72,24 +74,23 @@ class LDAMLoss(LogitLoss):
         beta: float = 0.9999,
         defer: float = 0.8,
     ) -> None:
-        super().__init__(context)
-        self.scale = number("scale", scale, above=0)
+        super().__init__(context, scale)
         self.defer = number("defer", defer, minimum=0, maximum=1)
         counts = training_counts(context, "margins by class")
         self.margin = PerClass(number("max_margin", max_margin, minimum=0) * (counts.min() / counts) ** 0.25)
         self.weight = PerClass(effective_number_weights(counts, number("beta", beta, minimum=0, below=1)))
-        self.weighs = self.defer == 0
+        self.register_buffer("weighs", torch.tensor(self.defer == 0))
 
     def begin_epoch(self, epoch: int, total: int) -> None:
-        self.weighs = epoch >= self.defer * total
+        self.weighs.fill_(epoch >= self.defer * total)
 
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
         weight = self.weight(logits.dtype)
-        weight = weight if self.weighs else torch.ones_like(weight)
+        weight = torch.where(self.weighs, weight, torch.ones_like(weight))
         return ldam(logits, targets, self.margin(logits.dtype), weight, self.scale)
 
-    def scores(self, output: ModelOutput) -> Tensor:
-        return self.scale * output.logits.float()
+    def reset_parameters(self) -> None:
+        self.weighs.fill_(self.defer == 0)
 
 
 SPEC = LossSpec(
@@ -99,6 +100,7 @@ SPEC = LossSpec(
     reference="Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, NeurIPS 2019, "
     "arXiv 1906.07413",
     needs=frozenset({Need.COSINE_LOGITS, Need.CLASS_COUNTS}),
+    state_axes={"weighs": ()},
     variants=({"defer": 0.0, "beta": 0.99}, {"max_margin": 0.0, "scale": 10.0}),
     loop=loop,
     use_when="classes differ in size and a run is long enough for a second phase with weights",

@@ -62,6 +62,10 @@ class LogitAdjustedLoss(LogitLoss):
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
         return logit_adjusted(logits, targets, self.log_prior(logits.dtype), self.tau)
 
+    def per_class(self, logits: Tensor) -> Tensor:
+        costs: Tensor = -(logits + self.tau * self.log_prior(logits.dtype)).log_softmax(dim=1)
+        return costs
+
 
 SPEC = LossSpec(
     name="logit-adjusted",

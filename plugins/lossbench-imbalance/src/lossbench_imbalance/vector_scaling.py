@@ -73,6 +73,11 @@ class VectorScalingLoss(LogitLoss):
         factor, offset, weight = (each(logits.dtype) for each in (self.factor, self.offset, self.class_weights))
         return vector_scaling(logits, targets, factor, offset, weight)
 
+    def per_class(self, logits: Tensor) -> Tensor:
+        factor, offset, weight = (each(logits.dtype) for each in (self.factor, self.offset, self.class_weights))
+        costs: Tensor = -weight * (factor * logits + offset).log_softmax(dim=1)
+        return costs
+
 
 SPEC = LossSpec(
     name="vector-scaling",

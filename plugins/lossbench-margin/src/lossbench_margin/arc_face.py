@@ -31,9 +31,8 @@ import torch
 from torch import Tensor
 
 from lossbench import LossContext, LossSpec, Need, Trait
-from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, number, softmax
+from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, CosineLoss, number, softmax
 
-from .cosine_loss import CosineLoss
 from .loops import arc_face as loop
 
 

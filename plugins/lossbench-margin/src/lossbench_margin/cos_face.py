@@ -14,9 +14,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from lossbench import LossContext, LossSpec, Need, Trait
-from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, number, softmax
+from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, CosineLoss, number, softmax
 
-from .cosine_loss import CosineLoss
 from .loops import cos_face as loop
 
 

@@ -14,9 +14,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from lossbench import LossContext, LossSpec, Need, Trait
-from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, softmax
+from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, CosineLoss, softmax
 
-from .cosine_loss import CosineLoss
 from .loops import norm_face as loop
 
 
@@ -54,6 +53,9 @@ class NormFaceLoss(CosineLoss):
 
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
         return norm_face(logits, targets, self.scale)
+
+    def per_class(self, logits: Tensor) -> Tensor:
+        return -(self.scale * logits).log_softmax(dim=1)
 
 
 SPEC = LossSpec(

@@ -15,8 +15,19 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from lossbench import Loss, LossSpec, ModelOutput, Need, Trait
+from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, Trait
 from lossbench.authoring import MEAN_OF_ROWS, AdaptedFactory, AdaptedLoss, Form, Takes, known_traits, load_object
+from lossbench.errors import HyperparameterError
+
+_MEAN = "is refused: a run relies on a loss that is the mean over the batch; leave it out"
+_NOT_TAKEN = {
+    "reduction": _MEAN,
+    "size_average": _MEAN,
+    "reduce": _MEAN,
+    "ignore_index": "is refused: it leaves a class out of training; drop its rows from the data instead",
+}
+"""Arguments of torch's losses that break what a run relies on -> why they are refused."""
+_DEFAULTS = {"reduction": "mean", "size_average": True, "reduce": True, "ignore_index": -100}
 
 
 class GuardedLoss(AdaptedLoss):
@@ -38,7 +49,7 @@ class GuardedLoss(AdaptedLoss):
         )
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        inputs = output.logits if self.takes == "logits" else output.embeddings
+        inputs = self.input_of(output)
         dtype = self._dtype(inputs)
         if inputs.dtype is not dtype and inputs.is_floating_point():
             inputs = inputs.to(dtype)
@@ -72,6 +83,12 @@ class GuardedFactory(AdaptedFactory):
     coupled: bool = False
     formula: str = ""
 
+    def __call__(self, context: LossContext, /, **hyperparameters: Any) -> Loss:
+        for name, reason in _NOT_TAKEN.items():
+            if name in hyperparameters and hyperparameters[name] not in (None, _DEFAULTS.get(name)):
+                raise HyperparameterError(f"{name}={hyperparameters[name]!r} {reason}")
+        return super().__call__(context, **hyperparameters)
+
     def wrap(self, inner: Callable[..., Any], hyperparameters: Mapping[str, Any], *, knows_sizes: bool) -> Loss:
         loss = GuardedLoss(inner, self.takes, self.form, knows_sizes)
         loss.traits = self.traits_with(hyperparameters)
@@ -81,7 +98,9 @@ class GuardedFactory(AdaptedFactory):
         """What is known to hold with these hyper-parameters beside the defaults."""
         known = known_traits(load_object(self.path), defaults=not hyperparameters)
         known |= {Trait.BATCH_COUPLED} if self.coupled else set()
-        return known if Trait.BATCH_COUPLED in known else known | MEAN_OF_ROWS
+        # With class weights torch's cross-entropy divides by the weights of the batch.
+        by_weights = self.path == "torch.nn:CrossEntropyLoss" and hyperparameters.get("weight") is not None
+        return known if Trait.BATCH_COUPLED in known or by_weights else known | MEAN_OF_ROWS
 
 
 @dataclass(frozen=True)
