@@ -44,7 +44,7 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
         )
     if (directory / layout.RECORD).exists():
         return _finished(directory)
-    options = read_options(directory / layout.CONFIG, str(directory / layout.CONFIG))
+    options = read_options(directory / layout.CONFIG, str(directory / layout.CONFIG), links=False)
     config = RunConfig(**options | {name: value for name, value in changed.items() if value is not None})
     accelerator = build_accelerator(config)
     with contextlib.ExitStack() as held:

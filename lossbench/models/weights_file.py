@@ -20,6 +20,7 @@ from safetensors.torch import load as from_safetensors
 from torch import Tensor
 
 from ..errors import ModelError
+from ..strict_files import read_bytes
 from .pickled_arrays import read_pickled_arrays
 
 # VGGFace2's files have 175 MB, or 260 MB if Python 3 wrote them at protocol 2.
@@ -75,17 +76,11 @@ def _content(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise ModelError(f"{path} is a directory; expected a weight file")
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ModelError(
-                f"{path} has {size:,} bytes; the limit is {MAX_BYTES:,} (a SENet-50 has about 175,000,000)"
-            )
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES)
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such weight file") from None
+        if not path.exists():
+            raise ModelError(f"{path}: no such weight file")
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+    return read_bytes(path, MAX_BYTES, links=True, error=ModelError)
 
 
 def _torch_tensors(blob: bytes, path: Path) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -15,14 +16,25 @@ from filelock import FileLock, Timeout
 
 from .. import files
 from ..errors import RecordError
+from ..strict_files import read_bytes
 from . import layout
 from .grid_file import entrant_name
 from .option import Role
 from .options import RunConfig, option_names
 from .record import read_record
+from .typed_json import FieldError, parse, read_as
 
 FAILURE, CELLS, TRIALS = "failure.json", "cells", "trials"
+_FAILURE_LIMIT = 2**20  # bytes
 DONE, FAILED, DIVERGED, BUSY, MISSING = "done", "failed", "diverged", "busy", "missing"
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What `failure.json` must hold."""
+
+    status: str
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +93,15 @@ def state(directory: Path) -> tuple[str, str]:
 
     A cell that diverged would do so again and is final; one that failed otherwise may fare better the next time.
     """
-    if (directory / layout.RECORD).exists():
+    if os.path.lexists(directory / layout.RECORD):
         return DONE, ""
-    try:
-        content = json.loads((directory / FAILURE).read_text())
-        return (DIVERGED if content["status"] == DIVERGED else FAILED), str(content["message"])
-    except (OSError, ValueError, KeyError, TypeError):
+    if not os.path.lexists(directory / FAILURE):
         return MISSING, ""
+    try:
+        content = read_as(_Failure, parse(read_bytes(directory / FAILURE, _FAILURE_LIMIT)))
+    except (RecordError, FieldError) as error:
+        return FAILED, f"the reason cannot be read: {error}"
+    return (DIVERGED if content.status == DIVERGED else FAILED), content.message
 
 
 def trial_score(directory: Path) -> float | None:
@@ -128,5 +142,5 @@ def claim(directory: Path) -> Iterator[bool]:
 
 def clear(directory: Path) -> None:
     """Removes what an interrupted or failed cell left, so that it can be run again."""
-    if directory.exists() and not (directory / layout.RECORD).exists():
+    if directory.exists() and not os.path.lexists(directory / layout.RECORD):
         shutil.rmtree(directory)

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from ..errors import ModelError, RecordError
 from ..models.preprocessing import Preprocessing
-from ..strict_files import read_bytes
+from ..strict_files import check_within
 from . import layout
 from .record import Record, read_record
+from .safetensors_header import Header, read_tensor_file
 
 _WEIGHTS_LIMIT = 16 * 2**30  # bytes
-BACKBONE = "model.backbone."
+BACKBONE, HEAD = "model.backbone.", "model.head.weight"
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,14 @@ def read_run(run: Path) -> FinishedRun:
     """
     try:
         record = read_record(run)
-        blob = read_bytes(run / layout.WEIGHTS, _WEIGHTS_LIMIT)
+        folder, name = Path(layout.WEIGHTS).parts
+        blob, header = read_tensor_file(check_within(run, folder) / name, _WEIGHTS_LIMIT, error=RecordError)
     except RecordError as error:
         if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             raise
         why = " (an unfinished run?)" if (run / layout.CONFIG).exists() else ""
         raise RecordError(f"{run} holds no finished run{why}: {error}") from error
+    _check_sizes(run, record, header)
     try:
         state = dict(from_safetensors(blob))
     except (SafetensorError, ValueError) as error:
@@ -77,3 +80,16 @@ def read_run(run: Path) -> FinishedRun:
             f"{run / layout.WEIGHTS} does not fit its record: its SHA-256 differs, so it was damaged or replaced"
         )
     return FinishedRun(run, record, state)
+
+
+def _check_sizes(run: Path, record: Record, header: Header) -> None:
+    """Refuse a record that speaks of more classes or wider embeddings than its weights have, before either is built.
+
+    Raises:
+        ModelError: saying what differs.
+    """
+    head = header.tensors.get(HEAD)
+    expected = (len(record.data.class_names), record.model.embedding_dim)
+    if head is None or head.shape != expected:
+        found = "no head" if head is None else f"a head of shape {head.shape}"
+        raise ModelError(f"{run / layout.WEIGHTS} does not fit its record: {found}, expected {expected}")

@@ -16,6 +16,7 @@ from .typed_json import Count, FieldError, Positive, Scalar, parse, plain, read_
 GRID = "compare.json"
 BASELINE = "softmax"  # takes part in every comparison: a loss must beat it with its scores shifted
 _LIMIT = 64 * 2**20  # bytes
+_MOST_CELLS = 100_000
 
 
 def entrant_name(loss: str, copy: int) -> str:
@@ -107,6 +108,13 @@ class GridFile:
     against: str | None = None
     equal_within: float | None = None
     looks: tuple[Count, ...] = ()
+
+    def __post_init__(self) -> None:
+        for kind, rows in (("cells", self.cells), ("trials", self.trials)):
+            if len(rows) > _MOST_CELLS:
+                raise ValueError(f"{kind}: {len(rows):,} entries; at most {_MOST_CELLS:,} are read")
+            if len({row.name for row in rows}) < len(rows):
+                raise ValueError(f"{kind}: two of them have the same name")
 
     def to_json(self) -> dict[str, Any]:
         """Return the file's content as JSON-ready."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, did_you_mean
+from ..strict_files import read_bytes
 from .options import RunConfig
 
 _WRITTEN = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -16,7 +17,12 @@ _LIMIT = 2**20  # bytes
 
 
 def read_options(
-    path: Path, named: str, used: Collection[str] | None = None, instead: Mapping[str, str] | None = None
+    path: Path,
+    named: str,
+    used: Collection[str] | None = None,
+    instead: Mapping[str, str] | None = None,
+    *,
+    links: bool = True,
 ) -> dict[str, Any]:
     """Return option -> value, each of the option's type.
 
@@ -25,16 +31,20 @@ def read_options(
         named: how messages call it: "--config FILE".
         used: the options that the reading command uses; None for all.
         instead: unused option -> what takes its place.
+        links: whether the file may be a symbolic link or a pipe: true for a file that the user names.
 
     Raises:
         ConfigError: the file cannot be read or is not TOML, or has an unknown or unused option, an option that stands
             twice, or a value of another type.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(_LIMIT + 1)
-        if len(text) > _LIMIT:
-            raise ConfigError(f"{named} is larger than {_LIMIT:,} bytes; options take a few hundred")
+        if links:
+            with path.open("rb") as file:
+                text = file.read(_LIMIT + 1)
+            if len(text) > _LIMIT:
+                raise ConfigError(f"{named} is larger than {_LIMIT:,} bytes; options take a few hundred")
+        else:
+            text = read_bytes(path, _LIMIT, error=ConfigError)
         values = tomllib.loads(text.decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{named} cannot be read: {error.strerror}") from error

@@ -22,6 +22,7 @@ from typing import Annotated, Any, TypeVar, Union
 T = TypeVar("T")
 
 MOST = 2**53
+_MOST_VALUES = 4_000_000  # of one file: a record of 50,000 classes, or a confusion matrix of 1,000, has fewer
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: "null"}
 
 
@@ -50,6 +51,9 @@ def parse(text: bytes | str) -> Any:
     Raises:
         FieldError: it is not JSON, nests too deeply, repeats a key, or has a number that is not finite.
     """
+    content = text.encode(errors="replace") if isinstance(text, str) else text
+    if sum(map(content.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise FieldError(f"it holds more than {_MOST_VALUES:,} values")
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except RecursionError:

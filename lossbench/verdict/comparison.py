@@ -137,7 +137,7 @@ def judge(
         ConfigError: no run can be used, the runs must not be compared, or a question names an unknown loss.
     """
     if not records.runs:
-        reasons = "\n".join(f"  {p.loss}, seed {p.seed}: {p.status}: {p.message}" for p in records.problems[:10])
+        reasons = "\n".join(f"  {p.run}: {p.status}: {p.message}" for p in records.problems[:10])
         raise ConfigError(f"{records.directory}: no run of this comparison can be used:\n{reasons}")
     grid = records.grid
     notes = check_comparable(records.runs, grid.tuned_options if grid else (), allow_differences)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import ConfigError, RecordError
+from ..errors import ConfigError, RecordError, UsageError
 from ..runs import layout
-from ..runs.cells import CELLS, DONE, FAILURE, MISSING, TRIALS, state, trial_score
+from ..runs.cells import CELLS, DONE, MISSING, TRIALS, state, trial_score
 from ..runs.grid_file import GRID, GridCell, GridFile, GridTrial, entrant_name, read_grid_file
 from ..runs.history import HistoryRow, read_history
+from ..runs.options import RunConfig
+from ..runs.options_file import read_options
 from ..runs.predictions import Predictions, read_predictions
 from ..runs.record import Record, read_record
+from ..strict_files import check_within
 
 DAMAGED = "damaged"
 
@@ -53,7 +55,9 @@ class Problem:
     """A run that cannot take part.
 
     Attributes:
-        loss, sampler, seed: which one; `loss` is the entrant's name.
+        loss: the entrant's name, or that of the directory if its options cannot be read.
+        sampler: how training rows are drawn; empty if unknown.
+        seed: of the run; -1 if unknown.
         status: "failed", "diverged", "missing" or "damaged".
         message: the reason.
     """
@@ -63,6 +67,11 @@ class Problem:
     seed: int
     status: str
     message: str
+
+    @property
+    def run(self) -> str:
+        """Which run it is."""
+        return self.loss if self.seed < 0 else f"{self.loss}, {self.sampler}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -115,14 +124,16 @@ def read_records(directory: Path) -> Records:
     if not directory.is_dir():
         raise ConfigError(f"{directory}: no such directory; expected that of a comparison, or one that holds runs")
     grid = read_grid_file(directory) if os.path.lexists(directory / GRID) else None
-    wanted = [(cell, directory / CELLS / cell.name) for cell in grid.cells] if grid else _single_runs(directory)
+    wanted = list(grid.cells) if grid else _single_runs(directory)
     if not wanted:
         raise ConfigError(f"{directory} holds neither {GRID} nor directories of runs")
-    found = [_read(*cell) for cell in wanted]
+    above = (CELLS,) if grid else ()
+    found = [cell if isinstance(cell, Problem) else _read(cell, directory, *above) for cell in wanted]
+    cells = [cell for cell in wanted if isinstance(cell, GridCell)]
     return Records(
         directory,
-        tuple(dict.fromkeys(cell.loss for cell, _ in wanted)),
-        tuple(dict.fromkeys(cell.sampler for cell, _ in wanted)),
+        tuple(dict.fromkeys(cell.loss for cell in cells)),
+        tuple(dict.fromkeys(cell.sampler for cell in cells)),
         tuple(run for run in found if isinstance(run, Run)),
         tuple(problem for problem in found if isinstance(problem, Problem)),
         grid,
@@ -137,46 +148,78 @@ def read_trials(directory: Path, trials: Sequence[GridTrial]) -> tuple[Trial, ..
         trials: as `compare.json` lists them.
     """
     return tuple(
-        Trial(entrant_name(t.loss, t.copy), t.sampler, t.values, trial_score(directory / TRIALS / t.name), t.name)
+        Trial(
+            loss=entrant_name(t.loss, t.copy),
+            sampler=t.sampler,
+            values=t.values,
+            score=_trial_score(directory, t.name),
+            name=t.name,
+        )
         for t in trials
     )
 
 
-def _single_runs(directory: Path) -> list[tuple[GridCell, Path]]:
-    """Return the directories with a `config.toml`, as runs of the loss, sampler and seed in it."""
-    wanted = []
-    for file in sorted(directory.glob(f"*/{layout.CONFIG}")):
+def _trial_score(directory: Path, name: str) -> float | None:
+    try:
+        return trial_score(check_within(directory, TRIALS, name))
+    except (RecordError, OSError):
+        return None
+
+
+def _single_runs(directory: Path) -> list[GridCell | Problem]:
+    """Return the subdirectories with a `config.toml`, as runs of the loss, sampler and seed in it."""
+    found: list[GridCell | Problem] = []
+    with os.scandir(directory) as entries:
+        names = sorted(entry.name for entry in entries if os.path.lexists(directory / entry.name / layout.CONFIG))
+    for name in names:
         try:
-            options = tomllib.loads(file.read_text())
-            sampler, seed = options.get("sampler", "natural"), int(options["seed"])
-            cell = GridCell(loss=options["loss"], sampler=sampler, seed=seed, name=file.parent.name)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{file} does not belong to a run: {type(error).__name__}: {error}") from error
-        wanted.append((cell, file.parent))
-    places: dict[tuple[str, str, int], list[Path]] = {}
-    for cell, place in wanted:
-        places.setdefault((cell.loss, cell.sampler, cell.seed), []).append(place)
+            place = check_within(directory, name)
+            options = read_options(place / layout.CONFIG, str(place / layout.CONFIG), links=False)
+            config = RunConfig(**options)
+            found.append(GridCell(loss=config.loss, sampler=config.sampler, seed=config.seed, name=name))
+        except (UsageError, TypeError, ValueError) as error:
+            found.append(Problem(name, "", -1, DAMAGED, f"{layout.CONFIG} does not belong to a run: {error}"))
+    places: dict[tuple[str, str, int], list[str]] = {}
+    for cell in found:
+        if isinstance(cell, GridCell):
+            places.setdefault((cell.loss, cell.sampler, cell.seed), []).append(cell.name)
     for (loss, sampler, seed), same in places.items():
         if len(same) > 1:
             raise ConfigError(
-                f"{loss} with sampler {sampler} and seed {seed} was run {len(same)} times: "
-                f"{', '.join(map(str, same))}. Keep one of them"
+                f"{directory}: {loss} with sampler {sampler} and seed {seed} was run {len(same)} times: "
+                f"{', '.join(same)}. Keep one of them"
             )
-    return wanted
+    return found
 
 
-def _read(cell: GridCell, place: Path) -> Run | Problem:
+def _read(cell: GridCell, root: Path, *above: str) -> Run | Problem:
+    """Read one run; whatever is wrong with its files is its problem alone."""
+
     def problem(status: str, message: str) -> Problem:
         return Problem(entrant_name(cell.loss, cell.copy), cell.sampler, cell.seed, status, message)
 
-    status, message = state(place)
-    if status != DONE:
-        reason = message or ("it was not run" if not place.exists() else "it did not finish")
-        return problem(status if (place / FAILURE).exists() else MISSING, reason)
+    place = root.joinpath(*above, cell.name)
+    if not os.path.lexists(place):
+        return problem(MISSING, "it was not run")
     try:
+        check_within(root, *above, cell.name)
+        status, message = state(place)
+        if status != DONE:
+            return problem(status, message or "it did not finish")
         record = read_record(place)
-        history = read_history(place)
-        predictions = read_predictions(place, record)
+        if (record.seed, record.config.get("sampler", cell.sampler)) != (cell.seed, cell.sampler):
+            raise RecordError(f"{place / layout.RECORD} belongs to another run: its sampler or seed differs")
+        return Run(
+            place,
+            cell.loss,
+            cell.sampler,
+            cell.seed,
+            record,
+            read_history(place),
+            read_predictions(place, record),
+            cell.copy,
+        )
     except RecordError as error:
         return problem(DAMAGED, str(error))
-    return Run(place, cell.loss, cell.sampler, cell.seed, record, history, predictions, cell.copy)
+    except (OSError, MemoryError) as error:
+        return problem(DAMAGED, f"{place} cannot be read: {type(error).__name__}: {error}")

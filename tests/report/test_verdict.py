@@ -273,7 +273,9 @@ def test_nothing_to_compare(tmp_path: Path, copy: Path) -> None:
     with pytest.raises(ConfigError, match=r"holds neither compare\.json nor directories of runs"):
         compare(tmp_path / "empty")
     shutil.rmtree(copy / "cells")
-    with pytest.raises(ConfigError, match=r"no run of this comparison can be used:\n  softmax, seed 0: missing: it w"):
+    with pytest.raises(
+        ConfigError, match=r"no run of this comparison can be used:\n  softmax, natural, seed 0: missing: "
+    ):
         compare(copy)
     (copy / "compare.json").write_text("{}")
     with pytest.raises(RecordError, match=r"compare\.json is not the file of a comparison: losses is missing"):

@@ -12,10 +12,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
-import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,8 +24,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 from torch import Tensor
 
-from ...errors import CheckpointError
+from ...errors import CheckpointError, RecordError
 from ...files import not_written, sync_directory, write_synced
+from ...strict_files import read_bytes
 
 SCHEMA_VERSION = 1
 FOLDER, MANIFEST = "checkpoint", "manifest.json"
@@ -191,18 +190,8 @@ def _read_manifest(file: Path) -> dict[str, Any]:
 
 
 def _read_regular(file: Path, most: int) -> bytes:
-    """Read a regular file of at most `most` bytes; links, pipes and devices are refused."""
+    """Return the content of a regular file of at most `most` bytes."""
     try:
-        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            status = os.fstat(handle)
-            if not stat.S_ISREG(status.st_mode):
-                raise _DamagedError(f"{file.name} is not a file")
-            if status.st_size > most:
-                raise _DamagedError(f"{file.name} has {status.st_size:,} bytes, expected at most {most:,}")
-            with open(handle, "rb", closefd=False) as opened:
-                return opened.read()
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise _DamagedError(f"{file.name}: {error.strerror or error}") from error
+        return read_bytes(file, most)
+    except RecordError as error:
+        raise _DamagedError(str(error).replace(f"{file}", file.name, 1)) from error

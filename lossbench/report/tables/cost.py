@@ -61,7 +61,7 @@ def tuning(comparison: Comparison) -> Table | None:
 
 def problems(comparison: Comparison) -> Table | None:
     """Return the runs that failed, diverged, are missing or damaged."""
-    rows = [(f"{p.loss}, {p.sampler}, seed {p.seed}", p.status, p.message) for p in comparison.problems]
+    rows = [(p.run, p.status, p.message) for p in comparison.problems]
     note = "The verdict rests on the remaining runs; each pair uses the seeds that both losses have."
     columns = ("run", "status", "reason")
     return Table("problems", "Runs that could not be used", columns, tuple(rows), note, text=frozenset(columns[1:]))
