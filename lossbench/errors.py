@@ -14,6 +14,7 @@ LossbenchError
 │   └── CheckpointError       a run that cannot be resumed
 └── RunFailed             exit code 1: a run that started and failed
     ├── NonFiniteError        a loss or gradient that is NaN or infinite
+    ├── ImagesLost            an image that can no longer be read
     └── StorageError          a full disk
 
 KeyboardInterrupt
@@ -84,6 +85,10 @@ class RunFailed(LossbenchError):  # noqa: N818  # the name states what happened
 
 class NonFiniteError(RunFailed):
     """A loss or gradient that is NaN or infinite."""
+
+
+class ImagesLost(RunFailed):
+    """An image that could be read before the run can no longer be read; the message names it."""
 
 
 class StorageError(RunFailed):

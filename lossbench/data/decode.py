@@ -70,7 +70,7 @@ def decode(source: str | os.PathLike[str] | bytes, box: Box | None = None) -> Im
             return _decode(file, os.fstat(file.fileno()).st_size, box)
     except _UnreadableError as error:
         name = f"an image of {len(source)} bytes" if isinstance(source, bytes) else os.fspath(source)
-        raise DataError(f"{name}: {error}; replace or remove it, or pass --skip-unreadable") from error.__cause__
+        raise DataError(f"{name}: {error}") from error.__cause__
 
 
 def why_unreadable(path: Path, box: Box | None = None) -> str | None:

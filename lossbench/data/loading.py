@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import signal
-import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
+from ..errors import DataError, ImagesLost
 from ..types import Batch
 from . import Sampler
 from .sampling import epoch_order
@@ -23,7 +22,17 @@ Key = tuple[int, int]  # epoch, row
 _SMALLEST_CROP = 0.8  # of the short side
 
 
-class ImageBatches(Dataset[Batch]):
+class Unreadable(NamedTuple):
+    """What is loaded in place of a batch one of whose images can no longer be read.
+
+    Attributes:
+        reason: the file and what is wrong with it.
+    """
+
+    reason: str
+
+
+class ImageBatches(Dataset[Batch | Unreadable]):
     """A dataset of batches of square images, indexed by lists of (epoch, row).
 
     Args:
@@ -32,6 +41,9 @@ class ImageBatches(Dataset[Batch]):
         augment_seed: None for the central square; otherwise the seed of random crops and mirroring.
         crop_share: side of the central square as a share of the image's short side.
         cache: keep decoded images in memory.
+
+    Raises:
+        ImagesLost: an image that is to be cached cannot be read.
     """
 
     def __init__(
@@ -44,13 +56,20 @@ class ImageBatches(Dataset[Batch]):
         cache: bool = False,
     ) -> None:
         self.table, self.image_size, self.augment_seed, self.crop_share = table, image_size, augment_seed, crop_share
-        self.decoded = [table.read(row) for row in range(len(table))] if cache else None
+        try:
+            self.decoded = [table.read(row) for row in range(len(table))] if cache else None
+        except DataError as error:
+            raise ImagesLost(str(error)) from error
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitems__(self, keys: list[Key]) -> Batch:
-        images = np.stack([self.image(epoch, row) for epoch, row in keys])
+    def __getitems__(self, keys: list[Key]) -> Batch | Unreadable:
+        try:
+            images = np.stack([self.image(epoch, row) for epoch, row in keys])
+        except DataError as error:
+            # A value: torch would raise the exception of a loader process again with a traceback as its message.
+            return Unreadable(str(error))
         rows = np.array([row for _, row in keys], dtype=np.int64)
         return Batch(
             torch.from_numpy(images).permute(0, 3, 1, 2),
@@ -58,7 +77,7 @@ class ImageBatches(Dataset[Batch]):
             torch.from_numpy(rows),
         )
 
-    def __getitem__(self, key: Key) -> Batch:
+    def __getitem__(self, key: Key) -> Batch | Unreadable:
         return self.__getitems__([key])
 
     def image(self, epoch: int, row: int) -> npt.NDArray[np.uint8]:
@@ -139,41 +158,3 @@ def evaluation_batches(rows: int, batch_size: int, rank: int, processes: int) ->
     """Return the batches of one process when evaluating a split; every row occurs once over all processes."""
     own = np.array_split(np.arange(rows), processes)[rank]
     return [[(0, int(row)) for row in own[start : start + batch_size]] for start in range(0, len(own), batch_size)]
-
-
-def loader(dataset: ImageBatches, batches: Any, *, workers: int, pin_memory: bool) -> DataLoader[Batch]:
-    """Return a loader over lists of keys; workers stay alive between epochs.
-
-    Args:
-        dataset: dataset to read from.
-        batches: iterable of lists of keys, iterated again each epoch.
-        workers: number of decoding processes; 0 decodes in this process.
-        pin_memory: pin memory for an accelerator.
-    """
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=_as_is,  # a list of keys returns a whole batch, which needs no collation
-        pin_memory=pin_memory,
-        persistent_workers=workers > 0,
-        worker_init_fn=_outlive_signals if workers else None,
-        generator=torch.Generator(),  # its own generator: starting an epoch must not advance the run's random state
-    )
-
-
-def _outlive_signals(worker: int) -> None:
-    """Ignore the first signals sent to the process group in a worker: the main process ends its workers.
-
-    A second SIGTERM ends the worker: torch sends it if the worker hangs. If the run exits immediately, it no longer
-    receives pending batches, which multiprocessing would otherwise print as an error of the worker.
-    """
-    printed = sys.excepthook
-    sys.excepthook = lambda kind, *rest: None if issubclass(kind, ConnectionError | EOFError) else printed(kind, *rest)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(signal.SIGTERM, signal.SIG_DFL))
-
-
-def _as_is(batch: Any) -> Any:
-    return batch

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ..data import Sampler
+from ..data.loader import bytes_in_transit, files_in_transit
 from ..data.preflight import drop, unreadable, unreadable_error
 from ..data.readable_cache import ReadableFiles
 from ..data.request import Splits
@@ -19,8 +20,9 @@ from ..data.sampling import drawn_counts
 from ..data.sources import open_data
 from ..data.splits import carve, check_splits, left_out
 from ..data.table import ImageTable
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, RunFailed
 from ..expression import Formula
+from ..machine.limits import allow_open_files, few_open_files, no_shared_memory, open_files_limit, shared_memory
 from ..models.build import check_model, own_image_size, takes_single_images
 from ..models.weights import Weights
 from ..objective import build_loss, expand_formula, formula_needs
@@ -34,6 +36,7 @@ from .weights.start_from import read_weights, seen_before
 
 SELECTION_FRACTION = 0.1
 _MANY_FILES = 20_000
+_OWN_FILES = 256  # open in a run without loader processes, generously
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +189,32 @@ def check_shares(task: Task, processes: int) -> None:
             f"{config.image_size} px {config.model} cannot normalize a single image. Change --batch-size or "
             "--image-size"
         )
+
+
+def check_loading(task: Task, processes: int) -> None:
+    """Check that what loader processes hand over fits into shared memory and the limit on open files.
+
+    A loader process that cannot hand over a batch would otherwise be noticed in the midst of training.
+
+    Args:
+        task: checked task.
+        processes: number of processes that share each batch.
+
+    Raises:
+        RunFailed: naming what is needed, what there is, and what to change.
+    """
+    config, shared, limit = task.config, shared_memory(), open_files_limit()
+    rows = min(-(-config.batch_size // processes), len(task.train))
+    needed = processes * bytes_in_transit(rows, config.image_size, config.workers)
+    if shared is not None and needed > shared.free:
+        raise RunFailed(
+            f"--workers {config.workers}: batches on their way from loader processes take {needed / 2**20:,.0f} MiB of "
+            f"shared memory, and {no_shared_memory()}"
+        )
+    files = _OWN_FILES + files_in_transit(config.workers)
+    if limit is not None and files > limit:
+        raise RunFailed(f"--workers {config.workers}: about {files:,} files are open at a time, and {few_open_files()}")
+    allow_open_files(files)
 
 
 def read_splits(config: RunConfig, reporter: Reporter) -> Readable:

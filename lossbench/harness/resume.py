@@ -14,7 +14,7 @@ from ..runs.lock import locked
 from ..runs.options import RunConfig
 from ..runs.options_file import read_options
 from .checkpoints.folder import FOLDER, newest_checkpoint, remove_checkpoints, remove_leftovers
-from .prepare import check_shares, prepare
+from .prepare import check_loading, check_shares, prepare
 from .reporter import Reporter, SteadyReporter
 from .run import RunResult, complete
 from .training.build import build_accelerator
@@ -55,6 +55,7 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
             return _finished(directory)
         task = prepare(config, reporter)
         check_shares(task, accelerator.num_processes)
+        check_loading(task, accelerator.num_processes)
         checkpoint = newest_checkpoint(directory / FOLDER, reporter.warning)
         if checkpoint is None:
             reporter.message(f"{directory} has no checkpoint; starting from the beginning")

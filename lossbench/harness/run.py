@@ -17,7 +17,7 @@ from torch import nn
 
 from .. import files
 from ..data.table import ImageTable, Int64Array
-from ..errors import Interrupted, NonFiniteError
+from ..errors import ImagesLost, Interrupted, NonFiniteError
 from ..runs import layout
 from ..runs.history import write_history
 from ..runs.lock import locked
@@ -33,7 +33,7 @@ from .checkpoints.saver import Best, Interval, Progress, Saver
 from .evaluation.evaluate import predict, share_running_statistics
 from .evaluation.metrics import classification_metrics
 from .evaluation.refit import MOST_CLASSES, Refit, refit, refit_rows
-from .prepare import Readable, Task, check_shares, prepare
+from .prepare import Readable, Task, check_loading, check_shares, prepare
 from .record_content import record_of_run, timing_of
 from .reporter import Reporter, SteadyReporter
 from .training.build import build_accelerator, build_trainer
@@ -95,6 +95,7 @@ def run(
     accelerator = build_accelerator(task.config)
     reset_peak_memory(accelerator.device)
     check_shares(task, accelerator.num_processes)
+    check_loading(task, accelerator.num_processes)
     with _claimed(task, out, accelerator) as directory:
         return complete(task, accelerator, directory, reporter, began=began)
 
@@ -128,7 +129,8 @@ def complete(
     progress = Progress()
     trainer = None
     try:
-        with signals.listening(), explained(task.config, lambda: progress.where(trainer), lambda: _coupled(trainer)):
+        failures = explained(task.config, lambda: progress.where(trainer), lambda: _coupled(trainer), directory)
+        with signals.listening(), failures:
             with signals.at_once():
                 task.train.prepare()
                 trainer = build_trainer(task, accelerator)
@@ -188,22 +190,29 @@ def _train(
             raise stopped_by(stop, progress.where(trainer))
         return seconds
 
+    alone = trainer.accelerator.num_processes == 1
+    # Several processes agree on a signal after a step; a wait for batches ends for all of them by its time limit.
+    waiting = signals.at_once if alone else contextlib.nullcontext
     while progress.epoch < epochs:
         try:
-            row = trainer.run_epoch(progress.epoch, epochs, reporter, after_step)
+            row = trainer.run_epoch(progress.epoch, epochs, reporter, after_step, waiting)
+        except (Interrupted, ImagesLost):
+            if alone:
+                saver.write()  # no step was under way
+            raise
         except NonFiniteError as error:
             bundle = write_bad_batch(directory, task, trainer, str(error))
             raise NonFiniteError(
                 f"{error}{f'. Inspect the batch with: lossbench replay {bundle}' if bundle else ''}"
             ) from error
         if task.selection is not None:
-            alone = trainer.accelerator.num_processes == 1
             try:
-                with signals.at_once() if alone else contextlib.nullcontext():
+                with waiting():
                     score = _judge(task, task.selection, trainer, progress)
                 row = dataclasses.replace(row, selection_balanced_accuracy=score)
-            except Interrupted:
-                saver.write()
+            except (Interrupted, ImagesLost):
+                if alone:
+                    saver.write()
                 raise
         trainer.end_epoch()
         progress.rows.append(row)

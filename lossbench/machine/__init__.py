@@ -2,6 +2,7 @@
 
 facts       facts on which figures can depend, for records, benchmarks and certificates
 git_state   commit of the repository around the current directory
+limits      shared memory and open files
 doctor      `lossbench doctor`
 
 May import discovery, files and errors.

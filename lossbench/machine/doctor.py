@@ -15,8 +15,11 @@ import psutil
 from ..discovery import LOSSES, ORIGINS, plugins
 from ..errors import PluginError
 from .facts import RUN_PACKAGES
+from .limits import SHARED_MEMORY, open_files_limit, shared_memory
 
 _SLOW_IMPORT_SECONDS = 1.0
+_SMALL_SHARED_MEMORY = 256 * 2**20  # bytes: four loader processes with batches of 64 at 224 px
+_FEW_FILES = 1024
 
 
 def examine() -> dict[str, Any]:
@@ -45,6 +48,7 @@ def examine() -> dict[str, Any]:
     _add_devices(add) if usable else None
     compiler = shutil.which("g++") or shutil.which("clang++") or os.environ.get("CXX")
     add("ok" if compiler else "missing", "C++ compiler", compiler or "needed by --compile on the CPU")
+    _add_limits(add)
     _add_plugins(add)
     return {"usable": usable, "findings": rows}
 
@@ -69,6 +73,21 @@ def _add_devices(add: Any) -> None:
         add("missing", "cuda", f"{built}, but no device was found: needed by --precision fp16 and large models")
     if torch.backends.mps.is_available():
         add("ok", "mps", "Apple GPU")
+
+
+def _add_limits(add: Any) -> None:
+    """Report what loader processes share with a run."""
+    shared, files = shared_memory(), open_files_limit()
+    if shared is not None:
+        small = shared.free < _SMALL_SHARED_MEMORY
+        add(
+            "missing" if small else "ok",
+            "shared memory",
+            f"{SHARED_MEMORY}: {shared.total / 2**20:,.0f} MiB, {shared.free / 2**20:,.0f} free"
+            f"{'; too little for --workers with large batches (docker run --shm-size=1g)' if small else ''}",
+        )
+    if files is not None:
+        add("ok" if files >= _FEW_FILES else "missing", "open files", f"{files:,} per process (ulimit -Hn)")
 
 
 def _add_plugins(add: Any) -> None:

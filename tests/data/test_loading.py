@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from lossbench.data import Sampler
-from lossbench.data.loading import EpochBatches, ImageBatches, evaluation_batches, loader, square
+from lossbench.data.loader import BatchLoader
+from lossbench.data.loading import EpochBatches, ImageBatches, evaluation_batches, square
 from lossbench.data.sources import open_data
 from lossbench.data.table import ImageTable
 from lossbench.types import Batch
@@ -36,7 +37,7 @@ def epochs(table: ImageTable, *, workers: int = 0, cache: bool = False, augment_
     """The batches of three epochs."""
     batches = EpochBatches(table, 6, seed=3, sampler=Sampler.NATURAL)
     images = ImageBatches(table, 16, augment_seed=augment_seed, cache=cache)
-    reader = loader(images, batches, workers=workers, pin_memory=False)
+    reader = BatchLoader(images, batches, workers=workers, pin_memory=False)
     found = []
     for epoch in range(3):
         batches.epoch = epoch

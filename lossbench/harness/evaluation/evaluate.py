@@ -7,7 +7,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 
-from ...data.loading import ImageBatches, evaluation_batches, loader
+from ...data.loader import BatchLoader
+from ...data.loading import ImageBatches, evaluation_batches
 from ...data.table import ImageTable
 from ...errors import NonFiniteError
 from ...runs.predictions import SplitPredictions
@@ -32,7 +33,7 @@ def predict(
         NonFiniteError: a score is NaN or infinite.
     """
     own = evaluation_batches(len(table), batch_size, accelerator.process_index, accelerator.num_processes)
-    images = loader(
+    images = BatchLoader(
         ImageBatches(table, image_size, augment_seed=None, crop_share=step.model.preprocessing.crop_share),
         own,
         workers=workers,

@@ -8,7 +8,8 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import patch_environment
 
 from ...data import Sampler
-from ...data.loading import EpochBatches, ImageBatches, loader
+from ...data.loader import BatchLoader
+from ...data.loading import EpochBatches, ImageBatches
 from ...models.build import build_model
 from ...objective import build_loss
 from ...runs.options import RunConfig
@@ -86,7 +87,7 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         optimizer=prepared,
         schedule=schedule,
         batches=batches,
-        images=loader(images, batches, workers=config.workers, pin_memory=accelerator.device.type == "cuda"),
+        images=BatchLoader(images, batches, workers=config.workers, pin_memory=accelerator.device.type == "cuda"),
         clock=clock,
         guard=guard,
         micro_batches=config.micro_batches,

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -109,7 +110,12 @@ class Trainer:
     so_far: EpochSoFar = field(default_factory=EpochSoFar)
 
     def run_epoch(
-        self, epoch: int, epochs: int, reporter: Reporter, after_step: Callable[[], float] = lambda: 0.0
+        self,
+        epoch: int,
+        epochs: int,
+        reporter: Reporter,
+        after_step: Callable[[], float] = lambda: 0.0,
+        waiting: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
     ) -> HistoryRow:
         """Train the rest of an epoch and return its row of the history.
 
@@ -118,6 +124,7 @@ class Trainer:
             epochs: number of epochs of the run.
             reporter: receives each step.
             after_step: called after each step; returns the seconds that were not training.
+            waiting: context of each wait for a batch, in which no step is under way.
         """
         so_far = self.so_far
         began = time.perf_counter() - so_far.seconds
@@ -130,7 +137,9 @@ class Trainer:
         images = iter(self.images)
         for number in range(so_far.step, len(self.batches)):
             self.clock.begin()
-            so_far.total += self._take_step(next(images), self._global_rows(number))
+            with waiting():
+                batch = next(images)
+            so_far.total += self._take_step(batch, self._global_rows(number))
             so_far.step, so_far.seconds = number + 1, time.perf_counter() - began
             reporter.step(epoch)
             began += after_step()
