@@ -1,9 +1,9 @@
-"""A tree like AffectNet's full release, of rendered faces in AffectNet's proportions.
+"""Create a tree like AffectNet's full release, with rendered faces in AffectNet's proportions.
 
     python benchmarks/made_affectnet.py DIR [--images 640] [--validation 10] [--size 128]
 
-It stands in for AffectNet where that can't be had: the same lists, boxes and class counts in small, and photographs of
-nobody. What a run finds on it says nothing about AffectNet.
+It replaces AffectNet where that is not available: the same lists, boxes and class proportions at a small size, with
+rendered faces. Results on it show nothing about AffectNet.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def confirm(peer: Peer, law: str) -> str:
     """
     check = OF_PEERS.get((peer.name, law)) or OF_LAWS.get(law)
     if check is None:
-        raise Unconfirmed(f"there is no check by hand for law {law}")
+        raise Unconfirmed(f"no independent check for law {law}")
     return check(peer)
 
 
@@ -120,7 +120,7 @@ def half_precision(peer: Peer) -> str:
             try:
                 half = _value(peer, rounded, own)
             except Exception:
-                continue  # refused, which is no silent fault
+                continue  # refused, which is not a silent violation
             error = abs(half - full) / (tolerance * max(abs(full), 1e-2))
             error = math.inf if math.isnan(error) else error
             sentence = f"{what} {half:.4g} in {str(dtype).removeprefix('torch.')}, {full:.4g} in float64"

@@ -34,7 +34,7 @@ PHRASES = {
     r"\bby a user's doing\b": "caused by the user",
     r"\blikes best\b": "is best on",
     r"\bfor who\b": "if you, or: users who",
-    r"\bis no (?!longer|more\b|less\b|such\b|worse\b|better\b)": "is not a",
+    r"(?<!there )\bis no (?!longer|more\b|less\b|such\b|worse\b|better\b)": "is not a",
     r"\bcan't be had\b": "is not available",
     r"\bgoes? on where\b": "resumes where",
     r"\bgone on with\b": "resumed",
@@ -62,7 +62,9 @@ class Allowed(NamedTuple):
     reason: str
 
 
-ALLOWED: tuple[Allowed, ...] = ()
+ALLOWED: tuple[Allowed, ...] = (
+    Allowed("tests/test_scripts.py", "words.matches(p,", "the test of this search needs phrases to find"),
+)
 
 
 class Found(NamedTuple):

@@ -40,7 +40,7 @@ def test_every_touched_test_exists_for_every_module() -> None:
 def test_a_phrase_is_found_whatever_its_case() -> None:
     assert [p for p in words.PHRASES if words.matches(p, "Is No loss, and judged anew")] == [
         r"\banew\b",
-        next(p for p in words.PHRASES if p.startswith(r"\bis no ")),
+        next(p for p in words.PHRASES if r"\bis no " in p),
     ]
     assert not [p for p in words.PHRASES if words.matches(p, "is no longer used; a line, an image")]
 

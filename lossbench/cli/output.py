@@ -91,7 +91,7 @@ def guarded_streams() -> Iterator[None]:
             code = end.code
         out.flush()
         if out.error is not None and out.matters and not code:
-            if out.error.errno != errno.EPIPE:  # a reader that needs no more, such as `head`, is no news
+            if out.error.errno != errno.EPIPE:  # a reader that stops early, such as `head`, is not an error
                 print(f"error: cannot write to standard output: {out.error.strerror}", file=err)
             code = 1
         err.flush()

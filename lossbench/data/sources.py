@@ -74,7 +74,7 @@ def open_data(
     Example:
         >>> splits = open_data("digits(imbalance=10)", seed=1)
         >>> splits.train.class_counts[:3], splits.origin
-        ((12, 122, 94), "the data's own test split")
+        ((12, 122, 94), "test split of the dataset")
     """
     splits = open_unchecked(spec, val=val, label=label, seed=seed, classes=classes, min_images=min_images)
     notes = check_splits(splits.train, splits.test, allow_missing_classes)
@@ -148,14 +148,14 @@ def _open_synthetic(request: Request) -> Splits:
     from .rendered_faces import RenderedFaces, open_rendered_faces
 
     train, test = open_rendered_faces(_dials(RenderedFaces, request))
-    return Splits(train=train, test=test, origin="the data's own test split")
+    return Splits(train=train, test=test, origin="test split of the dataset")
 
 
 def _open_digits(request: Request) -> Splits:
     from .digits import Digits, open_digits
 
     train, test = open_digits(_dials(Digits, request), request.seed)
-    return Splits(train=train, test=test, origin="the data's own test split")
+    return Splits(train=train, test=test, origin="test split of the dataset")
 
 
 def _dials(kind: type[Dials], request: Request) -> Dials:

@@ -2,7 +2,7 @@
 
 `git status` executes what a repository's configuration names: file-system monitors, hooks, clean filters, helpers of
 partial clones. A data set that was unpacked from an archive may bring such a configuration. So the commit is read from
-the files, and git compares files with an empty configuration: a directory of our own stands in for `.git`, which only
+the files, and git compares files with an empty configuration: a separate directory replaces `.git`, which only
 lends its objects and its index.
 """
 

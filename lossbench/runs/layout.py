@@ -36,15 +36,15 @@ def claim_directory(out: Path) -> Path:
         if out.is_dir() and any(not _is_leftover(path.name) for path in out.iterdir()):
             if (out / CONFIG).exists():
                 raise ConfigError(
-                    f"--out {out} holds another run; give a new directory, leave --out away, or go on with that one: "
+                    f"--out {out} contains another run; pass a new directory, omit --out, or resume that run with: "
                     f"lossbench run --resume {out}"
                 )
-            raise ConfigError(f"--out {out} holds other files; give a new directory, or leave --out away")
+            raise ConfigError(f"--out {out} contains other files; pass a new directory, or omit --out")
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise ConfigError(f"--out {out} can't be written: {error.strerror or error}; give another directory") from error
+        raise ConfigError(f"cannot write --out {out}: {error.strerror or error}; pass another directory") from error
     return out
 
 
@@ -70,7 +70,7 @@ def fresh_directory(loss: str, data: str, seed: int, root: Path = Path("runs")) 
                 return root / f"{stem}-{n}"
             n += 1
     except OSError as error:
-        raise ConfigError(f"{root} can't be written: {error.strerror or error}; give a directory by --out") from error
+        raise ConfigError(f"cannot write {root}: {error.strerror or error}; pass a directory with --out") from error
 
 
 def write_config(path: Path, options: dict[str, Any]) -> None:

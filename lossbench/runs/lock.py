@@ -35,7 +35,7 @@ def locked(directory: Path) -> Iterator[None]:
             raise
         os.close(handle)  # the run before removed it in this very moment
     try:
-        with contextlib.suppress(OSError):  # for the message of another; a full disk is no reason to stop
+        with contextlib.suppress(OSError):  # for messages of other processes; a full disk must not stop the run
             os.ftruncate(handle, 0)
             os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield

@@ -23,7 +23,7 @@ from .record import Record
 Array = npt.NDArray[Any]
 
 _FILE_LIMIT = 64 * 2**30  # bytes on disk
-_LARGE, _MOST_PACKED = 64 * 2**20, 50  # an array of more bytes than the first is packed at most so many times
+_LARGE, _MOST_PACKED = 64 * 2**20, 50  # bytes, and the maximum compression ratio of larger arrays
 _MOST_NAME = 4 * 4096  # bytes of a sample's name
 _MOST_HEADER = 1000  # bytes
 _HEADER = re.compile(

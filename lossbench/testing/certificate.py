@@ -26,12 +26,12 @@ _KEYS = {"schema_version", "quote", "target", "takes", "traits", "effort", "sour
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked to be judged.
+    """The arguments of a check.
 
     Attributes:
-        target: as `resolve` takes it.
-        takes: likewise.
-        traits: likewise.
+        target: target of `resolve`.
+        takes: `takes` of `resolve`.
+        traits: `traits` of `resolve`.
     """
 
     target: str
@@ -80,10 +80,13 @@ def read_certificate(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} can't be read: {error}") from error
     except (json.JSONDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is no certificate: it is no JSON ({error})") from error
+        raise UsageError(f"{path} is not a certificate: not JSON ({error})") from error
     if not isinstance(content, dict) or not content.keys() >= _KEYS:
         missing = sorted(_KEYS - (content.keys() if isinstance(content, dict) else set()))
-        raise UsageError(f"{path} is no certificate: it lacks {', '.join(missing)}. lossbench check writes one")
+        raise UsageError(
+            f"{path} is not a certificate: {', '.join(missing)} missing. Write one with: lossbench "
+            "check LOSS --certificate FILE"
+        )
     if content["schema_version"] != SCHEMA_VERSION:
         raise UsageError(
             f"{path} is a certificate of schema {content['schema_version']!r}, this lossbench reads {SCHEMA_VERSION}; "

@@ -27,7 +27,7 @@ def with_tensors(output: ModelOutput, tensors: Mapping[str, Tensor]) -> ModelOut
 
 
 class Trial:
-    """A configuration on a case. Everything is built anew from both, so a law may change what it gets.
+    """A configuration on a case. Everything is built again from both, so a law may change its objects.
 
     Args:
         configuration: the loss.

@@ -18,7 +18,7 @@ _OF_TIMES = ("device_name", "cpu_threads", "cpu_cores", "platform")
 
 
 def differences(runs: Sequence[Run], tuned: Collection[str] = ()) -> list[str]:
-    """What keeps runs from being compared, a line a field with the values found.
+    """Return the differences that make runs incomparable, one line per field with its values.
 
     Args:
         runs: at least one.

@@ -55,7 +55,7 @@ def paired_t(differences: npt.ArrayLike) -> PairedT:
     mean, sd = values.mean(axis=-1), values.std(axis=-1, ddof=1)
     error = sd / math.sqrt(seeds)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(mean == 0, 0.0, mean / error)  # equal in every seed is no evidence, whatever the spread
+        t = np.where(mean == 0, 0.0, mean / error)  # a difference of 0 in every seed is not evidence
     return PairedT(mean, sd, np.asarray(2 * stats.t.sf(np.abs(t), seeds - 1)), seeds)
 
 
@@ -98,7 +98,7 @@ def groups(names: Sequence[str], different: Collection[frozenset[str]]) -> list[
 
 
 def power(difference: float, sd: float, seeds: int, alpha: float) -> float:
-    """The probability that so many seeds show a true difference.
+    """Return the probability that this number of seeds detects a true difference.
 
     Args:
         difference: true mean of the paired differences.
@@ -116,7 +116,7 @@ def power(difference: float, sd: float, seeds: int, alpha: float) -> float:
 
 
 def smallest_difference(sd: float, seeds: int, alpha: float, wanted: float = POWER) -> float:
-    """The true difference that so many seeds show with the wanted probability.
+    """Return the true difference that this number of seeds detects with the given probability.
 
     Example:
         >>> round(smallest_difference(sd=2.0, seeds=5, alpha=0.05), 2)

@@ -29,7 +29,7 @@ class Thresholds(NamedTuple):
     """Attributes:
     as_trained: balanced accuracy of the argmax of the scores.
     tau_1: with post-hoc adjustment, tau = 1.
-    tau: the one that the selection split likes best; None without such a split.
+    tau: the best tau on the selection split; None without a selection split.
     tuned: balanced accuracy with it; None without.
     refit: of the balanced linear classifier on the embeddings; None where it was not fitted.
     sweep: test prior -> accuracy under it, as trained and adjusted to it.

@@ -136,7 +136,7 @@ def test_a_certificate_is_verified_and_tampering_seen(lossbench: Command, mine: 
         (["collections:OrderedDict"], "is not a loss; expected a torch.nn.Module, a lossbench.Loss or a function"),
         (["softmax", "center", "--certificate", "x.json"], "--certificate is for one loss and all laws"),
         (["softmax", "--certificate", "no/where.json"], "--certificate no/where.json: there is no directory no"),
-        (["{mine}:NoLoss"], "{mine}:NoLoss is no loss"),
+        (["{mine}:NoLoss"], "{mine}:NoLoss is not a loss"),
         (["{mine}:Raises"], "{mine}:Raises can't be built and called: OSError: no disk"),
         (["{mine}:NoForward"], "{mine}:NoForward has no forward"),
         (["{mine}:by_position"], "{mine}:by_position(a, …) may take logits or embeddings; say which: --takes"),
@@ -157,10 +157,10 @@ def test_bad_use_is_one_clear_error(
     ("content", "message"),
     [
         (None, "can't be read"),
-        ("not json", "is no certificate: it is no JSON"),
-        ("[]", "is no certificate: it lacks effort"),
-        ('{"target": "softmax"}', "is no certificate: it lacks effort"),
-        ("[" * 100_000, "is no certificate: it is no JSON"),
+        ("not json", "is not a certificate: not JSON"),
+        ("[]", "is not a certificate: effort"),
+        ('{"target": "softmax"}', "is not a certificate: effort"),
+        ("[" * 100_000, "is not a certificate: not JSON"),
     ],
 )
 def test_what_is_no_certificate_is_refused(

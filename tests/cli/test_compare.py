@@ -1,4 +1,4 @@
-"""`lossbench compare` and `report`: grids of real, very small runs; interrupted, shared, spoiled, and judged."""
+"""`lossbench compare` and `report`: grids of real, very small runs; interrupted, shared, corrupted, and judged."""
 
 from __future__ import annotations
 

@@ -291,7 +291,7 @@ def claims_too_much(path: Path, marker: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
         (saved([1, 2]), r"an array of shape \(2,\); expected a single number"),
         (saved([3]), r"an array of shape \(1,\); expected a single number"),
@@ -313,10 +313,10 @@ def claims_too_much(path: Path, marker: Path) -> None:
     ids=range(16),
 )
 def test_arrays_that_are_no_code_are_refused_and_nothing_is_executed(
-    tmp_path: Path, spoil: Callable[[Path, Path], None], message: str
+    tmp_path: Path, corrupt: Callable[[Path, Path], None], message: str
 ) -> None:
     root, marker = trees.mini(tmp_path / "tree"), tmp_path / "executed"
-    spoil(root / "train_set/annotations/6_exp.npy", marker)
+    corrupt(root / "train_set/annotations/6_exp.npy", marker)
     with pytest.raises(DataError, match=rf"train_set/annotations: 1 invalid annotation.*\n  6_exp.npy: {message}"):
         opened(root)
     assert not marker.exists()

@@ -190,7 +190,7 @@ def test_digits_with_dials() -> None:
     splits = open_data("digits(imbalance=10, test_fraction=0.5)", seed=2)
     assert splits.train.class_counts[2] == max(splits.train.class_counts)
     assert splits.train.details == {"imbalance": 10, "test_fraction": 0.5}
-    assert splits.origin == "the data's own test split"
+    assert splits.origin == "test split of the dataset"
 
 
 def test_synthetic_with_dials() -> None:

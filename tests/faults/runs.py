@@ -56,7 +56,7 @@ def arguments(config: RunConfig) -> list[str]:
 
 
 class StopsAt(SilentReporter):
-    """A reporter that sends this process a signal after so many steps."""
+    """A reporter that sends this process a signal after a number of steps."""
 
     def __init__(self, step: int, number: int = signal.SIGTERM) -> None:
         self.left, self.number = step, number

@@ -191,8 +191,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
 def test_a_damaged_newest_one_falls_back_to_the_one_before_and_says_so(tmp_path: Path, damage: str) -> None:
     write(tmp_path, 1)
     newest = write(tmp_path, 2)
-    spoil, reason = DAMAGES[damage]
-    spoil(newest)
+    corrupt, reason = DAMAGES[damage]
+    corrupt(newest)
     step, said = read(tmp_path)
     assert step == 1
     assert len(said) == 1

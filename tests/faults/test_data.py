@@ -66,12 +66,12 @@ def test_a_file_that_was_decoded_is_decoded_again_only_when_it_changes(
 
     assert look() == (37, [])
     assert look() == (0, [])
-    spoilt = data.parent / "train7.png"
-    whole = spoilt.read_bytes()
-    spoilt.write_bytes(whole[:100])
-    assert look() == (1, [spoilt])
-    assert look() == (1, [spoilt])  # what can't be read is not remembered
-    spoilt.write_bytes(whole)
+    damaged = data.parent / "train7.png"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:100])
+    assert look() == (1, [damaged])
+    assert look() == (1, [damaged])  # unreadable files are not cached
+    damaged.write_bytes(whole)
     assert look() == (1, [])
     os.utime(data.parent / "train1.png", ns=(1, 1))
     assert look() == (1, [])
@@ -81,7 +81,7 @@ def test_a_file_that_was_decoded_is_decoded_again_only_when_it_changes(
     assert look()[0] == 37
     file.unlink()
     file.mkdir()
-    assert look()[0] == 37  # a cache that can't be written is no reason to fail
+    assert look()[0] == 37  # a cache that cannot be written is ignored
 
 
 def flip_scan(path: Path) -> None:

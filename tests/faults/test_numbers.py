@@ -27,7 +27,7 @@ ROW, EARLY, STEP = 3, 1, 6
 
 
 @pytest.fixture
-def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def corrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Makes the model give NaN in row 3 of its embeddings at some of its steps; logits stay finite if asked to."""
 
     whole = Classifier.forward
@@ -77,7 +77,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_loss_that_hides_nan_is_stopped_at_that_step_and_replay_shows_the_row(
     pictures: Path,
     tmp_path: Path,
-    spoil: Any,
+    corrupt: Any,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -86,7 +86,7 @@ def test_a_loss_that_hides_nan_is_stopped_at_that_step_and_replay_shows_the_row(
     Early, while triplets are active: later it multiplies the embeddings by zero, which is NaN, too.
     """
     out = tmp_path / "run"
-    spoil(EARLY)
+    corrupt(EARLY)
     formula = "softmax + 1*pml/TripletMarginLoss"
     with pytest.raises(NonFiniteError) as stopped:
         run(tiny(pictures, formula), out)
@@ -183,11 +183,11 @@ def test_a_batch_on_which_the_loss_is_well_points_at_the_model(
 
 
 def test_the_last_checkpoint_is_untouched_and_a_run_goes_on_from_it(
-    pictures: Path, tmp_path: Path, spoil: Any, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, tmp_path: Path, corrupt: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
     with monkeypatch.context():
-        spoil(STEP)
+        corrupt(STEP)
         with pytest.raises(NonFiniteError):
             run(tiny(pictures, checkpoint_every="2"), out)
     monkeypatch.undo()
@@ -200,9 +200,9 @@ def test_the_last_checkpoint_is_untouched_and_a_run_goes_on_from_it(
 # --- skipping --------------------------------------------------------------------------------------------------------
 
 
-def test_a_step_may_be_left_out_and_changes_nothing(pictures: Path, tmp_path: Path, spoil: Any) -> None:
+def test_a_step_may_be_left_out_and_changes_nothing(pictures: Path, tmp_path: Path, corrupt: Any) -> None:
     out = tmp_path / "run"
-    spoil(STEP, logits=True)
+    corrupt(STEP, logits=True)
     listener = Listens()
     record = run(tiny(pictures, on_nonfinite="skip"), out, listener).to_json()
     assert record["timing"]["steps_skipped"] == 1
@@ -217,11 +217,11 @@ def test_a_step_may_be_left_out_and_changes_nothing(pictures: Path, tmp_path: Pa
     assert replay(out / "bad-batch.safetensors")["rows"][0]["row"] == ROW
 
 
-def test_skips_survive_an_interruption(pictures: Path, tmp_path: Path, spoil: Any) -> None:
-    spoil(1, STEP, logits=True)
+def test_skips_survive_an_interruption(pictures: Path, tmp_path: Path, corrupt: Any) -> None:
+    corrupt(1, STEP, logits=True)
     run(tiny(pictures, on_nonfinite="skip"), tmp_path / "whole")
     out = tmp_path / "run"
-    spoil(1, STEP, logits=True)  # counts anew, over both parts of the run
+    corrupt(1, STEP, logits=True)  # counts again, over both parts of the run
     with pytest.raises(Interrupted):
         run(tiny(pictures, on_nonfinite="skip"), out, StopsAt(4))
     record = resume(out).to_json()
@@ -229,8 +229,8 @@ def test_skips_survive_an_interruption(pictures: Path, tmp_path: Path, spoil: An
     assert_same(outcome(out), outcome(tmp_path / "whole"))
 
 
-def test_skips_are_bounded(pictures: Path, tmp_path: Path, spoil: Any) -> None:
-    spoil(*range(2, 100), logits=True)
+def test_skips_are_bounded(pictures: Path, tmp_path: Path, corrupt: Any) -> None:
+    corrupt(*range(2, 100), logits=True)
     with pytest.raises(NonFiniteError, match=r"^training stopped: 20 consecutive steps had non-finite"):
         run(tiny(pictures, on_nonfinite="skip", epochs=20), tmp_path / "run")
     assert (tmp_path / "run/bad-batch.safetensors").exists()

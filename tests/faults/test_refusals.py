@@ -85,7 +85,7 @@ def test_other_data_other_classes_and_other_versions_are_refused(
         patch.setattr(identity_module, "version", lambda name: "9.9")
         with pytest.raises(CheckpointError, match=r"lossbench: the checkpoint has \S+, this run 9.9"):
             resume(out)
-    with monkeypatch.context() as patch:  # the same run, but for the last bits: said and gone on with
+    with monkeypatch.context() as patch:  # the same run except for the last bits: reported and allowed
         patch.setattr(torch, "__version__", "9.9.9")
         listener = Listens()
         resume(out, listener)
@@ -101,7 +101,7 @@ def test_a_checkpoint_that_was_put_there_from_another_run_is_refused(pictures: P
 
 
 def test_a_directory_without_a_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"--resume .*nowhere holds no run: there is no config.toml in it"):
+    with pytest.raises(CheckpointError, match=r"--resume .*nowhere: not a run, because it has no config.toml"):
         resume(tmp_path / "nowhere")
     (tmp_path / "config.toml").write_text("loss = 1\n")
     with pytest.raises(ConfigError, match=r"config.toml: loss must be text, got 1"):

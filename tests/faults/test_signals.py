@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 def started(config: RunConfig, out: Path, epochs: int) -> ForkedRun:
-    """A run that has so many epochs behind it."""
+    """Run a number of epochs."""
     process = ForkedRun(["run", *arguments(config), "--out", str(out)], out.with_suffix(".log"))
     history = out / "history.jsonl"
     for _ in range(3000):

@@ -23,7 +23,7 @@ from lossbench.harness.run import run
 
 
 class Broken(io.StringIO):
-    """A stream that fails after so many writes."""
+    """A stream that fails after a number of writes."""
 
     def __init__(self, error: Exception, left: int = 0) -> None:
         super().__init__()

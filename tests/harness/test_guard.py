@@ -41,13 +41,13 @@ def nan_image(images: Tensor) -> Tensor:
     return images
 
 
-def step(module: Small, guard: FiniteGuard, optimizer: torch.optim.Optimizer, images: Tensor, spoil: bool) -> None:
+def step(module: Small, guard: FiniteGuard, optimizer: torch.optim.Optimizer, images: Tensor, corrupt: bool) -> None:
     """As the trainer does it."""
     targets = torch.tensor([0, 1] * 4)
     guard.before_forward()
     value, output = module(images, targets)
     value.backward()
-    if spoil:
+    if corrupt:
         next(module.parameters()).grad[0, 0] = torch.inf
     guard.after_backward(value.detach().double())
     optimizer.step()
@@ -78,12 +78,12 @@ def test_on_the_cpu_a_run_stops_before_the_step_that_would_take_it(kind: str) ->
     guard = FiniteGuard(module, CPU)
     optimizer = torch.optim.AdamW(module.parameters())
     for number in range(3):
-        step(module, guard, optimizer, images_of(number), spoil=False)
+        step(module, guard, optimizer, images_of(number), corrupt=False)
     weights = copy.deepcopy([p.detach() for p in module.parameters()])
     bad = nan_image(images_of(3)) if kind == "loss" else images_of(3)
     said = "the loss is nan" if kind == "loss" else r"a gradient or the model's output is non-finite \(the loss is \d"
     with pytest.raises(NonFiniteError, match=rf"^training stopped at step 3: {said}"):
-        step(module, guard, optimizer, bad, spoil=kind == "gradient")
+        step(module, guard, optimizer, bad, corrupt=kind == "gradient")
     assert_same(weights, [p.detach() for p in module.parameters()])
 
 
@@ -95,15 +95,15 @@ def test_until_the_flag_is_read_nothing_changes_any_more(kind: str) -> None:
     optimizer = torch.optim.AdamW(module.parameters(), fused=True)
     mask_steps(optimizer, guard.found)
     for number in range(3):
-        step(module, guard, optimizer, images_of(number), spoil=False)
+        step(module, guard, optimizer, images_of(number), corrupt=False)
     before = state_of(module, optimizer)
-    step(module, guard, optimizer, images_of(2), spoil=False)
+    step(module, guard, optimizer, images_of(2), corrupt=False)
     assert not torch.equal(before[0], state_of(module, optimizer)[0])  # a good step does change them
     before = state_of(module, optimizer)
     bad = nan_image(images_of(4)) if kind == "loss" else images_of(4)
-    step(module, guard, optimizer, bad, spoil=kind == "gradient")
+    step(module, guard, optimizer, bad, corrupt=kind == "gradient")
     for number in range(5, 9):  # good batches again: still nothing moves
-        step(module, guard, optimizer, images_of(number), spoil=False)
+        step(module, guard, optimizer, images_of(number), corrupt=False)
     kept = state_of(module, optimizer)
     whole = {name for name, b in module.named_buffers() if not b.is_floating_point()}
     assert whole == {"features.1.num_batches_tracked"}  # a count, which nothing depends on
@@ -112,7 +112,7 @@ def test_until_the_flag_is_read_nothing_changes_any_more(kind: str) -> None:
         if name not in whole:
             torch.testing.assert_close(one, other, rtol=0, atol=0, msg=name)
     with pytest.raises(NonFiniteError, match="stopped at step 4"):
-        step(module, guard, optimizer, images_of(9), spoil=False)
+        step(module, guard, optimizer, images_of(9), corrupt=False)
 
 
 def test_the_flag_can_be_read_at_any_time() -> None:
@@ -121,7 +121,7 @@ def test_the_flag_can_be_read_at_any_time() -> None:
     guard.check()
     optimizer = torch.optim.AdamW(module.parameters(), fused=True)
     mask_steps(optimizer, guard.found)
-    step(module, guard, optimizer, nan_image(images_of(0)), spoil=False)
+    step(module, guard, optimizer, nan_image(images_of(0)), corrupt=False)
     assert not optimizer.state or all(not v.any() for s in optimizer.state.values() for v in s.values())
     with pytest.raises(NonFiniteError, match="stopped at step 0: the loss is nan"):
         guard.check()
@@ -148,14 +148,14 @@ def test_twenty_skipped_steps_in_a_row_stop_and_others_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "finite"),
+    ("corrupt", "finite"),
     [(lambda t: t, True), (lambda t: t.fill_(1e38), True), (lambda t: t[0].fill_(torch.nan), False),
      (lambda t: t[-1].fill_(-torch.inf), False)],
     ids=["fine", "large", "nan", "inf"],
 )  # fmt: skip
-def test_all_finite_sees_each_entry_and_does_not_overflow(spoil: Callable[[Tensor], Any], finite: bool) -> None:
+def test_all_finite_sees_each_entry_and_does_not_overflow(corrupt: Callable[[Tensor], Any], finite: bool) -> None:
     tensors = [torch.zeros(3), torch.zeros(50)]
-    spoil(tensors[1])
+    corrupt(tensors[1])
     assert bool(all_finite(tensors)) is finite
     assert bool(all_finite([]))
 

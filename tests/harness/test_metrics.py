@@ -123,7 +123,7 @@ def test_ranking_metrics_are_means_over_one_against_the_rest() -> None:
     scores = np.array([[0.0, 0.1], [0.0, 0.4], [0.0, 0.3], [0.0, 0.8]])
     metrics = classification_metrics(scores, np.array([0, 0, 1, 1]), ("no", "yes"))
     assert metrics["auroc"] == pytest.approx(3 / 4)
-    # Precision at each hit: "yes" at ranks 1 and 3, "no" (from the other end) likewise.
+    # Precision at each hit: "yes" at ranks 1 and 3, "no" (from the other end) also at 1 and 3.
     assert metrics["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
 
 

@@ -70,7 +70,7 @@ def test_a_new_or_empty_directory_is_claimed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "what"), [(layout.CONFIG, "another run"), ("notes.txt", "other files")])
 def test_a_directory_that_holds_something_is_refused(tmp_path: Path, name: str, what: str) -> None:
     (tmp_path / name).write_text("mine")
-    with pytest.raises(ConfigError, match=f"^--out .* holds {what}; give a new directory"):
+    with pytest.raises(ConfigError, match=f"^--out .* contains {what}; pass a new directory"):
         layout.claim_directory(tmp_path)
     assert (tmp_path / name).read_text() == "mine"
 
@@ -78,13 +78,13 @@ def test_a_directory_that_holds_something_is_refused(tmp_path: Path, name: str, 
 def test_a_file_is_no_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(ConfigError, match=r"^--out .* can't be written: .*; give another directory$"):
+        with pytest.raises(ConfigError, match=r"^cannot write --out .*: .*; pass another directory$"):
             layout.claim_directory(path)
 
 
 def test_a_directory_without_permission_is_refused(unwritable: Path) -> None:
     for path in (unwritable, unwritable / "below"):
-        with pytest.raises(ConfigError, match="can't be written: Permission denied"):
+        with pytest.raises(ConfigError, match=r"cannot write .*: Permission denied"):
             layout.claim_directory(path)
 
 
@@ -117,5 +117,5 @@ def test_a_fresh_directory_lies_below_runs_whatever_the_formula(
 
 def test_a_fresh_directory_that_can_t_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "runs").touch()
-    with pytest.raises(ConfigError, match="runs can't be written: File exists; give a directory by --out"):
+    with pytest.raises(ConfigError, match="runs: File exists; pass a directory with --out"):
         layout.fresh_directory("softmax", "digits", 0, tmp_path / "runs")

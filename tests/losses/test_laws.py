@@ -23,7 +23,7 @@ def _parameter(check: Check) -> object:
 @pytest.mark.parametrize("check", [_parameter(check) for check in CHECKS])
 def test_laws(check: Check) -> None:
     result = check.result()
-    assert result.status == "passed", result.message  # a law that does not apply is no check: nothing is skipped
+    assert result.status == "passed", result.message  # a skipped law is not a check, so nothing may be skipped
 
 
 # Laws that do not apply to every loss, and the losses that they apply to.

@@ -115,7 +115,7 @@ def test_a_timm_model_is_fed_as_its_weights_want_it() -> None:
 
 
 def test_timm_s_weights_come_with_timm_s_normalisation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its hub is out of reach: a model of another seed stands in for the pretrained one."""
+    """Replace the pretrained model by a model of another seed, because the hub is not available."""
     import timm
 
     from lossbench.harness.weights.start_from import read_weights

@@ -1,4 +1,4 @@
-"""Pickles of arrays are read whatever wrote them; what is no array is refused, named, and never executed."""
+"""Pickles of arrays are read; everything else is refused by name and never executed."""
 
 from __future__ import annotations
 

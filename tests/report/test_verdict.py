@@ -32,7 +32,7 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(far: Path, tmp_path: Path) -> Path:
-    """One to spoil."""
+    """Return a copy of the grid to corrupt."""
     return Path(shutil.copytree(far, tmp_path / "grid"))
 
 
@@ -226,11 +226,11 @@ BAD: dict[str, tuple[Callable[[Path], object], str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("spoil", "status", "message"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("corrupt", "status", "message"), BAD.values(), ids=BAD)
 def test_a_run_that_can_t_be_used_is_named_and_the_rest_compared(
-    copy: Path, spoil: Callable[[Path], object], status: str, message: str
+    copy: Path, corrupt: Callable[[Path], object], status: str, message: str
 ) -> None:
-    spoil(copy)
+    corrupt(copy)
     comparison = compare(copy)
     (problem,) = comparison.problems
     assert (problem.loss, problem.seed, problem.status) == ("center", 1, status)

@@ -176,9 +176,9 @@ def _rows(batch: BadBatch, seen: Evaluated, alone: list[int]) -> list[dict[str, 
             found.setdefault(row, []).append(f"its {name} are non-finite")
     for row in alone:
         found.setdefault(row, []).append("without it, value and gradients are finite")
-    spoilt = sorted({*_bad(seen.embeddings), *_bad(seen.logits)})
-    if len(spoilt) < len(batch.targets):
-        for row in spoilt:
+    bad_rows = sorted({*_bad(seen.embeddings), *_bad(seen.logits)})
+    if len(bad_rows) < len(batch.targets):
+        for row in bad_rows:
             found.setdefault(row, []).append("its gradient is non-finite")
     label = batch.context.class_label
     return [

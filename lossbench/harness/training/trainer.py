@@ -223,35 +223,35 @@ class Trainer:
         self.recent.append(RecentStep(self.guard.step, self.batches.epoch, output, targets, batch.index, random_state))
         while len(self.recent) > self.guard.read_every:
             self.recent.popleft()
-        spoilt = self._update(output, targets, objective, own_rows)
+        nonfinite = self._update(output, targets, objective, own_rows)
         self.clock.mark("step")
-        if spoilt:
+        if nonfinite:
             self.so_far.rows_left_out += global_rows
-        return objective if own_rows and not spoilt else torch.zeros_like(objective)
+        return objective if own_rows and not nonfinite else torch.zeros_like(objective)
 
     def _update(self, output: ModelOutput, targets: Tensor, objective: Tensor, own_rows: int) -> bool:
         """Advance optimizer, schedule and the loss's state; return whether the step was skipped as non-finite."""
-        spoilt = False
+        nonfinite = False
         if self.accelerator.scaler is None:
             value = objective / max(own_rows, 1)
-            spoilt = self.guard.after_backward(value, (output.embeddings, output.logits), self._of_all)
-        if not spoilt:
+            nonfinite = self.guard.after_backward(value, (output.embeddings, output.logits), self._of_all)
+        if not nonfinite:
             self.optimizer.step()
         self.last_lr = self.optimizer.param_groups[0]["lr"]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # the very first was skipped
             self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)
-        skipped = spoilt or (self.accelerator.scaler is not None and self.accelerator.optimizer_step_was_skipped)
+        skipped = nonfinite or (self.accelerator.scaler is not None and self.accelerator.optimizer_step_was_skipped)
         if not skipped:
             own = slice(0, own_rows)
             extras = {name: value[own] for name, value in output.extras.items()}
             self.step.loss.update_state(ModelOutput(output.embeddings[own], output.logits[own], extras), targets[own])
         self.guard.after_update(skipped)
         self.guard.count_skip(skipped)
-        if not spoilt or self.last is None:
+        if not nonfinite or self.last is None:
             self.last = output, targets
-        return spoilt
+        return nonfinite
 
     def first_bad_step(self) -> RecentStep | None:
         """Return the first non-finite step if the guard has found one and it is still known."""
