@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .attached import attach as attach
     from .errors import LossbenchError as LossbenchError
     from .harness.training.step import TrainStep as TrainStep
     from .loss import Loss as Loss
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "LossbenchError": "errors",
+    "attach": "attached",
     "debug": "losses.arguments",
     "Loss": "loss",
     "LogitLoss": "losses.logit_loss",

@@ -15,7 +15,7 @@ from .errors import UsageError
 from .traits import Homogeneity, Trait
 from .types import ModelOutput
 
-_REMIND_AFTER = 10
+REMIND_AFTER = 10
 _HOOKS = {
     "update_state": "its state has not moved: call loss.update_state(output, targets) after each optimizer step",
     "begin_epoch": "its schedule has not begun: call loss.begin_epoch(epoch, epochs) before each epoch",
@@ -135,6 +135,10 @@ class Loss(nn.Module, ABC):
                 module.reminds = False
         return self
 
+    def reminded_of(self, hook: str) -> None:
+        """Disable the warning about a hook, because something else calls it."""
+        self._never_called = self._never_called - {hook}
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Loss:
         was_meta = self._is_meta()
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -165,11 +169,11 @@ def _remind(loss: Loss, arguments: tuple[Any, ...]) -> None:
     if not torch.is_grad_enabled() or not any(isinstance(t, Tensor) and t.requires_grad for t in tensors):
         return
     loss._batches_seen += 1
-    if loss._batches_seen == _REMIND_AFTER:
+    if loss._batches_seen == REMIND_AFTER:
         loss.reminds = False
         for name in sorted(loss._never_called):
             warnings.warn(
-                f"{loss._name} has seen {_REMIND_AFTER} training batches and {name} was never called, so "
+                f"{loss._name} has seen {REMIND_AFTER} training batches and {name} was never called, so "
                 f"{_HOOKS[name]}, or let lossbench.attach do it",
                 stacklevel=2,
             )

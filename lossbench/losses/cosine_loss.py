@@ -41,8 +41,8 @@ class CosineLoss(LogitLoss):
         largest = float(logits.abs().max()) if logits.dtype is torch.float32 and logits.numel() else 0.0
         if largest > _LARGEST_COSINE:
             raise UsageError(
-                f"{self._name} reads cosines in [-1, 1], and the logits reach {largest:.4g}: use a head without bias on "
-                "unit vectors, head = lossbench.CosineHead(embedding_dim, num_classes)"
+                f"{self._name} reads cosines in [-1, 1], and the logits reach {largest:.4g}: use a head without bias "
+                "on unit vectors, head = lossbench.CosineHead(embedding_dim, num_classes)"
             )
 
     def scores(self, output: ModelOutput) -> Tensor:

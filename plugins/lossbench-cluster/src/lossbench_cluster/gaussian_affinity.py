@@ -20,6 +20,8 @@ classifies by affinity. With a coefficient of 1 the term outweighs softmax in th
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -78,18 +80,26 @@ class GaussianAffinityLoss(EmbeddingLoss):
         context: supplies the number of classes, the embedding size and the seed of the prototypes.
         sigma: width of the affinity, in squared embedding units, above 0.
         margin: between affinities, at least 0.
-        diversity: of the equidistance of prototypes, at least 0.
+        diversity: weight of the equidistance of prototypes, at least 0.
+        lr_scale: learning rate of the prototypes relative to that of the run, above 0.
     """
 
     traits = MEAN_OF_ROWS | SMOOTH | RIGID_MOTIONS | {Trait.PIECEWISE, Trait.SCALE_SAFE}
     homogeneity = Homogeneity(0, {"sigma": 2, "diversity": -4})
 
     def __init__(
-        self, context: LossContext, *, sigma: float = 10.0, margin: float = 0.5, diversity: float = 0.001
+        self,
+        context: LossContext,
+        *,
+        sigma: float = 10.0,
+        margin: float = 0.5,
+        diversity: float = 0.001,
+        lr_scale: float = 1.0,
     ) -> None:
         super().__init__(context)
         self.sigma, self.margin = number("sigma", sigma, above=0), number("margin", margin, minimum=0)
         self.diversity = number("diversity", diversity, minimum=0)
+        self.lr_scale = number("lr_scale", lr_scale, above=0)
         self.seed = context.seed
         self.prototypes = nn.Parameter(torch.empty(context.num_classes, context.embedding_dim))
         self.reset_parameters()
@@ -104,6 +114,9 @@ class GaussianAffinityLoss(EmbeddingLoss):
         prototypes = self.prototypes.to(embeddings.dtype)
         terms = gaussian_affinity(embeddings, targets, prototypes, self.sigma, self.margin)
         return terms + self.diversity * spread(prototypes)
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [{"params": [self.prototypes], "weight_decay": 0.0, "lr_scale": self.lr_scale}]
 
 
 SPEC = LossSpec(

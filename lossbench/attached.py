@@ -1,0 +1,332 @@
+"""A loss in anybody's training loop: called as `nn.CrossEntropyLoss` is, it finds the embeddings and moves its state.
+
+    criterion = lossbench.attach("weighted-cluster", head=model.fc, class_counts=labels)
+    optimizer = criterion.follow(torch.optim.AdamW([*model.parameters(), *criterion.parameters()]))
+    criterion(model(images), targets).backward()
+
+A hook on the head captures its input, the embeddings. A hook of the optimizer moves the state once after each real
+step, with the outputs of all micro-batches since the last one. Outputs of steps that a gradient scaler skips are
+dropped: they are recognized by gradients that were cleared or changed while no step was taken.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .errors import UsageError
+from .expression import Formula
+from .head import check_head, class_counts_of, sizes_of
+from .loss import REMIND_AFTER, Loss
+from .losses.arguments import logits_of
+from .objective import build_loss, expand_formula, formula_needs
+from .traits import Need
+from .types import LossContext, ModelOutput
+
+
+def attach(
+    expression: str | Formula,
+    head: nn.Module,
+    class_counts: Any = None,
+    *,
+    labels: Any = None,
+    embedding_dim: int | None = None,
+    num_classes: int | None = None,
+) -> Attached:
+    """Build a loss and attach it to the head of a model.
+
+    Args:
+        expression: a formula, such as "weighted-cluster" or "softmax + 0.1*center".
+        head: the module of the model that turns embeddings (B, D) into logits (B, C).
+        class_counts: a dict, a Counter, or exactly C numbers are training images per class; any other sequence of class
+            numbers, a data set or a data loader is labels, which are counted. Some losses need none.
+        labels: labels, where `class_counts` could also be read as counts.
+        embedding_dim: D, if the head does not tell.
+        num_classes: C, if the head does not tell.
+
+    Returns:
+        A criterion, called as `criterion(logits, targets)` after a forward pass of the model; `follow` connects it with
+        the optimizer.
+
+    Raises:
+        UsageError: the formula, head or counts do not fit together; the message says what to change.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
+        >>> criterion = attach("weighted-cluster", head=model[2], class_counts=(90, 9, 1))
+        >>> optimizer = criterion.follow(torch.optim.SGD(model.parameters(), lr=0.1))
+        >>> criterion(model(torch.ones(2, 5)), torch.tensor([0, 2])).ndim
+        0
+    """
+    formula = expand_formula(expression)
+    needs = formula_needs(formula)
+    check_head(head, cosine=Need.COSINE_LOGITS in needs, formula=str(formula))
+    dim, classes = sizes_of(head, embedding_dim, num_classes)
+    counts = class_counts_of(class_counts, labels, classes)
+    if counts is None:
+        if Need.CLASS_COUNTS in needs:
+            raise UsageError(f"{formula} needs class_counts: pass the training labels or the images of each class")
+        counts = (1,) * classes
+    context = LossContext(num_classes=classes, embedding_dim=dim, class_counts=counts)
+    return Attached(build_loss(formula, context), head, str(formula), context)
+
+
+class Capture:
+    """The hook of a head: keeps the input and the mode of its last forward pass.
+
+    A copy of the model has a copy of the hook, so that a moving average of the model does not disturb the criterion.
+    """
+
+    def __init__(self) -> None:
+        self.embeddings: Tensor | None = None
+        self.training = False
+
+    def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        self.embeddings = inputs[0] if inputs else None
+        self.training = module.training and torch.is_grad_enabled()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"embeddings": None, "training": False}
+
+
+class Attached(nn.Module):
+    """A loss that is called with logits and targets after a forward pass of the model; see `attach`.
+
+    Args:
+        loss: the loss.
+        head: the head of the model.
+        formula: as text, for messages and the fingerprint.
+        context: the task.
+    """
+
+    def __init__(self, loss: Loss, head: nn.Module, formula: str, context: LossContext) -> None:
+        super().__init__()
+        self.loss, self.formula, self.context = loss, formula, context
+        self.moves = 0
+        self._capture = Capture()
+        self._head = (head,)  # in a tuple, so that the head is not a submodule
+        self._cycle = _Cycle()
+        self._optimizer: Optimizer | None = None
+        self._handles: list[Any] = []
+        self._epochs: tuple[int, int] | None = None
+        self._has_state = any(type(term.loss).update_state is not Loss.update_state for term in loss.terms())
+        self._not_followed = 0
+        for module in loss.modules():
+            if isinstance(module, Loss):
+                module.reminded_of("update_state")  # by `_remind` below
+        head.register_forward_hook(self._capture)
+
+    def forward(self, logits: Any, targets: Tensor) -> Tensor:
+        """Return the loss, ().
+
+        Args:
+            logits: (B, C) output of the model, or an object with `logits`.
+            targets: (B,) class numbers, or (B, C) probabilities if the loss takes them.
+
+        Raises:
+            UsageError: there was no forward pass of the head, or shapes do not match.
+        """
+        output, training = self._output(logits, targets)
+        value: Tensor = self.loss(output, targets)
+        if self._has_state and self.training and training:
+            if self._optimizer is None:
+                self._remind()
+            else:
+                self._cycle.add(output.embeddings.detach(), output.logits.detach(), targets.detach())
+        return value
+
+    def per_sample(self, logits: Any, targets: Tensor) -> Tensor:
+        """Return the (B,) losses of the rows; see `Loss.per_sample`. It does not count as a training batch."""
+        return self.loss.per_sample(self._output(logits, targets)[0], targets)
+
+    def scores(self, logits: Any) -> Tensor:
+        """Return the (B, C) scores of logits, such as scaled cosines; their softmax is the probabilities."""
+        logits = logits_of(logits, self.formula)
+        scores: Tensor = self.loss.scores(ModelOutput(logits, logits))
+        return scores
+
+    def hf(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+        """Return the loss for `compute_loss_func` of Hugging Face's Trainer, which leaves accumulation to it.
+
+        Args:
+            outputs: of the model, with `logits`.
+            labels: (B,).
+            num_items_in_batch: labels of all micro-batches of the step.
+        """
+        value: Tensor = self(outputs, labels)
+        return value if num_items_in_batch is None else value * (labels.shape[0] / num_items_in_batch)
+
+    def begin_epoch(self, epoch: int, total: int) -> None:
+        """Start epoch `epoch` of `total`, counted from 0, for losses with a schedule."""
+        self.loss.begin_epoch(epoch, total)
+
+    def follow(
+        self, optimizer: Optimizer, *, epochs: int | None = None, steps_per_epoch: int | None = None
+    ) -> Optimizer:
+        """Move the state after each step of an optimizer, and give it the parameters that the loss learns.
+
+        Parameters that the loss learns get the learning rate times the `lr_scale` of the loss, and its weight decay.
+
+        Args:
+            optimizer: of the model; call this before a learning-rate scheduler is made.
+            epochs: with `steps_per_epoch`, the number of epochs, so that schedules follow the number of steps.
+            steps_per_epoch: optimizer steps in each epoch.
+
+        Returns:
+            The same optimizer.
+
+        Raises:
+            UsageError: it is followed already, or does not train the head.
+        """
+        optimizer = getattr(optimizer, "optimizer", optimizer)  # accelerate's wrapper
+        if optimizer is self._optimizer:
+            raise UsageError("this optimizer is followed already; call follow once")
+        trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        own = [parameter for parameter in self._head[0].parameters() if parameter.requires_grad]
+        if own and not any(id(parameter) in trained for parameter in own):
+            raise UsageError(
+                "the optimizer holds no parameter of the head: pass the head of the model that it trains, and make the "
+                "optimizer from model.parameters()"
+            )
+        if (epochs is None) != (steps_per_epoch is None):
+            raise UsageError("follow needs epochs and steps_per_epoch together")
+        self._learn(optimizer, trained)
+        for handle in self._handles:
+            handle.remove()
+        self._handles = [optimizer.register_step_post_hook(self._after_step)]
+        if self._has_state and own:
+            self._handles.append(own[0].register_post_accumulate_grad_hook(self._cycle.after_backward))
+        self._optimizer, self._cycle.steps = optimizer, 0
+        if epochs is not None and steps_per_epoch is not None:
+            self._epochs = (epochs, steps_per_epoch)
+            self.begin_epoch(0, epochs)
+        return optimizer
+
+    def get_extra_state(self) -> Tensor:
+        """Return a fingerprint of formula, sizes and counts as bytes in a tensor, which every format can hold."""
+        return torch.tensor(list(json.dumps(self._fingerprint()).encode()), dtype=torch.uint8, device="cpu")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Compare a fingerprint with this loss.
+
+        Raises:
+            UsageError: the state belongs to another loss, or to other class counts.
+        """
+        found = json.loads(bytes(state.tolist()))
+        expected = self._fingerprint()
+        for name, value in expected.items():
+            if found.get(name) != value:
+                raise UsageError(
+                    f"this state belongs to another loss: its {name} is {found.get(name)}, and here it is {value}"
+                )
+
+    def _fingerprint(self) -> dict[str, Any]:
+        return {
+            "formula": self.formula,
+            "class_counts": list(self.context.class_counts),
+            "embedding_dim": self.context.embedding_dim,
+        }
+
+    def _output(self, logits: Any, targets: Tensor) -> tuple[ModelOutput, bool]:
+        embeddings, training = self._capture.embeddings, self._capture.training
+        self._capture.embeddings = None  # each forward pass is used once
+        logits = logits_of(logits, self.formula)
+        if embeddings is None:
+            raise UsageError(
+                "the head was not called since the last loss: call the model before the criterion, once for each loss; "
+                "the head that was attached must be part of that model"
+            )
+        if embeddings.ndim != 2 or embeddings.shape[0] != logits.shape[0]:
+            raise UsageError(
+                f"the input of the head has shape {tuple(embeddings.shape)}, expected ({logits.shape[0]}, "
+                f"{self.context.embedding_dim}) as for logits of shape {tuple(logits.shape)}: attach the module that "
+                "turns embeddings of whole samples into logits"
+            )
+        return ModelOutput(embeddings, logits), training
+
+    def _remind(self) -> None:
+        self._not_followed += 1
+        if self._not_followed == REMIND_AFTER:
+            warnings.warn(
+                f"{self.formula} has seen {REMIND_AFTER} training batches and follows no optimizer, so its state does "
+                "not move: call criterion.follow(optimizer)",
+                stacklevel=3,
+            )
+
+    def _learn(self, optimizer: Optimizer, trained: set[int]) -> None:
+        """Put the parameters of the loss into groups of their own, with its learning rate and weight decay."""
+        for wanted in self.loss.param_groups():
+            ids = {id(parameter) for parameter in wanted["params"]}
+            lr = optimizer.param_groups[0]["lr"]
+            for group in optimizer.param_groups:
+                if any(id(parameter) in ids for parameter in group["params"]):
+                    lr = group["lr"]
+                    group["params"] = [parameter for parameter in group["params"] if id(parameter) not in ids]
+            added = {"params": wanted["params"], "lr": lr * wanted.get("lr_scale", 1.0)}
+            if "weight_decay" in optimizer.defaults:
+                added["weight_decay"] = wanted.get("weight_decay", 0.0)
+            optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
+            optimizer.add_param_group(added)
+
+    def _after_step(self, *_: Any) -> None:
+        if self._has_state:
+            output = self._cycle.take()
+            together = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+            if output is None and together:  # a process without rows still takes part in the sums
+                device = next(self._head[0].parameters()).device
+                empty = torch.zeros(0, self.context.embedding_dim, device=device)
+                logits = torch.zeros(0, self.context.num_classes, device=device)
+                output = ModelOutput(empty, logits), torch.zeros(0, dtype=torch.int64, device=device)
+            if output is not None:
+                self.loss.update_state(*output)
+                self.moves += 1
+        self._cycle.steps += 1
+        if self._epochs is not None:
+            epochs, steps = self._epochs
+            epoch, rest = divmod(self._cycle.steps, steps)
+            if rest == 0 and epoch < epochs:
+                self.begin_epoch(epoch, epochs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Handles belong to one optimizer; outputs to one step.
+        return {**self.__dict__, "_handles": [], "_optimizer": None, "_cycle": _Cycle()}
+
+
+class _Cycle:
+    """The outputs of the micro-batches since the last optimizer step.
+
+    `after_backward` runs when a gradient of the head was accumulated. If the gradient was cleared or changed in another
+    way since the backward pass before, a step was attempted and skipped: what came before is dropped.
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.steps = 0
+        self._with_gradient = 0
+        self._gradient: Tensor | None = None
+        self._version = -1
+
+    def add(self, *part: Tensor) -> None:
+        self.parts.append(part)  # type: ignore[arg-type]
+
+    def after_backward(self, parameter: Tensor) -> None:
+        gradient = parameter.grad
+        if gradient is None:
+            return
+        continued = gradient is self._gradient and gradient._version == self._version + 1
+        if not continued:
+            self.parts = self.parts[self._with_gradient :]
+        self._with_gradient, self._gradient, self._version = len(self.parts), gradient, gradient._version
+
+    def take(self) -> tuple[ModelOutput, Tensor] | None:
+        parts, self.parts, self._with_gradient, self._gradient = self.parts, [], 0, None
+        if not parts:
+            return None
+        embeddings, logits, targets = (torch.cat(each) for each in zip(*parts, strict=True))
+        return ModelOutput(embeddings, logits), targets
