@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import bench, check, compare, data, doctor, info, new, predict, replay, report, run, weights
+from . import bench, check, compare, data, doctor, info, judge, new, predict, replay, report, run, weights
 
 app = typer.Typer(
     name="lossbench",
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("judge")(judge.judge)
 app.command("list")(info.list_)
 app.command("info")(info.info)
 app.command("check")(check.check)

@@ -17,7 +17,18 @@ from ..expression import Formula, parse_formula, split_losses
 from ..runs.option import Role
 from ..runs.options import RunConfig, option_names
 from .output import output_is_optional, print_json
-from .parameters import ALLOW_DIFFERENCES, TARGET, VERDICT, Json, config_file, switch, takes_options
+from .parameters import (
+    AGAINST,
+    ALLOW_DIFFERENCES,
+    CLAIM,
+    EQUAL_WITHIN,
+    TARGET,
+    VERDICT,
+    Json,
+    config_file,
+    switch,
+    takes_options,
+)
 
 if TYPE_CHECKING:
     from ..runs.cells import Cell
@@ -65,29 +76,9 @@ def compare(
         ),
     ] = None,
     trials: Annotated[int, _grid(metavar="N", min=1, help="Trials per loss with --tune.")] = 8,
-    claim: Annotated[
-        list[str] | None,
-        Option(
-            metavar="CLAIM",
-            rich_help_panel=VERDICT,
-            help='Planned claim, such as "center > softmax", stated before the first run and tested apart from the '
-            "exploration of all pairs; repeatable.",
-        ),
-    ] = None,
-    against: Annotated[
-        str | None,
-        Option(
-            metavar="LOSS", rich_help_panel=VERDICT, help="Loss that every other loss is tested against, as planned."
-        ),
-    ] = None,
-    equal_within: Annotated[
-        float | None,
-        Option(
-            metavar="POINTS",
-            rich_help_panel=VERDICT,
-            help="Margin in points of balanced accuracy: losses whose whole interval lies within it are called equal.",
-        ),
-    ] = None,
+    claim: Annotated[list[str] | None, CLAIM] = None,
+    against: Annotated[str | None, AGAINST] = None,
+    equal_within: Annotated[float | None, EQUAL_WITHIN] = None,
     target: Annotated[float | None, TARGET] = None,
     allow_differences: Annotated[bool, ALLOW_DIFFERENCES] = False,
     self_test: Annotated[

@@ -37,6 +37,20 @@ TARGET = Option(
     metavar="ACCURACY",
     rich_help_panel=VERDICT,
 )
+CLAIM = Option(
+    metavar="CLAIM",
+    rich_help_panel=VERDICT,
+    help='Planned claim, such as "center > softmax", stated before the results are known and tested apart from the '
+    "exploration of all pairs; repeatable.",
+)
+AGAINST = Option(
+    metavar="LOSS", rich_help_panel=VERDICT, help="Loss that every other loss is tested against, as planned."
+)
+EQUAL_WITHIN = Option(
+    metavar="POINTS",
+    rich_help_panel=VERDICT,
+    help="Margin in points of the metric: losses whose whole interval lies within it are called equal.",
+)
 ALLOW_DIFFERENCES = switch("--allow-differences", "Compare runs even if their settings differ.", VERDICT)
 
 

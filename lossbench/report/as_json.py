@@ -1,45 +1,82 @@
-"""A comparison as JSON."""
+"""A comparison as JSON, in points (0 to 100) of the metric; null for what is unknown."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..verdict.comparison import Comparison
+from ..verdict.entrants import Entrant
 from ..verdict.pairs import Pair
-from ..verdict.sentences import verdict_words
+from ..verdict.sentences import sentences
 
 
 def comparison_content(comparison: Comparison) -> dict[str, Any]:
-    """Return words, entrants, pairs, groups and problems; shares, not points; None where undefined."""
+    """Return decision, sentences, entrants, pairs, claims and references, and the details behind them."""
+    decision, *rest = (sentence.text for sentence in sentences(comparison))
+    references: list[dict[str, Any]] = [
+        {"loss": reference.name, "mean": 100 * reference.value, "low": None, "high": None, "seeds": [],
+         "failed_seeds": []}
+        for reference in comparison.references
+    ]  # fmt: skip
     return {
-        "words": verdict_words(comparison),
+        "decision": decision,
+        "sentences": rest,
         "notes": list(comparison.notes),
-        "entrants": [
-            {
-                "label": e.label,
-                "formula": e.formula,
-                "sampler": e.sampler,
-                "post_hoc": e.post_hoc,
-                "balanced_accuracy": e.mean,
-                "sd": e.sd,
-                "by_seed": {str(seed): score for seed, score in e.scores.items()},
-                "thresholds": {str(seed): t._asdict() for seed, t in e.thresholds.items()},
-            }
-            for e in (*comparison.entrants, *comparison.copies)
-        ],
+        "metric": comparison.metric.key,
+        "entrants": [_entrant(entrant) for entrant in comparison.trained],
         "pairs": [_pair(pair) for pair in comparison.pairs],
+        "claims": [_pair(pair) for pair in (*comparison.claims, *comparison.against)],
+        "references": [*(_entrant(entrant) for entrant in comparison.entrants if entrant.post_hoc), *references],
         "control": [_pair(pair) for pair in comparison.control],
+        "copies": [_entrant(entrant) for entrant in comparison.copies],
         "same": [_pair(pair) for pair in comparison.same],
         "groups": {sampler: [list(group) for group in groups] for sampler, groups in comparison.groups.items()},
         "problems": [vars(problem) for problem in comparison.problems],
         "trials": [vars(trial) for trial in comparison.trials],
+        "data_sets": {name: comparison_content(alone) for name, alone in comparison.data_sets.items()},
     }
 
 
-_PAIR = ("first", "second", "seeds", "differences", "mean", "sd", "interval", "p", "verdict", "family", "seed_share",
-         "smallest", "untested")  # fmt: skip
+def _entrant(entrant: Entrant) -> dict[str, Any]:
+    low, high = entrant.interval or (None, None)
+    content: dict[str, Any] = {
+        "loss": entrant.label,
+        "mean": 100 * entrant.mean,
+        "low": _points(low),
+        "high": _points(high),
+        "seeds": sorted(entrant.scores),
+        "failed_seeds": sorted({*entrant.diverged, *entrant.collapsed}),
+        "sd": _points(entrant.sd),
+        "by_seed": {str(seed): 100 * score for seed, score in entrant.scores.items()},
+    }
+    if entrant.runs:
+        content |= {
+            "formula": entrant.formula,
+            "sampler": entrant.sampler,
+            "thresholds": {str(seed): found._asdict() for seed, found in entrant.thresholds.items()},
+        }
+    return content
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
-    found = {name: getattr(pair, name) for name in _PAIR}
-    return found | {"smallest": pair.smallest if pair.smallest is not None and pair.smallest < 1 else None}
+    low, high = pair.interval or (None, None)
+    detectable = pair.smallest if pair.smallest is not None and pair.smallest < 1 else None
+    return {
+        "first": pair.first,
+        "second": pair.second,
+        "difference": 100 * pair.mean,
+        "low": _points(low),
+        "high": _points(high),
+        "p": pair.p,
+        "verdict": pair.verdict,
+        "seeds": list(pair.seeds),
+        "differences": [100 * value for value in pair.differences],
+        "family": pair.family,
+        "seed_share": pair.seed_share,
+        "detectable": _points(detectable),
+        "untested": pair.untested or None,
+    }
+
+
+def _points(share: float | None) -> float | None:
+    return None if share is None else 100 * share

@@ -10,7 +10,7 @@ from .figures.accuracy import cost_plot, forest, over_time, scores, tuning_curve
 from .figures.classes import by_class, confusions, reliabilities
 from .figures.maps import maps
 from .figures.picture import Picture
-from .tables.accuracy import control, every_pair, ranking
+from .tables.accuracy import by_data_set, control, every_pair, planned_pairs, ranking
 from .tables.classes import confusion_difference, recall_by_class, tail
 from .tables.cost import costs, problems, tuning
 from .tables.provenance import command_table, environment_table, objective_table, setup_table
@@ -29,6 +29,7 @@ class Section:
         pictures: functions that draw its figures; one that returns None is left out.
         on_terminal: whether the terminal prints its tables; the other forms contain every section.
         small: whether its figures are small multiples, whose titles are drawn inside them.
+        needs_records: whether it is left out for predictions that lossbench did not make.
     """
 
     key: str
@@ -37,14 +38,19 @@ class Section:
     pictures: tuple[Callable[[Comparison], Picture | Sequence[Picture] | None], ...] = ()
     on_terminal: bool = True
     small: bool = False
+    needs_records: bool = False
 
     def make_tables(self, comparison: Comparison) -> list[Table]:
         """Return the tables for which the runs have data."""
+        if self.needs_records and not comparison.has_records:
+            return []
         return [table for make in self.tables if (table := make(comparison)) is not None and table.rows]
 
     def draw_pictures(self, comparison: Comparison) -> list[Picture]:
         """Return the figures for which the runs have data."""
         drawn: list[Picture] = []
+        if self.needs_records and not comparison.has_records:
+            return drawn
         for draw in self.pictures:
             made = draw(comparison)
             drawn += [made] if isinstance(made, Picture) else made or []
@@ -52,20 +58,21 @@ class Section:
 
 
 SECTIONS: tuple[Section, ...] = (
-    Section("accuracy", "Losses and pairs", (ranking, every_pair), (scores, forest)),
-    Section("threshold", "Loss or threshold?", (control, loss_or_threshold, gains, sampler_effects, attribution)),
-    Section("priors", "Other test priors", (prior_sweep,), on_terminal=False),
+    Section("accuracy", "Losses and pairs", (ranking, planned_pairs, every_pair, control), (scores, forest)),
+    Section("data-sets", "By data set", (by_data_set,)),
     Section(
-        "classes",
-        "Class by class",
-        (recall_by_class, tail, confusion_difference),
-        (by_class, reliabilities),
-        on_terminal=False,
+        "threshold",
+        "Loss or threshold?",
+        (loss_or_threshold, gains, sampler_effects, attribution),
+        needs_records=True,
     ),
+    Section("priors", "Other test priors", (prior_sweep,), on_terminal=False, needs_records=True),
+    Section("classes", "Class by class", (recall_by_class, confusion_difference), (by_class,), on_terminal=False),
+    Section("tail", "Rare classes", (tail,), (reliabilities,), on_terminal=False, needs_records=True),
     Section("confusion", "Confusion matrices", pictures=(confusions,), small=True),
-    Section("maps", "Embeddings", pictures=(maps,), small=True),
-    Section("training", "Training and tuning", (tuning,), (over_time, tuning_curves)),
-    Section("cost", "Cost", (costs,), (cost_plot,)),
+    Section("maps", "Embeddings", pictures=(maps,), small=True, needs_records=True),
+    Section("training", "Training and tuning", (tuning,), (over_time, tuning_curves), needs_records=True),
+    Section("cost", "Cost", (costs,), (cost_plot,), needs_records=True),
     Section("problems", "Runs that could not be used", (problems,)),
     Section(
         "made",

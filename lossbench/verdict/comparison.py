@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from ..errors import ConfigError
 from ..runs.grid_file import BASELINE
 from .asked_before import looks_of, questions_of
+from .class_table import ClassTable, class_table
 from .comparable import check_comparable
 from .entrants import Entrant, entrants_of
 from .metric import BALANCED_ACCURACY, Metric
 from .pairs import Pair, against, all_pairs, planned
 from .questions import Questions, find_entrant
 from .records import Problem, Records, Trial, read_records, read_trials
+from .references import Reference, references
 from .statistics import groups
 
 _FEW_IMAGES = 20
@@ -40,6 +43,9 @@ class Comparison:
         metric: what entrants are compared by.
         questions: what was asked before the first run.
         looks: numbers of seeds at which a verdict was given, the present one last; empty without a grid.
+        given_classes: classes of predictions that lossbench did not make; None to take them from the records.
+        data_sets: name -> verdict on that data set alone; empty for one data set.
+        sources: names of the files of predictions that lossbench did not make.
     """
 
     records: Records
@@ -57,6 +63,36 @@ class Comparison:
     claims: tuple[Pair, ...] = ()
     against: tuple[Pair, ...] = ()
     looks: tuple[int, ...] = ()
+    given_classes: ClassTable | None = None
+    data_sets: Mapping[str, Comparison] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+
+    @property
+    def has_records(self) -> bool:
+        """Whether lossbench made the runs, so that there are records, embeddings and times."""
+        return self.given_classes is None
+
+    @cached_property
+    def classes(self) -> ClassTable:
+        """The classes in the order of tables."""
+        if self.given_classes is not None:
+            return self.given_classes
+        runs = {run.seed: run for entrant in self.entrants for run in entrant.runs.values()}
+        targets = {seed: e.seed_targets[seed] for e in self.entrants for seed in e.seed_targets}
+        training = {seed: run.record.data.in_order(run.record.data.training_counts) for seed, run in runs.items()}
+        return class_table(self.class_names, targets, training)
+
+    @cached_property
+    def references(self) -> tuple[Reference, ...]:
+        """Constant answer, chance, and guesses by the training prior, on the test images of the first entrant."""
+        if self.data_sets:
+            by_set = [alone.references for alone in self.data_sets.values()]
+            return tuple(Reference(r[0].name, sum(x.value for x in r) / len(r)) for r in zip(*by_set, strict=True))
+        entrant = self.entrants[0]
+        seed, targets = next(iter(entrant.seed_targets.items()))
+        training = self.classes.training
+        by_class = None if training is None else [training[place] for place in self.classes.place(seed).tolist()]
+        return references(targets, entrant.classes, self.metric, by_class)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -64,6 +100,8 @@ class Comparison:
 
     @property
     def class_names(self) -> tuple[str, ...]:
+        if self.given_classes is not None:
+            return self.given_classes.names
         return self.entrants[0].any_run.record.data.class_names
 
     def entrant(self, label: str) -> Entrant:
@@ -161,6 +199,7 @@ def judge_entrants(
     looks: Sequence[int] = (),
     notes: Sequence[str] = (),
     trials: Sequence[Trial] = (),
+    classes: ClassTable | None = None,
 ) -> Comparison:
     """Judge entrants whatever their predictions come from.
 
@@ -172,6 +211,7 @@ def judge_entrants(
         looks: numbers of seeds at which a verdict was given, the present one last.
         notes: what limits the comparison.
         trials: of the tuning.
+        classes: of predictions that lossbench did not make; None to take them from the records.
 
     Raises:
         ConfigError: a question names an unknown loss.
@@ -223,6 +263,7 @@ def judge_entrants(
         looks=tuple(looks),
         claims=planned(claims, margin=margin, looks=looks),
         against=asked,
+        given_classes=classes,
     )
 
 

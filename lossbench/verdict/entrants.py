@@ -160,21 +160,12 @@ class Entrant:
 
     @property
     def formula(self) -> str:
-        return self.any_run.record.formula
+        """The objective as it was trained, or the name of what lossbench did not train."""
+        return self.any_run.record.formula if self.runs else self.loss
 
     @property
     def any_run(self) -> Run:
         return next(iter(self.runs.values()))
-
-    def confusion(self) -> npt.NDArray[np.float64]:
-        """(C, C) rows true, columns predicted: mean over seeds of the shares of each row; NaN without test images."""
-        classes = self.classes
-        total = np.zeros((classes, classes))
-        for seed, predicted in self.predictions.items():
-            targets = self.seed_targets[seed]
-            total += np.bincount(targets * classes + predicted, minlength=classes**2).reshape(classes, classes)
-        rows = total.sum(axis=1, keepdims=True)
-        return np.asarray(np.divide(total, rows, out=np.full_like(total, np.nan), where=rows > 0))
 
     def test_scores(self, run: Run) -> npt.NDArray[Any]:
         """(N, C) the scores whose argmax is judged."""

@@ -8,50 +8,45 @@ import numpy as np
 from ...verdict.comparison import Comparison
 from ...verdict.entrants import Entrant
 from ...verdict.rare_classes import reliability
-from ..tables.classes import recall_interval
+from ..tables.classes import order_note, recall_interval, shown_classes
 from .drawing import INK, MUTED, legend_below, new_figure, percent_axis, short
-from .picture import Picture, few, style_of
+from .picture import MOST_SMALL, Picture, few, style_of
 
 _MOST_CLASSES = 20
 
 
 def by_class(comparison: Comparison) -> Picture:
     """Draw the recall of each class, from the most to the least frequent in training."""
-    data = comparison.entrants[0].any_run.record.data
-    names = comparison.class_names
-    order = sorted(range(len(names)), key=lambda c: -data.training_counts[names[c]])
-    if len(order) > _MOST_CLASSES:
-        order = [*order[:5], *order[-15:]]
+    classes = comparison.classes
+    shown = shown_classes(classes)
     entrants = comparison.entrants if len(comparison.entrants) <= 7 else few(comparison)
     thick = 0.86 / len(entrants)
-    figure, axis = new_figure(0.9 + len(order) * (0.14 + 0.085 * len(entrants)))
+    figure, axis = new_figure(0.9 + len(shown) * (0.14 + 0.085 * len(entrants)))
     for n, entrant in enumerate(entrants):
-        style, recall = style_of(comparison, entrant), np.diagonal(entrant.confusion())
-        for place, c in enumerate(order):
-            images = data.test_counts[names[c]]
-            if not images:
+        style, recall = style_of(comparison, entrant), classes.recall(entrant)
+        for row, c in enumerate(shown):
+            if not classes.test[c]:
                 continue
-            y = -place + 0.43 - thick * (n + 0.5)
+            y = -row + 0.43 - thick * (n + 0.5)
             axis.barh(y, recall[c], height=thick * 0.82, color=style.color, alpha=0.85, lw=0,
-                      label=short(entrant.label) if place == 0 else None)  # fmt: skip
-            axis.plot(recall_interval(float(recall[c]), images), [y, y], color=INK, lw=0.6, alpha=0.55)
-    ticks = [f"{short(names[c], 14)} · {data.training_counts[names[c]]:,}" for c in order]
-    axis.set_yticks([-place for place in range(len(order))], ticks, color=INK)
-    axis.set_ylim(-len(order) + 0.45, 0.55)
+                      label=short(entrant.label) if row == 0 else None)  # fmt: skip
+            axis.plot(recall_interval(float(recall[c]), classes.test[c]), [y, y], color=INK, lw=0.6, alpha=0.55)
+    counts = ["" if classes.training is None else f" · {classes.training[c]:,.0f}" for c in shown]
+    ticks = [f"{short(classes.labels[c], 14)}{count}" for c, count in zip(shown, counts, strict=True)]
+    axis.set_yticks([-row for row in range(len(shown))], ticks, color=INK)
+    axis.set_ylim(-len(shown) + 0.45, 0.55)
     axis.set_xlim(0, 1)
     percent_axis(axis, "x", "recall, per cent")
     handles, _ = axis.get_legend_handles_labels()
     legend_below(axis, handles=handles)
-    note = (
-        "Mean over seeds, with the Wilson interval of one run's test images. Beside each class: its number of "
-        "training images."
-    )
+    beside = "" if classes.training is None else " Beside each class: its number of training images."
+    note = f"Mean over seeds, with the Wilson interval of one run's test images; {order_note(classes)}.{beside}"
     return Picture("by-class", "Recall by class", figure, "Recall by class", note)
 
 
 def confusions(comparison: Comparison) -> list[Picture]:
-    """Draw one confusion matrix per entrant."""
-    return [_confusion(comparison, entrant) for entrant in comparison.entrants]
+    """Draw one confusion matrix per entrant, of the first ones."""
+    return [_confusion(comparison, entrant) for entrant in comparison.entrants[:MOST_SMALL]]
 
 
 def reliabilities(comparison: Comparison) -> Picture:
@@ -74,7 +69,7 @@ def reliabilities(comparison: Comparison) -> Picture:
 
 
 def _confusion(comparison: Comparison, entrant: Entrant) -> Picture:
-    matrix, names = entrant.confusion(), comparison.class_names
+    matrix, names = comparison.classes.confusion(entrant), comparison.classes.labels
     classes = len(names)
     figure, axis = new_figure(3.7, 3.9)
     color = mpl.colors.to_rgb("#3b7dc4")

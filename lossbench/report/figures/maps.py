@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from ...verdict.comparison import Comparison
 from ...verdict.entrants import Entrant
 from .drawing import INK, WIDTH, new_figure, of_class, short
-from .picture import Picture
+from .picture import MOST_SMALL, Picture
 
 _MAP_POINTS = 480
 _MOST_CLASSES = 20
@@ -18,7 +18,7 @@ _MOST_CLASSES = 20
 
 def maps(comparison: Comparison) -> list[Picture]:
     """Return the embeddings of test images in two dimensions: a legend, and one map per entrant, of its first seed."""
-    drawn = [made for entrant in comparison.trained if (made := _map(comparison, entrant)) is not None]
+    drawn = [made for entrant in comparison.trained[:MOST_SMALL] if (made := _map(comparison, entrant)) is not None]
     return [_class_legend(comparison), *drawn] if drawn else []
 
 

@@ -11,6 +11,8 @@ from ...verdict.comparison import Comparison
 from ...verdict.entrants import Entrant
 from .drawing import INK, series, to_svg
 
+MOST_SMALL = 12  # entrants with a small figure of their own
+
 
 @dataclass(frozen=True)
 class Picture:

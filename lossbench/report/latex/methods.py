@@ -69,6 +69,22 @@ def _statistics(comparison: Comparison) -> str:
         "The interval of a single loss is Wilson's with an effective number of images that accounts for classes and "
         r"seeds~\cite{korn1998}."
     )
+    if comparison.claims:
+        claims = listed([f"{pair.first} > {pair.second}" for pair in comparison.claims])
+        text.append(
+            f"Planned before the results were known: {claims}; these claims are tested apart from all pairs by Holm's "
+            r"procedure~\cite{holm1979}."
+        )
+    if comparison.against:
+        text.append(
+            f"As planned, every other loss is tested against {comparison.against[0].second}, in a family of "
+            f"{len(comparison.against)} pairs."
+        )
+    if len(comparison.looks) > 1:
+        text.append(
+            f"Verdicts were read at {listed([str(seeds) for seeds in comparison.looks])} seeds; later looks are tested "
+            r"at levels from alpha spending~\cite{lan1983}."
+        )
     margins = sorted({pair.margin for pair in tested if pair.margin is not None})
     if margins:
         text.append(

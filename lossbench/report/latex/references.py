@@ -38,6 +38,11 @@ REFERENCES = {
            data},
   journal = {Survey Methodology}, volume = {24}, number = {2}, pages = {193--201}, year = {1998}
 }""",
+    "lan1983": r"""@article{lan1983,
+  author = {Lan, K. K. Gordon and DeMets, David L.},
+  title = {Discrete sequential boundaries for clinical trials},
+  journal = {Biometrika}, volume = {70}, number = {3}, pages = {659--663}, year = {1983}
+}""",
     "menon2021": r"""@inproceedings{menon2021,
   author = {Menon, Aditya Krishna and Jayasumana, Sadeep and Rawat, Ankit Singh and Jain, Himanshu and Veit, Andreas
             and Kumar, Sanjiv},

@@ -5,7 +5,12 @@ from __future__ import annotations
 from ...verdict.comparison import Comparison
 from ...verdict.format import p_value, points, span
 from ...verdict.pairs import Pair
+from ...verdict.sentences import verdict_words
 from .table import Table
+
+_PAIR_COLUMNS = ("difference", "mean", "95 % interval", "p, adjusted", "verdict", "seeds won", "of seeds",
+                 "detectable")  # fmt: skip
+_PAIR_WIDE = frozenset({"p, adjusted", "of seeds", "detectable"})
 
 
 def ranking(comparison: Comparison) -> Table:
@@ -25,10 +30,14 @@ def ranking(comparison: Comparison) -> Table:
                 letters.get(entrant.label, "-"),
             )
         )
+    rows += [
+        (f"({reference.name})", f"{100 * reference.value:.1f}", "-", "-", "-", "-", "-")
+        for reference in comparison.references
+    ]
     note = (
         "Per cent. The interval covers new seeds and new test images of the same classes, for one loss alone. IQM: "
         "mean of the middle half of the runs. Losses that share a letter are not shown to differ. A diverged run "
-        "counts as a constant answer."
+        "counts as a constant answer. In parentheses: answers without training, for reference."
     )
     columns = ("loss", comparison.metric.name, "95 % interval", "sd over seeds", "IQM", "seeds", "group")
     return Table("ranking", comparison.metric.title, columns, tuple(rows), note, frozenset({0}),
@@ -46,9 +55,7 @@ def every_pair(comparison: Comparison) -> Table:
         "family; a pair differs exactly if its interval excludes 0. Of seeds: the share of the error's variance "
         "that more seeds would lower. Detectable: the true difference that is found with 80 % power."
     )
-    columns = ("difference", "mean", "95 % interval", "p, adjusted", "verdict", "seeds won", "of seeds", "detectable")
-    wide = frozenset({"p, adjusted", "of seeds", "detectable"})
-    return Table("pairs", "Every pair", columns, tuple(rows), note, wide=wide)
+    return Table("pairs", "Every pair", _PAIR_COLUMNS, tuple(rows), note, wide=_PAIR_WIDE)
 
 
 def control(comparison: Comparison) -> Table | None:
@@ -59,10 +66,33 @@ def control(comparison: Comparison) -> Table | None:
         f"Points of {comparison.metric.name}: each loss as trained minus plain softmax with shifted scores, a family "
         "of its own. A loss that is not ahead may have moved thresholds only."
     )
-    columns = ("difference", "mean", "95 % interval", "p, adjusted", "verdict", "seeds won", "of seeds", "detectable")
-    wide = frozenset({"p, adjusted", "of seeds", "detectable"})
     rows = tuple(_pair_row(pair) for pair in comparison.control)
-    return Table("control", "Against plain softmax with shifted scores", columns, rows, note, wide=wide)
+    return Table("control", "Against plain softmax with shifted scores", _PAIR_COLUMNS, rows, note, wide=_PAIR_WIDE)
+
+
+def planned_pairs(comparison: Comparison) -> Table | None:
+    """Return planned claims and the pairs with a reference loss, each a family of its own."""
+    rows = [_pair_row(pair) for pair in (*comparison.claims, *comparison.against)]
+    note = (
+        f"Points of {comparison.metric.name}. Planned claims (--claim) and pairs with a reference loss (--against) are "
+        "tested apart from the exploration of all pairs; intervals are simultaneous within each of the two families."
+    )
+    return Table("planned", "Planned questions", _PAIR_COLUMNS, tuple(rows), note, wide=_PAIR_WIDE) if rows else None
+
+
+def by_data_set(comparison: Comparison) -> Table | None:
+    """Return the mean of each loss on each data set, and what is decided there."""
+    if not comparison.data_sets:
+        return None
+    labels = [entrant.label for entrant in comparison.entrants]
+    rows = []
+    for name, alone in comparison.data_sets.items():
+        means = {entrant.label: f"{100 * entrant.mean:.1f}" for entrant in alone.entrants}
+        rows.append((name, *(means.get(label, "-") for label in labels), verdict_words(alone)[0]))
+    alone = next(iter(comparison.data_sets.values()))
+    note = f"Per cent {alone.metric.name}, means over seeds. Each decision is that of the data set alone."
+    columns = ("data set", *labels, "decision")
+    return Table("data-sets", "Data sets one by one", columns, tuple(rows), note, text=frozenset({"decision"}))
 
 
 def _pair_row(pair: Pair) -> tuple[str, ...]:

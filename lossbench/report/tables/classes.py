@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...harness.evaluation.metrics import wilson_interval
+from ...verdict.class_table import ClassTable
 from ...verdict.comparison import Comparison
 from ...verdict.entrants import Entrant
 from ...verdict.format import points
@@ -20,31 +20,32 @@ _CHANGES = 10
 
 def recall_by_class(comparison: Comparison) -> Table:
     """Return the recall of each class, from the most to the least frequent in training."""
-    data = comparison.entrants[0].any_run.record.data
-    names, order = comparison.class_names, _by_frequency(comparison)
-    shown = order if len(order) <= _MOST_CLASSES else [*order[:5], *order[-15:]]
+    classes = comparison.classes
+    shown = shown_classes(classes)
     rows = []
     for entrant in comparison.entrants:
-        recall = np.diagonal(entrant.confusion())
-        images = [data.test_counts[names[c]] for c in shown]
-        cells = ("-" if not n else f"{100 * recall[c]:.0f} ({_wilson(recall[c], n)})"
-                 for c, n in zip(shown, images, strict=True))  # fmt: skip
+        recall = classes.recall(entrant)
+        cells = (
+            "-" if not classes.test[c] else f"{100 * recall[c]:.0f} ({_wilson(recall[c], classes.test[c])})"
+            for c in shown
+        )
         rows.append((entrant.label, *cells))
     note = (
-        "Recall in per cent, mean over seeds, with the Wilson interval of one run's test images; classes from the most "
-        "to the least frequent in training."
+        "Recall in per cent, mean over seeds, with the Wilson interval of one run's test images; "
+        f"{order_note(classes)}."
     )
-    return Table("recall", "Class by class", ("loss", *(names[c] for c in shown)), tuple(rows), note)
+    return Table("recall", "Class by class", ("loss", *(classes.labels[c] for c in shown)), tuple(rows), note)
 
 
 def tail(comparison: Comparison) -> Table:
     """Return the worst class, and calibration and scatter of the rare classes."""
-    names, order = comparison.class_names, _by_frequency(comparison)
+    classes = comparison.classes
     rows = []
     for entrant in comparison.entrants:
-        recall = np.diagonal(entrant.confusion())
+        recall = classes.recall(entrant)
         worst = int(np.nanargmin(recall))
-        rows.append((entrant.label, f"{names[worst]} {100 * recall[worst]:.0f}", *_calibration(entrant, order)))
+        cells = _calibration(classes, entrant)
+        rows.append((entrant.label, f"{classes.labels[worst]} {100 * recall[worst]:.0f}", *cells))
     note = (
         "Worst class: its recall in per cent. ECE: expected calibration error in per cent, class by class, mean over "
         "all classes and over the rarest third. Scatter: within a class, root mean squared distance to its mean over "
@@ -54,23 +55,19 @@ def tail(comparison: Comparison) -> Table:
     return Table("tail", "The tail: worst class, calibration, geometry", columns, tuple(rows), note)
 
 
-def _by_frequency(comparison: Comparison) -> list[int]:
-    counts = comparison.entrants[0].any_run.record.data.training_counts
-    return sorted(range(len(comparison.class_names)), key=lambda c: -counts[comparison.class_names[c]])
-
-
 def confusion_difference(comparison: Comparison) -> Table | None:
     """Return the largest changes in the confusion matrix from plain softmax to the best loss as trained."""
     base = comparison.baseline
     best = next((e for e in comparison.entrants if e is not base and not e.post_hoc), None)
     if base is None or best is None:
         return None
-    change = best.confusion() - base.confusion()
-    names = comparison.class_names
+    classes = comparison.classes
+    before, after = classes.confusion(base), classes.confusion(best)
+    change = after - before
     ranked = np.dstack(np.unravel_index(np.argsort(-np.abs(np.nan_to_num(change)), axis=None), change.shape))[0]
     rows = [
-        (f"{names[true]} called {names[called]}", f"{100 * base.confusion()[true, called]:.1f}",
-         f"{100 * best.confusion()[true, called]:.1f}", points(change[true, called]))
+        (f"{classes.labels[true]} called {classes.labels[called]}", f"{100 * before[true, called]:.1f}",
+         f"{100 * after[true, called]:.1f}", points(change[true, called]))
         for true, called in ranked[:_CHANGES].tolist()
         if np.isfinite(change[true, called]) and abs(change[true, called]) >= 0.0005
     ]  # fmt: skip
@@ -79,26 +76,41 @@ def confusion_difference(comparison: Comparison) -> Table | None:
     return Table("changes", title, ("images", base.label, best.label, "change"), tuple(rows), note)
 
 
-def recall_interval(recall: float, images: int) -> tuple[float, float]:
+def shown_classes(classes: ClassTable) -> list[int]:
+    """Return the places of the classes that a table or figure has room for: the first five and the last fifteen."""
+    places = list(range(len(classes.labels)))
+    return places if len(places) <= _MOST_CLASSES else [*places[:5], *places[-15:]]
+
+
+def order_note(classes: ClassTable) -> str:
+    """Return how the classes are ordered, for notes."""
+    if classes.by_rank:
+        return "every seed makes other classes rare: rank 1 is the most frequent class of each seed in training"
+    if classes.training is None:
+        return "classes in the order of the table"
+    return "classes from the most to the least frequent in training"
+
+
+def recall_interval(recall: float, images: float) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a recall over the test images of one run."""
-    return wilson_interval(round(recall * images), images) or (0.0, 1.0)
+    return wilson_interval(round(recall * images), round(images)) or (0.0, 1.0)
 
 
-def _wilson(recall: float, images: int) -> str:
+def _wilson(recall: float, images: float) -> str:
     low, high = recall_interval(recall, images)
     return f"{100 * low:.0f} to {100 * high:.0f}"
 
 
-def _calibration(entrant: Entrant, order: Sequence[int]) -> tuple[str, ...]:
+def _calibration(classes: ClassTable, entrant: Entrant) -> tuple[str, ...]:
     """Return ECE and scatter, over all classes and over the rarest third."""
-    rare = list(order[-max(1, len(order) // 3) :])
+    count = len(classes.labels)
+    rare = slice(count - max(1, count // 3), None)
     errors, scatters = [], []
-    for run in entrant.runs.values():
-        targets = run.predictions.test.targets
-        scores = entrant.test_scores(run)
-        errors.append(calibration_by_class(scores, targets))
-        found = geometry(run.with_embeddings().test.vectors, targets, len(order))
-        scatters.append(np.full(len(order), np.nan) if found is None else found.scatter)
+    for seed, run in entrant.runs.items():
+        order, targets = classes.order(seed), entrant.seed_targets[seed]
+        errors.append(calibration_by_class(entrant.test_scores(run), targets)[order])
+        found = geometry(run.with_embeddings().test.vectors, targets, count)
+        scatters.append(np.full(count, np.nan) if found is None else found.scatter[order])
     error, scatter = np.mean(errors, axis=0), np.mean(scatters, axis=0)
     return (
         *(f"{100 * _nanmean(error[part]):.1f}" for part in (slice(None), rare)),

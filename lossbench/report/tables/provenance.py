@@ -6,6 +6,10 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import scipy
+
+from ... import __version__
 from ...runs.option import Role
 from ...runs.options import option_names
 from ...runs.record import Git
@@ -41,6 +45,8 @@ def _rows(key: str, title: str, columns: tuple[str, str], rows: list[tuple[str, 
 
 def facts(comparison: Comparison) -> list[tuple[str, str]]:
     """Return what was compared, on which data: (name, value) rows."""
+    if not comparison.has_records:
+        return _facts_of_tables(comparison)
     record = comparison.entrants[0].any_run.record
     data, model, config = record.data, record.model, record.config
     counts = sorted(data.training_counts.values(), reverse=True)
@@ -60,8 +66,26 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     ]
 
 
+def _facts_of_tables(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return what is known of predictions that lossbench did not make."""
+    classes, entrants = comparison.classes, comparison.entrants
+    seeds = sorted({seed for entrant in entrants for seed in entrant.scores})
+    facts = [
+        ("tables", ", ".join(comparison.sources)),
+        ("data sets", ", ".join(comparison.data_sets)),
+        ("test", f"{sum(classes.test):,.0f} samples in {len(classes.names)} classes"),
+        ("metric", comparison.metric.name),
+        ("seeds", ", ".join(map(str, seeds))),
+    ]
+    if classes.training is not None:
+        facts.append(("training", f"{sum(classes.training):,.0f} samples (--counts)"))
+    return [(name, value) for name, value in facts if value]
+
+
 def commands(comparison: Comparison) -> list[str]:
     """Return the command of the comparison, or those of single runs."""
+    if not comparison.has_records:
+        return []
     grid = comparison.records.grid and comparison.records.grid.command
     typed = [grid] if grid else [run.record.environment.command for run in comparison.records.runs]
     return list(dict.fromkeys(shlex.join(command) for command in typed))
@@ -69,6 +93,8 @@ def commands(comparison: Comparison) -> list[str]:
 
 def environment_rows(comparison: Comparison) -> list[tuple[str, str]]:
     """Return versions and machine of the first run; where runs differ, they were not compared or a note says so."""
+    if not comparison.has_records:
+        return [("lossbench", __version__), ("numpy", np.__version__), ("scipy", scipy.__version__)]
     found = comparison.records.runs[0].record.environment
     named: list[tuple[str, Any]] = [
         (name.replace("_", " "), getattr(found, name))
@@ -81,6 +107,8 @@ def environment_rows(comparison: Comparison) -> list[tuple[str, str]]:
 
 def objectives(comparison: Comparison) -> list[tuple[str, str]]:
     """Return the formula that each entrant was trained with."""
+    if not comparison.has_records:
+        return []
     found = {e.loss: e.formula for e in (*comparison.entrants, *comparison.copies)}
     return list(found.items())
 
