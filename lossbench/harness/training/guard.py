@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ...errors import NonFiniteError
+from .snapshots import Snapshots
 
 _READ_EVERY = {"cuda": 10}  # reading a flag synchronizes the device; elsewhere it is read at each step
 _SKIPS_IN_A_ROW = 20
@@ -18,14 +20,20 @@ class FiniteGuard:
     """Checks losses and gradients. On the CPU it stops a run before a step with non-finite values.
 
     On a CUDA device a flag is set without synchronization, and read every ten steps and before anything is evaluated or
-    written. While it is set, `found` prevents a fused optimizer from stepping, and buffers (running statistics,
-    centers) are restored.
+    written. While it is set, `found` prevents a fused optimizer from stepping. Buffers (running statistics, centers) go
+    on changing until the flag is read; then they are restored to their values before the first non-finite step, from
+    snapshots of the steps since the flag was last read.
 
     Args:
         module: module whose parameters and buffers are checked.
         device: device of the module.
         read_every: number of steps between reads of the flag.
         skips: skip such steps, up to a limit, instead of stopping; the flag is then read at each step.
+
+    Attributes:
+        found: 1 from the first non-finite step on, else 0.
+        first_bad_step: the step that stopped the run or was first skipped; -1 if there is none.
+        step: number of steps so far.
     """
 
     def __init__(
@@ -36,16 +44,19 @@ class FiniteGuard:
         self.skips = skips
         self.read_every = 1 if skips else read_every or _READ_EVERY.get(device.type, 1)
         self.found = torch.zeros((), device=device)
-        self.first_bad_step = torch.full((), -1, device=device, dtype=torch.int64)
-        self.last_value = torch.zeros((), device=device)
+        self.first_bad_step = -1
         self.step = 0
-        self._kept: list[Tensor] = []
         self.skipped_in_a_row = self.skipped = 0
+        self._snapshots = Snapshots(self.buffers, self.read_every) if self.read_every > 1 or skips else None
+        # Of the last steps, by step modulo `read_every`.
+        self._bad = list(torch.zeros(self.read_every, device=device).unbind())
+        self._values = list(torch.zeros(self.read_every, device=device).unbind())
 
+    @torch.no_grad()
     def before_forward(self) -> None:
         """Save the buffers that the forward pass and the loss can change."""
-        if self.read_every > 1 or self.skips:
-            self._kept = [b.clone() for b in self.buffers]
+        if self._snapshots is not None:
+            self._snapshots.save(self.step, self.found)
 
     @torch.no_grad()
     def after_backward(
@@ -66,22 +77,22 @@ class FiniteGuard:
             NonFiniteError: naming the step.
         """
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        finite = value.isfinite() & all_finite([*gradients, *outputs])
-        bad = self.found.bool() | ~finite
+        # 0 if everything is finite, else NaN.
+        bad = largest([*gradients, *outputs]) * 0 + value * 0 != 0
         if self.skips:
-            return self._leaves_out(bool(of_all(bad)), value)
-        self.first_bad_step = torch.where(bad & (self.first_bad_step < 0), self.step, self.first_bad_step)
-        self.last_value = torch.where(self.found.bool(), self.last_value, value.detach())
-        self.found.copy_(bad)
-        if self.read_every == 1 or self.step % self.read_every == self.read_every - 1:
-            self.check()
+            return self._skips_step(bool(of_all(bad)), value)
+        slot = self.step % self.read_every
+        self._bad[slot].copy_(bad)
+        self._values[slot].copy_(value)
+        torch.maximum(self.found, self._bad[slot], out=self.found)
         self.step += 1
+        if self.step % self.read_every == 0:
+            self.check()
         return False
 
-    def _leaves_out(self, bad: bool, value: Tensor) -> bool:
-        self.last_value = value.detach()
+    def _skips_step(self, bad: bool, value: Tensor) -> bool:
         if bad and self.first_bad_step < 0:
-            self.first_bad_step.fill_(self.step)
+            self.first_bad_step = self.step
         self.step += 1
         if bad and self.skipped >= _MOST_SKIPS:
             raise NonFiniteError(
@@ -92,27 +103,33 @@ class FiniteGuard:
 
     @torch.no_grad()
     def after_update(self, skipped: bool = False) -> None:
-        """Restore buffers if the flag is set or the gradient scaler skipped the step."""
-        for buffer, kept in zip(self.buffers, self._kept, strict=False):
-            buffer.copy_(torch.where(self.found.bool() | skipped, kept, buffer))
+        """Restore the buffers if the step was skipped, by the guard or by the gradient scaler."""
+        if skipped and self._snapshots is not None:
+            self._snapshots.restore(self._snapshots.last)
 
+    @torch.no_grad()
     def check(self) -> None:
         """Read the flag.
 
         Raises:
             NonFiniteError: naming the step.
         """
-        if bool(self.found):
-            value = float(self.last_value)
-            what = (
-                f"the loss is {value}"
-                if not torch.isfinite(self.last_value)
-                else f"a gradient or the model's output is non-finite (the loss is {value:.4g})"
-            )
-            raise NonFiniteError(
-                f"training stopped at step {int(self.first_bad_step)}: {what}. This step did not change any weights. "
-                "Try a lower --lr, a smaller coefficient, or --precision fp32"
-            )
+        if not bool(self.found):
+            return
+        recent = range(max(0, self.step - self.read_every), self.step)
+        self.first_bad_step = next(step for step in recent if bool(self._bad[step % self.read_every]))
+        if self._snapshots is not None:
+            self._snapshots.restore(self.first_bad_step)
+        value = float(self._values[self.first_bad_step % self.read_every])
+        what = (
+            f"a gradient or the model's output is non-finite (the loss is {value:.4g})"
+            if math.isfinite(value)
+            else f"the loss is {value}"
+        )
+        raise NonFiniteError(
+            f"training stopped at step {self.first_bad_step}: {what}. This step did not change any weights. "
+            "Try a lower --lr, a smaller coefficient, or --precision fp32"
+        )
 
     def counts(self) -> dict[str, int]:
         """Return the counts for a checkpoint."""
@@ -141,18 +158,17 @@ class FiniteGuard:
             )
 
 
-def all_finite(tensors: Sequence[Tensor]) -> Tensor:
-    """Return a scalar bool tensor: whether every entry is finite.
+def largest(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the largest magnitude of any entry, or something else that is finite exactly if every entry is.
 
-    Uses largest magnitudes, which, unlike norms, cannot overflow. On the CPU, sums are checked first, which is eight
-    times
-    faster: a sum is non-finite if an entry is, and only if a sum is non-finite are the magnitudes checked.
+    Magnitudes, unlike norms, cannot overflow. On the CPU, sums are computed first, which is eight times faster: a sum
+    is non-finite if an entry is, so that magnitudes are needed only if a sum is non-finite.
     """
     if not tensors:
-        return torch.ones((), dtype=torch.bool)
+        return torch.zeros(())
     if tensors[0].device.type == "cpu":
-        finite = torch.stack([tensor.sum().float() for tensor in tensors]).isfinite().all()
-        if finite:
-            return finite
-    largest = torch._foreach_norm(list(tensors), float("inf"))
-    return torch.stack([peak.float() for peak in largest]).isfinite().all()
+        sums = torch.stack([tensor.sum().float() for tensor in tensors])
+        if sums.isfinite().all():
+            return torch.zeros(())
+    peaks = torch._foreach_norm(list(tensors), float("inf"))
+    return torch.stack([peak.float() for peak in peaks]).amax()

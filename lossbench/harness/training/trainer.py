@@ -215,7 +215,8 @@ class Trainer:
                 if not self.marks_inside:
                     self.clock.mark("forward")
                 # Gradients are averaged over processes, so each is weighted by its share of the step's rows.
-                self.accelerator.backward(value * (rows * self.accelerator.num_processes / global_rows))
+                share = rows * self.accelerator.num_processes / global_rows
+                self.accelerator.backward(value if share == 1 else value * share)
             self.clock.mark("backward")
             objective += value.detach() * rows
             outputs.append(_detached(output))
@@ -255,7 +256,7 @@ class Trainer:
 
     def first_bad_step(self) -> RecentStep | None:
         """Return the first non-finite step if the guard has found one and it is still known."""
-        first = int(self.guard.first_bad_step)
+        first = self.guard.first_bad_step
         known = [step for step in self.recent if first in (-1, step.step)]
         return known[-1] if known else None
 
