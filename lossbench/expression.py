@@ -2,9 +2,12 @@
 
     formula = term {"+" term}
     term    = [number "*"] call
-    call    = name ["(" [argument {"," argument}] ")"]
+    call    = (name | path "." "py" ":" name) ["(" [argument {"," argument}] ")"]
     argument = name "=" value
-    value   = number | "text" | 'text' | true | false | none | word
+    value   = plain | "[" [plain {"," plain}] "]"
+    plain   = number | "text" | 'text' | true | false | none | counts | word
+
+The word `counts` stands for the class counts of the task.
 
 Formulas are parsed, never evaluated, and cannot be nested, so that no input can run code or exhaust the stack.
 Coefficients are finite and positive; terms cannot be subtracted.
@@ -21,20 +24,29 @@ from typing import NoReturn
 
 from .errors import FormulaError
 
-Value = bool | int | float | str | None
+Plain = bool | int | float | str | None
+Value = Plain | tuple[Plain, ...]
+
+
+class ClassCounts(str):
+    """The word `counts` in a formula, which stands for the class counts of the task."""
+
+
+COUNTS = ClassCounts("counts")
 
 MAX_LENGTH = 10_000
 _SPACE = " \t\n\r\f\v"  # whitespace below; a no-break space is an error
 _TOKEN = re.compile(
     r"""\s*(?:
-        (?P<number>[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?+(?![\w.]))
+        (?P<path>[^\s+*(),=\[\]"']+\.py:[A-Za-z_][\w.]*+|[A-Za-z_][\w.]*+:[A-Za-z_][\w.]*+)
+      | (?P<number>[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?+(?![\w.]))
       | (?P<name>[A-Za-z_][\w.]*(?:-\w+)*(?:/[A-Za-z_]\w*(?:-\w+)*)?)
       | (?P<text>"[^"\\\n]*"|'[^'\\\n]*')
-      | (?P<symbol>[-+*(),=])
+      | (?P<symbol>[-+*(),=\[\]])
     )""",
     re.VERBOSE | re.ASCII,
 )
-_WORDS: Mapping[str, Value] = MappingProxyType(
+_WORDS: Mapping[str, Plain] = MappingProxyType(
     {"true": True, "True": True, "false": False, "False": False, "none": None, "None": None}
 )
 
@@ -49,7 +61,7 @@ class Term:
 
     def __str__(self) -> str:
         coefficient = "" if self.coefficient is None else f"{repr(self.coefficient).removesuffix('.0')}*"
-        arguments = ", ".join(f"{name}={_written(value)}" for name, value in self.arguments.items())
+        arguments = ", ".join(f"{name}={written(value)}" for name, value in self.arguments.items())
         return f"{coefficient}{self.name}" + (f"({arguments})" if arguments else "")
 
 
@@ -93,6 +105,16 @@ def parse_call(text: str) -> tuple[str, dict[str, Value]]:
     return term.name, dict(term.arguments)
 
 
+def is_object_path(name: str) -> bool:
+    """Return whether a name is `module:object` or `file.py:object` rather than a name of the registry.
+
+    Example:
+        >>> is_object_path("mine.py:Focal"), is_object_path("pml/CircleLoss")
+        (True, False)
+    """
+    return ":" in name
+
+
 def split_losses(text: str) -> tuple[str, ...]:
     """Return the formulas of a list, split at the commas outside parentheses and quotes.
 
@@ -108,7 +130,7 @@ def split_losses(text: str) -> tuple[str, ...]:
     parts, depth, quote = [""], 0, ""
     for letter in text:
         quote = "" if letter == quote else quote or (letter if letter in "\"'" else "")
-        depth += 0 if quote else {"(": 1, ")": -1}.get(letter, 0)
+        depth += 0 if quote else {"(": 1, "[": 1, ")": -1, "]": -1}.get(letter, 0)
         if letter == "," and not depth and not quote:
             parts.append("")
         else:
@@ -122,7 +144,22 @@ def split_losses(text: str) -> tuple[str, ...]:
     return losses
 
 
-def _written(value: Value) -> str:
+def filled(arguments: Mapping[str, Value], class_counts: tuple[int, ...]) -> dict[str, Value]:
+    """Return arguments with the class counts of a task in place of `counts`.
+
+    Example:
+        >>> filled(parse_call("focal(weight=counts, margins=[0.5, 0.3])")[1], (90, 10))
+        {'weight': (90, 10), 'margins': (0.5, 0.3)}
+    """
+    return {name: class_counts if isinstance(value, ClassCounts) else value for name, value in arguments.items()}
+
+
+def written(value: Value) -> str:
+    """Return a value as it is written in a formula."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, ClassCounts):
+        return str(value)
     if isinstance(value, str):
         return f'"{value}"' if '"' not in value else f"'{value}'"
     return repr(value).lower() if value is None or isinstance(value, bool) else repr(value)
@@ -189,15 +226,25 @@ class _Reader:
         return name
 
     def _value(self) -> Value:
+        if not self._take("["):
+            return self._plain()
+        values: list[Plain] = []
+        while not self._take("]"):
+            if values and not self._take(","):
+                self._fail("expected ',' or ']'")
+            values.append(self._plain())
+        return tuple(values)
+
+    def _plain(self) -> Plain:
         token, kind = self.token, self.kind
         if kind == "number":
-            value: Value = int(token) if re.fullmatch(r"[+-]?\d{1,19}", token) else float(token)
+            value: Plain = int(token) if re.fullmatch(r"[+-]?\d{1,19}", token) else float(token)
             if not math.isfinite(float(token)):
                 self._fail("a value must be finite")
         elif kind == "text":
             value = token[1:-1]
         elif kind == "name":
-            value = _WORDS.get(token, token)
+            value = COUNTS if token == COUNTS else _WORDS.get(token, token)
         else:
             self._fail("expected a value")
         self._advance()
@@ -220,7 +267,8 @@ class _Reader:
                 start = end - len(self.text[position:end].lstrip(_SPACE))
                 self.kind, self.token, self.position = "unreadable", self.text[start], start
                 self._fail("unexpected character")
-            yield match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)
+            kind = "name" if match.lastgroup == "path" else match.lastgroup
+            yield kind, match[match.lastgroup], match.start(match.lastgroup)
             position = match.end()
         while True:
             yield "end", "", end

@@ -46,6 +46,7 @@ class Loss(nn.Module, ABC):
         traits: properties of this instance, by which the laws judge it.
         homogeneity: how its value scales with the embeddings, if known.
         upper_bound: an upper bound of its value, if there is one.
+        lower_bound: a lower bound of its value; None if there is none.
         label: its name and distribution for messages; `create_loss` sets it.
         primary: position in `terms()` of the term that defines the scores.
         takes_soft_targets: whether targets may be (B, C) probabilities instead of (B,) class numbers.
@@ -59,6 +60,7 @@ class Loss(nn.Module, ABC):
     upper_bound: float | None = None
     takes_soft_targets: bool = False
     reminds: bool = True
+    lower_bound: float | None = 0.0
 
     def __init__(self) -> None:
         super().__init__()

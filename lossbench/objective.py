@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .errors import FormulaError, HyperparameterError, PluginError, UsageError
-from .expression import Formula, Term, Value, parse_formula
-from .registry import loss_info, loss_origin, remedy
+from .expression import Formula, Term, Value, filled, parse_formula
+from .registry import allow_objects, loss_info, loss_origin, remedy
 from .traits import Need
 from .types import LossContext, plain
 
@@ -89,6 +89,7 @@ def create_loss(expression: str | Formula, context: LossContext, **hyperparamete
           (class_weights): ClassWeights()
         )
     """
+    allow_objects(str(expression))
     return build_loss(expand_formula(expression, **hyperparameters), context)
 
 
@@ -127,7 +128,7 @@ def _create_term(term: Term, context: LossContext) -> Loss:
     spec, origin = loss_info(term.name), loss_origin(term.name)
     label = f"{term.name} of {origin}"
     try:
-        loss = spec.factory(context, **term.arguments)
+        loss = spec.factory(context, **filled(term.arguments, context.class_counts))
     except HyperparameterError as error:
         raise HyperparameterError(f"{term.name}: {error}") from error
     except UsageError:
@@ -150,7 +151,7 @@ def _joint(term: Term) -> tuple[Term, ...]:
         return (term,)
     arguments = dict(term.arguments)
     coefficient = arguments.pop("coefficient", None)
-    if coefficient is not None and (isinstance(coefficient, bool | str) or not 0 < coefficient < math.inf):
+    if coefficient is not None and (isinstance(coefficient, bool | str | tuple) or not 0 < coefficient < math.inf):
         raise HyperparameterError(f"{term.name}: coefficient must be a positive number, got {coefficient!r}")
     return tuple(
         replace(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,12 +13,15 @@ from typing import Literal
 
 from .discovery import LOSSES, ORIGINS, Learned, Plugin, learned, mend, plugins, remember
 from .errors import PluginError, UnknownLossError, UsageError, did_you_mean
+from .expression import is_object_path, parse_formula
 from .losses import BUILT_INS
 from .spec import LossSpec
 
 Status = Literal["built-in", "installed", "ambiguous", "usable", "broken"]
 BUILT_IN_ORIGIN = "lossbench"
 _THIS_PROCESS = "this process"
+_ALLOWED = "LOSSBENCH_OBJECTS"
+_OBJECT = re.compile(r"[^\s+*(),=\[\]\"']+:[A-Za-z_][\w.]*")
 
 _registered: dict[str, LossSpec] = {}
 
@@ -47,7 +52,8 @@ def loss_info(name: str) -> LossSpec:
     """Return the spec of a loss, importing its plugin.
 
     Args:
-        name: a registry name, or "origin/name" for one of several distributions or an adapted library.
+        name: a registry name, "origin/name" for one of several distributions or an adapted library, or
+            "file.py:object" or "module:object" that `allow_objects` has been given.
 
     Raises:
         UnknownLossError: no such loss, or several.
@@ -62,6 +68,8 @@ def loss_info(name: str) -> LossSpec:
         return _built_in_spec(bare)
     if name in _registered:
         return _registered[name]
+    if is_object_path(name):
+        return _object_spec(name)
     plugin = _find_plugin(name)
     if plugin.entry_point.group == ORIGINS:
         return _adapted_spec(plugin, name.rpartition("/")[2])
@@ -82,6 +90,8 @@ def loss_origin(name: str) -> str:
         return f"{BUILT_IN_ORIGIN} {version('lossbench')}"
     if name in _registered:
         return _THIS_PROCESS
+    if is_object_path(name):
+        return _object_origin(name)
     plugin = _find_plugin(name)
     return f"{plugin.distribution} {plugin.version}"
 
@@ -94,7 +104,64 @@ def remedy(origin: str) -> str:
         '\\nUpdate or remove it: pip install -U my-dist, or pip uninstall my-dist'
     """
     distribution = origin.partition(" ")[0]
+    if distribution in ("file", "module"):  # the author's own
+        return ""
     return "" if origin in ("", _THIS_PROCESS) or distribution == BUILT_IN_ORIGIN else f"\n{mend(distribution)}"
+
+
+def allow_objects(*expressions: str) -> None:
+    """Allow the files and modules that formulas name to be imported, in this process and those that it starts.
+
+    What a command line or a caller names is allowed; what a record of a run names never is by itself.
+
+    Args:
+        expressions: formulas, or lists of formulas.
+    """
+    known = _allowed()
+    found = [name for text in expressions for name in _OBJECT.findall(text) if name not in known]
+    if found:
+        os.environ[_ALLOWED] = "\n".join([*known, *found])
+
+
+def object_names(formula: str) -> list[str]:
+    """Return the `file.py:object` and `module:object` in a formula.
+
+    Example:
+        >>> object_names("softmax + 0.1*mine.py:Center(alpha=0.5)")
+        ['mine.py:Center']
+    """
+    return [term.name for term in parse_formula(formula).terms if is_object_path(term.name)]
+
+
+def _allowed() -> list[str]:
+    return [name for name in os.environ.get(_ALLOWED, "").split("\n") if name]
+
+
+def _allowed_name(name: str) -> str | None:
+    """Return an allowed name for an object: its own, or one of an object of the same name in another place."""
+    allowed = _allowed()
+    same = [each for each in allowed if each.rpartition(":")[2] == name.rpartition(":")[2]]
+    return name if name in allowed else same[-1] if same else None
+
+
+def _object_spec(name: str) -> LossSpec:
+    given = _allowed_name(name)
+    if given is None:
+        raise UsageError(
+            f"{name} is named by a record or a file of options, from which nothing is imported; pass --loss {name}"
+        )
+    from .adapters import object_spec
+
+    return object_spec(given)
+
+
+def _object_origin(name: str) -> str:
+    from .adapters import file_digest, file_of
+
+    file = file_of(_allowed_name(name) or name)
+    if file is None:
+        return f"module {name.partition(':')[0]}"
+    return f"file {file.name}, sha256 {file_digest(file)}"
 
 
 def _find_plugin(name: str) -> Plugin:

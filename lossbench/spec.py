@@ -35,6 +35,7 @@ class LossSpec:
         limits: pairs (hyper-parameters, parent): with these it equals the parent, a formula of one bare term.
         loop: the definition as naive scalar code on a `LoopBatch`: it returns the value, or the value and the state
             after a step, such as `(value, {"centers": rows})`.
+        expected_failures: name of a law -> why the loss breaks it by definition. Strict: if the law holds, it fails.
         use_when: one sentence on when to use it, or "".
         avoid_when: one sentence on when not to use it, or "".
     """
@@ -51,6 +52,7 @@ class LossSpec:
     variants: tuple[Mapping[str, Any], ...] = ()
     limits: tuple[tuple[Mapping[str, Any], str], ...] = ()
     loop: Callable[..., Any] | None = None
+    expected_failures: Mapping[str, str] = field(default_factory=dict)
     use_when: str = ""
     avoid_when: str = ""
 
@@ -63,6 +65,9 @@ class LossSpec:
         if vars(self)["traits"] is None:
             traits = getattr(self.factory, "traits", None)
             object.__setattr__(self, "traits", traits if isinstance(traits, frozenset) else frozenset())
+        for law, reason in self.expected_failures.items():
+            if not isinstance(reason, str) or not reason.strip():
+                raise ValueError(f"{self.name}: expected_failures needs a reason for {law!r}, got {reason!r}")
         if self.auxiliary and self.joint is None:
             raise ValueError(
                 f"{self.name}: an auxiliary loss must state its joint objective, such as 'softmax + 1*{self.name}'"

@@ -12,8 +12,8 @@ from ..loss import Loss
 from ..losses.arguments import check_target_range, embeddings_of, logits_of
 from ..types import ModelOutput
 
-Takes = Literal["logits", "embeddings"]
-Form = Literal["labels", "one-hot", "triplets"]
+Takes = Literal["logits", "embeddings", "cosine-logits"]
+Form = Literal["labels", "one-hot", "triplets", "views"]
 
 
 class AdaptedLoss(Loss):
@@ -21,42 +21,50 @@ class AdaptedLoss(Loss):
 
     Args:
         inner: the loss.
-        takes: which of the model's tensors it is given.
-        form: how labels are passed: as numbers, as one-hot rows, or as every triplet of the batch.
-        knows_sizes: whether its constructor received C or D, so that it could refuse others.
+        takes: which tensor of the model it is given.
+        form: in which form it takes a batch: labels as numbers, labels as one-hot rows, every triplet of the batch, or
+            embeddings as two equal views of shape (B, 2, D).
+        knows_sizes: whether its constructor was given C or D, so that it can refuse others.
+        labels_first: whether it is called as `inner(labels, inputs)`.
     """
 
     def __init__(
-        self, inner: Callable[..., Any], takes: Takes, form: Form = "labels", knows_sizes: bool = False
+        self,
+        inner: Callable[..., Any],
+        takes: Takes,
+        form: Form = "labels",
+        knows_sizes: bool = False,
+        labels_first: bool = False,
     ) -> None:
         super().__init__()
         self.inner, self.takes, self.form, self.knows_sizes = inner, takes, form, knows_sizes
+        self.labels_first = labels_first
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         return self.value(self.input_of(output), targets)
 
     def input_of(self, output: ModelOutput) -> Tensor:
         """Return the tensor that the loss is given."""
-        return (logits_of if self.takes == "logits" else embeddings_of)(output, self._name)
+        return (embeddings_of if self.takes == "embeddings" else logits_of)(output, self._name)
 
     def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return what the loss gives for its own input, and labels in its own form."""
         if isinstance(targets, Tensor) and not (targets.is_floating_point() or targets.dtype is torch.bool):
             targets = targets.long()  # libraries read other integer types as masks, or refuse them
-        if self.form == "labels":
-            value: Tensor = self.inner(inputs, targets)
-        elif self.form == "one-hot":
-            value = self.inner(inputs, _one_hot(targets, inputs))
-        else:
+        if self.form == "triplets":
             _must_be_labels(targets, inputs)
             rows = _triplets(targets)
             # torch means over no triplet and gives NaN; a zero connected to the graph keeps a NaN of the input.
-            value = self.inner(*(inputs[each] for each in rows)) if rows[0].numel() else 0 * inputs.sum()
+            value: Tensor = self.inner(*(inputs[each] for each in rows)) if rows[0].numel() else 0 * inputs.sum()
+            return value
+        labels = _one_hot(targets, inputs) if self.form == "one-hot" else targets
+        given = torch.stack([inputs, inputs], dim=1) if self.form == "views" else inputs
+        value = self.inner(labels, given) if self.labels_first else self.inner(given, labels)
         return value
 
 
 def _one_hot(targets: Tensor, inputs: Tensor) -> Tensor:
-    """Return one-hot rows like `inputs`. The adapter checks the labels, because the loss does not receive them."""
+    """Return one-hot rows of the type of `inputs`; the labels are checked here, since the loss never gets them."""
     _must_be_labels(targets, inputs)
     if inputs.ndim != 2:
         raise ValueError(f"inputs must have shape (B, C), got {tuple(inputs.shape)}")

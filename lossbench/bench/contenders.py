@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, did_you_mean
-from ..expression import parse_formula
+from ..expression import is_object_path, parse_formula
 from ..loss import Loss
 from ..losses.class_weights import class_weights
 from ..objective import create_loss
@@ -64,9 +64,6 @@ def contender(expression: str) -> Contender:
         >>> contender("center").reads
         ('embeddings',)
     """
-    if ":" in expression.partition("(")[0]:
-        subject = resolve(expression)[0]
-        return Contender(str(subject), lambda context: subject.build(context, torch.float32), subject.reads)
     formula = parse_formula(expression)
     if len(formula.terms) > 1 or formula.terms[0].coefficient is not None:
         return Contender(str(formula), lambda context: create_loss(formula, context))
@@ -92,7 +89,7 @@ def peers_of(expression: str, against: str) -> list[Contender]:
         if against.isidentifier() and not _is_loss(against):
             raise ConfigError(f"--against {against}: unknown peer. {did_you_mean(against, PEERS)}")
         return [contender(against)]
-    terms = parse_formula(expression).terms if ":" not in expression else ()
+    terms = () if is_object_path(expression) else parse_formula(expression).terms
     if len(terms) != 1:
         return []
     name = terms[0].name

@@ -19,7 +19,9 @@ def main() -> None:
                 app()
             except (LossbenchError, Interrupted) as error:
                 # Not parsed as markup: messages quote what users wrote.
-                Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
+                Console(stderr=True, soft_wrap=True, highlight=False).print(
+                    f"error: {error}", markup=False, emoji=False
+                )
                 sys.exit(error.exit_code)
         except KeyboardInterrupt:  # also while the message is printed
             Console(stderr=True).print("interrupted")

@@ -7,23 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from ..errors import UsageError
+from ..errors import FormulaError, UnknownLossError, UsageError
 from .output import print_json
 from .parameters import Json, switch
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress
 
-    from ..testing import Effort, Law, Result
+    from ..testing import Effort, Result
     from ..testing.certificate import Asked
-
-_CAN_BE_JUDGED = "can-be-judged"
 
 
 def check(
@@ -39,14 +36,20 @@ def check(
         bool, switch("--installed", "With --all, also check the losses of installed plugins.")
     ] = False,
     takes: Annotated[
-        str | None, Option(metavar="INPUT", help="Input of a loss without a spec: logits or embeddings.")
+        str | None,
+        Option(metavar="INPUT", help="Input of a loss without a spec: logits, embeddings or cosine-logits."),
+    ] = None,
+    form: Annotated[
+        str | None,
+        Option(metavar="FORM", help="Form of the batch for a loss without a spec: labels, one-hot, triplets or views."),
     ] = None,
     traits: Annotated[
         str | None,
         Option(metavar="TRAITS", help="Comma-separated traits of the loss, such as batch-coupled,scale-invariant."),
     ] = None,
     law: Annotated[
-        list[str] | None, Option(metavar="LAW", help="Law to test, by name or number (default: all); repeatable.")
+        list[str] | None,
+        Option(metavar="LAW", help="Law or group of laws to test, such as Finiteness (default: all); repeatable."),
     ] = None,
     examples: Annotated[
         int | None, Option(metavar="N", help="Number of random batches per law and configuration.", min=3)
@@ -64,7 +67,7 @@ def check(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Test losses against the laws of loss functions. Exits with 1 if a law is violated.
+    """Test losses against the laws of loss functions. Exits with 1 if a law is violated, 3 if the kit itself failed.
 
     lossbench check weighted-cluster
 
@@ -76,23 +79,33 @@ def check(
     chosen, broken = _chosen(names or [], all_, installed)
     told = tuple(filter(None, (part.strip() for part in (traits or "").split(","))))
     parse_traits(told)
-    if all_ and takes is not None:
-        raise UsageError("--takes is for one loss without a spec; it does not go with --all")
-    asked = [Asked(name, takes, told) for name in chosen]
+    if all_ and (takes is not None or form is not None):
+        raise UsageError("--takes and --form are for one loss without a spec; they do not go with --all")
+    asked = [Asked(name, takes, told, form) for name in chosen]
     if certificate is not None:
         if len(asked) > 1 or law:
             raise UsageError("--certificate is for one loss and all laws; name one, without --law")
         if not certificate.parent.is_dir():
             raise UsageError(f"--certificate {certificate}: there is no directory {certificate.parent}")
-    unfit = dict(broken) if all_ else None
+    unfit = dict(broken) if all_ or json_ else None
     results = _judge(asked, law or [], _effort(examples, seed, deep, compile_), certificate, unfit)
     if json_:
         print_json([{**asdict(r), "seconds": round(r.seconds, 3)} for r in results], indent=1)
     else:
         from rich.console import Console
 
-        _print(Console(soft_wrap=False), results)
-    raise typer.Exit(1 if any(result.status == "failed" for result in results) else 0)
+        from .check_output import print_results
+
+        print_results(Console(soft_wrap=False, emoji=False), results)
+    raise typer.Exit(exit_code(results))
+
+
+def exit_code(results: Iterable[Result]) -> int:
+    """Return 3 if the kit itself failed, 1 if a law is broken, and 0 otherwise."""
+    found = list(results)
+    if any(result.kit_failed for result in found):
+        return 3
+    return 1 if any(result.status == "failed" for result in found) else 0
 
 
 def verify(
@@ -174,17 +187,17 @@ def _judge(
 
     import torch
 
-    from ..testing import LAWS, find_law, judge_all
+    from ..testing import LAWS, find_laws, judge_all
     from ..testing.certificate import certificate as certify
 
     torch.set_num_threads(1)  # the batches are tiny
-    chosen = [find_law(name) for name in laws] or LAWS
+    chosen = [law for name in laws for law in find_laws(name)] or LAWS
     losses = []
     for each in asked:
         try:
             losses.append((each, each.configurations()))
         except UsageError as error:
-            if unfit is None:
+            if unfit is None or isinstance(error, UnknownLossError | FormulaError):
                 raise
             unfit[each.target] = str(error)
     results: list[Result] = []
@@ -207,8 +220,11 @@ def _judge(
 def _unfit(name: str, reason: str) -> Result:
     """The row of a loss that can't be judged; it stands for all laws."""
     from ..testing import Result
+    from ..testing.judge import CAN_BE_JUDGED
 
-    return Result(loss=name, number=0, law=_CAN_BE_JUDGED, status="failed", message=reason)
+    return Result(
+        loss=name, number=0, law=CAN_BE_JUDGED, group="", status="failed", message=reason, kind="unclear refusal"
+    )
 
 
 def _write(path: Path, text: str) -> None:
@@ -230,82 +246,4 @@ def _progress() -> Progress:
         console=console,
         transient=True,
         disable=not console.is_terminal,
-    )
-
-
-def _print(console: Console, results: Iterable[Result]) -> None:
-    """A table law x result for each loss, then what was broken."""
-    from rich.text import Text
-
-    from ..testing import find_law
-
-    by_loss: dict[str, list[Result]] = {}
-    for result in results:
-        by_loss.setdefault(_bare(result.loss), []).append(result)
-    for name, found in by_loss.items():
-        if found[0].law == _CAN_BE_JUDGED:
-            console.print(Text(f"{name} can't be judged: {found[0].message}\n", style="bold red"))
-            continue
-        laws = {result.law: find_law(result.law) for result in found}
-        console.print(_table(name, found, laws))
-        for law in laws.values():
-            broken = [result for result in found if result.law == law.name and result.status == "failed"]
-            if broken:
-                console.print(_explained(law, broken))
-        console.print(_summary(name, found))
-
-
-def _bare(configuration: str) -> str:
-    return configuration.removesuffix(", started").partition("(")[0]
-
-
-def _table(name: str, results: Sequence[Result], laws: dict[str, Law]) -> Any:
-    from ..report.tables.table import Table
-    from ..report.terminal.table import TerminalTable
-
-    rows = []
-    for law in laws.values():
-        found = [result for result in results if result.law == law.name]
-        counts = Counter(result.status for result in found)
-        parts = [f"{count} {status}" if len(found) > 1 else status for status, count in sorted(counts.items())]
-        reasons = Counter(result.message for result in found if result.status == "skipped")
-        if reasons and len(counts) == 1:
-            parts.append(next(iter(reasons)))
-        rows.append((f"{law.number:>2} {law.name}", ", ".join(parts)))
-    styles = {"passed": "green", "failed": "red", "skipped": "dim", "xfailed": "yellow"}
-    return TerminalTable(Table("laws", name, ("law", "result"), tuple(rows), text=frozenset({"result"})), styles)
-
-
-def _explained(law: Law, broken: Sequence[Result]) -> Any:
-    """One law that was broken: the statement, the finding, the smallest batch, what to do."""
-    from rich.padding import Padding
-    from rich.text import Text
-
-    first = min(broken, key=lambda result: len(result.counterexample or ""))
-    where = f"{first.loss}" + (f" and {len(broken) - 1} more configurations" if len(broken) > 1 else "")
-    text = Text.assemble(
-        (f"{law.number} {law.name}", "bold red"),
-        f": {where}\n",
-        ("found   ", "bold"), f"{first.message}\n",
-        ("law     ", "bold"), f"{law.statement}\n",
-    )  # fmt: skip
-    if first.counterexample:
-        text.append("batch   ", style="bold").append(f"{first.counterexample}\n")
-    text.append("remedy  ", style="bold").append(law.remedy)
-    return Padding(text, (1, 0, 0, 0))
-
-
-def _summary(name: str, results: Sequence[Result]) -> Any:
-    from rich.text import Text
-
-    failed = {result.law for result in results if result.status == "failed"}
-    held = {result.law for result in results if result.status == "passed"} - failed
-    configurations = len({result.loss for result in results})
-    seconds = sum(result.seconds for result in results)
-    batches = sum(result.examples for result in results)
-    verdict = f"breaks {len(failed)} laws and obeys {len(held)}" if failed else f"obeys all {len(held)} laws that apply"
-    plural = "s" if configurations > 1 else ""
-    return Text(
-        f"\n{name} {verdict}: {configurations} configuration{plural}, {batches:,} batches, {seconds:.0f} s\n",
-        style="bold red" if failed else "bold green",
     )

@@ -14,6 +14,7 @@ from typer import Option
 
 from ..errors import ConfigError
 from ..expression import Formula, parse_formula, split_losses
+from ..registry import allow_objects
 from ..runs.option import Role
 from ..runs.options import RunConfig, option_names
 from .output import output_is_optional, print_json
@@ -104,6 +105,7 @@ def compare(
         output_is_optional()
     file = context.default_map or {}
     first = first_seed if first_seed is not None else int(file.get("seed", 0))
+    allow_objects(losses)
     asked = Asked(
         losses=tuple(map(parse_formula, split_losses(losses))),
         samplers=tuple(part.strip() for part in (samplers or file.get("sampler", "natural")).split(",")),

@@ -39,12 +39,13 @@ def list_(
 
 
 def info(
-    name: Annotated[str, Argument(metavar="NAME", help="Name of a loss, as printed by lossbench list.")],
+    name: Annotated[str, Argument(metavar="NAME", help="Name of a loss in lossbench list, or file.py:object.")],
     json_: Json = False,
 ) -> None:
     """Show the formula, hyper-parameters, inputs, reference and origin of a loss."""
-    from ..registry import loss_entries, loss_info
+    from ..registry import allow_objects, loss_entries, loss_info
 
+    allow_objects(name)
     spec = loss_info(name)
     entry = next((e for e in loss_entries() if e.name in (name, spec.name)), None)
     defaults = spec.hyperparameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument
+from typer import Argument, Option
 
 from .output import print_json
 from .parameters import Json
@@ -17,9 +17,16 @@ def predict(
         list[Path],
         Argument(metavar="IMAGE", help="Image files, of the same kind as the training images of the run."),
     ],
+    loss: Annotated[
+        str | None,
+        Option(metavar="FILE.py:NAME", help="File of the loss of a run that was trained with one (default: none)."),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Predict class probabilities for images with a trained run."""
+    from ..registry import allow_objects
+
+    allow_objects(loss or "")
     from ..harness.evaluation.predict import predict_images
 
     prediction = predict_images(run, images)

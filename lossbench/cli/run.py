@@ -9,6 +9,8 @@ import typer
 from typer import Option
 
 from ..errors import ConfigError
+from ..expression import is_object_path
+from ..registry import allow_objects
 from ..runs.option import Role, flag
 from ..runs.options import RunConfig, option_names
 from .output import output_is_optional, print_json
@@ -44,12 +46,14 @@ def run(
     with RichReporter() as reporter:
         if resume is not None:
             changed = _given_with_resume(context)
+            allow_objects(str(options["loss"] or ""))
             from ..harness.resume import resume as resume_run
 
             _show(resume_run(resume, reporter, **changed), json_)
             return
         if options["loss"] is None:
             raise ConfigError("--loss is missing: a loss or formula, such as --loss weighted-cluster")
+        allow_objects(options["loss"])
         checked = RunConfig(**options)
         from ..harness.run import run as run_task
 
@@ -66,7 +70,9 @@ def _given_with_resume(context: typer.Context) -> dict[str, Any]:
         if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
     }
     allowed = {name: value for name, value in given.items() if name in any_time}
-    if odd := sorted(given.keys() - allowed.keys() - {"resume", "json_"}):
+    # A run does not import a file that its own options name; the command line names it again.
+    again = {"loss"} if is_object_path(str(given.get("loss", ""))) else set()
+    if odd := sorted(given.keys() - allowed.keys() - {"resume", "json_"} - again):
         raise ConfigError(
             f"--resume continues a run with its own options; with {', '.join(map(flag, odd))} it would be a different "
             f"run. Start a new run, or change only: {', '.join(map(flag, any_time))}"

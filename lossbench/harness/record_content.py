@@ -10,7 +10,9 @@ from typing import Any
 from accelerate import Accelerator
 
 from .. import files
+from ..expression import is_object_path, written
 from ..machine.facts import environment
+from ..registry import loss_origin
 from ..runs import layout
 from ..runs.options import ResolvedConfig
 from ..runs.predictions import SplitPredictions
@@ -68,7 +70,10 @@ def record_of_run(
             Term(
                 name=term.name,
                 coefficient=1.0 if term.coefficient is None else term.coefficient,
-                hyperparameters=dict(term.arguments),
+                hyperparameters={
+                    key: written(value) if isinstance(value, tuple) else value for key, value in term.arguments.items()
+                },
+                source=loss_origin(term.name) if is_object_path(term.name) else None,
             )
             for term in task.formula.terms
         ),

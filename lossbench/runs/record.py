@@ -27,11 +27,13 @@ class Term:
         name: name of the loss.
         coefficient: multiplier of the term.
         hyperparameters: those that the formula sets.
+        source: path and SHA-256 of the file of a loss that is named by its file; None for a registered loss.
     """
 
     name: str
     coefficient: float
     hyperparameters: dict[str, Scalar]
+    source: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from .configuration import Configuration, configurations
 from .configuration import Configuration as Subject
 from .configuration import configurations as subjects
 from .judge import Effort, Result, judge, judge_all, reason_to_skip
-from .law import LAWS, Law, find_law
+from .law import LAWS, Law, find_law, find_laws
 from .pytest_support import Check, checks, parametrize_with_checks
 from .resolve import resolve
 from .violation import NotApplicableError, Violation
@@ -32,6 +32,7 @@ __all__ = [
     "checks",
     "configurations",
     "find_law",
+    "find_laws",
     "fixed_case",
     "judge",
     "judge_all",

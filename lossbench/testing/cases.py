@@ -9,6 +9,7 @@ labels and plainest numbers.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -77,16 +78,29 @@ _QUARTERS = st.integers(-8, 8)
 
 
 @st.composite
-def cases(draw: st.DrawFn, *, max_batch: int = 6, max_classes: int = 4, max_dim: int = 3) -> Case:
-    """Batches of 1 to `max_batch` rows.
+def cases(
+    draw: st.DrawFn,
+    *,
+    min_batch: int = 1,
+    max_batch: int = 6,
+    max_classes: int = 4,
+    max_dim: int = 3,
+    sizes: Sequence[tuple[int, int]] = (),
+) -> Case:
+    """Draw batches of `min_batch` to `max_batch` rows.
 
     Args:
-        max_batch: B at most.
-        max_classes: C at most, at least 2.
-        max_dim: D at most.
+        min_batch: smallest B.
+        max_batch: largest B.
+        max_classes: largest C, at least 2.
+        max_dim: largest D.
+        sizes: pairs of C and D to choose from, instead of all up to the largest.
     """
-    classes, dim = draw(st.integers(2, max_classes)), draw(st.integers(1, max_dim))
-    targets = draw(st.lists(st.integers(0, classes - 1), min_size=1, max_size=max_batch))
+    if sizes:
+        classes, dim = draw(st.sampled_from(list(sizes)))
+    else:
+        classes, dim = draw(st.integers(2, max_classes)), draw(st.integers(1, max_dim))
+    targets = draw(st.lists(st.integers(0, classes - 1), min_size=min_batch, max_size=max_batch))
     size = len(targets)
     counts = draw(st.lists(st.integers(1, 500), min_size=classes, max_size=classes))
     numbers = draw(st.lists(_QUARTERS, min_size=size * (classes + dim), max_size=size * (classes + dim)))

@@ -32,15 +32,17 @@ class Asked:
         target: target of `resolve`.
         takes: `takes` of `resolve`.
         traits: `traits` of `resolve`.
+        form: `form` of `resolve`.
     """
 
     target: str
     takes: str | None = None
     traits: tuple[str, ...] = ()
+    form: str | None = None
 
     def configurations(self) -> list[Configuration]:
         """The configurations."""
-        return resolve(self.target, takes=self.takes, traits=self.traits)
+        return resolve(self.target, takes=self.takes, traits=self.traits, form=self.form)
 
 
 def certificate(
@@ -62,6 +64,7 @@ def certificate(
         "target": asked.target,
         "takes": asked.takes,
         "traits": list(asked.traits),
+        "form": asked.form,
         "effort": asdict(effort),
         "source_sha256": digest,
         "versions": known,
@@ -121,7 +124,7 @@ def verify(content: Mapping[str, Any], progress: Callable[[Result], None] = lamb
         UsageError: the certificate is damaged, or the loss can't be judged here.
     """
     try:
-        asked = Asked(str(content["target"]), content["takes"], tuple(map(str, content["traits"])))
+        asked = Asked(str(content["target"]), content["takes"], tuple(map(str, content["traits"])), content.get("form"))
         effort = Effort(**content["effort"])
         if [type(value) for value in asdict(effort).values()] != [int, int, bool, bool]:
             raise TypeError(f"effort {content['effort']}")

@@ -1,4 +1,4 @@
-"""What is judged: a loss with its hyper-parameters, fresh or with a state that has moved."""
+"""What is judged: a loss with its hyper-parameters, fresh, with a state that has moved, or late in its schedule."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from functools import cache, cached_property
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from ..expression import Term
+from ..expression import Term, filled
 from ..loss import Loss
 from ..spec import LossSpec
 from ..traits import Need, Trait
 from ..types import LossContext, ModelOutput
+from . import probe
 from .cases import Case, fixed_case
+
+LAST_EPOCH = (5, 6)
+"""Epoch and number of epochs at which a scheduled loss is judged, beside before its first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,45 +27,72 @@ class Configuration:
     """One configuration of one loss.
 
     Attributes:
-        spec: of the loss.
-        hyperparameters: beside the defaults.
+        spec: the loss.
+        hyperparameters: values that differ from the defaults.
         started: whether `update_state` runs on batches that hold every class before a law is judged.
-        traits: declared for it beyond what the instance declares.
-        undeclared_is_unknown: whether a trait that is not declared may hold all the same (a loss without a spec);
-            else it must not hold.
+        late: whether `begin_epoch` is called for `LAST_EPOCH` before a law is judged.
+        traits: traits that hold beyond those that the instance declares.
+        without: traits that do not hold although the instance declares them.
+        undeclared_is_unknown: whether a trait that is not declared may hold nevertheless (a loss without a spec);
+            otherwise it must not hold.
     """
 
     spec: LossSpec
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     started: bool = False
+    late: bool = False
     traits: frozenset[Trait] = frozenset()
+    without: frozenset[Trait] = frozenset()
     undeclared_is_unknown: bool = False
 
     def __str__(self) -> str:
         term = str(Term(self.spec.name, {k: _plain(v) for k, v in self.hyperparameters.items()}))
-        return term + (", started" if self.started else "")
+        return term + (", started" if self.started else "") + (", last epoch" if self.late else "")
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Which of `ModelOutput`'s tensors the loss reads."""
+        """Names of the tensors of `ModelOutput` that the loss reads."""
         needs = self.spec.needs
         logits = ("logits",) if needs & {Need.LOGITS, Need.COSINE_LOGITS} else ()
         return logits + (("embeddings",) if Need.EMBEDDINGS in needs else ())
 
-    def build(self, context: LossContext, dtype: torch.dtype = torch.float64, **changes: Any) -> Loss:
-        """A new instance, its floating-point state in `dtype`.
+    def build(self, context: LossContext, dtype: torch.dtype | None = None, **changes: Any) -> Loss:
+        """Return a new instance, with its floating-point state in `dtype`.
 
         Args:
-            context: of the task.
-            dtype: of parameters and buffers.
-            changes: hyper-parameters instead of the configuration's.
+            context: the task.
+            dtype: of parameters and buffers; by default the precision that the loss is judged in.
+            changes: hyper-parameters that replace those of the configuration.
         """
-        loss = self.spec.factory(context, **{**self.hyperparameters, **changes})
+        loss = self.plain_build(context, dtype or self.dtype, **changes)
+        if self.is_random:
+            loss.__class__ = _seeded_class(type(loss))
+        return loss
+
+    def raw(self, context: LossContext, **changes: Any) -> Loss:
+        """Return what the factory builds, as it is."""
+        arguments = filled(self.hyperparameters, context.class_counts)
+        return self.spec.factory(context, **{**arguments, **changes})
+
+    def plain_build(self, context: LossContext, dtype: torch.dtype, **changes: Any) -> Loss:
+        """Return a new instance that draws random numbers as it will."""
+        loss = self.raw(context, **changes)
         loss = loss.to(dtype).without_reminders()
+        if self.late:
+            loss.begin_epoch(*LAST_EPOCH)
         if self.started:
             for seed in (11, 12):  # the first starts a state, the second moves it
                 loss.update_state(*_full_batch(context.num_classes, context.embedding_dim, dtype, seed))
         return loss
+
+    def output(self, case: Case, dtype: torch.dtype | None = None) -> ModelOutput:
+        """Return the batch as the loss reads it; cosine logits lie between -1 and 1."""
+        output = case.output(dtype or self.dtype)
+        if Need.COSINE_LOGITS in self.spec.needs:
+            factor = 0.4375  # exact, and below 1 for all that `cases` draws
+            largest = max((abs(value) for row in case.logits for value in row), default=0)
+            output = output._replace(logits=output.logits * min(factor, 0.96 / max(largest, 1e-9)))
+        return output
 
     @cached_property
     def specimen(self) -> Loss:
@@ -68,8 +100,83 @@ class Configuration:
         return self.build(fixed_case().context)
 
     def declares(self, trait: Trait) -> bool:
-        """Whether the instance, or whoever asked for the check, says that the trait holds."""
-        return trait in self.traits or trait in self.specimen.traits
+        """Return whether the instance, or whoever asked for the check, declares a trait."""
+        return trait in self.traits or (trait in self.specimen.traits and trait not in self.without)
+
+    # What the loss can take, probed once.
+
+    def _call(self, case: Case, loss: Loss) -> Tensor:
+        value: Tensor = loss(self.output(case, torch.float32), case.labels())
+        return value
+
+    @cached_property
+    def low_precision(self) -> str | None:
+        """How the loss shows that it cannot compute in float64, or None."""
+        return probe.low_precision(self.plain_build, lambda dtype: self.output(fixed_case(), dtype), self.reads)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision that the loss is judged in: float64, or float32 if it cannot compute in float64."""
+        return torch.float32 if self.low_precision else torch.float64
+
+    @cached_property
+    def _sizes(self) -> tuple[tuple[tuple[int, int], ...], str]:
+        return probe.accepted_sizes(self.plain_build, self._call)
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """The (C, D) of searched batches: small ones that the loss does not clearly refuse."""
+        return self._sizes[0]
+
+    @property
+    def larger_sizes(self) -> tuple[tuple[int, int], ...]:
+        """The (C, D) of the larger batches of a deep search."""
+        return tuple((classes, self.fitting_dim(classes, dim)) for classes in (5, 8, 12) for dim in (2, 5, 12))
+
+    @property
+    def size_refusal(self) -> str:
+        """With which message the loss refuses other sizes, or ""."""
+        return self._sizes[1]
+
+    def fitting_dim(self, classes: int, dim: int) -> int:
+        """Return `dim`, or if the loss clearly refuses it for this number of classes a larger one that it takes."""
+        if not self.size_refusal:
+            return dim
+        for each in (dim, max(dim, classes), 2 * max(dim, classes)):
+            case = fixed_case(size=2, classes=classes, dim=each)
+            found = probe.outcome(lambda case=case: self._call(case, self.plain_build(case.context, torch.float32)))  # type: ignore[misc]
+            if not isinstance(found, ValueError | TypeError):
+                return each
+        return dim
+
+    @cached_property
+    def is_random(self) -> bool:
+        """Whether forward draws from a global random number generator."""
+        return probe.is_random(self.plain_build, self._call)
+
+    @cached_property
+    def counts_matter(self) -> bool:
+        """Whether the loss reads the class counts, and they make a difference."""
+        return probe.counts_matter(self.plain_build, self._call)
+
+    @cached_property
+    def fewest_rows(self) -> int:
+        """The fewest rows that the loss takes, of a batch of one class: 1, or 2 if it refuses one."""
+        case = fixed_case(size=1)
+        found = probe.outcome(lambda: self._call(case, self.plain_build(case.context, torch.float32)))
+        return 2 if isinstance(found, BaseException) else 1
+
+
+@cache
+def _seeded_class(kind: type[Loss]) -> type[Loss]:
+    """Return a subclass whose forward draws the same random numbers at each call."""
+
+    def forward(self: Loss, output: ModelOutput, targets: Tensor) -> Tensor:
+        with probe.seeded(0):
+            value: Tensor = kind.forward(self, output, targets)
+        return value
+
+    return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
 
 
 @cache
@@ -82,8 +189,13 @@ def _full_batch(classes: int, dim: int, dtype: torch.dtype, seed: int) -> tuple[
 
 
 def is_stateful(loss: Loss) -> bool:
-    """Whether a loss has a state that moves by a rule of its own."""
+    """Return whether a loss has a state that moves by a rule of its own."""
     return type(loss).update_state is not Loss.update_state
+
+
+def is_scheduled(loss: Loss) -> bool:
+    """Return whether a loss changes with the epoch."""
+    return type(loss).begin_epoch is not Loss.begin_epoch
 
 
 def configurations(
@@ -91,16 +203,19 @@ def configurations(
     hyperparameters: Mapping[str, Any] | None = None,
     *,
     traits: frozenset[Trait] = frozenset(),
+    without: frozenset[Trait] = frozenset(),
     undeclared_is_unknown: bool = False,
 ) -> list[Configuration]:
-    """The configurations of a loss that the laws judge: the defaults and each variant, fresh and started.
+    """Return the configurations of a loss that the laws judge.
 
-    A loss that must be given a value has no defaults: its variants alone are judged.
+    These are the defaults and each variant: fresh, started if the loss has a state that moves, and in its last epoch if
+    it has a schedule. A loss with a hyper-parameter that must be given has no defaults; only its variants are judged.
 
     Args:
-        spec: of the loss.
-        hyperparameters: judge these alone, instead of the defaults and variants.
-        traits: that hold beyond what instances declare.
+        spec: the loss.
+        hyperparameters: judge only these, instead of the defaults and variants.
+        traits: traits that hold beyond those that instances declare.
+        without: traits that do not hold although instances declare them.
         undeclared_is_unknown: see `Configuration`.
 
     Example:
@@ -108,24 +223,36 @@ def configurations(
         >>> [str(configuration) for configuration in configurations(loss_info("center"))]
         ['center', 'center, started', 'center(alpha=0.1)', 'center(alpha=0.1), started']
     """
-    found = []
-    alone = hyperparameters is None and spec.variants and spec.required
-    for chosen in spec.variants if alone else ({}, *spec.variants) if hyperparameters is None else (hyperparameters,):
-        configuration = Configuration(
-            spec=spec, hyperparameters=chosen, traits=traits, undeclared_is_unknown=undeclared_is_unknown
-        )
-        found += (
-            [configuration, replace(configuration, started=True)]
-            if is_stateful(configuration.specimen)
-            else [configuration]
-        )
-    return found
+    if hyperparameters is not None:
+        chosen: tuple[Mapping[str, Any], ...] = (hyperparameters,)
+    elif spec.variants and spec.required:
+        chosen = spec.variants
+    else:
+        chosen = ({}, *spec.variants)
+    every = []
+    for values in chosen:
+        fresh = Configuration(
+            spec=spec, hyperparameters=values, traits=traits, without=without,
+            undeclared_is_unknown=undeclared_is_unknown,
+        )  # fmt: skip
+        stateful, scheduled = is_stateful(fresh.specimen), is_scheduled(fresh.specimen)
+        every.append(fresh)
+        every += [replace(fresh, started=True)] if stateful else []
+        every += [replace(fresh, started=stateful, late=True)] if scheduled else []
+    return every
 
 
-def case_text(configuration: Configuration, case: Case) -> str:
-    """A failing batch as text, with the loss it belongs to."""
-    return f"{configuration}: {case.describe(configuration.reads)}"
+def bare_name(configuration: str) -> str:
+    """Return the name of the loss of a configuration, from its text.
+
+    Example:
+        >>> bare_name("center(alpha=0.1), started")
+        'center'
+    """
+    return configuration.removesuffix(", last epoch").removesuffix(", started").partition("(")[0]
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple) and all(each is None or isinstance(each, int | float | str) for each in value):
+        return tuple(value)
     return value if value is None or isinstance(value, bool | int | float | str) else repr(value)

@@ -4,44 +4,29 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-import hypothesis
 import torch
-from hypothesis import HealthCheck, Phase
-from hypothesis.errors import HypothesisException, Unsatisfiable
+from hypothesis.errors import Unsatisfiable
 
 from ..traits import Trait
 from . import laws as _laws  # noqa: F401  # importing them fills LAWS
-from .cases import Case, cases, fixed_case
-from .configuration import Configuration, is_stateful
+from .applies import reason_to_skip
+from .blame import cause, place_in_kit, place_in_loss
+from .configuration import Configuration
+from .effort import DEEP_EXAMPLES, NORMAL_EXAMPLES, Effort
 from .law import LAWS, Law
-from .trial import Trial
-from .violation import NotApplicableError, Violation
+from .probe import first_line
+from .search import Search
+from .violation import Kind, NotApplicableError, Violation
+
+__all__ = ["DEEP_EXAMPLES", "NORMAL_EXAMPLES", "Effort", "Result", "judge", "judge_all", "reason_to_skip"]
 
 Status = Literal["passed", "failed", "skipped", "xfailed"]
-
-NORMAL_EXAMPLES, DEEP_EXAMPLES = 25, 10_000
-_SHRINKING_SECONDS = 3.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effort:
-    """How hard to look for a violation.
-
-    Attributes:
-        examples: batches a law; a law that takes long gets a share of them.
-        seed: of the search.
-        deep: look for counterexamples of traits that are not declared, and generate code when compiling.
-        compile: whether to judge the law that compiles.
-    """
-
-    examples: int = NORMAL_EXAMPLES
-    seed: int = 0
-    deep: bool = False
-    compile: bool = True
+CAN_BE_JUDGED = "can-be-judged"
+"""The law in the row of a loss that cannot be loaded or built; it stands for all laws."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,22 +35,29 @@ class Result:
 
     Attributes:
         loss: the configuration.
-        number, law: of the law.
+        number, law, group: of the law.
         status: passed, failed, skipped or xfailed.
         message: why it failed or was skipped.
         counterexample: the smallest batch found that breaks the law, as text.
-        silent: of a failure, whether the loss went on with a wrong result.
-        examples: batches that were judged.
-        seconds: the law took.
+        silent: for a failure, whether the loss went on with a wrong result.
+        kind: for a failure, how grave it is.
+        cause: for a failure by an exception, what identifies it.
+        kit_failed: whether the kit itself failed, so that the law was not judged.
+        examples: number of batches that were judged.
+        seconds: duration.
     """
 
     loss: str
     number: int
     law: str
+    group: str
     status: Status
     message: str = ""
     counterexample: str | None = None
     silent: bool = False
+    kind: Kind | None = None
+    cause: str | None = None
+    kit_failed: bool = False
     examples: int = 0
     seconds: float = 0.0
 
@@ -73,21 +65,72 @@ class Result:
 def judge_all(
     configurations: Iterable[Configuration], effort: Effort | None = None, laws: Iterable[Law] | None = None
 ) -> Iterator[Result]:
-    """Results of every law on every configuration, as they come.
+    """Yield the results of every law on every configuration, as they come.
+
+    A loss's exception with one cause is one finding: the first law that meets it fails, the others are skipped.
+    A law in `LossSpec.expected_failures` is xfailed where it fails, and fails if it holds in every configuration.
 
     Args:
         configurations: configurations of losses.
-        effort: how hard to look.
-        laws: these only.
+        effort: how hard to search.
+        laws: judge only these.
     """
     chosen = list(LAWS if laws is None else laws)
-    for configuration in configurations:
+    judged = list(configurations)
+    causes: dict[tuple[int, str], str] = {}
+    for configuration in judged:
+        expected = configuration.spec.expected_failures
+        failed: set[str] = set()
         for each in chosen:
-            yield judge(configuration, each, effort)
+            result = judge(configuration, each, effort, frozenset(failed))
+            failed |= {each.name} if result.status == "failed" else set()
+            if result.cause is not None:
+                first = causes.setdefault((id(configuration.spec), result.cause), each.name)
+                if first != each.name and each.name not in expected:
+                    reason = f"the refusal that `{first}` reports: {result.message}"
+                    result = replace(result, status="skipped", message=reason, kind=None, silent=False)
+            if each.name in expected:
+                others = [c for c in judged if c.spec is configuration.spec and c is not configuration]
+                result = expect(result, expected[each.name], lambda o=others, e=each: fails_in(o, e, effort))  # type: ignore[misc]
+            yield result
 
 
-def judge(configuration: Configuration, law: Law, effort: Effort | None = None) -> Result:
-    """One law on one configuration. A loss's own failures become results, whatever they are.
+def fails_in(configurations: Sequence[Configuration], law: Law, effort: Effort | None) -> bool:
+    """Return whether a law fails in one of some configurations."""
+    return any(judge(configuration, law, effort).status == "failed" for configuration in configurations)
+
+
+def expect(result: Result, reason: str | None, fails_elsewhere: Callable[[], bool] = lambda: False) -> Result:
+    """Return the result of a law that is known to be broken for a reason.
+
+    Args:
+        result: of the law.
+        reason: why the loss is known to break it; None if it is not.
+        fails_elsewhere: whether the law fails in another configuration of the loss. An expected failure that does not
+            happen in any configuration is a failure.
+    """
+    if reason is None or result.status == "skipped":
+        return result
+    if result.status == "failed":
+        return replace(result, status="xfailed", message=f"{reason} ({result.message})")
+    if result.status == "passed" and fails_elsewhere():
+        return result
+    return replace(
+        result, status="failed", kind="wrong result",
+        message=f"expected to fail ({reason}), but holds: remove it from expected_failures",
+    )  # fmt: skip
+
+
+def judge(
+    configuration: Configuration, law: Law, effort: Effort | None = None, failed: frozenset[str] = frozenset()
+) -> Result:
+    """Return the result of one law on one configuration. Whatever a loss raises becomes a result.
+
+    Args:
+        configuration: of the loss.
+        law: the law.
+        effort: how hard to search.
+        failed: laws that it is known to break on ordinary batches; laws that judge others again leave them out.
 
     Example:
         >>> from lossbench import loss_info
@@ -97,13 +140,23 @@ def judge(configuration: Configuration, law: Law, effort: Effort | None = None) 
     """
     effort = effort or Effort()
     began = time.perf_counter()
-    generator = torch.get_rng_state()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a loss's warnings are not the kit's
-        found = _outcome(configuration, law, effort)
-    torch.set_rng_state(generator)
+    generator, gradients = torch.get_rng_state(), torch.is_grad_enabled()
+    dtype = torch.get_default_dtype()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a loss's warnings are not the kit's
+            found = _outcome(configuration, law, effort, failed)
+    finally:
+        torch.set_rng_state(generator)
+        torch.set_grad_enabled(gradients)
+        torch.set_default_dtype(dtype)
     return Result(
-        loss=str(configuration), number=law.number, law=law.name, seconds=time.perf_counter() - began, **vars(found)
+        loss=str(configuration),
+        number=law.number,
+        law=law.name,
+        group=law.group,
+        seconds=time.perf_counter() - began,
+        **vars(found),
     )
 
 
@@ -113,84 +166,70 @@ class _Outcome:
     message: str = ""
     counterexample: str | None = None
     silent: bool = False
+    kind: Kind | None = None
+    cause: str | None = None
+    kit_failed: bool = False
     examples: int = 0
 
 
-def _outcome(configuration: Configuration, law: Law, effort: Effort) -> _Outcome:
-    declared = law.trait is not None and configuration.declares(law.trait)
+def _outcome(configuration: Configuration, law: Law, effort: Effort, failed: frozenset[str]) -> _Outcome:
     if reason := reason_to_skip(configuration, law, effort):
         return _Outcome("skipped", reason)
     if law.excused is not None and configuration.declares(law.excused):
         return _excused(configuration, law, law.excused, effort)
-    if law.trait is None or declared:
-        return _judged(configuration, law, effort, must_accept=law.owed or declared)
-    return _stale(configuration, law, effort)
-
-
-def reason_to_skip(configuration: Configuration, law: Law, effort: Effort) -> str | None:
-    """Return why a law does not apply to a configuration, or None if it does; nothing is judged.
-
-    Example:
-        >>> from lossbench import loss_info
-        >>> from lossbench.testing import find_law
-        >>> reason_to_skip(Configuration(spec=loss_info("softmax")), find_law("rotation"), Effort())
-        'it reads no embeddings'
-    """
-    if law.reads is not None and law.reads not in configuration.reads:
-        return f"it reads no {law.reads}"
-    if law.compiles and not effort.compile:
-        return "compiling was left out"
-    if law.fresh_only and configuration.started:
-        return "judged on the fresh loss"
-    if law.trait is not None and not configuration.declares(law.trait):
-        return _excluded_by_trait(configuration, law.trait, effort)
-    if law.excused is not None and configuration.declares(law.excused) and not effort.deep:
-        return f"declared {law.excused}"
-    return law.unless(configuration) if law.unless is not None else None
-
-
-def _excluded_by_trait(configuration: Configuration, trait: Trait, effort: Effort) -> str | None:
+    if law.trait is None or configuration.declares(law.trait):
+        return _judged(configuration, law, effort, failed)
     if configuration.undeclared_is_unknown:
-        return f"not known to be {trait}: declare it to have it judged"
-    if not effort.deep or (is_stateful(configuration.specimen) and not configuration.started):
-        return f"not declared {trait}"
-    return None
+        return _tried(configuration, law, effort)
+    return _stale(configuration, law, effort)
 
 
 def _excused(configuration: Configuration, law: Law, trait: Trait, effort: Effort) -> _Outcome:
     """Require that a trait that excuses from laws is the reason why one of them is broken."""
-    found = _judged(configuration, law, effort, must_accept=True, shrink=False)
+    found = _judged(configuration, law, effort, shrink=False)
     if found.status == "passed" and not _broken_among(configuration, effort, law, lambda each: each.excused is trait):
         message = f"stale: holds in {found.examples} batches; do not declare the trait {trait}"
-        return _Outcome("failed", message, examples=found.examples)
+        return _Outcome("failed", message, kind="wrong result", examples=found.examples)
     return _Outcome("skipped", f"declared {trait}, rightly", examples=found.examples)
 
 
 def _broken_among(configuration: Configuration, effort: Effort, but: Law, chosen: Callable[[Law], bool]) -> Law | None:
-    """The first of the chosen laws, other than `but`, that the loss breaks."""
+    """Return the first of the chosen laws, other than `but`, that the loss breaks."""
     others = (law for law in LAWS if law is not but and chosen(law) and law.reads in (None, *configuration.reads))
     applicable = (law for law in others if law.unless is None or law.unless(configuration) is None)
-    judged = ((law, _judged(configuration, law, effort, must_accept=True, shrink=False)) for law in applicable)
+    judged = ((law, _judged(configuration, law, effort, shrink=False)) for law in applicable)
     return next((law for law, outcome in judged if outcome.status == "failed"), None)
 
 
 def _stale(configuration: Configuration, law: Law, effort: Effort) -> _Outcome:
     """Require a counterexample to one of the laws of a trait that is not declared."""
-    found = _judged(configuration, law, effort, must_accept=True, shrink=False)
+    found = _judged(configuration, law, effort, shrink=False)
     if found.status == "passed":
         if broken := _broken_among(configuration, effort, law, lambda each: each.trait is law.trait):
             reason = f"not declared {law.trait}, rightly: it breaks {broken.name}"
             return _Outcome("skipped", reason, examples=found.examples)
         message = f"stale: no counterexample in {found.examples} batches; declare the trait {law.trait}"
-        return _Outcome("failed", message, examples=found.examples)
+        return _Outcome("failed", message, kind="wrong result", examples=found.examples)
     reason = f"not declared {law.trait}, rightly: {found.message}" if found.status == "failed" else found.message
     return _Outcome("skipped", reason, examples=found.examples)
 
 
+def _tried(configuration: Configuration, law: Law, effort: Effort) -> _Outcome:
+    """Try a law of a trait that a third-party loss may have: it condemns nothing, and says what was found."""
+    found = _judged(configuration, law, replace(effort, examples=min(effort.examples, 10)), shrink=False)
+    if found.status == "passed":
+        reason = f"not declared {law.trait}, but holds in {found.examples} batches: declare it to have it judged"
+    elif found.status == "failed":
+        reason = f"not declared {law.trait}, and does not hold"
+    else:
+        reason = found.message
+    return _Outcome("skipped", reason, examples=found.examples)
+
+
 def _judged(
-    configuration: Configuration, law: Law, effort: Effort, *, must_accept: bool, shrink: bool = True
+    configuration: Configuration, law: Law, effort: Effort, failed: frozenset[str] = frozenset(), *, shrink: bool = True
 ) -> _Outcome:
-    search = _Search(configuration, law, effort, shrink=shrink)
+    search = Search(configuration, law, effort, shrink=shrink, failed=failed)
     try:
         search.run()
     except NotApplicableError as reason:
@@ -198,94 +237,24 @@ def _judged(
     except Unsatisfiable:
         search.judged = 0
     if search.error is not None:
-        return _broken(configuration, law, search, must_accept)
+        return _broken(configuration, law, search)
+    if search.excuses:
+        return _Outcome("skipped", "; ".join(search.excuses), examples=search.judged)
     if not search.judged:
         return _Outcome("skipped", "every batch that was tried lies on a kink of the loss")
     return _Outcome("passed", examples=search.judged)
 
 
-def _broken(configuration: Configuration, law: Law, search: _Search, must_accept: bool) -> _Outcome:
+def _broken(configuration: Configuration, law: Law, search: Search) -> _Outcome:
     counterexample = search.case.describe(configuration.reads) if search.case and law.searched else None
-    if isinstance(search.error, Violation):
-        return _Outcome("failed", str(search.error), counterexample, search.error.silent, search.judged)
-    lines = str(search.error).strip().splitlines() or [""]
-    message = f"it refuses the law's input with {type(search.error).__name__}: {lines[0][:200]}"
-    if must_accept:
-        return _Outcome("failed", message, counterexample, False, search.judged)
-    return _Outcome("skipped", message, examples=search.judged)
-
-
-class _Search:
-    """Searches for a batch that breaks a law, and keeps the smallest that it finds, or the first without `shrink`."""
-
-    def __init__(self, configuration: Configuration, law: Law, effort: Effort, *, shrink: bool) -> None:
-        self.configuration, self.law, self.effort, self.shrink = configuration, law, effort, shrink
-        self.case: Case | None = None
-        self.error: Exception | None = None
-        self.judged = 0
-        self.give_up = float("inf")
-        self.only_silent = law.searched
-        self.passed_over = False
-
-    def run(self) -> None:
-        """Looks for a silent violation first: that a loss refuses some batches must not hide what it does on others."""
-        self._run()
-        if self.error is None and self.passed_over:
-            self.only_silent, self.judged = False, 0
-            self._run()
-
-    def _run(self) -> None:
-        if not self.law.searched:
-            self._try(fixed_case())
-            return
-        examples = max(3, round(self.effort.examples * self.law.share))
-        settings = hypothesis.settings(
-            max_examples=examples,
-            deadline=None,
-            database=None,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-            phases=(Phase.generate, Phase.shrink) if self.shrink else (Phase.generate,),
-            verbosity=hypothesis.Verbosity.quiet,
-            print_blob=False,
-        )
-        search: Callable[[], None] = hypothesis.seed(self.effort.seed)(
-            settings(hypothesis.given(cases())(self._raising))
-        )
-        try:
-            search()
-        except (Unsatisfiable, NotApplicableError):
-            raise
-        except Exception:
-            if self.error is None:
-                raise
-
-    def _raising(self, case: Case) -> None:
-        # After some seconds only the smallest batch yet still fails, so that shrinking ends.
-        if time.monotonic() > self.give_up and case != self.case:
-            return
-        self._try(case)
-        if self.error is not None and self.case == case:
-            raise self.error
-
-    def _try(self, case: Case) -> None:
-        trial = Trial(self.configuration, case, deep=self.effort.deep)
-        try:
-            if self.law.off_kinks is not None and trial.lies_on_kink(self.law.off_kinks):
-                if not self.law.searched:
-                    raise NotApplicableError("the batch lies on a kink of the loss")
-                hypothesis.reject()
-            self.law.judge(trial)
-        except (NotApplicableError, HypothesisException, KeyboardInterrupt):
-            raise
-        except (Exception, SystemExit) as raised:
-            error = raised if isinstance(raised, Exception) else RuntimeError(f"sys.exit({raised})")
-            self.judged += 1
-            if self.only_silent and not (isinstance(error, Violation) and error.silent):
-                self.passed_over = True
-                return
-            if self.error is None:
-                self.give_up = time.monotonic() + _SHRINKING_SECONDS
-            self.case, self.error = case, error
-        else:
-            self.judged += 1
+    error = search.error
+    assert error is not None
+    if isinstance(error, Violation):
+        kind = law.kind if law.kind is not None and error.silent else error.kind
+        return _Outcome("failed", str(error), counterexample, error.silent, kind, examples=search.judged)
+    if place := place_in_kit(error):
+        message = f"the kit failed in {place} with {first_line(error)}; please report this"
+        return _Outcome("skipped", message, counterexample, kit_failed=True, examples=search.judged)
+    where = place_in_loss(error)
+    message = f"it refuses the law's input with {first_line(error)}" + (f" ({where})" if where else "")
+    return _Outcome("failed", message, counterexample, False, "unclear refusal", cause(error), examples=search.judged)

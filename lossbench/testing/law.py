@@ -17,13 +17,14 @@ from ..errors import UsageError, did_you_mean
 from ..traits import Trait
 from .configuration import Configuration
 from .trial import Trial
-from .violation import NotApplicableError, Violation
+from .violation import Kind, NotApplicableError, Violation
 
 Reads = Literal["logits", "embeddings"]
 Unless = Callable[[Configuration], str | None]
-Group = Literal["Calculus", "Finiteness", "Symmetry", "Meaning", "Systems", "Arguments", "Size and scale"]
+Group = Literal["Calculus", "Finiteness", "Symmetry", "Meaning", "Systems", "Arguments", "Size and scale", "Life"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 """The groups in the order of the page of laws."""
+_COMPARE: tuple[Group, ...] = ("Symmetry", "Meaning", "Size and scale")
 
 
 def judge_parts(parts: Iterable[Callable[[], None]]) -> None:
@@ -63,11 +64,12 @@ class Law:
         excused: a trait that permits breaking the law.
         unless: returns why the law has nothing to judge in a configuration, or None.
         reads: which input a loss must read for the law to apply.
-        owed: whether a loss that refuses the law's input with an exception breaks it, too.
         searched: whether hypothesis searches for a violation; otherwise one fixed batch is judged.
         share: fraction of the examples of a search, for slow laws.
         off_kinks: minimal relative distance of a batch from kinks of a piecewise loss; None judges kinks, too.
         fresh_only: whether a started state would add nothing.
+        compares: whether the law compares values of different batches or precisions; a random loss is excused.
+        kind: how grave a silent violation is, if it is not a wrong result.
         compiles: whether the law compiles the loss, which takes long.
         needs_processes: whether the law runs the loss in two processes.
     """
@@ -79,11 +81,12 @@ class Law:
     excused: Trait | None = None
     unless: Unless | None = None
     reads: Reads | None = None
-    owed: bool = False
     searched: bool = True
     share: float = 1.0
     off_kinks: float | None = None
     fresh_only: bool = False
+    compares: bool = False
+    kind: Kind | None = None
     compiles: bool = False
     needs_processes: bool = False
 
@@ -118,11 +121,12 @@ def law(
     excused: Trait | None = None,
     unless: Unless | None = None,
     reads: Reads | None = None,
-    owed: bool = False,
     searched: bool = True,
     share: float = 1.0,
     off_kinks: float | None = None,
     fresh_only: bool = False,
+    compares: bool | None = None,
+    kind: Kind | None = None,
     compiles: bool = False,
     needs_processes: bool = False,
 ) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
@@ -137,11 +141,12 @@ def law(
             excused=excused,
             unless=unless,
             reads=reads,
-            owed=owed,
             searched=searched,
             share=share,
             off_kinks=off_kinks,
             fresh_only=fresh_only,
+            compares=group in _COMPARE if compares is None else compares,
+            kind=kind,
             compiles=compiles,
             needs_processes=needs_processes,
         )
@@ -150,6 +155,20 @@ def law(
         return judge
 
     return add
+
+
+def find_laws(name: str) -> list[Law]:
+    """Return the laws of a group, or a law by its name or number.
+
+    Raises:
+        UsageError: there is no such law or group.
+
+    Example:
+        >>> [law.name for law in find_laws("calculus")][:2]
+        ['gradient-of-inputs', 'gradient-of-state']
+    """
+    of_group = [each for each in LAWS if each.group.lower() == name.lower().replace("-", " ")]
+    return of_group or [find_law(name)]
 
 
 def find_law(name: str) -> Law:
@@ -165,4 +184,5 @@ def find_law(name: str) -> Law:
     for number, each in enumerate(LAWS, start=1):
         if name in (each.name, str(number)):
             return each
-    raise UsageError(f"there is no law {name!r}. {did_you_mean(name, [each.name for each in LAWS])}")
+    known = [*(each.name for each in LAWS), *GROUPS]
+    raise UsageError(f"there is no law {name!r}. {did_you_mean(name, known)}")

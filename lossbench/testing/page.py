@@ -12,8 +12,8 @@ The laws that `lossbench check` applies. This page is generated from the laws' d
 `python -m lossbench.testing.page > docs/laws.md`; [conformance.md](conformance.md) explains how to use them.
 
 A law is known by its name; the numbers are positions on this page. A law that names a trait applies to losses that
-declare the trait. *Owed* marks laws that a loss also breaks by refusing the law's input with an exception. *Off kinks*
-marks laws that skip batches on a kink of a piecewise loss.
+declare the trait. A loss that refuses the law's input with an exception breaks the law, too. *Off kinks* marks laws
+that skip batches on a kink of a piecewise loss.
 """
 
 
@@ -43,7 +43,7 @@ def _introduction(law: Law) -> str:
 
 
 def _entry(law: Law) -> str:
-    marks = [mark for mark, on in (("owed", law.owed), ("off kinks", law.off_kinks is not None)) if on]
+    marks = ["off kinks"] if law.off_kinks is not None else []
     marks += [f"trait `{law.trait}`"] if law.trait else []
     marks += [f"reads {law.reads}"] if law.reads else []
     marks += [f"excused by `{law.excused}`"] if law.excused else []

@@ -6,6 +6,7 @@ They are started once, at the first law that needs them, and end with the progra
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from .cases import Case
 from .configuration import Configuration
-from .violation import NotApplicableError
+from .violation import NotApplicableError, Violation
 
 RANKS = 2
 _PATIENCE_SECONDS = 120
@@ -44,7 +45,7 @@ def on_two_ranks(configuration: Configuration, case: Case, split: int, state: Ma
 
     Raises:
         NotApplicableError: the loss can't be sent to another process.
-        RuntimeError: what went wrong in a process.
+        Violation: the loss fails in a process.
     """
     plain = replace(configuration, started=False)
     return _pair().ask((plain, case, split, {name: tensor.tolist() for name, tensor in state.items()}))
@@ -73,14 +74,14 @@ class _Pair:
 
     def ask(self, task: object) -> list[Found]:
         answers = []
+        try:
+            packed = pickle.dumps(task)
+        except Exception as error:  # pickling fails in many ways
+            raise NotApplicableError(f"it can't be sent to another process ({error}); {_IN_A_MODULE}") from error
         for process in self.processes:
             assert process.stdin is not None
-            try:
-                Connection(os.dup(process.stdin.fileno()), readable=False).send(task)
-            except OSError:
-                raise
-            except Exception as error:  # pickling it failed, in whatever way, before anything was sent
-                raise NotApplicableError(f"it can't be sent to another process ({error}); {_IN_A_MODULE}") from error
+            # With the path as it is now: the loss may lie where it has grown since the processes were started.
+            Connection(os.dup(process.stdin.fileno()), readable=False).send((list(sys.path), packed))
         for process in self.processes:
             assert process.stdout is not None
             pipe = Connection(os.dup(process.stdout.fileno()), writable=False)
@@ -90,7 +91,7 @@ class _Pair:
             answers.append(pipe.recv())
         for answer in answers:
             if isinstance(answer, str):
-                raise RuntimeError(answer)
+                raise Violation(f"in one of two processes it fails: {answer}", silent=False)
         return [{name: torch.tensor(v, dtype=torch.float64) for name, v in answer.items()} for answer in answers]
 
     def stop(self) -> None:
@@ -115,7 +116,8 @@ def serve(rank: int, address: str) -> None:
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=RANKS)
     while True:
         try:
-            answers.send(_shard(rank, *tasks.recv()))
+            sys.path[:], packed = tasks.recv()
+            answers.send(_shard(rank, *pickle.loads(packed)))
         except EOFError:
             return
         except Exception as error:

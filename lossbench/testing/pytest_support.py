@@ -8,13 +8,13 @@ def test_laws(check):
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, did_you_mean
 from ..spec import LossSpec
 from .configuration import Configuration
-from .judge import Effort, Result, judge, reason_to_skip
+from .judge import Effort, Result, expect, fails_in, judge, reason_to_skip
 from .law import LAWS, Law
 from .resolve import configurations_of, resolve
 from .violation import Violation
@@ -31,23 +31,26 @@ class Check:
         configuration: the configuration.
         law: the law.
         effort: how hard to look.
-        expected_failure: why the loss is known to break the law, if so.
+        expected_failure: why the loss is known to break the law, if it is.
+        others: the other configurations of the loss. An expected failure must happen in one of them at least.
     """
 
     configuration: Configuration
     law: Law
     effort: Effort
     expected_failure: str | None = None
+    others: tuple[Configuration, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.configuration}-{self.law.name}"
 
     def result(self) -> Result:
-        """The result; a violation that is expected is `xfailed`, and its absence is `failed`."""
-        return expect(judge(self.configuration, self.law, self.effort), self.expected_failure)
+        """Return the result; an expected violation is `xfailed`, and `failed` if it does not happen."""
+        found = judge(self.configuration, self.law, self.effort)
+        return expect(found, self.expected_failure, lambda: fails_in(self.others, self.law, self.effort))
 
     def __call__(self) -> None:
-        """Passes, skips, xfails or raises `Violation`, as pytest understands it."""
+        """Pass, skip, xfail or raise `Violation`, as pytest understands it."""
         import pytest
 
         found = self.result()
@@ -59,17 +62,8 @@ class Check:
             raise Violation(failure_text(self.law, found))
 
 
-def expect(result: Result, reason: str | None) -> Result:
-    """The result of a law that is known to be broken for a reason, strictly: a law that holds is then a failure."""
-    if reason is None or result.status == "skipped":
-        return result
-    if result.status == "failed":
-        return replace(result, status="xfailed", message=f"{reason} ({result.message})")
-    return replace(result, status="failed", message=f"expected to fail ({reason}), and holds: take it off the list")
-
-
 def failure_text(law: Law, result: Result) -> str:
-    """What was broken, how, on which batch, and what to do."""
+    """Return what was broken, how, on which batch, and what to do."""
     lines = [f"{result.loss} breaks {law.name}: {result.message}", f"The law: {law.statement}"]
     if result.counterexample:
         lines.append(f"Smallest batch: {result.counterexample}")
@@ -105,9 +99,12 @@ def checks(
             raise UsageError(f"expected_failures: {name} needs a reason that names the mathematics")
     found, effort = [], effort or Effort()
     for loss in losses:
-        for configuration in resolve(loss) if isinstance(loss, str) else configurations_of(loss):
+        every = resolve(loss) if isinstance(loss, str) else configurations_of(loss)
+        for configuration in every:
+            expected = {**configuration.spec.expected_failures, **reasons}
+            others = tuple(each for each in every if each is not configuration)
             applicable = (law for law in LAWS if reason_to_skip(configuration, law, effort) is None)
-            found += [Check(configuration, law, effort, reasons.get(law.name)) for law in applicable]
+            found += [Check(configuration, law, effort, expected.get(law.name), others) for law in applicable]
     return found
 
 

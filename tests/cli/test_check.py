@@ -131,7 +131,7 @@ def test_a_certificate_is_verified_and_tampering_seen(lossbench: Command, mine: 
         (["torch.nn:"], "names no object; write module:object"),
         (["nowhere.py:X"], "there is no file nowhere.py"),
         (["torch.nn:CrosEntropyLoss"], "torch.nn has no 'CrosEntropyLoss'. Did you mean 'CrossEntropyLoss' or"),
-        (["torch.nn:Linear"], "torch.nn:Linear is called with (input); a loss takes (inputs, targets)"),
+        (["torch.nn:Linear"], "torch.nn:Linear has the arguments (input); expected (inputs, targets)"),
         (["torch.nn:BCELoss"], "can't be called with logits of 12 rows and their labels: ValueError"),
         (["collections:OrderedDict"], "is not a loss; expected a torch.nn.Module, a lossbench.Loss or a function"),
         (["softmax", "center", "--certificate", "x.json"], "--certificate is for one loss and all laws"),
@@ -139,8 +139,8 @@ def test_a_certificate_is_verified_and_tampering_seen(lossbench: Command, mine: 
         (["{mine}:NoLoss"], "{mine}:NoLoss is not a loss"),
         (["{mine}:Raises"], "{mine}:Raises can't be built and called: OSError: no disk"),
         (["{mine}:NoForward"], "{mine}:NoForward has no forward"),
-        (["{mine}:by_position"], "{mine}:by_position(a, …) may take logits or embeddings; say which: --takes"),
-        (["{mine}:one_argument"], "{mine}:one_argument is called with (a); a loss takes (inputs, targets)"),
+        (["{mine}:by_position"], "cannot tell whether {mine}:by_position(a, …) takes logits or embeddings; pass --takes"),
+        (["{mine}:one_argument"], "{mine}:one_argument has the arguments (a); expected (inputs, targets)"),
     ],
 )
 def test_bad_use_is_one_clear_error(

@@ -39,13 +39,13 @@ class Softmax(Loss):
         columns = classes if self.reads == "logits" else self.context.embedding_dim
         inputs = matrix(self.reads, getattr(output, self.reads), targets, columns, classes)
         try:
-            return self.value(inputs, targets.long())
+            return self.slope * self.value(inputs, targets.long())
         except IndexError:
             check_target_range(targets, classes)
             raise
 
     def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        return self.slope * self.rows(inputs, targets).sum() / max(len(targets), 1)
+        return self.rows(inputs, targets).sum() / max(len(targets), 1)
 
     def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(inputs, targets, reduction="none", ignore_index=NEVER_A_LABEL)
@@ -182,7 +182,7 @@ def breaks(
 # Calculus
 
 
-@breaks("gradient-of-inputs")
+@breaks("gradient-of-inputs", also=("subgradient-at-ties",))
 class PartlyDetached(Softmax):
     def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
         rows = super().rows(inputs, targets)
@@ -456,7 +456,7 @@ class WeightsNotScaled(Softmax):
         return super().rows(inputs, targets) / (1 + counts).index_select(0, targets)
 
 
-@breaks("weight-zero")
+@breaks("weight-zero", also=("linear-in-the-weight",))
 class WeightPlusATenth(Softmax):
     def __init__(self, context: LossContext, *, weight: Tensor | None = None) -> None:
         super().__init__(context)
@@ -514,7 +514,7 @@ class InThePrecisionOfTheInputs(Softmax):
         return value.to(output.logits.dtype)
 
 
-@breaks("forward-changes-no-state")
+@breaks("forward-changes-no-state", also=("gradient-of-state", "functional-gradient"))
 class CountsItsCalls(Softmax):
     def __init__(self, context: LossContext, *, slope: float = 1.0) -> None:
         super().__init__(context, slope=slope)
@@ -537,12 +537,12 @@ class BranchInAGraph(BranchOnValues):
     traits = Softmax.traits - {Trait.VMAP}
 
 
-@breaks("equal-shards", needs=WEIGHTED)
+@breaks("equal-shards", needs=WEIGHTED, also=("mean-of-shards",))
 class OverTheWeightsOfTheShard(OverTheWeightsOfTheBatch):
     traits = Softmax.traits - {Trait.SAMPLEWISE}
 
 
-@breaks("saved-state")
+@breaks("saved-state", also=("epochs",))
 class StateOutsideTheBuffers(Softmax):
     factor = 1.0
 
@@ -560,7 +560,7 @@ class KeepsItsLogits(Softmax):
         return super().rows(inputs, targets)
 
 
-@breaks("moves")
+@breaks("moves", also=("built-on-meta",))
 class TensorThatStays(Softmax):
     def __init__(self, context: LossContext, *, slope: float = 1.0) -> None:
         super().__init__(context, slope=slope)
@@ -570,7 +570,7 @@ class TensorThatStays(Softmax):
         return super().rows(inputs * self.weight, targets)
 
 
-@breaks("deterministic")
+@breaks("deterministic", also=("global-state-is-left-alone",))
 class DrawsRandomNumbers(Softmax):
     traits = Softmax.traits - {Trait.VMAP}
 
@@ -601,7 +601,7 @@ class ViewOfTheInputs(Softmax):
         return super().rows(inputs.view(-1).view(inputs.shape), targets)
 
 
-@breaks("one-number", also=("moves",))  # which looks at the shape too, on the meta device
+@breaks("one-number", also=("moves", "functional-gradient"))  # which looks at the shape too, on the meta device
 class OneNumberInAList(Softmax):
     traits = Softmax.traits - {Trait.SAMPLEWISE, Trait.SHARDABLE}
 
@@ -612,9 +612,205 @@ class OneNumberInAList(Softmax):
 # Size and scale
 
 
-@breaks("mean-of-shards", needs=WEIGHTED, also=("equal-shards",))
+@breaks("large-task")
+class LabelsOfOneByte(Softmax):
+    def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return super().rows(inputs, targets.to(torch.uint8).long() if inputs.shape[1] > 256 else targets)
+
+
+@breaks("large-values")
+class HalfTheSlopeWhereItCostsMuch(Softmax):
+    def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        nats = super().rows(inputs, targets)
+        return torch.where(nats > 20, nats / 2 + nats.detach() / 2, nats)
+
+
+@breaks("mean-of-shards", needs=WEIGHTED)
 class OverTheWeightsOfTheHalf(OverTheWeightsOfTheBatch):
     traits = Softmax.traits - {Trait.SAMPLEWISE}
+
+
+@breaks("computes-in-float64")
+class ThroughFloat32(Softmax):
+    def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return super().rows(inputs.float(), targets).to(inputs.dtype)
+
+
+class _OneSlopeForAll(torch.autograd.Function):
+    """The cross-entropy, whose backward does not look at what comes from above if that is not 0."""
+
+    @staticmethod
+    def forward(logits: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(logits, targets, reduction="none", ignore_index=NEVER_A_LABEL)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, None]:
+        logits, targets = ctx.saved_tensors
+        slope = logits.softmax(dim=1) - F.one_hot(targets, logits.shape[1])
+        return slope / len(targets) * (above != 0).unsqueeze(1), None
+
+
+@breaks("gradient-of-a-multiple", also=("gradient-of-inputs", "functional-gradient"))
+class IgnoresWhatComesFromAbove(Softmax):
+    traits = Softmax.traits - {Trait.TWICE_DIFFERENTIABLE, Trait.VMAP, Trait.FULLGRAPH}
+
+    def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return _OneSlopeForAll.apply(inputs, targets)
+
+
+@breaks("subgradient-at-ties")
+class HalfTheSlopeAtTies(Softmax):
+    """The multi-class hinge, whose slope at a tie is that of one branch times a half."""
+
+    traits = frozenset({Trait.SAMPLEWISE, Trait.SHARDABLE, Trait.PIECEWISE, Trait.CONVEX, Trait.SHIFT_INVARIANT})
+
+    def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        others = 1 - F.one_hot(targets.clamp(0, inputs.shape[1] - 1), inputs.shape[1])
+        check_target_range(targets, inputs.shape[1])
+        costs = inputs + others - inputs.gather(1, targets.unsqueeze(1))
+        worst = costs.amax(dim=1)
+        tied = (costs == worst.unsqueeze(1)).sum(dim=1) > 1
+        return torch.where(tied, worst / 2 + worst.detach() / 2, worst)
+
+
+# Life
+
+
+@breaks("fresh-instances", also=("deterministic", "copies", "equal-shards"))
+class ScaleOfTheFirstBatch(Softmax):
+    """Divides by a scale of the first batch that it sees, and keeps it."""
+
+    traits = frozenset({Trait.BATCH_COUPLED})
+    scale: Tensor | None = None
+
+    def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        if self.scale is None and len(inputs):
+            self.scale = 1 / (1 + inputs.detach().abs().mean())
+        return super().value(inputs if self.scale is None else inputs * self.scale.to(inputs), targets)
+
+
+@breaks("modes")
+class OtherwiseInEvaluation(Softmax):
+    def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return super().value(inputs, targets) * (1.0 if self.training else 0.5)
+
+
+@breaks("epochs")
+class CountsItsEpochs(Softmax):
+    begun = 0
+
+    def begin_epoch(self, epoch: int, total: int) -> None:
+        self.begun += 1
+
+    def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return super().value(inputs, targets) * (1 + 0.1 * self.begun)
+
+
+class LearnedScale(Softmax):
+    """Cross-entropy times the square of a learned number, which has a price."""
+
+    traits = frozenset({Trait.SAMPLEWISE, Trait.SHARDABLE})
+    lower_bound = None
+
+    def __init__(self, context: LossContext, *, slope: float = 1.0) -> None:
+        super().__init__(context, slope=slope)
+        self.log_variance = torch.nn.Parameter(torch.zeros(()))
+
+    def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        has_rows = min(len(targets), 1)
+        return super().value(inputs, targets) * (-self.log_variance).exp() + has_rows * self.log_variance
+
+
+@breaks("param-groups-hold-every-parameter", state_axes={"log_variance": ()})
+class ForgetsItsParameter(LearnedScale):
+    def param_groups(self) -> list[dict[str, Any]]:
+        return []
+
+
+@breaks("parameters-do-not-switch-off", state_axes={"log_variance": ()})
+class ScaleWithoutAPrice(LearnedScale):
+    lower_bound = 0.0
+
+    def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return Softmax.value(self, inputs, targets) * (1 + self.log_variance)
+
+
+@breaks("scores-point-where-the-loss-pulls")
+class ScoresUpsideDown(Softmax):
+    def scores(self, output: ModelOutput) -> Tensor:
+        return -output.logits
+
+
+@breaks("cast-to-half-precision")
+class MatrixInItsOwnType(Softmax):
+    def __init__(self, context: LossContext, *, slope: float = 1.0) -> None:
+        super().__init__(context, slope=slope)
+        self.register_buffer("turn", torch.eye(context.num_classes), persistent=False)
+
+    def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return super().rows(inputs @ self.turn, targets)
+
+
+@breaks("built-on-meta", also=("moves",))
+class TensorOfTheConstructor(Softmax):
+    def __init__(self, context: LossContext, *, slope: float = 1.0) -> None:
+        super().__init__(context, slope=slope)
+        self.bias = torch.zeros(context.num_classes)
+
+    def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return super().rows(inputs + self.bias.to(inputs), targets)
+
+
+@breaks("global-state-is-left-alone")
+class SwitchesGradientsOn(Softmax):
+    def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        torch.set_grad_enabled(True)
+        return super().value(inputs, targets)
+
+
+@breaks("reads-what-it-declares")
+class ReadsEmbeddingsToo(Softmax):
+    traits = Softmax.traits - {Trait.SAMPLEWISE, Trait.SHARDABLE}
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        value: Tensor = super().forward(output, targets)
+        return value * (1 + 0.1 * output.embeddings.detach().square().sum() / max(output.embeddings.numel(), 1))
+
+
+@breaks("every-hyperparameter-matters")
+class NothingReadsIt(Softmax):
+    def __init__(self, context: LossContext, *, slope: float = 1.0, sharpness: float = 2.0) -> None:
+        super().__init__(context, slope=slope)
+        self.sharpness = number("sharpness", sharpness, above=0)
+
+
+@breaks("linear-in-the-weight")
+class ChanceOfTheWeightedCost(Softmax):
+    """Focal loss, whose p is taken from the weighted cross-entropy."""
+
+    traits = frozenset({Trait.SAMPLEWISE, Trait.SHARDABLE})
+
+    def __init__(self, context: LossContext, *, weight: Tensor | None = None) -> None:
+        super().__init__(context)
+        self.register_buffer("weight", torch.ones(context.num_classes) if weight is None else weight, persistent=False)
+
+    def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        nats = super().rows(inputs, targets) * self.weight.to(inputs).index_select(0, targets)
+        return (1 - (-nats).exp()).square() * nats
+
+
+@breaks("steps-settle", also=("zero-at-separation",))
+class SumForMean(Center):
+    @torch.no_grad()
+    def update_state(self, output: ModelOutput, targets: Tensor) -> None:
+        statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
+        total = statistics.mean * statistics.counts.unsqueeze(1)
+        moved = self.centers.lerp(total, 0.5)
+        self.centers.copy_(start_or_move(self.centers, moved, statistics))
 
 
 # Arguments

@@ -16,6 +16,8 @@ import breakers
 # What starts processes or compiles is left out of the judgement by all laws.
 QUICK = [law for law in LAWS if not (law.compiles or law.needs_processes)]
 FEW = Effort(examples=4)
+# They judge other laws again, on other batches.
+AGAIN = {"large-task", "large-values"}
 
 
 def failures(configuration: Configuration, laws: list[Law], effort: Effort = FEW) -> dict[str, Result]:
@@ -45,7 +47,8 @@ def test_a_breaker_breaks_its_law(name: str) -> None:
 def test_a_breaker_passes_the_other_laws(name: str) -> None:
     breaker = breakers.BREAKERS[name]
     found = failures(configuration_of(breaker), QUICK)
-    assert set(found) - {name} <= breaker.also, {law: found[law].message for law in set(found) - {name} - breaker.also}
+    others = set(found) - {name} - breaker.also - AGAIN
+    assert not others, {law: found[law].message for law in others}
 
 
 @pytest.mark.parametrize("loss", [breakers.Softmax, breakers.Center, breakers.Pairs])

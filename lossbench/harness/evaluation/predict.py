@@ -15,6 +15,7 @@ from ...data.loading import square
 from ...errors import DataError, ModelError
 from ...models.build import build_model
 from ...objective import build_loss, expand_formula, formula_needs
+from ...registry import loss_origin
 from ...runs import layout
 from ...runs.finished_run import read_run
 from ...runs.record import Record
@@ -94,6 +95,11 @@ def load_run(run: Path) -> tuple[Record, TrainStep]:
     finished = read_run(run)
     record = finished.record
     data, formula = record.data, expand_formula(record.formula)
+    for term in record.terms:
+        if term.source is not None and (found := loss_origin(term.name)) != term.source:
+            raise ModelError(
+                f"{run}: {term.name} was {term.source}, and is {found}; pass --loss with the file of the run"
+            )
     context = LossContext(
         num_classes=len(data.class_names),
         embedding_dim=record.model.embedding_dim,

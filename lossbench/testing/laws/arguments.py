@@ -6,6 +6,7 @@ CPU, for the arguments that the loss reads.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -32,7 +33,7 @@ def _refused(trial: Trial, what: str, output: ModelOutput, targets: Tensor, word
     try:
         value = loss(output, targets)
     except _CLEAR as error:
-        if not any(word in str(error).lower() for word in words):
+        if not (any(word in str(error).lower() for word in words) or _states_both(str(error))):
             raise Violation(
                 f"{what} is refused as {type(error).__name__}: {_first_line(error)}, which names none of "
                 f"{', '.join(words)}",
@@ -50,6 +51,12 @@ def _refused(trial: Trial, what: str, output: ModelOutput, targets: Tensor, word
             raise Violation(f"{what} is refused after {name} was changed")
 
 
+def _states_both(message: str) -> bool:
+    """Return whether a message says what was expected and what was found, in whatever words."""
+    expected = any(word in message.lower() for word in ("must", "expect", "should", "need", "require", "match"))
+    return expected and len(re.findall(r"\d+", message)) > 1
+
+
 def _knows_sizes(loss: Loss) -> bool:
     return loss.knows_sizes if isinstance(loss, AdaptedLoss) else True
 
@@ -61,7 +68,7 @@ def _first_line(error: Exception) -> str:
 _LABEL_WORDS = ("target", "label")
 
 
-@law(GROUP, owed=True)
+@law(GROUP)
 def label_out_of_range(trial: Trial) -> None:
     """A label outside [0, C) is refused, -100 too: there is no ignored label.
 
@@ -80,7 +87,7 @@ def label_out_of_range(trial: Trial) -> None:
     judge_parts(partial(refused, label) for label in labels)
 
 
-@law(GROUP, owed=True)
+@law(GROUP)
 def float_labels(trial: Trial) -> None:
     """Labels that are floating-point numbers are refused.
 
@@ -90,7 +97,7 @@ def float_labels(trial: Trial) -> None:
     _refused(trial, "labels in float32", output, trial.targets.float(), (*_LABEL_WORDS, "dtype", "int", "float"))
 
 
-@law(GROUP, owed=True)
+@law(GROUP)
 def unequal_lengths(trial: Trial) -> None:
     """A number of labels other than the number of rows is refused.
 
@@ -105,7 +112,7 @@ def unequal_lengths(trial: Trial) -> None:
     )
 
 
-@law(GROUP, owed=True)
+@law(GROUP)
 def wrong_rank(trial: Trial) -> None:
     """Inputs that are no matrix, and labels that are no vector, are refused.
 
@@ -126,7 +133,7 @@ def _is_not_told_sizes(configuration: Configuration) -> str | None:
     return None if _knows_sizes(configuration.specimen) else "its constructor is not told C or D, so it can't know"
 
 
-@law(GROUP, owed=True, unless=_is_not_told_sizes)
+@law(GROUP, unless=_is_not_told_sizes)
 def wrong_number_of_columns(trial: Trial) -> None:
     """Logits of another number of classes, or embeddings of another size, than the task's are refused, naming the
     argument, and before any state changes.
@@ -167,7 +174,7 @@ def bad_hyperparameters(trial: Trial) -> None:
     judge_parts(parts)
 
 
-@law(GROUP, owed=False)
+@law(GROUP)
 def narrow_integer_labels(trial: Trial) -> None:
     """int32 labels give the value of int64 labels, or are refused clearly.
 

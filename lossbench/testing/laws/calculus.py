@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 
@@ -15,19 +16,19 @@ from ...types import ModelOutput
 from ..configuration import Configuration
 from ..law import Group, law
 from ..trial import Trial, with_tensors
-from ..violation import Violation
+from ..violation import NotApplicableError, Violation
 
 GROUP: Group = "Calculus"
 _RADIUS = 2e-5  # of the finite differences below, with room: no kink may lie within
 
 
 def _of_inputs(trial: Trial) -> tuple[Callable[..., Tensor], tuple[Tensor, ...]]:
-    """The value as a function of the tensors that the loss reads, and where it is judged."""
-    output, targets = trial.output(), trial.targets
+    """Return the value as a function of the tensors that the loss reads, and the point at which it is judged."""
+    output, targets, loss = trial.output(), trial.targets, trial.loss
 
     def value(*tensors: Tensor) -> Tensor:
-        found: Tensor = trial.loss(with_tensors(output, dict(zip(trial.reads, tensors, strict=True))), targets)
-        return found
+        result: Tensor = loss(with_tensors(output, dict(zip(trial.reads, tensors, strict=True))), targets)
+        return result
 
     return value, tuple(getattr(output, name).clone().requires_grad_() for name in trial.reads)
 
@@ -39,14 +40,48 @@ def _differs(check: Callable[..., Any], function: Callable[..., Tensor], inputs:
         raise Violation(" ".join(str(error).split())[:600]) from error
 
 
-@law(GROUP, owed=True, off_kinks=_RADIUS, share=0.5, excused=Trait.STOP_GRADIENT)
+def slope_along_lines(trial: Trial, where: str = "") -> None:
+    """Require that the gradient is the derivative along some lines, in float64 or less strictly in float32.
+
+    Raises:
+        Violation: it is not.
+    """
+    value, inputs = _of_inputs(trial)
+    exact = trial.dtype is torch.float64
+    step, tolerance = (1e-6, 1e-4) if exact else (2e-2, 3e-2)
+    at = value(*inputs)
+    slopes = torch.autograd.grad(at, inputs, allow_unused=True)
+    gradients = [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, slopes, strict=True)]
+    generator = torch.Generator().manual_seed(5)
+    for line in range(4):
+        ways = [torch.randn(x.shape, generator=generator).to(x) for x in inputs]
+        if line == 3:  # the steepest
+            ways = [g / max(float(g.norm()), 1e-30) for g in gradients]
+        with torch.no_grad():
+            sides = [value(*(x + sign * step * way for x, way in zip(inputs, ways, strict=True))) for sign in (-1, 1)]
+        numerical = float(sides[1] - sides[0]) / (2 * step)
+        analytical = sum(float((g * way).sum()) for g, way in zip(gradients, ways, strict=True))
+        largest = [float((g * way).abs().max()) for g, way in zip(gradients, ways, strict=True) if g.numel()]
+        size = max(abs(numerical), abs(analytical), *largest)
+        rounding = (1e-13 if exact else 1e-5) * abs(float(at)) / step
+        if not abs(numerical - analytical) <= tolerance * size + rounding + 1e-9:
+            what = f", {where}" if where else ""
+            raise Violation(
+                f"along a line{what}, the derivative is {numerical:.6g} and the gradient says {analytical:.6g}"
+            )
+
+
+@law(GROUP, off_kinks=_RADIUS, share=0.5, excused=Trait.STOP_GRADIENT)
 def gradient_of_inputs(trial: Trial) -> None:
     """The gradient in logits and embeddings is the derivative of the value, by central differences in float64.
 
     Remedy: look for `.detach()`, `.item()`, `.data` or `no_grad` on a path from the inputs to the value; where the
     definition holds a factor fixed in backward, declare stop-gradient.
     """
-    _differs(gradcheck, *_of_inputs(trial))
+    if trial.dtype is torch.float64:
+        _differs(gradcheck, *_of_inputs(trial))
+    else:
+        slope_along_lines(trial)
 
 
 def _differentiable_state(loss: Loss) -> list[str]:
@@ -64,7 +99,15 @@ def _no_state(configuration: Configuration) -> str | None:
     return "its state has not started" if has_numbers else "it has no state"
 
 
-@law(GROUP, off_kinks=_RADIUS, share=0.5, excused=Trait.STOP_GRADIENT, unless=_no_state)
+def _no_state_in_float64(configuration: Configuration) -> str | None:
+    return _no_state(configuration) or _not_in_float64(configuration)
+
+
+def _not_in_float64(configuration: Configuration) -> str | None:
+    return "it does not compute in float64" if configuration.low_precision else None
+
+
+@law(GROUP, off_kinks=_RADIUS, share=0.5, excused=Trait.STOP_GRADIENT, unless=_no_state_in_float64)
 def gradient_of_state(trial: Trial) -> None:
     """The gradient in parameters, centers and proxies is the derivative of the value.
 
@@ -80,7 +123,7 @@ def gradient_of_state(trial: Trial) -> None:
     _differs(gradcheck, value, tuple(states[name].detach().clone().requires_grad_() for name in names))
 
 
-@law(GROUP, trait=Trait.TWICE_DIFFERENTIABLE, off_kinks=_RADIUS, share=0.2)
+@law(GROUP, trait=Trait.TWICE_DIFFERENTIABLE, off_kinks=_RADIUS, share=0.2, unless=_not_in_float64)
 def second_derivative(trial: Trial) -> None:
     """The derivative of the gradient is right as well (trait twice-differentiable).
 
@@ -97,7 +140,13 @@ def functional_gradient(trial: Trial) -> None:
     """
     value, inputs = _of_inputs(trial)
     leaves = [tensor.detach() for tensor in inputs]
-    found = torch.func.grad(value, argnums=tuple(range(len(leaves))))(*leaves)
+    try:
+        found = torch.func.grad(value, argnums=tuple(range(len(leaves))))(*leaves)
+    except RuntimeError as error:
+        if "setup_context" in str(error):
+            reason = "its autograd.Function has no setup_context, so torch.func does not take it"
+            raise NotApplicableError(reason) from error
+        raise
     _, expected = trial.gradients(trial.loss, trial.output(), trial.targets)
     trial.same_gradients("torch.func.grad against autograd", dict(zip(trial.reads, found, strict=True)), expected)
 
@@ -118,3 +167,52 @@ def vectorised_map(trial: Trial) -> None:
 
     expected = torch.stack([value_of(batches[0][i], batches[1][i], labels[i]) for i in range(3)])
     trial.same("vmap against a loop", torch.func.vmap(value_of)(batches[0], batches[1], labels), expected)
+
+
+@law("Size and scale", share=0.2)
+def gradient_of_a_multiple(trial: Trial) -> None:
+    """The gradient of a multiple of the loss is that multiple of its gradient, in inputs and parameters; backward twice
+    gives the same gradient twice. Loss scaling, coefficients and gradient accumulation rely on it.
+
+    Remedy: multiply by `grad_output` in the backward of an `autograd.Function`, and write nothing in place there.
+    """
+    loss, output, targets = trial.build(), trial.output(), trial.targets
+    leaves = [getattr(output, name).clone().requires_grad_() for name in trial.reads]
+    leaves += [parameter for parameter in loss.parameters() if parameter.requires_grad]
+    value = loss(with_tensors(output, dict(zip(trial.reads, leaves, strict=False))), targets)
+
+    def slopes(factor: float) -> list[Tensor]:
+        found = torch.autograd.grad(factor * value, leaves, allow_unused=True, retain_graph=True)
+        return [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found, strict=True)]
+
+    expected = slopes(1.0)
+    for factor in (1.0, 3.0, -0.25, 1024.0):
+        for one, other in zip(slopes(factor), expected, strict=True):
+            trial.same(f"the gradient of {factor:g} times the loss", one / factor, other)
+
+
+@law("Size and scale", trait=Trait.CONVEX, reads="logits", excused=Trait.STOP_GRADIENT)
+def subgradient_at_ties(trial: Trial) -> None:
+    """A convex loss lies above its tangents, at ties of logits and on kinks, too: f(z + d) >= f(z) + g d
+    (trait convex).
+
+    Remedy: at a tie, backward passes on the slope of one branch, or a mean of all; a part of it is not a subgradient.
+    """
+    output, targets = trial.output(), trial.targets
+    logits = output.logits
+    own = F.one_hot(targets, logits.shape[1]).to(logits)
+    true = logits.gather(1, targets.unsqueeze(1))
+    generator = torch.Generator().manual_seed(len(targets))
+    for tied in (torch.zeros_like(logits), logits.round(), torch.where(logits > true, true, logits)):
+        value, gradients = trial.gradients(trial.loss, output._replace(logits=tied), targets)
+        slope = gradients["logits"]
+        ways = [torch.randn(own.shape, generator=generator).to(logits) for _ in range(3)]
+        for way in (own, -own, slope, -slope, *ways):
+            step = 0.2 * way
+            above = trial.loss(output._replace(logits=tied + step), targets).detach()
+            tangent = value + (slope * step).sum()
+            if float(tangent - above) > max(1e-9, trial.rounding) * max(1.0, float(value.abs())):
+                raise Violation(
+                    f"at {tied.tolist()} it lies below its tangent along {way.tolist()}: "
+                    f"{float(above):.10g} against {float(tangent):.10g}"
+                )

@@ -88,15 +88,22 @@ def bounded_pull(trial: Trial) -> None:
             )
 
 
-@law(GROUP, owed=True)
-def not_negative(trial: Trial) -> None:
-    """The value is never negative.
+def _no_lower_bound(configuration: Configuration) -> str | None:
+    return "it declares no lower bound" if configuration.specimen.lower_bound is None else None
 
-    Remedy: look for a sign, or for a constant that was left out.
+
+@law(GROUP, compares=False, unless=_no_lower_bound)
+def not_negative(trial: Trial) -> None:
+    """The value is never negative, or never below the bound that the loss declares (`Loss.lower_bound`).
+
+    Remedy: look for a sign, or for a constant that was left out; a loss that is negative by definition declares its
+    lower bound, or None.
     """
+    bound = trial.loss.lower_bound
+    assert bound is not None
     value = trial.loss(trial.output(), trial.targets)
-    if float(value) < -1e-12:
-        raise Violation(f"the value is {float(value):.10g}")
+    if float(value.detach()) < bound - max(1e-12, trial.rounding) * max(1.0, abs(bound)):
+        raise Violation(f"the value is {float(value):.10g}" + (f", below the bound of {bound:g}" if bound else ""))
 
 
 @law(GROUP, unless=lambda c: None if c.specimen.upper_bound is not None else "it declares no upper bound")
@@ -121,24 +128,27 @@ def _is_cosine(configuration: Configuration) -> str | None:
 
 @law(GROUP, trait=Trait.ZERO_AT_SEPARATION, searched=False, unless=_is_cosine)
 def zero_at_separation(trial: Trial) -> None:
-    """Perfect separation costs nothing (trait zero-at-separation): each true logit 600 above the others, each
-    embedding at its class's own point, the points orthogonal and far apart, a moving state come to rest there.
+    """Perfect separation costs nothing (trait zero-at-separation): each true logit at 600 and the others at 0 or -600,
+    each embedding at its class's own point, the points orthogonal and far apart, a moving state come to rest there.
 
     Remedy: look for a constant that stays; or do not declare the trait.
     """
     case = _square(trial.case)
     targets = case.labels()
-    corners = torch.eye(len(case.class_counts), dtype=torch.float64)[targets]
+    corners = torch.eye(len(case.class_counts), dtype=trial.dtype)[targets]
     cosines = Need.COSINE_LOGITS in trial.configuration.spec.needs
-    logits = corners if cosines else 600 * corners
-    output = ModelOutput(20 * corners, logits)
-    loss = trial.build(case=case)
-    if is_stateful(loss):
-        for _ in range(500):
-            loss.update_state(output, targets)
-    value = float(loss(output, targets))
-    if not 0 <= value < 1e-12:
-        raise Violation(f"the value at perfect separation is {value:.6g}, expected 0")
+    values = []
+    for others in (0, -1):  # one-vs-rest losses ask for very negative logits of the other classes
+        logits = corners if cosines else 600 * (corners + others * (1 - corners))
+        output = ModelOutput(20 * corners, logits)
+        loss = trial.build(case=case)
+        if is_stateful(loss):
+            for _ in range(500):
+                loss.update_state(output, targets)
+        values.append(float(loss(output, targets).detach()))
+        if 0 <= values[-1] < max(1e-12, trial.rounding):
+            return
+    raise Violation(f"the value at perfect separation is {min(values, key=abs):.6g}, expected 0")
 
 
 def _square(case: Case) -> Case:
@@ -159,10 +169,10 @@ def learns_the_weighted_prior(trial: Trial) -> None:
     labels = torch.tensor([c for c in range(classes) for _ in range(counts[c])])
     loss = trial.loss
     weights = torch.stack([_pull(trial, torch.tensor([0, c])) for c in range(classes)])
-    shares = weights * torch.tensor(counts, dtype=torch.float64)
+    shares = weights * torch.tensor(counts, dtype=trial.dtype)
     best = (shares / shares.sum()).log()
     constant = best.expand(len(labels), classes)
-    embeddings = torch.zeros(len(labels), case.embedding_dim, dtype=torch.float64)
+    embeddings = torch.zeros(len(labels), case.embedding_dim, dtype=trial.dtype)
     _, gradients = trial.gradients(loss, ModelOutput(embeddings, constant), labels)
     slope = gradients["logits"].sum(dim=0)
     trial.same("the slope at the predicted optimum", slope, torch.zeros_like(slope), scale=1.0, tolerance=1e-9)
@@ -171,15 +181,16 @@ def learns_the_weighted_prior(trial: Trial) -> None:
 def _pull(trial: Trial, labels: Tensor) -> Tensor:
     """How hard the last row pulls at equal logits, in units of the first row's pull."""
     classes = len(trial.case.class_counts)
-    flat = torch.zeros(len(labels), classes, dtype=torch.float64)
-    embeddings = torch.zeros(len(labels), trial.case.embedding_dim, dtype=torch.float64)
+    flat = torch.zeros(len(labels), classes, dtype=trial.dtype)
+    embeddings = torch.zeros(len(labels), trial.case.embedding_dim, dtype=trial.dtype)
     _, gradients = trial.gradients(trial.loss, ModelOutput(embeddings, flat), labels)
     pulls = gradients["logits"].abs().sum(dim=1)
     return pulls[-1] / pulls[0]
 
 
 def _reads_no_counts(configuration: Configuration) -> str | None:
-    return None if Need.CLASS_COUNTS in configuration.spec.needs else "it does not read class counts"
+    reads = Need.CLASS_COUNTS in configuration.spec.needs or configuration.counts_matter
+    return None if reads else "it does not read class counts"
 
 
 @law(GROUP, off_kinks=1e-6, unless=_reads_no_counts)
@@ -215,7 +226,7 @@ def weight_zero(trial: Trial) -> None:
     Remedy: apply the weight to the whole loss of a row.
     """
     classes = len(trial.case.class_counts)
-    weight = torch.ones(classes, dtype=torch.float64)
+    weight = torch.ones(classes, dtype=trial.dtype)
     weight[0] = 0
     targets = torch.cat([trial.targets, torch.tensor([classes - 1])])  # some weight is left to divide by
     output = trial.output()
@@ -285,7 +296,7 @@ def _no_limits(configuration: Configuration) -> str | None:
     return "limits are judged at the defaults" if configuration.hyperparameters else None
 
 
-@law(GROUP, owed=True, off_kinks=1e-6, unless=_no_limits)
+@law(GROUP, off_kinks=1e-6, unless=_no_limits)
 def limits(trial: Trial) -> None:
     """With the hyper-parameters of a declared limit the loss is exactly its parent (`LossSpec.limits`): power 0,
     gamma 0, tau 0.
@@ -297,7 +308,7 @@ def limits(trial: Trial) -> None:
     for given, formula in spec.limits:
         (term,) = parse_formula(formula).terms
         parent_spec = loss_info(term.name)
-        parent = parent_spec.factory(trial.case.context, **term.arguments).double()
+        parent = parent_spec.factory(trial.case.context, **term.arguments).to(trial.dtype)
         loss = trial.build(**given)
         with torch.no_grad():
             for name, tensor in trial.states(loss).items():

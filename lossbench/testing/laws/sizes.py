@@ -1,14 +1,157 @@
-"""Size and scale: the laws hold for batches that are cut into parts, as a distributed run cuts them."""
+"""Size and scale: the laws hold for large batches, many classes, real class counts and large values, too.
+
+The searched batches are small. Here some laws are judged once more on fixed batches of 260 rows with 20 classes, 16
+dimensions and class counts from 1 to 134,415, of 300 classes, and with logits and embeddings 8 and 40 times as large.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+
 import torch
 
-from ...traits import Trait
-from ..law import Group, law
+from ...traits import Need, Trait
+from ..applies import reason_to_skip
+from ..cases import Case, fixed_case
+from ..configuration import Configuration
+from ..effort import Effort
+from ..law import Group, find_law, judge_parts, law
 from ..trial import Trial
+from ..violation import NotApplicableError, Violation
+from .calculus import slope_along_lines
 
 GROUP: Group = "Size and scale"
+
+# Real counts are as unequal as this: 134,415 images of the most frequent class, and one of the rarest.
+LARGEST_COUNT = 134_415
+SIZES = {"260 rows, 20 classes, 16 dimensions": (260, 20, 16), "12 rows, 300 classes, 16 dimensions": (12, 300, 16)}
+SCALES = (8, 40)
+# What is judged there: each takes one pass or few, and holds for every batch if it holds at all.
+_AT_LARGE_SIZE = (
+    "mean-of-rows",
+    "mean-of-shards",
+    "order-of-rows",
+    "renamed-classes",
+    "only-equality-of-labels",
+    "shift-of-logits",
+    "translation",
+    "rotation",
+    "scale",
+    "larger-true-logit",
+    "convex-in-logits",
+    "not-negative",
+    "upper-bound",
+    "repeated-batch",
+    "equal-counts-are-no-counts",
+    "state-of-absent-class",
+)
+_AT_LARGE_SCALE = (*_AT_LARGE_SIZE, "naive-loop", "limits", "bounded-pull")
+
+
+def large_case(configuration: Configuration, size: int, classes: int, dim: int) -> Case:
+    """Return a batch with very unequal class counts, labelled with the highest class numbers if classes are many."""
+    case = fixed_case(size=size, classes=classes, dim=configuration.fitting_dim(classes, dim))
+    counts = tuple(1 + int(LARGEST_COUNT / 2.0 ** min(c, 40)) for c in range(classes))
+    targets = case.targets if size >= classes else tuple(classes - 1 - 25 * i % classes for i in range(size))
+    return replace(case, class_counts=counts, targets=targets)
+
+
+def scaled_case(factor: int) -> Case:
+    """Return an ordinary batch whose logits and embeddings are larger, with confident rows."""
+    case = fixed_case()
+    larger = [tuple(tuple(factor * value for value in row) for row in rows) for rows in (case.logits, case.embeddings)]
+    return replace(case, logits=larger[0], embeddings=larger[1])
+
+
+def _judge_again(trial: Trial, names: tuple[str, ...], case: Case, where: str) -> Iterator[Callable[[], None]]:
+    """Yield the judgements of the laws that apply, on another batch."""
+    configuration = trial.configuration
+    for name in names:
+        each = find_law(name)
+        if (
+            name in trial.failed
+            or (each.trait and not configuration.declares(each.trait))
+            or reason_to_skip(configuration, each, Effort())
+        ):
+            continue
+        yield partial(_one_law, trial, name, case, where)
+
+
+def _one_law(trial: Trial, name: str, case: Case, where: str) -> None:
+    each, again = find_law(name), Trial(trial.configuration, case, deep=trial.deep)
+    try:
+        if each.off_kinks is not None and again.lies_on_kink(each.off_kinks):
+            return
+        each.judge(again)
+    except NotApplicableError:
+        return
+    except Violation as violation:
+        raise Violation(f"{name}, {where}: {violation}", silent=violation.silent, kind=violation.kind) from violation
+
+
+@law(GROUP, searched=False)
+def large_task(trial: Trial) -> None:
+    """What holds for small batches holds for 260 rows of 20 classes in 16 dimensions with class counts from 1 to
+    134,415, and for 300 classes: value and gradient are finite, the gradient is the derivative, float32 agrees with
+    float64, and the laws of symmetry and meaning that apply hold.
+
+    Remedy: look for integer types that are too small, for a limit on rows, classes or dimensions, for chunks that lose
+    the last rows, and for class weights that leave the range of their type.
+    """
+    parts: list[Callable[[], None]] = []
+    for where, size in SIZES.items():
+        case = large_case(trial.configuration, *size)
+        parts.append(partial(_is_sound, trial, case, where))
+        parts += _judge_again(trial, _AT_LARGE_SIZE, case, where)
+    judge_parts(parts)
+
+
+def _is_sound(trial: Trial, case: Case, where: str) -> None:
+    """Require a finite value and gradient in float32 that agree with float64, and a true derivative."""
+    big = Trial(trial.configuration, case)
+    single = big.gradients(big.build(torch.float32), big.output(torch.float32), big.targets)
+    big.finite(f"the value, {where}", single[0])
+    for name, gradient in single[1].items():
+        big.finite(f"the gradient in {name}, {where}", gradient)
+    if big.dtype is torch.float64 and not trial.configuration.is_random and not big.lies_on_kink(1e-4):
+        value, gradients = big.gradients(big.loss, big.output(), big.targets)
+        big.same(f"float32 against float64, {where}", single[0], value, tolerance=1e-3)
+        for name, gradient in gradients.items():
+            big.same(f"gradient in {name}, float32 against float64, {where}", single[1][name], gradient, tolerance=1e-2)
+    if _gradient_is_judged(trial):
+        equal = Trial(trial.configuration, replace(case, class_counts=(40,) * len(case.class_counts)))
+        _is_derivative(equal, where)  # with weights of 134,415 : 1 a difference has too few digits
+
+
+def _gradient_is_judged(trial: Trial) -> bool:
+    return not trial.configuration.declares(Trait.STOP_GRADIENT) and "gradient-of-inputs" not in trial.failed
+
+
+def _is_derivative(trial: Trial, where: str) -> None:
+    if not trial.lies_on_kink(2e-4):
+        slope_along_lines(trial, where)
+
+
+@law(GROUP, searched=False)
+def large_values(trial: Trial) -> None:
+    """What holds for logits and embeddings of ordinary size holds for ones 8 and 40 times as large, where rows are
+    confident: the gradient is the derivative, and the laws of symmetry and meaning that apply hold.
+
+    Remedy: look for clamps, for saturated functions, and for branches on the size of a value.
+    """
+    if Need.COSINE_LOGITS in trial.configuration.spec.needs:
+        raise NotApplicableError("it reads cosines, which have no large values")
+    parts: list[Callable[[], None]] = []
+    for factor in SCALES:
+        case, where = scaled_case(factor), f"values times {factor}"
+        if _gradient_is_judged(trial):
+            parts.append(partial(_is_derivative, Trial(trial.configuration, case), where))
+        # At large values a loop over scalars, too, loses digits.
+        names = _AT_LARGE_SCALE if factor == min(SCALES) else _AT_LARGE_SIZE
+        parts += _judge_again(trial, names, case, where)
+    judge_parts(parts)
 
 
 @law(GROUP, trait=Trait.SHARDABLE, off_kinks=1e-6)
@@ -26,3 +169,17 @@ def mean_of_shards(trial: Trial) -> None:
         for part in (slice(0, half), slice(half, None))
     ]
     trial.same("the mean of two halves against the batch", (halves[0] + halves[1]) / 2, trial.loss(output, targets))
+
+
+@law(GROUP, searched=False, kind="precision", compares=False)
+def computes_in_float64(trial: Trial) -> None:
+    """Inputs and state in float64 are taken, and the value is computed in float64.
+
+    A loss that cannot do so is judged in float32 by all other laws, less strictly.
+
+    Remedy: convert what is given in half precision with `.float()`, and leave float64 alone; make new tensors in the
+    type of the inputs.
+    """
+    if found := trial.configuration.low_precision:
+        refuses = "refuses" in found
+        raise Violation(found, silent=not refuses, kind="unclear refusal" if refuses else "precision")

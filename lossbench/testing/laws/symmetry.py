@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from ..trial import Trial
 from ..violation import Violation
 
 GROUP: Group = "Symmetry"
+_LONGEST_QUEUE = 64  # a queue that is shorter than a batch keeps some of its rows, by their order
 
 
 def _same_state(trial: Trial, found: Loss, expected: Loss) -> None:
@@ -33,7 +35,7 @@ def _shuffled(size: int, seed: int) -> Tensor:
     return order if not order.equal(torch.arange(size)) else order.flip(0)
 
 
-@law(GROUP, owed=True, off_kinks=1e-6)
+@law(GROUP, off_kinks=1e-6)
 def order_of_rows(trial: Trial) -> None:
     """Permuting the batch changes nothing: same value, permuted gradient, and after a step the same state, or one that
     gives the same value (a queue has an order that does not matter).
@@ -47,7 +49,7 @@ def order_of_rows(trial: Trial) -> None:
     moved, its_gradients = trial.gradients(trial.loss, permuted, targets[order])
     trial.same("the permuted batch against the batch", moved, value)
     trial.same_gradients("permuted", its_gradients, {name: g[order] for name, g in gradients.items()})
-    if is_stateful(trial.loss):
+    if is_stateful(trial.loss) and len(targets) < _LONGEST_QUEUE:
         loss, other = trial.build(), trial.build()
         loss.update_state(output, targets)
         other.update_state(permuted, targets[order])
@@ -80,21 +82,37 @@ def _undeclared_axes(configuration: Configuration) -> str | None:
 
 @law(GROUP, off_kinks=1e-6, unless=_undeclared_axes)
 def renamed_classes(trial: Trial) -> None:
-    """Renumbering the classes, together with class counts, logits and state by class, changes nothing.
+    """Renumbering the classes, together with class counts, logits, scores and state by class, changes nothing. A state
+    that is derived from the class counts is renumbered by building the loss for the renumbered counts.
 
-    Remedy: state what the axes of a state are in `state_axes`; look for a class that is treated apart.
+    Remedy: state what the axes of a state are in `state_axes`; look for a class that is treated apart, and for a rank
+    that is taken for a class number or the reverse.
     """
     counts = trial.case.class_counts
     order = _shuffled(len(counts), sum(counts)).tolist()  # new class k was class order[k]
+    try:
+        _is_renamed(trial, trial.configuration, order)
+    except Violation:
+        if not (reason := _class_apart(trial, order)):
+            raise
+        trial.excuse(reason)
+
+
+def _is_renamed(trial: Trial, configuration: Configuration, order: list[int]) -> None:
+    counts, new = trial.case.class_counts, torch.tensor(order)
     place = torch.tensor([order.index(c) for c in range(len(counts))])
-    renamed = Trial(trial.configuration, replace(trial.case, class_counts=tuple(counts[c] for c in order)))
+    renamed = Trial(configuration, replace(trial.case, class_counts=tuple(counts[c] for c in order)))
     loss, other = trial.build(), renamed.build()
+    states, others = trial.states(loss), trial.states(other)
+    if unknown := sorted(trial.configuration.spec.state_axes.keys() - states.keys()):
+        raise Violation(f"state_axes names {', '.join(unknown)}, which the loss does not have", silent=False)
+    if not (configuration.started or trial.configuration.is_random):
+        _derived_state_is_renamed(trial, other, new)
     with torch.no_grad():
-        states, others = trial.states(loss), trial.states(other)
         for name, axes in trial.configuration.spec.state_axes.items():
             moved = states[name]
             for dimension, axis in enumerate(axes):
-                moved = moved.index_select(dimension, torch.tensor(order)) if axis == "class" else moved
+                moved = moved.index_select(dimension, new) if axis == "class" else moved
             others[name].copy_(moved)
     output, targets = trial.output(), trial.targets
     relabelled = output._replace(logits=output.logits[:, order])
@@ -104,11 +122,63 @@ def renamed_classes(trial: Trial) -> None:
     if "logits" in gradients:
         gradients["logits"] = gradients["logits"][:, order]
     trial.same_gradients("renumbered", its_gradients, gradients)
+    if "logits" in trial.reads and not configuration.spec.auxiliary:
+        trial.same("scores, renumbered against original", other.scores(relabelled), loss.scores(output)[:, order])
     if is_stateful(loss):
         loss.update_state(output, targets)
         other.update_state(relabelled, place[targets])
-        trial.move_state(loss, "class", lambda t, dimension: t.index_select(dimension, torch.tensor(order)))
+        trial.move_state(loss, "class", lambda t, dimension: t.index_select(dimension, new))
         _same_state(trial, other, loss)
+
+
+def _derived_state_is_renamed(trial: Trial, renamed: Loss, order: Tensor) -> None:
+    """Require that state which is not drawn at random follows the class counts."""
+    first, again = trial.states(trial.build()), trial.states(trial.build(case=trial.case, seed=9))
+    others = trial.states(renamed)
+    for name, axes in trial.configuration.spec.state_axes.items():
+        if "class" not in axes or name not in first or not torch.allclose(first[name], again[name], equal_nan=True):
+            continue
+        moved = first[name].detach().index_select(axes.index("class"), order)
+        what = f"{name} of a loss built for renumbered classes against the renumbered {name}"
+        trial.same_state(what, others[name].detach(), moved, tolerance=1e-6)
+
+
+def _class_apart(trial: Trial, order: list[int]) -> str | None:
+    """Return why a loss treats a class apart on purpose: a hyper-parameter names it, or the seed draws it."""
+    spec, configuration = trial.configuration.spec, trial.configuration
+    held = {**spec.hyperparameters, **configuration.hyperparameters}
+    renamed = {name: new for name, value in held.items() if (new := _renamed_value(value, order)) != value}
+    choices = [{name: value} for name, value in renamed.items()] + ([renamed] if len(renamed) > 1 else [])
+    for changes in choices:
+        try:
+            _is_renamed(
+                trial, replace(configuration, hyperparameters={**configuration.hyperparameters, **changes}), order
+            )
+        except Exception:  # not this one
+            continue
+        return f"{' and '.join(changes)} names classes, and holds if it is renumbered, too"
+    return "what its seed draws treats classes apart" if _seed_draws_more_than_state(trial) else None
+
+
+def _renamed_value(value: Any, order: list[int]) -> Any:
+    """Return a hyper-parameter as it is after renumbering, if it is a class, classes, or one number for each class."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(order):
+        return order.index(value)
+    if isinstance(value, list | tuple) and value and all(isinstance(each, int | float) for each in value):
+        if len(value) == len(order):
+            return type(value)(value[c] for c in order)
+        if all(isinstance(each, int) and 0 <= each < len(order) for each in value):
+            return type(value)(order.index(each) for each in value)
+    return value
+
+
+def _seed_draws_more_than_state(trial: Trial) -> bool:
+    loss, other = trial.build(), trial.build(seed=9)
+    with torch.no_grad():
+        for name in trial.configuration.spec.state_axes:
+            trial.states(other)[name].copy_(trial.states(loss)[name])
+    output, targets = trial.output(), trial.targets
+    return not torch.equal(loss(output, targets), other(output, targets))
 
 
 @law(GROUP, trait=Trait.LABEL_EQUALITY, reads="embeddings", off_kinks=1e-6)
@@ -131,7 +201,7 @@ def shift_of_logits(trial: Trial) -> None:
     Remedy: normalise logits by `log_softmax`, or do not declare the trait.
     """
     output, targets = trial.output(), trial.targets
-    shift = 1 + torch.arange(len(targets), dtype=torch.float64).unsqueeze(1)
+    shift = 1 + torch.arange(len(targets), dtype=trial.dtype).unsqueeze(1)
     value, gradients = trial.gradients(trial.loss, output, targets)
     found = trial.loss(output._replace(logits=output.logits + shift), targets)
     trial.same("shifted against unshifted", found, value)
@@ -168,17 +238,13 @@ def _moves_nothing(trial: Trial, change: Callable[[Tensor], Tensor], turn: Calla
         _same_state(trial, loss, expected)
 
 
-def _offset(dim: int) -> Tensor:
-    return torch.linspace(-1, 2, dim, dtype=torch.float64) + 0.5
-
-
 @law(GROUP, trait=Trait.TRANSLATION_INVARIANT, reads="embeddings", off_kinks=1e-6, unless=_undeclared_axes)
 def translation(trial: Trial) -> None:
     """Moving embeddings and state together by one vector changes nothing (trait translation-invariant).
 
     Remedy: use differences of embeddings only, and start a state from data; or do not declare the trait.
     """
-    offset = _offset(trial.case.embedding_dim)
+    offset = torch.linspace(-0.5, 2.5, trial.case.embedding_dim, dtype=trial.dtype)
     _moves_nothing(trial, lambda rows: rows + offset, lambda gradient: gradient)
 
 
@@ -190,7 +256,7 @@ def rotation(trial: Trial) -> None:
     """
     dim = trial.case.embedding_dim
     generator = torch.Generator().manual_seed(dim)
-    turn = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64))[0]
+    turn = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64))[0].to(trial.dtype)
     _moves_nothing(trial, lambda rows: rows @ turn, lambda gradient: gradient @ turn)
 
 
