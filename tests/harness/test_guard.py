@@ -159,9 +159,9 @@ def test_twenty_skipped_steps_in_a_row_stop_and_others_are_counted() -> None:
      (lambda t: t[-1].fill_(-torch.inf), False)],
     ids=["fine", "large", "nan", "inf"],
 )  # fmt: skip
-def test_each_entry_is_seen_and_nothing_overflows(spoil: Callable[[Tensor], Any], finite: bool) -> None:
+def test_each_entry_is_seen_and_nothing_overflows(corrupt: Callable[[Tensor], Any], finite: bool) -> None:
     tensors = [torch.zeros(3), torch.zeros(50)]
-    spoil(tensors[1])
+    corrupt(tensors[1])
     assert bool(largest(tensors).isfinite()) is finite
     assert largest([]) == 0
 
