@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ..harness.run import RunResult
 
 
+_EPOCHS = " (the learning rate falls to zero over the epochs that it started with)"
+
+
 @takes_options(option_names())
 def run(
     context: typer.Context,
@@ -63,7 +66,7 @@ def run(
 
 def _given_with_resume(context: typer.Context) -> dict[str, Any]:
     """Return the options passed with `--resume`: those that do not change the result."""
-    any_time = option_names(Role.ANY_TIME)
+    any_time = option_names(Role.ANY_TIME, Role.LOCATES_DATA)
     given = {
         name: value
         for name, value in context.params.items()
@@ -73,9 +76,10 @@ def _given_with_resume(context: typer.Context) -> dict[str, Any]:
     # A run does not import a file that its own options name; the command line names it again.
     again = {"loss"} if is_object_path(str(given.get("loss", ""))) else set()
     if odd := sorted(given.keys() - allowed.keys() - {"resume", "json_"} - again):
+        why = _EPOCHS if "epochs" in odd else ""
         raise ConfigError(
             f"--resume continues a run with its own options; with {', '.join(map(flag, odd))} it would be a different "
-            f"run. Start a new run, or change only: {', '.join(map(flag, any_time))}"
+            f"run{why}. Start a new run, or change only: {', '.join(map(flag, any_time))}"
         )
     return allowed
 

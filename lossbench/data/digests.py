@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import DataError
 from .files import Progress, each_file
 from .labelled_files import manifest_table
+from .labels import class_order
 from .manifest import read_csv_manifest, read_records
 
 
@@ -26,7 +27,7 @@ def manifest_with_digests(path: Path, label_column: str = "label", progress: Pro
         DataError: as `read_csv_manifest`, or for a file that cannot be read.
     """
     manifest = read_csv_manifest(path, label_column)
-    table = manifest_table(str(path), manifest, sorted(set(manifest.labels)))
+    table = manifest_table(str(path), manifest, class_order(manifest.labels))
     digests = dict(each_file([table], lambda file, box: _sha256(file), progress=progress))
     header, *rows = [cells for cells in read_records(path) if cells]
     names = [name.strip() for name in header]

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DataError
 from .decode import IMAGE_SUFFIXES
-from .manifest import SPLIT_NAMES, Manifest
+from .manifest import Manifest
+from .split_names import split_of
 
+# Folders that systems leave behind, beside hidden ones.
+_JUNK = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "System Volume Information"})
 _LAYOUTS = "DIR/<class>/<image> or DIR/{train,val}/<class>/<image>"
 
 
 def read_folder(root: str | os.PathLike[str]) -> Manifest:
     """List the images of class folders; each class has the name of its folder.
 
-    `root` contains class folders, or `train` and optionally `val` (also valid, validation, test) with class folders in
-    them; the manifest then has splits. Hidden files are skipped. Files without an image extension and folders inside
-    class folders are ignored and counted in the notes. Classes and files are sorted.
+    `root` contains class folders, or `train` and optionally `val` or `test` (or a name in `split_names`) with class
+    folders in them; the manifest then has splits. Images in folders inside a class folder belong to the class. Hidden
+    files and folders that systems leave behind are skipped. Empty folders and files without an image extension are
+    ignored and counted in the notes. Classes and files are sorted.
 
     Raises:
-        DataError: no such folder, a file, no class folders, a class folder of training without images, or two
-            subfolders that mean the same split.
+        DataError: no such folder, a file, no class folders, a class folder of training that has files but no images,
+            or two subfolders that mean the same split.
 
     Example:
         >>> import tempfile
@@ -51,16 +56,19 @@ def _read(root: Path) -> Manifest:
     listing = _Listing(root)
     folders = _subfolders(root)
     # A class may be named "train"; the folder is a split only if it contains class folders.
-    if any(folder.lower() == "train" and _subfolders(root / folder) for folder in folders):
+    if any(split_of(folder) == "train" and _subfolders(root / folder) for folder in folders):
         meant: dict[str, str] = {}
         for folder in folders:
-            if (split := SPLIT_NAMES.get(folder.lower())) is None:
-                listing.ignored[f"folder {folder}/"] += 1
+            if (split := split_of(folder)) is None:
+                listing.ignore_folder(folder)
             elif split in meant:
                 raise DataError(f"{root}: {meant[split]}/ and {folder}/ mean the same split; remove or merge one")
             else:
                 meant[split] = folder
-                listing.add_classes(folder, split)
+                inside = folder
+                while _subfolders(root / inside) == [folder]:  # as archives unpack: train_set/train_set/<class>
+                    inside = f"{inside}/{folder}"
+                listing.add_classes(inside, split)
     else:
         listing.add_classes("", "train")
     return listing.manifest()
@@ -68,7 +76,34 @@ def _read(root: Path) -> Manifest:
 
 def _subfolders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(entry.name for entry in entries if entry.is_dir() and not _is_junk(entry.name))
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith(".") or name in _JUNK
+
+
+def _images_below(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Yield the path of every visible file below a folder, from the folder, and whether its name is an image's.
+
+    Links to folders are followed; a folder that is reached a second time is skipped.
+    """
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not _is_junk(name))
+        inside = os.path.relpath(parent, folder)
+        for name in sorted(name for name in names if not _is_junk(name)):
+            suffix = os.path.splitext(name)[1].lower()
+            yield name if inside == "." else f"{inside}/{name}", suffix in IMAGE_SUFFIXES
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 @dataclass
@@ -86,35 +121,42 @@ class _Listing:
         if not classes:
             raise DataError(f"{parent}: contains no class folders; expected {_LAYOUTS}")
         self._count_files(parent)
-        empty = [name for name in classes if not self._add_class(f"{folder}/{name}".lstrip("/"), name, split)]
-        if empty and split == "train":
+        without = [name for name in classes if not self._add_class(f"{folder}/{name}".lstrip("/"), name, split)]
+        empty = [name for name in without if not any(True for _ in _images_below(parent / name))]
+        for name in empty:
+            self.ignored[f"empty folder {name}/"] += 1
+        if without != empty and split == "train":
+            names = ", ".join(name for name in without if name not in empty)
             raise DataError(
-                f"{parent}: no images in the class folder(s) {', '.join(empty)}; add images or remove the folder(s). "
-                f"Images are files named {' '.join(sorted(IMAGE_SUFFIXES))}"
+                f"{parent}: no images in the class folder(s) {names}; "
+                f"add images or remove the folder(s). Images are files named {' '.join(sorted(IMAGE_SUFFIXES))}"
             )
+        if len(without) == len(classes):
+            raise DataError(f"{parent}: its folders contain no images; expected {_LAYOUTS}")
+
+    def ignore_folder(self, folder: str) -> None:
+        """Ignore a folder next to the splits, and count the images in it."""
+        lost = sum(is_image for _, is_image in _images_below(self.root / folder))
+        self.ignored[f"folder {folder}/{f' with {lost:,} image(s)' if lost else ''}"] += 1
 
     def _add_class(self, folder: str, label: str, split: str) -> int:
-        with os.scandir(self.root / folder) as entries:
-            visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
+        """Add the images of a class folder and of the folders in it; return their number."""
         found = 0
-        parent = Path(os.path.realpath(self.root / folder))
-        for entry in visible:
-            suffix = os.path.splitext(entry.name)[1].lower()
-            if entry.is_dir():
-                self.ignored["folders within class folders"] += 1
-            elif suffix in IMAGE_SUFFIXES:  # also a broken link, which is then reported as missing
-                self.ids.append(f"{folder}/{entry.name}")
-                self.files.append(parent / entry.name)
+        parent = os.path.realpath(self.root / folder)
+        for name, is_image in _images_below(self.root / folder):
+            if is_image:  # also a broken link, which is then reported as missing
+                self.ids.append(f"{folder}/{name}")
+                self.files.append(Path(parent, name))
                 self.labels.append(label)
                 self.splits.append(split)
                 found += 1
             else:
-                self.ignored[suffix or "no extension"] += 1
+                self.ignored[os.path.splitext(name)[1].lower() or "no extension"] += 1
         return found
 
     def _count_files(self, parent: Path) -> None:
         with os.scandir(parent) as entries:
-            loose = sum(not entry.is_dir() and not entry.name.startswith(".") for entry in entries)
+            loose = sum(not entry.is_dir() and not _is_junk(entry.name) for entry in entries)
         if loose:
             self.ignored["files outside class folders"] += loose
 

@@ -18,6 +18,7 @@ from ..errors import DataError
 from .files import ImageFiles
 from .folder import read_folder
 from .identities import carve_identities
+from .labels import class_order, fold
 from .manifest import Manifest, read_csv_manifest
 from .request import Request, Splits
 from .splits import carve
@@ -34,15 +35,14 @@ CARVE_SEED = 0
 def open_csv(request: Request) -> Splits:
     """Open a manifest with the test split from its column, `--val` or a `val.csv` next to it; otherwise carve one."""
     assert request.path is not None
-    manifest = read_csv_manifest(request.path, request.label)
+    manifest = _read_csv(request, request.path)
     if request.label == PERSON:
         return _of_identities(request, manifest)
-    beside = request.path.with_name("val.csv") if request.path.name == "train.csv" else None
     if request.val is not None:
-        val = read_csv_manifest(Path(os.path.expanduser(request.val)), request.label)
-        return _of_two(request, manifest, val, f"--val {request.val}")
+        return _of_two(request, manifest, _read_val(request, request.val), f"--val {request.val}")
+    beside = request.path.with_name("val.csv") if request.path.name == "train.csv" else None
     if manifest.splits is None and beside is not None and beside.exists():
-        return _of_two(request, manifest, read_csv_manifest(beside, request.label), f"{beside}, next to train.csv")
+        return _of_two(request, manifest, _read_csv(request, beside), f"{beside}, next to train.csv")
     return _of_one(request, manifest, "the manifest's split column")
 
 
@@ -58,12 +58,39 @@ def open_folder(request: Request) -> Splits:
     if request.label == PERSON:
         return _of_identities(request, manifest)
     if request.val is not None:
-        return _of_two(request, manifest, read_folder(Path(os.path.expanduser(request.val))), f"--val {request.val}")
+        return _of_two(request, manifest, _read_val(request, request.val), f"--val {request.val}")
     return _of_one(request, manifest, "the folder's subfolder")
+
+
+def _read_csv(request: Request, path: Path) -> Manifest:
+    return read_csv_manifest(path, request.label, path_column=request.path_column, root=request.root)
+
+
+def _read_val(request: Request, written: str) -> Manifest:
+    """Read what `--val` names, as `--data` takes it or as a path."""
+    kind, colon, path = written.partition(":")
+    if not colon or kind not in ("csv", "folder"):
+        path = written
+        kind = "folder" if os.path.isdir(os.path.expanduser(written)) else "csv"
+    if colon and kind == "csv" and path == written and not os.path.exists(os.path.expanduser(written)):
+        raise DataError(f"--val {written!r}: expected csv:PATH, folder:PATH, or the path of a manifest or folder")
+    place = Path(os.path.expanduser(path))
+    return _read_csv(request, place) if kind == "csv" else read_folder(place)
+
+
+def _folded(request: Request, *manifests: Manifest) -> tuple[Manifest, ...]:
+    """Give labels that look equal one spelling, if the user asks for it; otherwise `check_splits` refuses them."""
+    if not request.fold_labels:
+        return manifests
+    spelling = fold(label for manifest in manifests for label in manifest.labels)
+    return tuple(
+        dataclasses.replace(manifest, labels=[spelling[label] for label in manifest.labels]) for manifest in manifests
+    )
 
 
 def _of_two(request: Request, training: Manifest, evaluation: Manifest, origin: str) -> Splits:
     """Take training rows from one manifest and test rows from the other, also if both have splits."""
+    training, evaluation = _folded(request, training, evaluation)
     notes = training.notes + evaluation.notes
     if training.splits is not None:
         rows = len(training)
@@ -79,6 +106,7 @@ def _of_two(request: Request, training: Manifest, evaluation: Manifest, origin: 
 
 
 def _of_one(request: Request, manifest: Manifest, where: str) -> Splits:
+    (manifest,) = _folded(request, manifest)
     if manifest.splits is not None:
         training = _nonempty(manifest.of_split("train"), request.spec, "train")
         evaluation, split = _evaluation_of(manifest, request.spec)
@@ -87,7 +115,7 @@ def _of_one(request: Request, manifest: Manifest, where: str) -> Splits:
         if unused := len(manifest) - len(train) - len(test):
             notes += (f"{request.spec}: {unused} image(s) of split 'val' are not used; split 'test' is the test split",)
         return Splits(train=train, test=test, origin=f"{where} ({split})", notes=notes)
-    everything = manifest_table(request.spec, manifest, sorted(set(manifest.labels)))
+    everything = manifest_table(request.spec, manifest, class_order(manifest.labels))
     train_rows, test_rows = carve(everything, CARVED_FRACTION, CARVE_SEED, min_images=2)
     by_person = "" if everything.persons is None else ", by person"
     return Splits(
@@ -105,6 +133,7 @@ def _of_identities(request: Request, manifest: Manifest) -> Splits:
             f"--val {request.val}: with --label person the classes are the people in training, and one image of each "
             "is carved from training as the test split; omit --val"
         )
+    (manifest,) = _folded(request, manifest)
     notes = manifest.notes
     if manifest.splits is not None:
         rows = len(manifest)
@@ -112,7 +141,7 @@ def _of_identities(request: Request, manifest: Manifest) -> Splits:
         notes += (f"{request.spec}: {rows - len(manifest):,} image(s) of splits other than train are not used",)
     elif request.path is not None and request.path.name == "train.csv" and request.path.with_name("val.csv").exists():
         notes += (f"{request.path.with_name('val.csv')} is not read: the test split has the people of training",)
-    everything = dataclasses.replace(manifest_table(request.spec, manifest, sorted(set(manifest.labels))), persons=None)
+    everything = dataclasses.replace(manifest_table(request.spec, manifest, class_order(manifest.labels)), persons=None)
     least = MIN_IMAGES if request.min_images is None else request.min_images
     kept, train_rows, test_rows = carve_identities(everything, least, CARVE_SEED)
     few = len(everything.class_names) - len(kept.class_names)
@@ -143,9 +172,9 @@ def _nonempty(manifest: Manifest, name: str, split: str) -> Manifest:
 
 
 def _tables(name: str, training: Manifest, evaluation: Manifest, other: str) -> tuple[ImageTable, ImageTable]:
-    """Build tables with the sorted labels of training as classes, then labels that occur only in the test split."""
-    classes = sorted(set(training.labels))
-    unknown = sorted(set(evaluation.labels).difference(classes))
+    """Build tables with the labels of training as classes, followed by labels that occur only in the test split."""
+    classes = class_order(training.labels)
+    unknown = class_order(set(evaluation.labels).difference(classes))
     return manifest_table(name, training, classes), manifest_table(other, evaluation, classes + unknown)
 
 

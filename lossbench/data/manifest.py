@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError, did_you_mean, listed
+from .split_names import KNOWN, split_of
 
-# Accepted names of the splits, in a `split` column and as subfolders.
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_PATH_COLUMNS = ("filename", "file", "filepath", "file_name", "image", "image_path", "img", "pth")  # to suggest
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = 50  # rows listed in one message
 
@@ -63,10 +63,17 @@ class Manifest:
         )
 
 
-def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label") -> Manifest:
+def read_csv_manifest(
+    path: str | os.PathLike[str],
+    label_column: str = "label",
+    *,
+    path_column: str = "path",
+    root: Path | None = None,
+) -> Manifest:
     """Read a CSV file with columns `path`, `label` and optionally `split`, `person` (or `group`) and `sha256`.
 
-    Paths are relative to the manifest and must stay inside its folder. Files must exist and are not decoded.
+    Paths are relative to the manifest and must stay inside its folder. With `root`, they are relative to that folder or
+    absolute, and must stay inside it. Files must exist and are not decoded. A row that repeats another one is dropped.
 
     Raises:
         DataError: the manifest does not exist, is not CSV or has missing columns; or a list of all invalid rows: an
@@ -84,15 +91,16 @@ def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label")
     path = Path(path)
     rows = read_records(path)
     header = [name.strip() for name in next(rows, [])]
-    columns = _columns(path, header, label_column)
-    place, label_at, split_at = columns["path"], columns[label_column], columns.get("split")
+    columns = _columns(path, header, label_column, path_column)
+    place, label_at, split_at = columns[path_column], columns[label_column], columns.get("split")
     person_at = columns.get("person", columns.get("group"))
     sha256_at = columns.get("sha256")
 
     ids, files, labels, splits, persons, numbers, sha256s = [], [], [], [], [], [], []
-    locate = _Files(path.parent).locate
+    located = _Files(path.parent) if root is None else _Files(_existing(root), absolute=True)
     problems: list[str] = []
-    first_row: dict[str, int] = {}
+    first_rows: dict[str, tuple[int, list[str]]] = {}
+    repeated = 0
     unknown_splits: Counter[str] = Counter()
     for number, cells in enumerate(rows, start=2):
         if not cells:  # a blank line
@@ -102,17 +110,21 @@ def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label")
             continue
         name, label = cells[place], cells[label_at].strip()
         try:
-            file = locate(name)
+            file = located.locate(name)
         except ValueError as error:
             problems.append(f"row {number}: {name!r}: {error}")
             continue
-        if (earlier := first_row.setdefault(file, number)) != number:
-            problems.append(f"row {number}: {name!r}: the same file as in row {earlier}")
+        earlier, before = first_rows.setdefault(file, (number, cells))
+        if earlier != number and cells == before:
+            repeated += 1
+            continue
+        if earlier != number:
+            problems.append(f"row {number}: {name!r}: the same file as in row {earlier}, with other values")
         if not label:
             problems.append(f"row {number}: {name!r}: empty {label_column!r}")
         if split_at is not None:
             written = cells[split_at].strip()
-            splits.append(SPLIT_NAMES.get(written.lower(), ""))
+            splits.append(split_of(written) or "")
             if not splits[-1]:
                 unknown_splits[written] += 1
         if person_at is not None:
@@ -128,18 +140,15 @@ def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label")
                     f"row {number}: {name!r}: sha256 is {sha256s[-1][:80]!r}, expected 64 hexadecimal digits"
                 )
         numbers.append(number)
-        ids.append(name)
+        ids.append(name if root is None else located.relative(file))
         files.append(Path(file))
         labels.append(label)
 
     if unknown_splits:
-        problems += [
-            f"split {name!r} in {count} row(s): not one of {', '.join(SPLIT_NAMES)}"
-            for name, count in unknown_splits.items()
-        ]
+        problems += [f"split {name!r} in {count} row(s): not one of {KNOWN}" for name, count in unknown_splits.items()]
     if problems:
         raise DataError(
-            f"{path}: {len(problems)} problem(s) in its rows (paths are relative to {path.parent}):\n"
+            f"{path}: {len(problems)} problem(s) in its rows (paths are relative to {root or path.parent}):\n"
             f"{listed(problems, limit=_SHOWN)}\nCorrect or remove these rows."
         )
     if not files:
@@ -153,7 +162,14 @@ def read_csv_manifest(path: str | os.PathLike[str], label_column: str = "label")
         persons=None if person_at is None else persons,
         rows=numbers,
         sha256s=None if sha256_at is None else sha256s,
+        notes=(f"{path}: {repeated:,} row(s) that repeat another row are dropped",) if repeated else (),
     )
+
+
+def _existing(root: Path) -> Path:
+    if not root.is_dir():
+        raise DataError(f"--root {root}: no such folder; expected the folder that the paths of the manifest start from")
+    return root
 
 
 def read_records(path: Path) -> Iterator[list[str]]:
@@ -179,27 +195,34 @@ def read_records(path: Path) -> Iterator[list[str]]:
         raise DataError(f"{path}: cannot read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _columns(path: Path, header: list[str], label_column: str) -> dict[str, int]:
+def _columns(path: Path, header: list[str], label_column: str, path_column: str) -> dict[str, int]:
     """Return the position of each column by name, after checking that the required columns exist."""
     if not any(header):
-        raise DataError(f"{path}: empty; expected a header with the columns path,{label_column}")
-    found = f"found columns: {', '.join(header)}; expected: path, {label_column}"
+        raise DataError(f"{path}: empty; expected a header with the columns {path_column},{label_column}")
+    found = f"found columns: {', '.join(header)}; expected: {path_column}, {label_column}"
     if repeated := [name for name, count in Counter(header).items() if count > 1 and name]:
         raise DataError(f"{path}: column {repeated[0]!r} occurs more than once; {found}")
-    for column in ("path", label_column):
+    for column in (path_column, label_column):
         if column not in header:
             separator = next((mark for mark in (";", "\t") if len(header) == 1 and mark in header[0]), None)
             hint = f"Fields are separated by commas, not {separator!r}." if separator else did_you_mean(column, header)
             option = " Pass --label COLUMN to use another label column." if column == label_column else ""
+            if column == path_column and (like := [name for name in header if name.lower() in _PATH_COLUMNS]):
+                option = f" Pass --path-column {like[0]}."
             raise DataError(f"{path}: no column {column!r}; {found}. {hint}{option}")
     return {name: position for position, name in enumerate(header)}
 
 
 class _Files:
-    """Finds files below a folder. It resolves only folders, once each, because resolving every path is slow."""
+    """Finds files below a folder. It resolves only folders, once each, because resolving every path is slow.
 
-    def __init__(self, root: Path) -> None:
-        self._root = os.path.realpath(root)
+    Args:
+        root: the folder.
+        absolute: whether the user named the folder, so that its absolute paths are expected.
+    """
+
+    def __init__(self, root: Path, *, absolute: bool = False) -> None:
+        self._root, self._absolute = os.path.realpath(root), absolute
         self._folders: dict[str, str] = {}
 
     def locate(self, name: str) -> str:
@@ -226,7 +249,12 @@ class _Files:
     def _within(self, path: str) -> str:
         real = os.path.realpath(path)
         if real != self._root and not real.startswith(os.path.join(self._root, "")):
+            where = f"--root {self._root}" if self._absolute else "the manifest's folder"
             raise ValueError(
-                f"is outside the manifest's folder (it resolves to {real}); move the images below that folder"
+                f"is outside {where} (it resolves to {real}); move the images below that folder, or pass --root DIR"
             )
         return real
+
+    def relative(self, file: str) -> str:
+        """Return the path of a located file from the root."""
+        return os.path.relpath(file, self._root)

@@ -36,3 +36,6 @@ class Request:
     seed: int
     classes: int | None
     min_images: int | None
+    root: Path | None = None
+    path_column: str = "path"
+    fold_labels: bool = False

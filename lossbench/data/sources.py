@@ -54,6 +54,9 @@ def open_data(
     seed: int = 0,
     classes: int | None = None,
     min_images: int | None = None,
+    root: str | None = None,
+    path_column: str = "path",
+    fold_labels: bool = False,
     allow_missing_classes: bool = False,
 ) -> Splits:
     """Open a data source without decoding images, and check that its splits are compatible.
@@ -66,6 +69,9 @@ def open_data(
         seed: seed of the run; only `digits` depends on it.
         classes: 7 or 8, for AffectNet; None for the classes of the release.
         min_images: minimum images per person, with people as classes; None for `MIN_IMAGES`.
+        root: folder that the paths of manifests start from; None for the folder of each manifest.
+        path_column: path column of manifests.
+        fold_labels: read labels that differ only in case, spaces, quotes or Unicode form as one.
         allow_missing_classes: accept classes without test images.
 
     Raises:
@@ -76,15 +82,34 @@ def open_data(
         >>> splits.train.class_counts[:3], splits.origin
         ((12, 122, 94), "test split of the dataset")
     """
-    splits = open_unchecked(spec, val=val, label=label, seed=seed, classes=classes, min_images=min_images)
+    splits = open_unchecked(
+        spec,
+        val=val,
+        label=label,
+        seed=seed,
+        classes=classes,
+        min_images=min_images,
+        root=root,
+        path_column=path_column,
+        fold_labels=fold_labels,
+    )
     notes = check_splits(splits.train, splits.test, allow_missing_classes)
     return dataclasses.replace(splits, notes=splits.notes + notes)
 
 
 def open_unchecked(
-    spec: str, *, val: str | None, label: str, seed: int, classes: int | None, min_images: int | None
+    spec: str,
+    *,
+    val: str | None = None,
+    label: str = "label",
+    seed: int = 0,
+    classes: int | None = None,
+    min_images: int | None = None,
+    root: str | None = None,
+    path_column: str = "path",
+    fold_labels: bool = False,
 ) -> Splits:
-    """Open a data source without checking its splits, to report all problems with them."""
+    """Open a data source as `open_data` does, without checking that its splits are compatible."""
     if seed < 0:
         raise DataError(f"--seed {seed}: must be a whole number of at least 0")
     name, path = _name_and_path(spec)
@@ -94,7 +119,22 @@ def open_unchecked(
         raise DataError(f"--classes must be 7 or 8, got {classes}")
     if min_images is not None and (label != PERSON or name not in ("csv", "folder")):
         raise DataError("--min-images applies only to people as classes: pass --label person with csv: or folder:")
-    request = Request(spec=spec, path=path, val=val, label=label, seed=seed, classes=classes, min_images=min_images)
+    if name != "csv" and (root is not None or path_column != "path"):
+        raise DataError(f"--root and --path-column apply to manifests (csv:PATH), not to --data {spec!r}")
+    if name not in ("csv", "folder") and fold_labels:
+        raise DataError(f"--fold-labels applies to csv:PATH and folder:PATH, not to --data {spec!r}")
+    request = Request(
+        spec=spec,
+        path=path,
+        val=val,
+        label=label,
+        seed=seed,
+        classes=classes,
+        min_images=min_images,
+        root=None if root is None else _path(root),
+        path_column=path_column,
+        fold_labels=fold_labels,
+    )
     source = SOURCES[name]
     splits = source.open(request)
     train, test = (dataclasses.replace(table, mirror=source.mirror) for table in (splits.train, splits.test))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError, listed
+from .labels import check_spelling
 from .table import ImageTable, Int64Array
 
 _SHOWN = 20  # files listed in one message
@@ -65,7 +66,8 @@ def check_splits(train: ImageTable, test: ImageTable, allow_missing_classes: boo
         Notes for the user: persons in both splits, classes without test images.
 
     Raises:
-        DataError: no images, only one class, a class without training images, a label that does not occur in training,
+        DataError: no images, labels that look equal or stand for missing values, only one class, a class without
+            training images, a label that does not occur in training,
             a file in both splits, or a class without test images (unless `allow_missing_classes`).
     """
     train_counts = dict(zip(train.class_names, train.class_counts, strict=True))
@@ -73,6 +75,8 @@ def check_splits(train: ImageTable, test: ImageTable, allow_missing_classes: boo
     for table, role in ((train, "training"), (test, "test")):
         if not len(table):
             raise DataError(f"{table.name}: no images in the {role} split; add some")
+    together = {name: train_counts.get(name, 0) + test_counts.get(name, 0) for name in {**train_counts, **test_counts}}
+    check_spelling(train.name, {name: count for name, count in together.items() if count})
     if unknown := [name for name, count in test_counts.items() if count and name not in train_counts]:
         rows = [f"{name!r} ({test_counts[name]} image(s))" for name in unknown]
         raise DataError(

@@ -26,7 +26,7 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
     Args:
         directory: directory of the run.
         reporter: receives progress.
-        changed: options of `Role.ANY_TIME` with new values; None keeps the value of the run.
+        changed: options of `Role.ANY_TIME` or `Role.LOCATES_DATA` with new values; None keeps the value of the run.
 
     Returns:
         The record, as `run` does; immediately for a finished run.

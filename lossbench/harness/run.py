@@ -21,7 +21,9 @@ from ..errors import ImagesLost, Interrupted, NonFiniteError
 from ..runs import layout
 from ..runs.history import write_history
 from ..runs.lock import locked
-from ..runs.options import RunConfig
+from ..runs.option import Role
+from ..runs.options import RunConfig, option_names
+from ..runs.options_file import read_options
 from ..runs.predictions import Predictions, SplitPredictions, write_predictions
 from ..runs.record import Record, write_record
 from ..traits import Trait
@@ -148,6 +150,8 @@ def complete(
                 reporter.message(note)
             if checkpoint is not None:
                 restore(checkpoint, trainer, saver, task.config.epochs, reporter)
+                if accelerator.is_main_process:
+                    _remember_place(task.config, directory)
             _train(task, trainer, saver, signals, directory, reporter)
             if signals.received or saver.is_due_before_evaluation():
                 saver.write()
@@ -156,6 +160,15 @@ def complete(
     except Interrupted as error:
         signal_number = error.exit_code - 128
         raise Interrupted(f"{error}; resume with: lossbench run --resume {directory}", signal_number) from error
+
+
+def _remember_place(config: RunConfig, directory: Path) -> None:
+    """Write where the data of a resumed run is now, so that it need not be said again."""
+    path = directory / layout.CONFIG
+    before = read_options(path, str(path), links=False)
+    now = {name: value for name, value in config.values(Role.LOCATES_DATA).items() if value is not None}
+    if now != {name: before[name] for name in option_names(Role.LOCATES_DATA) if name in before}:
+        layout.write_config(path, before | now)
 
 
 @contextlib.contextmanager

@@ -39,18 +39,30 @@ class RunConfig:
         metavar="FORMULA",
         roles=[Role.COMPARED],
     )
-    data: str = _data("synthetic", help=f"Data: {_SOURCES}.", metavar="SPEC", roles=[Role.READS_DATA])
+    data: str = _data(
+        "synthetic", help=f"Data: {_SOURCES}.", metavar="SPEC", roles=[Role.READS_DATA, Role.LOCATES_DATA]
+    )
     val: str | None = _data(
         None,
-        help="Manifest or folder of the test split (default: decided by the data).",
-        metavar="PATH",
-        roles=_OPENS,
+        help="Test split: csv:FILE, folder:DIR or a path (default: decided by the data).",
+        metavar="SPEC",
+        roles=[*_OPENS, Role.LOCATES_DATA],
     )
+    root: str | None = _data(
+        None,
+        help="Folder that the paths in a manifest start from (default: that of the manifest).",
+        metavar="DIR",
+        roles=[*_OPENS, Role.LOCATES_DATA],
+    )
+    path_column: str = _data("path", help="Path column of a manifest.", metavar="COLUMN", roles=_OPENS)
     label: str = _data(
         "label",
         help="Label column of a manifest; person makes each person a class.",
         metavar="COLUMN",
         roles=_OPENS,
+    )
+    fold_labels: bool = _data(
+        False, help="Read labels that differ only in case, spaces, quotes or Unicode form as one.", roles=_OPENS
     )
     classes: int | None = _data(
         None,

@@ -139,7 +139,10 @@ def test_a_certificate_is_verified_and_tampering_seen(lossbench: Command, mine: 
         (["{mine}:NoLoss"], "{mine}:NoLoss is not a loss"),
         (["{mine}:Raises"], "{mine}:Raises can't be built and called: OSError: no disk"),
         (["{mine}:NoForward"], "{mine}:NoForward has no forward"),
-        (["{mine}:by_position"], "cannot tell whether {mine}:by_position(a, …) takes logits or embeddings; pass --takes"),
+        (
+            ["{mine}:by_position"],
+            "cannot tell whether {mine}:by_position(a, …) takes logits or embeddings; pass --takes",
+        ),
         (["{mine}:one_argument"], "{mine}:one_argument has the arguments (a); expected (inputs, targets)"),
     ],
 )

@@ -59,17 +59,16 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 def test_what_is_ignored_is_counted_and_hidden_files_are_not(tmp_path: Path) -> None:
     make(tmp_path, "cat/a.png", "cat/Thumbs.db", "cat/notes.txt", "cat/more.TXT", "cat/._a.png", "cat/deep/b.png")
     manifest = read_folder(make(tmp_path, "dog/a.png", "dog/README", "labels.json", ".git/x.png"))
-    assert manifest.ids == ["cat/a.png", "dog/a.png"]
+    assert manifest.ids == ["cat/a.png", "cat/deep/b.png", "dog/a.png"]
     assert manifest.notes == (
-        f"{tmp_path}: ignored 1 x .db, 2 x .txt, 1 x files outside class folders, "
-        "1 x folders within class folders, 1 x no extension",
+        f"{tmp_path}: ignored 1 x .db, 2 x .txt, 1 x files outside class folders, 1 x no extension",
     )
 
 
 def test_other_folders_beside_train_are_noted(tmp_path: Path) -> None:
     manifest = read_folder(make(tmp_path, "train/cat/a.png", "val/cat/b.png", "extra/cat/c.png"))
     assert len(manifest) == 2
-    assert manifest.notes == (f"{tmp_path}: ignored 1 x folder extra/",)
+    assert manifest.notes == (f"{tmp_path}: ignored 1 x folder extra/ with 1 image(s)",)
 
 
 def test_a_dead_link_is_kept_to_be_reported(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_options_beside_resume_are_refused_but_for_those_that_change_nothing(
             main()
         assert int(end.value.code or 0) == code
     assert (
-        "with --epochs, --lr it would be a different run. Start a new run, or change only: --cache, --workers, "
+        "different run (the learning rate falls to zero over the epochs that it started with). Start a new run, or "
         in capsys.readouterr().err
     )
     run(tiny(pictures), tmp_path / "whole")

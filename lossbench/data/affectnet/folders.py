@@ -7,15 +7,10 @@ from pathlib import Path
 
 from ...errors import DataError, listed
 from ..face_parameters import CLASS_NAMES
+from ..split_names import folders_of, split_of
 from .codes import code_of
 from .images import ImageFolder
 from .rows import Rows
-
-SPLITS = {
-    **dict.fromkeys(("train", "training", "train_set"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "val_set", "valid_set", "validation_set"), "val"),
-    **dict.fromkeys(("test", "test_set"), "test"),
-}  # folder name -> split
 
 
 def find_class_folders(root: Path) -> dict[str, Path] | None:
@@ -28,7 +23,7 @@ def find_class_folders(root: Path) -> dict[str, Path] | None:
     """
     found: dict[str, Path] = {}
     for name in _subfolders(root):
-        split = SPLITS.get(name.lower())
+        split = split_of(name)
         if split is None:
             continue
         folder = root / name
@@ -52,10 +47,10 @@ def read_class_folders(root: Path, splits: dict[str, Path]) -> tuple[Rows, Rows,
     other = next((split for split in ("val", "test") if split in splits), None)
     if "train" not in splits or other is None:
         missing = "train" if "train" not in splits else "val"
-        wanted = " or ".join(f"{name}/" for name, split in SPLITS.items() if split == missing)
         have = ", ".join(f"{folder.relative_to(root)}/" for folder in splits.values())
         raise DataError(
-            f"{root}: class folders of AffectNet without a {missing} split; found {have}; expected {wanted}"
+            f"{root}: class folders of AffectNet without a {missing} split; found {have}; "
+            f"expected {folders_of(missing)}"
         )
     _refuse_unknown(root, [splits["train"], splits[other]])
     train, test = _read(root, splits["train"]), _read(root, splits[other])

@@ -38,8 +38,9 @@ def identity_of(task: Task, processes: int, device: torch.device) -> dict[str, A
         processes: number of processes.
         device: device of the run.
     """
-    any_time = option_names(Role.ANY_TIME)
-    options = {name: value for name, value in task.config.as_options().items() if name not in any_time}
+    # Where the data is does not matter: digests tell whether it is the same.
+    free = option_names(Role.ANY_TIME, Role.LOCATES_DATA)
+    options = {name: value for name, value in task.config.as_options().items() if name not in free}
     return {
         "lossbench": version("lossbench"),
         "formula": str(task.formula),

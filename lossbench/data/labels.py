@@ -1,0 +1,73 @@
+"""Labels as people write them: which ones a person would read as equal, and in which order classes are numbered."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+from ..errors import DataError, listed
+
+_INTEGER = re.compile(r"-?\d+")
+_QUOTES = "'\"`\u00b4\u2018\u2019\u201c\u201d\u00ab\u00bb"
+_MISSING = frozenset({"nan", "<na>"})  # what pandas writes for an empty cell
+
+
+def class_order(labels: Iterable[str]) -> list[str]:
+    """Return the different labels in the order of their classes: by value if all are whole numbers, else as text.
+
+    Example:
+        >>> class_order(["10", "9", "2"]), class_order(["b", "10", "9"])
+        (['2', '9', '10'], ['10', '9', 'b'])
+    """
+    different = sorted(set(labels))
+    if all(_INTEGER.fullmatch(label) for label in different):
+        different.sort(key=int)
+    return different
+
+
+def folded(label: str) -> str:
+    """Return a label without the differences that a person overlooks: case, quotes, spaces, Unicode composition.
+
+    Example:
+        >>> folded(' "Happy"') == folded("happy")
+        True
+    """
+    return " ".join(unicodedata.normalize("NFC", label).strip(_QUOTES + " \t").casefold().split())
+
+
+def fold(labels: Iterable[str]) -> dict[str, str]:
+    """Return label -> the most frequent spelling of the labels that a person would read as equal to it."""
+    spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for label in labels:
+        spellings[folded(label)][label] += 1
+    return {
+        label: max(sorted(counts), key=lambda name: counts[name]) for counts in spellings.values() for label in counts
+    }
+
+
+def check_spelling(name: str, counts: Mapping[str, int]) -> None:
+    """Check that no two labels look equal, and that none stands for a missing value.
+
+    Args:
+        name: the data, for messages.
+        counts: label -> number of images.
+
+    Raises:
+        DataError: listing the labels with their counts.
+    """
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for label in counts:
+        groups[folded(label)].append(label)
+    if alike := [labels for labels in groups.values() if len(labels) > 1]:
+        rows = [", ".join(f"{label!r} ({counts[label]} image(s))" for label in labels) for labels in alike]
+        raise DataError(
+            f"{name}: {len(rows)} group(s) of labels that differ only in case, spaces, quotes or Unicode form:\n"
+            f"{listed(rows)}\nCorrect them, or pass --fold-labels to read each group as its most frequent spelling."
+        )
+    if missing := [label for label in counts if folded(label) in _MISSING]:
+        raise DataError(
+            f"{name}: label {missing[0]!r} ({counts[missing[0]]} image(s)) is how missing values are written. Remove "
+            "these rows, or give the class another name."
+        )
