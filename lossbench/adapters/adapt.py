@@ -21,6 +21,7 @@ from .factory import AdaptedFactory, CountsAs
 from .loss import Form, Takes
 from .signatures import (
     CLASS_COUNTS,
+    COUNTS_FILE,
     EMBEDDING_SIZE,
     NAMES_OF_COSINES,
     NAMES_OF_EMBEDDINGS,
@@ -70,7 +71,7 @@ def adapt(path: str, made: Any, takes: str | None, form: str | None = None) -> L
     factory = replace(factory, fixed=_reduction(made, parameters, required_only=True))
     factory = _that_works(factory, made, parameters, told)
     given = constructor_parameters(made) if isinstance(made, type) else parameters
-    needs = {_NEEDS[chosen]} | ({Need.CLASS_COUNTS} if CLASS_COUNTS & set(given) else set())
+    needs = {_NEEDS[chosen]} | ({Need.CLASS_COUNTS} if (CLASS_COUNTS | COUNTS_FILE) & set(given) else set())
     return LossSpec(
         name=path,
         factory=factory,

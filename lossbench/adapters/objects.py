@@ -100,7 +100,7 @@ def where(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({Path(error.filename).name}, line {error.lineno})"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        installed = frame.filename.startswith((*_LIBRARIES, "<"))
+        installed = frame.filename.startswith((*_LIBRARIES, "<")) or "site-packages" in frame.filename
         if not installed and not Path(frame.filename).is_relative_to(_PACKAGE):
             return f" ({Path(frame.filename).name}, line {frame.lineno})"
     return ""

@@ -12,7 +12,16 @@ NUMBER_OF_CLASSES = {
     "num_classes", "n_classes", "num_class", "nb_classes", "out_features", "no_of_classes", "classes", "class_num",
     "num_cls", "cls_num", "nclass", "n_class",
 }  # fmt: skip
-EMBEDDING_SIZE = {"embedding_size", "embedding_dim", "feat_dim", "feature_dim", "in_features", "emb_dim", "embed_dim"}
+EMBEDDING_SIZE = {
+    "embedding_size",
+    "embedding_dim",
+    "feat_dim",
+    "feature_dim",
+    "in_features",
+    "emb_dim",
+    "embed_dim",
+    "sz_embed",
+}
 CLASS_COUNTS = {
     "cls_num_list", "samples_per_cls", "sample_per_class", "samples_per_class", "sample_per_cls", "num_class_list",
     "class_freq", "img_num_per_cls", "img_num_list", "img_num_per_class", "class_counts", "cls_counts", "cls_count",

@@ -28,7 +28,8 @@ def place_in_loss(error: BaseException) -> str | None:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
         ours = file.is_relative_to(_KIT) or file.is_relative_to(_ADAPTERS)
-        if not ours and not frame.filename.startswith((*_LIBRARIES, "<")):
+        installed = frame.filename.startswith((*_LIBRARIES, "<")) or "site-packages" in frame.filename
+        if not ours and not installed:
             return f"{file.name}:{frame.lineno}"
     return None
 

@@ -1,0 +1,21 @@
+"""Mistakes of authors are found, without a naive loop, by the law that is there to find them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from lossbench.testing import configurations, find_law, judge
+
+# Under a name that the two processes of `equal-shards` can import, too.
+sys.path.insert(0, str(Path(__file__).parent))
+import slips
+
+
+@pytest.mark.parametrize("name", slips.SLIPS)
+def test_a_slip_is_found(name: str) -> None:
+    spec, law = slips.SLIPS[name]
+    results = [judge(configuration, find_law(law)) for configuration in configurations(spec)]
+    assert any(result.status == "failed" for result in results), [result.message for result in results]
