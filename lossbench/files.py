@@ -42,8 +42,14 @@ def plain_names(keys: Iterable[str]) -> list[str]:
     return names
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, make_directory: bool = True) -> None:
     """Write to a temporary name, sync and rename, so that readers see either the old or the new file.
+
+    Args:
+        path: the file.
+        write: writes its content.
+        make_directory: make its directory if it does not exist. False where the directory must be there: what was
+            removed or renamed is not made again.
 
     Raises:
         StorageError: the disk is full; the old file is unchanged.
@@ -51,7 +57,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """
     beside = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make_directory:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             beside = Path(file.name)
             write(file)
@@ -113,12 +120,12 @@ def not_written(path: Path, error: OSError, size: int | None = None) -> Lossbenc
     )
 
 
-def write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: object, *, make_directory: bool = True) -> None:
     """Write JSON; a NaN is a programming error and raises an error."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", make_directory=make_directory)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, make_directory: bool = True) -> None:
     """Write text as UTF-8."""
     write_bytes(path, text.encode())
 
@@ -128,9 +135,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     write_atomically(path, lambda file: file.write(content))
 
 
-def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+def write_arrays(path: Path, arrays: dict[str, Any], *, make_directory: bool = True) -> None:
     """Write arrays as a compressed npz file."""
-    write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+    write_atomically(
+        path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays), make_directory=make_directory
+    )
 
 
 def file_sha256(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -13,6 +14,9 @@ def main() -> None:
     from .app import app
     from .output import guarded_streams
 
+    os.environ.setdefault(
+        "PYTHONSAFEPATH", "1"
+    )  # for every process that is started: no modules of the working directory
     with guarded_streams():
         try:
             try:

@@ -110,6 +110,12 @@ def exit_code(results: Iterable[Result]) -> int:
 
 def verify(
     file: Annotated[Path, Argument(metavar="FILE", help="Certificate written by lossbench check --certificate.")],
+    loss: Annotated[
+        str | None,
+        Argument(
+            metavar="[LOSS]", help="The certificate's loss, repeated: needed for a module or a file, which it runs."
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Repeat the tests of a certificate in the same way. Exits with 1 if a result differs."""
@@ -122,7 +128,7 @@ def verify(
     content = read_certificate(file)
     with _progress() as progress:
         task = progress.add_task(str(content["target"]), total=len(content["results"]) or None)
-        found = judge_again(content, lambda result: progress.advance(task))
+        found = judge_again(content, lambda result: progress.advance(task), loss)
     if json_:
         rows = {"verified": not found.changed, "changed": found.changed, "notes": found.notes}
         print_json(rows, indent=1)

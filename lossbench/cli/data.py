@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..runs.option import Role
 from ..runs.options import option_names
 from .output import print_json
-from .parameters import switch, takes_options
+from .parameters import Json, switch, takes_options
 
 data = typer.Typer(name="data", help="Inspect and prepare data before training.", no_args_is_help=True)
 
@@ -38,7 +38,7 @@ def inspect(
     sheet: Annotated[
         Path | None, Option(metavar="FILE.png", help="Write a contact sheet of the training images to this file.")
     ] = None,
-    json_: Annotated[bool, Option("--json", help="Print the result as JSON.")] = False,
+    json_: Json = False,
     **options: Any,
 ) -> None:
     """Show images per class and split, imbalance, dropped rows, and problems that a run would refuse.

@@ -14,9 +14,10 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 _CLOSED = "it is closed"
+_reserved: GuardedStream | None = None
 
 
 class GuardedStream:
@@ -78,6 +79,7 @@ def guarded_streams() -> Iterator[None]:
     Raises:
         SystemExit: at the end, with code 1, if output that matters could not be written.
     """
+    global _reserved
     _open_closed_descriptors()
     before = sys.stdout, sys.stderr
     out, err = GuardedStream(sys.stdout), GuardedStream(sys.stderr)
@@ -98,6 +100,7 @@ def guarded_streams() -> Iterator[None]:
         sys.exit(code)
     finally:
         sys.stdout, sys.stderr = before
+        _reserved = None
 
 
 def output_is_optional() -> None:
@@ -106,9 +109,26 @@ def output_is_optional() -> None:
         sys.stdout.matters = False
 
 
+def reserve_output(reserve: bool = True) -> bool:
+    """Keep standard output for `print_json`; what else is printed, by plugins and libraries, goes to standard error.
+
+    It is the callback of `--json`.
+    """
+    global _reserved
+    if reserve and _reserved is None and isinstance(sys.stdout, GuardedStream):
+        _reserved = sys.stdout
+        if _reserved.stream is sys.__stdout__ and _reserved.error is None:
+            _reserved.flush()
+            own = os.dup(1)  # what is written to descriptor 1, by C code or a child process, goes to 2
+            os.dup2(2, 1)
+            _reserved.stream = open(own, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115  # until the end
+        sys.stdout = sys.stderr
+    return reserve
+
+
 def print_json(content: object, indent: int | None = None) -> None:
     """Print one JSON value on standard output, with null for numbers that are not finite."""
-    print(json.dumps(_finite(content), indent=indent, allow_nan=False))
+    print(json.dumps(_finite(content), indent=indent, allow_nan=False), file=_reserved or sys.stdout)
 
 
 def _finite(content: Any) -> Any:
@@ -124,3 +144,22 @@ def _open_closed_descriptors() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
+
+
+@contextlib.contextmanager
+def exits_are_failures() -> Iterator[None]:
+    """Keep code that a run executes from ending the process with success: `os._exit(0)` becomes exit code 1."""
+    leave, own = os._exit, os.getpid()
+
+    def end(status: int) -> NoReturn:
+        if os.getpid() == own and not status:  # a forked worker ends as it likes
+            with contextlib.suppress(OSError):
+                os.write(2, b"error: code that the run executes, such as a loss, ended the process; it has no record\n")
+            status = 1
+        leave(status)
+
+    os._exit = end
+    try:
+        yield
+    finally:
+        os._exit = leave

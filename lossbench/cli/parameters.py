@@ -14,6 +14,7 @@ from typer import Option
 
 from ..runs.option import about, flag
 from ..runs.options import RunConfig, option_names
+from .output import reserve_output
 
 Command = TypeVar("Command", bound=Callable[..., None])
 _METAVARS = {bool: "", int: "N", float: "X"}
@@ -31,7 +32,9 @@ def switch(name: str, text: str, panel: str | None = None) -> Any:
 
 
 VERDICT = "Verdict"
-Json = Annotated[bool, switch("--json", "Print the result as JSON.")]
+Json = Annotated[
+    bool, Option("--json", help="Print the result as JSON.", metavar="", is_eager=True, callback=reserve_output)
+]
 TARGET = Option(
     help="Also report the training time needed to reach this balanced accuracy on the selection split.",
     metavar="ACCURACY",

@@ -13,8 +13,8 @@ from ..expression import is_object_path
 from ..registry import allow_objects
 from ..runs.option import Role, flag
 from ..runs.options import RunConfig, option_names
-from .output import output_is_optional, print_json
-from .parameters import config_file, takes_options
+from .output import exits_are_failures, output_is_optional, print_json
+from .parameters import Json, config_file, takes_options
 
 if TYPE_CHECKING:
     from ..harness.run import RunResult
@@ -31,7 +31,7 @@ def run(
     out: Annotated[
         Path | None, Option(metavar="DIR", help="Output directory (default: a new one under runs/).")
     ] = None,
-    json_: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False,
+    json_: Json = False,
     **options: Any,
 ) -> None:
     """Train a model with a loss, evaluate it once on the test split, and write the record.
@@ -46,7 +46,7 @@ def run(
 
     if not json_:
         output_is_optional()
-    with RichReporter() as reporter:
+    with exits_are_failures(), RichReporter() as reporter:
         if resume is not None:
             changed = _given_with_resume(context)
             allow_objects(str(options["loss"] or ""))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from .. import time_limit as limits
 from ..data import Sampler
 from ..data.loader import bytes_in_transit, files_in_transit
 from ..data.preflight import drop, unreadable, unreadable_error
@@ -20,7 +21,7 @@ from ..data.sampling import drawn_counts
 from ..data.sources import open_data
 from ..data.splits import carve, check_splits, left_out
 from ..data.table import ImageTable
-from ..errors import ConfigError, DataError, RunFailed
+from ..errors import ConfigError, DataError, PluginError, RunFailed
 from ..expression import Formula
 from ..machine.limits import allow_open_files, few_open_files, no_shared_memory, open_files_limit, shared_memory
 from ..models.build import check_model, own_image_size, takes_single_images
@@ -117,7 +118,10 @@ def prepare(
         seed=derived_seed(config.seed, "loss"),
     )
     # Refuse invalid hyper-parameters, class counts and losses before anything is written.
-    loss, batch = build_loss(formula, context), made_batch(context)
+    slow = PluginError(f"{formula} cannot be built: its constructor did not return within {limits.TRIAL_SECONDS:g} s")
+    with limits.time_limit(limits.TRIAL_SECONDS, slow):
+        loss = build_loss(formula, context)
+    batch = made_batch(context)
     check_contract(loss, *batch)
     check_hooks(loss, *batch)
     return Task(

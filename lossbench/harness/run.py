@@ -17,7 +17,7 @@ from torch import nn
 
 from .. import files
 from ..data.table import ImageTable, Int64Array
-from ..errors import ImagesLost, Interrupted, NonFiniteError
+from ..errors import ImagesLost, Interrupted, NonFiniteError, RunFailed
 from ..runs import layout
 from ..runs.history import write_history
 from ..runs.lock import locked
@@ -157,6 +157,11 @@ def complete(
                 saver.write()
             with signals.at_once():
                 return _evaluate(task, trainer, saver, directory)
+    except SystemExit as error:
+        raise RunFailed(
+            f"the run ended at {progress.where(trainer)}: code that it runs, such as a loss, called exit "
+            f"({error.code!r}), so {directory} has no record"
+        ) from error
     except Interrupted as error:
         signal_number = error.exit_code - 128
         raise Interrupted(f"{error}; resume with: lossbench run --resume {directory}", signal_number) from error
@@ -231,6 +236,7 @@ def _train(
         progress.rows.append(row)
         progress.epoch += 1
         if trainer.accelerator.is_main_process:
+            saver.place.check()
             write_history(directory, progress.rows)
         reporter.epoch(row)
 
@@ -275,6 +281,7 @@ def _evaluate(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> Ru
     frozen = _predict_training(task, trainer)
     record = None
     if accelerator.is_main_process:
+        saver.place.check()
         _write_weights(directory, trainer.step)
         fitted = None if frozen is None else refit(*frozen, test.vectors, task.context.num_classes)
         _write_predictions(directory, trainer.step, test, selection, fitted)
@@ -296,6 +303,7 @@ def _evaluate(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> Ru
             selected_epoch=best.epoch if best else None,
             refit=fitted.facts() if fitted else None,
         )
+        saver.place.check()
         write_record(directory, record)  # last: a directory with a record is a finished run
         remove_checkpoints(directory / FOLDER)
     accelerator.wait_for_everyone()
@@ -354,7 +362,12 @@ def _coupled(trainer: Trainer | None) -> list[str]:
 
 def _write_weights(directory: Path, step: TrainStep) -> None:
     state = {name: value.detach().cpu().contiguous() for name, value in step.state_dict().items()}
-    files.write_atomically(directory / layout.WEIGHTS, lambda file: file.write(to_safetensors(state)))
+    path = directory / layout.WEIGHTS
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise files.not_written(path, error) from error
+    files.write_atomically(path, lambda file: file.write(to_safetensors(state)), make_directory=False)
 
 
 def _write_predictions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from .check_tensors import Form
 from .classifier import Classifier, CosineHead
 from .own_backbones import OWN_BACKBONES
 from .preprocessing import Preprocessing
+
+_NAME = re.compile(r"\w+(\.\w+)?")  # no "hf-hub:...", no "local-dir:...", no path
 
 
 def build_model(
@@ -141,6 +144,8 @@ def _backbone(name: str, image_size: int) -> nn.Module:
 def _timm_backbone(name: str, image_size: int, pretrained: bool) -> nn.Module:
     import timm
 
+    if not _NAME.fullmatch(name) or not timm.is_model(architecture(name)):
+        raise ModelError(f"{name[:100]!r} is not in timm's list of models; nothing else is loaded or looked up by name")
     settings = {"num_classes": 0, "drop_rate": 0.0, "pretrained": pretrained}
     try:
         try:

@@ -118,7 +118,8 @@ def write_failure(directory: Path, status: str, message: str, config: RunConfig)
     """Leaves the reason where the record would be; on a full disk it can't, and whoever watches knows it anyway."""
     with contextlib.suppress(OSError, ValueError):
         content = {"status": status, "message": message, "config": config.as_options()}
-        files.write_json(directory / FAILURE, content)
+        directory.mkdir(exist_ok=True)
+        files.write_json(directory / FAILURE, content, make_directory=False)
 
 
 @contextlib.contextmanager
@@ -127,7 +128,7 @@ def claim(directory: Path) -> Iterator[bool]:
 
     The operating system lets go of the claim when the process ends, however it ends.
     """
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    directory.parent.mkdir(exist_ok=True)  # within the grid: one that was removed is not made again
     lock = FileLock(directory.with_name(f".{directory.name}.claim"))
     try:
         lock.acquire(blocking=False)

@@ -53,7 +53,11 @@ class HistoryRow:
 
 def write_history(directory: Path, rows: Sequence[HistoryRow]) -> None:
     """Write `history.jsonl`."""
-    files.write_text(directory / HISTORY, "".join(json.dumps(row.to_json(), allow_nan=False) + "\n" for row in rows))
+    files.write_text(
+        directory / HISTORY,
+        "".join(json.dumps(row.to_json(), allow_nan=False) + "\n" for row in rows),
+        make_directory=False,
+    )
 
 
 def read_history(directory: Path) -> tuple[HistoryRow, ...]:

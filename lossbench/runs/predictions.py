@@ -80,7 +80,11 @@ def write_predictions(directory: Path, predictions: Predictions) -> None:
         if values is not None:
             arrays |= {f"{split}_{name}": getattr(values, name) for name in values.__dataclass_fields__}
     arrays |= {"test_refit_scores": predictions.refit_scores, "centers": predictions.centers}
-    files.write_arrays(directory / PREDICTIONS, {name: value for name, value in arrays.items() if value is not None})
+    files.write_arrays(
+        directory / PREDICTIONS,
+        {name: value for name, value in arrays.items() if value is not None},
+        make_directory=False,
+    )
 
 
 def read_predictions(directory: Path, record: Record, *, embeddings: bool = False) -> Predictions:

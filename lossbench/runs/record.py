@@ -15,7 +15,7 @@ from .layout import RECORD, SCHEMA_VERSION, other_version
 from .typed_json import Bounds, Count, FieldError, Positive, Scalar, Seconds, Share, parse, plain, read_as
 
 _LIMIT = 64 * 2**20  # bytes
-_Side = Annotated[int, Bounds(1, 2**14)]  # pixels
+_Side = Annotated[int, Bounds(1, 2**12)]  # pixels
 _Rate = Annotated[float, Bounds(-1, 1)]
 
 
@@ -295,7 +295,7 @@ class Record:
 
 def write_record(directory: Path, record: Record) -> None:
     """Write `record.json`; a directory that holds one is a finished run."""
-    files.write_json(directory / RECORD, record.to_json())
+    files.write_json(directory / RECORD, record.to_json(), make_directory=False)
 
 
 def read_record(directory: Path) -> Record:

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import platform
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,11 +16,13 @@ from typing import Any
 from ..adapters import AdaptedFactory, load_object
 from ..errors import UsageError
 from ..machine.facts import LAW_PACKAGES, versions
+from ..strict_files import read_bytes
 from .configuration import Configuration
 from .judge import Effort, Result, judge_all
 from .resolve import resolve
 
 SCHEMA_VERSION = 1
+_LIMIT, _MOST_EXAMPLES = 64 * 2**20, 1_000_000
 _FORMULAS = ("lossbench.losses", "lossbench.ops")
 _KEYS = {"schema_version", "quote", "target", "takes", "traits", "effort", "source_sha256", "versions", "results"}
 
@@ -78,11 +81,10 @@ def read_certificate(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: it can't be read, or is none.
     """
+    text = read_bytes(path, _LIMIT, links=True, error=UsageError)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} can't be read: {error}") from error
-    except (json.JSONDecodeError, RecursionError) as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not a certificate: not JSON ({error})") from error
     if not isinstance(content, dict) or not content.keys() >= _KEYS:
         missing = sorted(_KEYS - (content.keys() if isinstance(content, dict) else set()))
@@ -113,12 +115,18 @@ class Verification:
     results: tuple[Result, ...]
 
 
-def verify(content: Mapping[str, Any], progress: Callable[[Result], None] = lambda result: None) -> Verification:
+def verify(
+    content: Mapping[str, Any],
+    progress: Callable[[Result], None] = lambda result: None,
+    target: str | None = None,
+) -> Verification:
     """Judges what a certificate names, in the same way, and compares.
 
     Args:
         content: of `read_certificate`.
         progress: is told of each result.
+        target: the loss as the user repeats it; needed where the certificate names a module or a file, whose code a
+            file alone must not run.
 
     Raises:
         UsageError: the certificate is damaged, or the loss can't be judged here.
@@ -132,6 +140,13 @@ def verify(content: Mapping[str, Any], progress: Callable[[Result], None] = lamb
         certified = {str(name): str(number) for name, number in content["versions"].items()}
     except (AttributeError, TypeError, KeyError, ValueError) as error:
         raise UsageError(f"the certificate is damaged: {error!r}") from error
+    if ":" in asked.target.partition("(")[0] and target != asked.target:
+        raise UsageError(
+            f"the certificate is of {asked.target!r}, which is not a registered loss: verifying it runs that code. "
+            f"If you trust it, repeat it: lossbench verify CERTIFICATE {shlex.quote(asked.target)}"
+        )
+    if not 1 <= effort.examples <= _MOST_EXAMPLES or not 0 <= effort.seed < 2**63:
+        raise UsageError(f"the certificate is damaged: {effort}")
     configurations = asked.configurations()
     notes = []
     if source_digest(configurations[0]) != content["source_sha256"]:

@@ -6,11 +6,13 @@ The laws judge far more, and take far longer; this is what would otherwise end i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from .. import time_limit as limits
 from ..errors import LossbenchError, PluginError, UsageError
 from ..loss import Loss
 from ..registry import remedy
@@ -49,8 +51,16 @@ def check_contract(loss: Loss, output: ModelOutput, targets: Tensor, error: type
         LossbenchError: of type `error`, naming the loss, its distribution, and what to change.
     """
     for term in _terms(loss):
-        if problem := _problem(term, output, targets):
+        with _limited(term, "its first call"):
+            problem = _problem(term, output, targets)
+        if problem:
             raise error(_refusal(term, problem))
+
+
+def _limited(loss: Loss, call: str) -> AbstractContextManager[None]:
+    """Return a context that names the loss if a call of it hangs."""
+    seconds = limits.TRIAL_SECONDS
+    return limits.time_limit(seconds, PluginError(_refusal(loss, f"{call} did not end within {seconds:g} s")))
 
 
 def _terms(loss: Loss) -> Iterator[Loss]:
@@ -83,7 +93,10 @@ def check_hooks(loss: Loss, output: ModelOutput, targets: Tensor) -> None:
         }
         for call, hook in hooks.items():
             try:
-                hook()
+                with _limited(term, call):
+                    hook()
+            except PluginError:
+                raise
             except (Exception, SystemExit) as error:  # a plugin's own failure, of whatever type
                 raise PluginError(_refusal(term, f"{call} of it raised {_first_line(error)}")) from error
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from .. import time_limit as limits
 from ..adapters import (
     MEAN_OF_ROWS,
     AdaptedFactory,
@@ -165,10 +166,11 @@ def _must_work(configuration: Configuration, hint: str) -> None:
     case = fixed_case()
     output, targets = case.output(torch.float32), case.labels()
     try:
-        with warnings.catch_warnings():
+        slow = UsageError(f"{configuration} did not return within {limits.TRIAL_SECONDS:g} s. {hint}")
+        with warnings.catch_warnings(), limits.time_limit(limits.TRIAL_SECONDS, slow):
             warnings.simplefilter("ignore")  # a loss's warnings are not the kit's
             value = configuration.build(case.context, torch.float32)(output, targets)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, UsageError):
         raise
     except BaseException as error:
         first = (str(error).splitlines() or [""])[0]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from .comparison import Comparison
 from .decision import MOST_WORDS
 from .entrants import Entrant
+from .failures import skipped_steps
 from .pairs import Pair
 from .sentence import Claim, Sentence
 from .sentences import sentences
@@ -56,6 +57,7 @@ def _holds(comparison: Comparison, claim: Claim) -> bool:
         "best-mean": lambda: _best_mean(comparison, claim.subject, labels),
         "diverged": lambda: tuple(sorted(comparison.entrant(claim.subject).diverged)) == claim.objects,
         "collapsed": lambda: comparison.entrant(claim.subject).collapsed == claim.objects,
+        "skipped": lambda: tuple(sorted(skipped_steps(comparison, comparison.entrant(claim.subject)))) == claim.objects,
         "missing": lambda: _missing(comparison, claim),
         "at-chance": lambda: _at_chance(comparison.entrant(claim.subject)),
     }

@@ -6,6 +6,7 @@ import statistics as plain
 from collections.abc import Sequence
 
 from .comparison import Comparison
+from .entrants import Entrant
 from .format import plural
 from .sentence import Claim, Sentence
 
@@ -31,6 +32,11 @@ def failure_sentences(comparison: Comparison) -> list[Sentence]:
             scores = ", ".join(f"{100 * entrant.scores[s]:.1f} %" for s in seeds)
             text = f"{name} collapsed in seed {_numbers(seeds)} ({scores}; median {_median(entrant.scores)} %)."
             told.append(Sentence("failures", text, (Claim(entrant.label, "collapsed", seeds),)))
+        if skipped := skipped_steps(comparison, entrant):
+            seeds = tuple(sorted(skipped))
+            steps, of = (sum(counts) for counts in zip(*skipped.values(), strict=True))
+            text = f"{name} skipped {steps:,} of {of:,} steps, which were non-finite, in seed {_numbers(seeds)}."
+            told.append(Sentence("failures", text, (Claim(entrant.label, "skipped", seeds),)))
     told += _without_runs(comparison)
     told += _incomplete(comparison)
     if len(told) > _MOST:
@@ -39,6 +45,13 @@ def failure_sentences(comparison: Comparison) -> list[Sentence]:
         claims = tuple(claim for s in rest for claim in s.claims)
         told = [*told[:_MOST], Sentence("failures", f"Also with failed or missing runs: {names}.", claims)]
     return told
+
+
+def skipped_steps(comparison: Comparison, entrant: Entrant) -> dict[int, tuple[int, int]]:
+    """Return seed -> skipped steps and all steps, for the runs of a loss that skipped non-finite steps."""
+    own = (entrant.loss, entrant.copy, entrant.sampler)
+    timings = {r.seed: r.record.timing for r in comparison.records.runs if (r.loss, r.copy, r.sampler) == own}
+    return {seed: (t.steps_skipped, t.steps) for seed, t in timings.items() if t.steps_skipped}
 
 
 def _without_runs(comparison: Comparison) -> list[Sentence]:

@@ -12,7 +12,7 @@ Relation = Literal[
     "equal",  # all pairs among subject and objects lie within the margin
     "no-difference",  # no pair among the objects differs
     "best-mean",  # no object has a higher mean on the seeds that subject and objects share
-    "diverged", "collapsed", "missing",  # the objects are the subject's seeds
+    "diverged", "collapsed", "missing", "skipped",  # the objects are the subject's seeds
     "at-chance",  # the subject's interval holds the score of a constant answer
     "untested",  # the pair of the subject and each object is not tested
 ]  # fmt: skip

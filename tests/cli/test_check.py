@@ -97,14 +97,17 @@ def test_a_certificate_is_verified_and_tampering_seen(lossbench: Command, mine: 
     assert content["quote"].startswith(f"{mine}:Fine obeys ")
     assert len(content["results"]) == len(LAWS)
 
-    code, out, _ = lossbench("verify", file)
+    code, _, err = lossbench("verify", file)
+    assert code == 2
+    assert f"repeat it: lossbench verify CERTIFICATE {mine}:Fine" in err
+    code, out, _ = lossbench("verify", file, f"{mine}:Fine")
     assert (code, f"verified: all {len(LAWS)} results are the same" in out) == (0, True)
 
     broken = next(row for row in content["results"] if row["status"] == "failed")
     broken["status"] = "passed"
     content["source_sha256"] = "0" * 64
     file.write_text(json.dumps(content))
-    code, out, _ = lossbench("verify", file, "--json")
+    code, out, _ = lossbench("verify", file, f"{mine}:Fine", "--json")
     assert code == 1
     assert json.loads(out) == {
         "verified": False,
@@ -159,7 +162,7 @@ def test_bad_use_is_one_clear_error(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "can't be read"),
+        (None, "No such file or directory"),
         ("not json", "is not a certificate: not JSON"),
         ("[]", "is not a certificate: effort"),
         ('{"target": "softmax"}', "is not a certificate: effort"),

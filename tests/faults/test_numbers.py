@@ -120,7 +120,7 @@ def test_a_loss_that_hides_nan_is_stopped_at_that_step_and_replay_shows_the_row(
     command(out / "bad-batch.safetensors")
     said = capsys.readouterr().out
     assert f"objective  {formula}\n" in said
-    assert "gradient not finite" in said
+    assert "non-finite gradient" in said
     assert row["image"] in said
     command(out / "bad-batch.safetensors", json_=True)
     assert json.loads(capsys.readouterr().out) == content
@@ -230,9 +230,9 @@ def test_skips_survive_an_interruption(pictures: Path, tmp_path: Path, corrupt: 
 
 
 def test_skips_are_bounded(pictures: Path, tmp_path: Path, corrupt: Any) -> None:
-    corrupt(*range(2, 100), logits=True)
+    corrupt(*range(80, 300), logits=True)  # late, so that the share of skipped steps is still small
     with pytest.raises(NonFiniteError, match=r"^training stopped: 20 consecutive steps had non-finite"):
-        run(tiny(pictures, on_nonfinite="skip", epochs=20), tmp_path / "run")
+        run(tiny(pictures, on_nonfinite="skip", epochs=40), tmp_path / "run")
     assert (tmp_path / "run/bad-batch.safetensors").exists()
 
 
@@ -261,15 +261,18 @@ def changed(bundle: Path, out: Path, facts: dict[str, Any] | None = None, **tens
 
 
 BAD_BUNDLES: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
-    "nowhere": (lambda b, o: o, "no such file; expected the bad-batch.safetensors that a stopped run names"),
-    "a folder": (lambda b, o: o.parent, "no such file"),
-    "text": (lambda b, o: (o.write_text("{}"), o)[1], "is not a bad-batch.safetensors of a run: SafetensorError"),
-    "a pickle": (lambda b, o: (o.write_bytes(b"cos\nsystem\n(S'touch owned'\ntR."), o)[1], "SafetensorError"),
+    "nowhere": (lambda b, o: o, "no such file; expected the bad-batch.safetensors of a stopped run"),
+    "a folder": (lambda b, o: o.parent, "is not a regular file"),
+    "text": (
+        lambda b, o: (o.write_text("{}"), o)[1],
+        "does not hold tensors as a run writes them",
+    ),
+    "a pickle": (lambda b, o: (o.write_bytes(b"cos\nsystem\n(S'touch owned'\ntR."), o)[1], "is not a safetensors"),
     "weights": (lambda b, o: (save_file({"x": torch.ones(1)}, o), o)[1], "KeyError: 'lossbench'"),
     "newer": (lambda b, o: changed(b, o, {"schema_version": 2}), "has schema version 2, this lossbench reads 1"),
     "other shape": (lambda b, o: changed(b, o, logits=torch.ones(8, 9)), r"logits is \(8, 9\) torch.float32, expected"),
     "float targets": (lambda b, o: changed(b, o, targets=torch.ones(8)), "targets are not a vector of class numbers"),
-    "other loss": (lambda b, o: changed(b, o, {"formula": "softmax"}), "is of another version of softmax: the checkp"),
+    "other loss": (lambda b, o: changed(b, o, {"formula": "softmax"}), "belongs to a different version of softmax: "),
     "other context": (lambda b, o: changed(b, o, {"context": {"num_classes": 1}}), "is not a bad-batch"),
 }
 

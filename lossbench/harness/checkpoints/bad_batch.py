@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from ... import files
 from ...errors import ContextError, ModelError
+from ...runs.safetensors_header import read_tensor_file
+from ...runs.typed_json import Bounds, Count, Positive, parse, plain, read_as
 from ...types import LossContext, ModelOutput
 from ..prepare import Task
 from ..training.trainer import RecentStep, Trainer
@@ -25,6 +27,35 @@ SCHEMA_VERSION = 1
 _KEY = "lossbench"
 _LIMIT = 8 * 2**30  # bytes
 _NAMED = 20  # parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Context:
+    """The task as its loss knew it."""
+
+    num_classes: Annotated[int, Bounds(2, 2**24)]
+    embedding_dim: Annotated[int, Bounds(1, 2**20)]
+    class_counts: tuple[Count, ...]
+    class_names: tuple[str, ...] = ()
+    seed: Count = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    """The metadata of a stored batch."""
+
+    schema_version: int
+    formula: str
+    context: _Context
+    epoch: Annotated[int, Bounds(0, 10**6)]
+    epochs: Annotated[int, Bounds(1, 10**6)]
+    step: Count
+    precision: str
+    micro_batches: Positive
+    sample_ids: tuple[str, ...]
+    said: str
+    parameters_without_finite_gradient: tuple[str, ...] = ()
+    more_such_parameters: Count = 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +102,9 @@ def write_bad_batch(directory: Path, task: Task, trainer: Trainer, said: str) ->
     tensors |= {f"extras.{name}": value for name, value in step.output.extras.items()}
     tensors |= {f"loss.{name}": value for name, value in module_state(trainer.step.loss).items()}
     metadata = {_KEY: json.dumps(_facts(task, trainer, step, said))}
-    files.write_atomically(path, lambda file: file.write(to_safetensors(saved(tensors), metadata)))
+    files.write_atomically(
+        path, lambda file: file.write(to_safetensors(saved(tensors), metadata)), make_directory=False
+    )
     return path
 
 
@@ -104,18 +137,16 @@ def read_bad_batch(path: Path) -> BadBatch:
     Raises:
         ModelError: the file cannot be read or is not a stored batch.
     """
+    if not path.exists():
+        raise ModelError(f"{path}: no such file; expected the {BAD_BATCH} of a stopped run")
+    blob, header = read_tensor_file(path, _LIMIT, error=ModelError, links=True)
     try:
-        if not path.is_file():
-            raise ModelError(f"{path}: no such file; expected the {BAD_BATCH} of a stopped run")
-        if (size := os.path.getsize(path)) > _LIMIT:
-            raise ModelError(f"{path} has {size:,} bytes; the limit is {_LIMIT:,}")
-        with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {})[_KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-        if facts["schema_version"] != SCHEMA_VERSION:
-            raise ModelError(
-                f"{path} has schema version {str(facts['schema_version'])[:40]}, this lossbench reads {SCHEMA_VERSION}"
-            )
+        content = parse(header.metadata[_KEY])
+        version = content["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise ModelError(f"{path} has schema version {str(version)[:40]}, this lossbench reads {SCHEMA_VERSION}")
+        facts = plain(read_as(_Facts, content))
+        tensors = dict(from_safetensors(blob))
         batch = BadBatch(
             facts,
             ModelOutput(tensors["embeddings"], tensors["logits"], _within(tensors, "extras.")),
@@ -153,5 +184,5 @@ def _check(batch: BadBatch) -> None:
         raise ValueError("targets are not a vector of class numbers")
     if len(batch.facts["sample_ids"]) != rows:
         raise ValueError(f"{len(batch.facts['sample_ids'])} sample ids for {rows} rows")
-    if not 1 <= int(batch.facts["micro_batches"]) <= rows or not 0 <= int(batch.facts["epoch"]) < 10**6:
-        raise ValueError("micro_batches or epoch out of range")
+    if batch.facts["micro_batches"] > rows:
+        raise ValueError(f"{batch.facts['micro_batches']} micro-batches of {rows} rows")

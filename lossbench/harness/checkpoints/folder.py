@@ -75,7 +75,7 @@ def write_checkpoint(
     final = parent / f"step-{step:09d}"
     beside = parent
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        parent.mkdir(exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=parent, prefix=".writing-"))
         files = {}
         for stem, blob in blobs.items():

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from ...errors import ModelError, UsageError
 from ...loss import Loss
-from ...objective import create_loss
+from ...objective import build_loss, expand_formula
 from ...types import ModelOutput
 from ..training.diagnostics import unique_names
 from .bad_batch import BadBatch, read_bad_batch
 from .state import put_back
 
+_MOST_EPOCHS = 10_000  # whose beginning a loss is told; what it draws from them depends on fewer
 _MOST_ROWS = 4096  # each is excluded once
 
 
@@ -121,8 +122,9 @@ def evaluate(loss: Loss, output: ModelOutput, batch: BadBatch, keep: Sequence[in
 
 
 def _loss_of(batch: BadBatch, path: Path) -> Loss:
-    loss = create_loss(batch.facts["formula"], batch.context)
-    for epoch in range(batch.facts["epoch"] + 1):
+    loss = build_loss(expand_formula(batch.facts["formula"]), batch.context)
+    last = batch.facts["epoch"]
+    for epoch in range(max(0, last - _MOST_EPOCHS), last + 1):
         loss.begin_epoch(epoch, batch.facts["epochs"])
     if batch.facts["precision"] == "fp64":
         loss = loss.double()

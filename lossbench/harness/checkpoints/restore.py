@@ -5,12 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from ...errors import CheckpointError
-from ...runs.history import HistoryRow
-from ...runs.typed_json import read_as
 from ..reporter import Reporter
 from ..training.trainer import Trainer
 from .belonging import check_identity
 from .folder import Checkpoint
+from .position import Position, position_of
 from .saver import Best, Saver
 from .state import restore_own, restore_shared
 
@@ -31,14 +30,14 @@ def restore(checkpoint: Checkpoint, trainer: Trainer, saver: Saver, epochs: int,
     content = checkpoint.content
     try:
         doubts = check_identity(checkpoint.path, dict(content["run"]), saver.identity)
-        epoch = int(content["epoch"])
+        position = position_of(content, epochs, len(trainer.batches))
         own = content["processes"][trainer.accelerator.process_index]
         # Other state of a loss follows from its calls of begin_epoch.
-        for told in range(epoch + bool(own["begun"])):
+        for told in range(position.epoch + position.processes[trainer.accelerator.process_index].begun):
             trainer.step.loss.begin_epoch(told, epochs)
         restore_shared(trainer, content, checkpoint.tensors["state"])
         restore_own(trainer, own, checkpoint.tensors[f"process-{trainer.accelerator.process_index}"])
-        _restore_progress(saver, checkpoint)
+        _restore_progress(saver, checkpoint, position)
     except CheckpointError as error:
         raise CheckpointError(
             str(error) if str(checkpoint.path) in str(error) else f"{checkpoint.path}: {error}"
@@ -51,16 +50,16 @@ def restore(checkpoint: Checkpoint, trainer: Trainer, saver: Saver, epochs: int,
     reporter.message(f"resuming from {saver.progress.where(trainer)} ({checkpoint.path})")
 
 
-def _restore_progress(saver: Saver, checkpoint: Checkpoint) -> None:
-    content, progress = checkpoint.content, saver.progress
-    progress.epoch, progress.rows = int(content["epoch"]), [read_as(HistoryRow, row) for row in content["history"]]
-    if content["best"] is not None:
+def _restore_progress(saver: Saver, checkpoint: Checkpoint, position: Position) -> None:
+    progress = saver.progress
+    progress.epoch, progress.rows = position.epoch, list(position.history)
+    if position.best is not None:
         weights: dict[str, Tensor] = {
             name.removeprefix("best."): value
             for name, value in checkpoint.tensors["state"].items()
             if name.startswith("best.")
         }
-        progress.best = Best(content["best"]["epoch"], content["best"]["balanced_accuracy"], weights)
-    progress.seconds, progress.checkpoint_seconds = content["seconds"], content["checkpoint_seconds"]
-    progress.checkpoints, progress.resumed = content["checkpoints"], content["resumed"] + 1
+        progress.best = Best(position.best.epoch, position.best.balanced_accuracy, weights)
+    progress.seconds, progress.checkpoint_seconds = position.seconds, position.checkpoint_seconds
+    progress.checkpoints, progress.resumed = position.checkpoints, position.resumed + 1
     saver.written_at = progress.epoch, saver.trainer.so_far.step

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ...runs.history import HistoryRow
 from ...runs.options import CHECKPOINT_INTERVAL
+from ...runs.place import Place
 from ..training.trainer import Trainer
 from .folder import FOLDER, write_checkpoint
 from .state import gather_own, gather_shared, saved
@@ -110,6 +111,7 @@ class Saver:
         began: float | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self.place = Place(directory)
         self.parent, self.identity, self.interval = directory / FOLDER, identity, interval
         self.trainer, self.progress, self.stop_signal, self.clock = trainer, progress, stop_signal, clock
         self.last = clock()
@@ -142,6 +144,7 @@ class Saver:
         if accelerator.num_processes > 1:
             parts = gather_object(parts)
         if accelerator.is_main_process:
+            self.place.check()
             content, tensors = gather_shared(self.trainer)
             progress = self.progress
             if best := progress.best:

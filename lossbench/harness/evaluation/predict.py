@@ -22,6 +22,8 @@ from ...runs.record import Record
 from ...types import LossContext
 from ..training.step import TrainStep
 
+_PIXELS = 64 * 224**2  # of images that go through the model together
+
 
 @dataclass(frozen=True)
 class ImagePredictions:
@@ -76,7 +78,7 @@ def predict_images(run: Path, paths: Sequence[Path]) -> ImagePredictions:
         raise DataError("\n".join(problems))
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
     with torch.no_grad():
-        scores = torch.cat([step.loss.scores(step.model(part)) for part in batch.split(64)])
+        scores = torch.cat([step.loss.scores(step.model(part)) for part in batch.split(max(1, _PIXELS // size**2))])
     return ImagePredictions(
         tuple(paths),
         record.data.class_names,

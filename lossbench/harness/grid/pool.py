@@ -55,7 +55,8 @@ def run_cells(cells: Sequence[Cell], out: Path, *, jobs: int, gpus: int, watch: 
 
 def _surroundings(number: int, jobs: int, gpus: int) -> dict[str, str]:
     """Return the environment of a worker: its own GPU, or its share of the cores."""
-    own = dict(os.environ)
+    # The modules of this process and no others: "" is the working directory, which -P keeps out of the worker.
+    own = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry), "PYTHONSAFEPATH": "1"}
     if gpus:
         own["CUDA_VISIBLE_DEVICES"] = _visible(number % gpus)
     elif jobs > 1 and "OMP_NUM_THREADS" not in own:
@@ -123,10 +124,10 @@ class _Pool:
 
     def start(self, number: int, environment: dict[str, str]) -> subprocess.Popen[str]:
         logs = self.out / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
+        logs.mkdir(exist_ok=True)
         with (logs / f"worker-{os.getpid()}-{number}.txt").open("a") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "lossbench.harness.grid.worker"],
+                [sys.executable, "-P", "-m", "lossbench.harness.grid.worker"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
                 start_new_session=True,  # Ctrl-C goes to this process, which ends the worker
             )  # fmt: skip

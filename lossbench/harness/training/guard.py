@@ -14,6 +14,7 @@ from .snapshots import Snapshots
 _READ_EVERY = {"cuda": 10}  # reading a flag synchronizes the device; elsewhere it is read at each step
 _SKIPS_IN_A_ROW = 20
 _MOST_SKIPS = 100
+_MOST_SHARE = 0.25  # of all steps
 
 
 class FiniteGuard:
@@ -46,7 +47,7 @@ class FiniteGuard:
         self.found = torch.zeros((), device=device)
         self.first_bad_step = -1
         self.step = 0
-        self.skipped_in_a_row = self.skipped = 0
+        self.skipped_in_a_row = self.skipped = self.counted = 0
         self._snapshots = Snapshots(self.buffers, self.read_every) if self.read_every > 1 or skips else None
         # Of the last steps, by step modulo `read_every`.
         self._bad = list(torch.zeros(self.read_every, device=device).unbind())
@@ -133,12 +134,31 @@ class FiniteGuard:
 
     def counts(self) -> dict[str, int]:
         """Return the counts for a checkpoint."""
-        return {"step": self.step, "skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
+        return {
+            "step": self.step,
+            "skipped": self.skipped,
+            "skipped_in_a_row": self.skipped_in_a_row,
+            "counted": self.counted,
+        }
 
     def put_back(self, counts: Mapping[str, int]) -> None:
         """Restore the `counts` of an interrupted run."""
         self.step, self.skipped = counts["step"], counts["skipped"]
-        self.skipped_in_a_row = counts["skipped_in_a_row"]
+        self.skipped_in_a_row, self.counted = counts["skipped_in_a_row"], counts["counted"]
+
+    def end_epoch(self) -> None:
+        """Refuse to go on if too many steps were skipped so far.
+
+        Raises:
+            NonFiniteError: no step was taken, or more than a quarter were skipped by `skips`.
+        """
+        none_taken = self.skipped >= self.counted > 0
+        if none_taken or (self.skips and self.skipped > _MOST_SHARE * self.counted):
+            raise NonFiniteError(
+                f"training stopped: {self.skipped} of {self.counted} steps were non-finite and skipped, "
+                + ("so nothing was trained" if none_taken else f"more than {_MOST_SHARE:.0%}")
+                + ". Pass a lower --lr, a smaller coefficient, or --precision fp32"
+            )
 
     def count_skip(self, skipped: bool) -> None:
         """Count skipped steps, of the gradient scaler of fp16 or of `skips`.
@@ -146,6 +166,7 @@ class FiniteGuard:
         Raises:
             NonFiniteError: after twenty in a row.
         """
+        self.counted += 1
         self.skipped += skipped
         self.skipped_in_a_row = self.skipped_in_a_row + 1 if skipped else 0
         if self.skipped_in_a_row >= _SKIPS_IN_A_ROW:

@@ -144,6 +144,7 @@ class Trainer:
             reporter.step(epoch)
             began += after_step()
         self.guard.check()
+        self.guard.end_epoch()
         mean_loss = float(reduce(so_far.total.clone(), "sum")) / max(len(self.batches.table) - so_far.rows_left_out, 1)
         self.clock.read_events()
         so_far.seconds = seconds = time.perf_counter() - began

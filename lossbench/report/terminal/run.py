@@ -52,6 +52,8 @@ def run_summary(record: Record, directory: Path) -> RenderableType:
         head.append(f"kept epoch {record.selected_epoch + 1}, the best on the selection split\n")
     if metrics.absent_classes:
         head.append(f"no test images of: {', '.join(metrics.absent_classes)}\n", style="yellow")
+    if timing.steps_skipped:
+        head.append(f"{timing.steps_skipped:,} of {timing.steps:,} steps were non-finite and skipped\n", style="yellow")
     tail = Text.assemble(
         f"total {timing.total_seconds:.0f} s; training {timing.train_seconds:.0f} s "
         f"({timing.images_per_second:,.0f} images/s, "
