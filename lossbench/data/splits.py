@@ -15,7 +15,7 @@ from .table import ImageTable, Int64Array
 _SHOWN = 20  # files listed in one message
 
 
-def carve(table: ImageTable, fraction: float, seed: int, min_images: int = 10) -> tuple[Int64Array, Int64Array]:
+def carve(table: ImageTable, fraction: float, seed: int, min_images: int = 2) -> tuple[Int64Array, Int64Array]:
     """Divide the rows of a table into training rows and a smaller held-out part.
 
     The split is stratified: about `fraction` of the images of every class is held out, at least one image, and at least
@@ -36,11 +36,11 @@ def carve(table: ImageTable, fraction: float, seed: int, min_images: int = 10) -
         DataError: `fraction` is not between 0 and 1, or `min_images` is below 2.
 
     Example:
-        >>> table = ImageTable(name="demo", class_names=("cat", "dog"), targets=np.repeat([0, 1], [40, 5]),
-        ...                    sample_ids=[str(row) for row in range(45)], read=lambda row: None)
+        >>> table = ImageTable(name="demo", class_names=("cat", "dog"), targets=np.repeat([0, 1], [40, 1]),
+        ...                    sample_ids=[str(row) for row in range(41)], read=lambda row: None)
         >>> train_rows, held_rows = carve(table, 0.2, seed=0)
         >>> table.subset(train_rows).class_counts, table.subset(held_rows).class_counts, left_out(table, held_rows)
-        ((32, 5), (8, 0), ('dog',))
+        ((32, 1), (8, 0), ('dog',))
     """
     if not 0 < fraction < 1:
         raise DataError(f"{table.name}: the fraction to carve must be between 0 and 1; it is {fraction!r}")

@@ -106,9 +106,12 @@ def prepare(
         whole = left_out(train, held)
         if not len(held):
             option = "--select" if config.select else "--carve"
-            raise DataError(f"{option}: no class has the 10 training images that are needed to carve a selection split")
+            raise DataError(f"{option}: no class has the 2 training images that are needed to carve a selection split")
         if whole:
-            notes.append(f"too few images for the selection split, kept in training: {', '.join(whole)}")
+            notes.append(
+                f"no image in the selection split, kept in training: {', '.join(whole)}; the prior that scores "
+                "carry cannot be measured"
+            )
         train, selection = train.subset(rows), train.subset(held)
     context = LossContext(
         num_classes=len(train.class_names),

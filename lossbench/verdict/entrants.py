@@ -68,7 +68,12 @@ class Entrant:
     def thresholds(self) -> dict[int, Thresholds]:
         """Seed -> decision rules."""
         return {
-            seed: thresholds(run.predictions, _drawn(run), run.record.data.in_order(run.record.data.training_counts))
+            seed: thresholds(
+                run.predictions,
+                _counts(run, "training_counts"),
+                _counts(run, "drawn_counts"),
+                plain=self.formula == BASELINE,
+            )
             for seed, run in self.runs.items()
         }
 
@@ -172,7 +177,7 @@ class Entrant:
         scores = run.predictions.test.scores
         if not self.post_hoc:
             return scores
-        return shifted(scores, frequencies(_drawn(run)), 1.0)
+        return shifted(scores, frequencies(_counts(run, "drawn_counts")), 1.0)
 
 
 def entrants_of(records: Records, metric: Metric = BALANCED_ACCURACY) -> list[Entrant]:
@@ -221,6 +226,6 @@ def _order(records: Records) -> Callable[[tuple[str, int]], tuple[int, int]]:
     return lambda pair: (pair[1], records.losses.index(pair[0]))
 
 
-def _drawn(run: Run) -> list[int]:
-    """Return the C expected images per epoch of each class, as the run's sampler drew them."""
-    return run.record.data.in_order(run.record.data.drawn_counts)
+def _counts(run: Run, name: str) -> list[int]:
+    """Return C counts of the record's data, in the order of the classes."""
+    return run.record.data.in_order(getattr(run.record.data, name))

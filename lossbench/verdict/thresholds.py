@@ -1,13 +1,13 @@
 """Is it the loss, or the threshold? One run's scores under other decision rules and other test priors.
 
-- Post-hoc logit adjustment (Menon et al., ICLR 2021): tau * log(frequency) is subtracted from each class's score, where
-  the frequency is that at which the sampler draws the class. tau = 1 turns scores that carry these frequencies into
-  scores for equal ones; with a balanced sampler it changes nothing. Other values of tau are chosen on the selection
-  split, never on the test split.
-- The refit: a balanced linear classifier on the frozen embeddings, stored with the run.
+- Post-hoc logit adjustment (Menon et al., ICLR 2021): tau * log(training frequency) is subtracted from each class's
+  score. tau = 1 is right for plain softmax under the natural sampler and for little else, so every run's tau is
+  measured on its selection split (`carried_prior`); without an image of every class there, nothing rests on it.
+- The refit: a balanced linear classifier on the frozen embeddings, stored with the run. It sees embeddings of images
+  that the backbone has memorized, so it understates what the representation is worth.
 - Test priors: the accuracy for a test class distribution as in the training table, uniform, or reversed. Recalls do
-  not depend on the prior, so they are reweighted; "adjusted" shifts the scores from the drawn frequencies to the test
-  prior, which is possible if the test prior is known.
+  not depend on the prior, so they are reweighted; "adjusted" takes the prior that the scores carry off them and adds
+  the test prior, which is possible if the test prior is known.
 """
 
 from __future__ import annotations
@@ -18,55 +18,66 @@ import numpy as np
 import numpy.typing as npt
 
 from ..runs.predictions import Predictions
+from .carried_prior import carried_prior
 
 Array = npt.NDArray[Any]
 
-TAUS = np.round(np.arange(-1.0, 3.0001, 0.05), 2)
+_TAUS = np.round(np.arange(-1.0, 3.0001, 0.05), 2)
 PRIORS = ("training-like", "uniform", "reversed")
 
 
 class Thresholds(NamedTuple):
     """Attributes:
     as_trained: balanced accuracy of the argmax of the scores.
-    tau_1: with post-hoc adjustment, tau = 1.
-    tau: the best tau on the selection split; None without a selection split.
+    tau_1: with the drawn frequencies taken off once; None except for plain softmax.
+    tau: power of the training prior that the scores carry, measured on the selection split; None if it cannot be.
     tuned: balanced accuracy with it; None without.
+    best_shift: balanced accuracy with the best tau for the test images themselves: a bound, not a result.
     refit: of the balanced linear classifier on the embeddings; None where it was not fitted.
-    sweep: test prior -> accuracy under it, as trained and adjusted to it.
+    sweep: test prior -> accuracy under it, as trained and adjusted; None if the carried prior is not known.
     """
 
     as_trained: float
-    tau_1: float
+    tau_1: float | None
     tau: float | None
     tuned: float | None
+    best_shift: float
     refit: float | None
-    sweep: dict[str, tuple[float, float]]
+    sweep: dict[str, tuple[float, float | None]]
 
 
-def thresholds(predictions: Predictions, drawn_counts: npt.ArrayLike, training_counts: npt.ArrayLike) -> Thresholds:
+def thresholds(
+    predictions: Predictions, training_counts: npt.ArrayLike, drawn_counts: npt.ArrayLike, *, plain: bool
+) -> Thresholds:
     """Evaluate one run under several decision rules.
 
     Args:
         predictions: of the run.
-        drawn_counts: (C,) images of each class as the sampler draws them: the prior that the scores carry.
-        training_counts: (C,) images of each class in the training table: what the test priors are made from.
+        training_counts: (C,) images of each class in the training table.
+        drawn_counts: (C,) images of each class as the sampler draws them.
+        plain: whether the run is plain softmax, whose scores carry the drawn frequencies once.
     """
-    frequency = frequencies(drawn_counts)
+    frequency = frequencies(training_counts)
     scores, targets, selection = predictions.test.scores, predictions.test.targets, predictions.selection
-    tau = None if selection is None else best_tau(selection.scores, selection.targets, frequency)
+    tau = None if selection is None else carried_prior(selection.scores, selection.targets, training_counts)
+    once = np.log(frequencies(drawn_counts)) if plain else None
+    carried = once if tau is None else tau * np.log(frequency)
     refit = predictions.refit_scores
     return Thresholds(
         as_trained=balanced_accuracy(scores, targets),
-        tau_1=balanced_accuracy(shifted(scores, frequency, 1.0), targets),
+        tau_1=None if once is None else balanced_accuracy(scores - once, targets),
         tau=tau,
         tuned=None if tau is None else balanced_accuracy(shifted(scores, frequency, tau), targets),
+        best_shift=max(balanced_accuracy(shifted(scores, frequency, one), targets) for one in _TAUS),
         refit=None if refit is None else balanced_accuracy(refit, targets),
         sweep={
             name: (
                 _under(prior, scores, targets),
-                _under(prior, shifted(scores, frequency, 1.0) + np.log(np.maximum(prior, 1e-12)), targets),
+                None
+                if carried is None
+                else _under(prior, scores - carried + np.log(np.maximum(prior, 1e-12)), targets),
             )
-            for name, prior in priors(frequencies(training_counts)).items()
+            for name, prior in priors(frequency).items()
         },
     )
 
@@ -82,7 +93,7 @@ def shifted(scores: Array, frequency: Array, tau: float) -> Array:
 
     Args:
         scores: (N, C).
-        frequency: (C,) at which the sampler draws each class, positive, summing to 1.
+        frequency: (C,) of the training table, positive, summing to 1.
         tau: strength of the adjustment; 0 changes nothing.
 
     Example:
@@ -102,23 +113,6 @@ def recalls(predictions: Array, targets: Array, classes: int) -> npt.NDArray[np.
     counts = np.bincount(targets, minlength=classes)
     hits = np.bincount(targets[predictions == targets], minlength=classes)
     return np.asarray(np.divide(hits, counts, out=np.full(classes, np.nan), where=counts > 0))
-
-
-def best_tau(scores: Array, targets: Array, frequency: Array) -> float:
-    """The tau of the greatest balanced accuracy: the middle of the longest stretch of taus that reach it.
-
-    A small selection split is served equally well by many; the middle is the farthest from where it is served worse.
-
-    Args:
-        scores: (N, C) of the selection split.
-        targets: (N,).
-        frequency: (C,) at which the sampler draws each class.
-    """
-    reached = np.array([balanced_accuracy(shifted(scores, frequency, tau), targets) for tau in TAUS])
-    best = np.flatnonzero(np.isclose(reached, reached.max()))
-    stretches = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
-    longest = max(stretches, key=len)
-    return float(TAUS[longest[len(longest) // 2]])
 
 
 def priors(frequency: Array) -> dict[str, npt.NDArray[np.float64]]:

@@ -112,7 +112,7 @@ def test_by_person_every_class_of_enough_images_is_on_both_sides(
 @given(seed=seeds)
 def test_a_person_of_a_small_class_stays_in_training(seed: int) -> None:
     whole = table([0] * 50 + [1] * 3, persons=[f"p{row % 25}" for row in range(50)] + ["p0", "p1", "p2"])
-    train, held = carve(whole, 0.3, seed)
+    train, held = carve(whole, 0.3, seed, min_images=10)
     assert whole.persons is not None
     assert {"p0", "p1", "p2"} <= set(whole.persons[train])
     assert left_out(whole, held) == ("b",)

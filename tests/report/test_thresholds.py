@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_records import made_record
-from scipy.special import log_softmax
 
 from lossbench.runs.grid_file import GridCell
 from lossbench.runs.history import HistoryRow
 from lossbench.runs.predictions import Predictions, SplitPredictions
 from lossbench.verdict.attribution import shapley, split_gain
+from lossbench.verdict.carried_prior import carried_prior
 from lossbench.verdict.cost import cost, named_target, seconds_to
 from lossbench.verdict.rare_classes import calibration_by_class, expected_calibration_error, geometry, reliability
-from lossbench.verdict.thresholds import balanced_accuracy, best_tau, priors, recalls, shifted, thresholds
+from lossbench.verdict.thresholds import balanced_accuracy, priors, recalls, shifted, thresholds
 
 FREQUENCY = np.array([0.7, 0.2, 0.1])
 
@@ -39,32 +39,62 @@ def test_scores_that_carry_the_frequencies_are_best_shifted_by_tau_1() -> None:
         ),
         1000 * FREQUENCY,
         1000 * FREQUENCY,
+        plain=True,
     )
-    assert found.tau == pytest.approx(1.0, abs=0.3)
+    assert found.tau == pytest.approx(1.0, abs=0.1)
+    assert found.tau_1 is not None
     assert found.tau_1 > found.as_trained + 0.05
     assert found.tuned == pytest.approx(found.tau_1, abs=0.01)
     assert found.refit == found.tau_1
-    assert found.sweep["uniform"] == pytest.approx((found.as_trained, found.tau_1))
+    assert found.sweep["uniform"] == pytest.approx((found.as_trained, found.tuned))
+    assert found.best_shift >= max(found.tau_1, found.as_trained)
     for plain, adjusted in found.sweep.values():
+        assert adjusted is not None
         assert adjusted >= plain - 0.005  # who knows the prior does at least as well
 
 
-def test_without_a_selection_split_no_tau_is_tuned() -> None:
-    found = thresholds(Predictions(SplitPredictions(np.eye(3), np.arange(3))), [5, 3, 2], [5, 3, 2])
-    assert (found.tau, found.tuned, found.refit) == (None, None, None)
+def test_without_a_selection_split_no_prior_is_measured() -> None:
+    found = thresholds(Predictions(SplitPredictions(np.eye(3), np.arange(3))), [5, 3, 2], [5, 3, 2], plain=False)
+    assert (found.tau_1, found.tau, found.tuned, found.refit) == (None, None, None, None)
     assert found.as_trained == 1.0
+    assert all(adjusted is None for _, adjusted in found.sweep.values())
 
 
-def test_of_taus_that_do_equally_well_the_middle_one_is_taken() -> None:
-    scores = log_softmax(np.array([[5.0, 0.0], [0.0, 5.0]]), axis=1)
-    assert best_tau(scores, np.array([0, 1]), np.array([0.6, 0.4])) == 1.0
+COUNTS = np.array([1869, 1041, 354, 346, 196, 89, 53, 52])
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.5, 1.0])
+def test_a_planted_prior_is_measured_and_the_shift_by_it_is_near_the_best(tau: float) -> None:
+    """Bayes scores of 8 classes in AffectNet's proportions, a tenth of the training images held out."""
+    rng = np.random.default_rng(int(10 * tau))
+
+    def scores(targets: np.ndarray) -> np.ndarray:
+        x = 2 * np.eye(8)[targets] + rng.standard_normal((len(targets), 8))
+        return np.asarray(2 * x + tau * np.log(COUNTS))
+
+    selection, test = np.repeat(np.arange(8), COUNTS // 10), np.repeat(np.arange(8), 300)
+    found = thresholds(
+        Predictions(SplitPredictions(scores(test), test), SplitPredictions(scores(selection), selection)),
+        COUNTS,
+        COUNTS,
+        plain=False,
+    )
+    assert found.tau == pytest.approx(tau, abs=0.35)
+    assert found.tuned is not None
+    assert found.best_shift - found.tuned < 0.015
+
+
+def test_a_class_without_held_out_images_leaves_the_prior_open() -> None:
+    scores, targets = np.random.default_rng(0).standard_normal((20, 3)), np.repeat([0, 1], 10)
+    assert carried_prior(scores, targets, [100, 10, 1]) is None
+    assert carried_prior(scores[:, :2], targets, [10, 10]) is None  # equal counts say nothing of a power
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_the_test_priors_weigh_recalls(seed: int) -> None:
     draw = np.random.default_rng(seed)
     targets, scores = draw.permutation(np.repeat(np.arange(3), 4)), draw.standard_normal((12, 3))
-    found = thresholds(Predictions(SplitPredictions(scores, targets)), [1, 1, 1], 100 * FREQUENCY)
+    found = thresholds(Predictions(SplitPredictions(scores, targets)), 100 * FREQUENCY, [1, 1, 1], plain=True)
     recall = recalls(scores.argmax(axis=1), targets, 3)
     assert found.sweep["training-like"][0] == pytest.approx(recall @ FREQUENCY)
     assert found.sweep["reversed"][0] == pytest.approx(recall @ FREQUENCY[::-1])

@@ -10,6 +10,7 @@ from ...verdict.attribution import Split, shapley, split_gain
 from ...verdict.comparison import Comparison
 from ...verdict.entrants import Entrant
 from ...verdict.format import around, effect, mean_percent, p_value, points, span
+from ...verdict.metric import BALANCED_ACCURACY
 from ...verdict.statistics import ALPHA, FEWEST_SEEDS, holm, paired_t
 from ...verdict.thresholds import PRIORS
 from .table import Table
@@ -27,17 +28,28 @@ def loss_or_threshold(comparison: Comparison) -> Table:
                 mean_percent([t.as_trained for t in found]),
                 mean_percent([t.tau_1 for t in found]),
                 mean_percent([t.tuned for t in found]),
-                f"{statistics.mean(taus):.2f}" if taus else "-",
+                f"{statistics.mean(taus):.2f}" if len(taus) == len(found) else "-",
+                mean_percent([t.best_shift for t in found]),
                 mean_percent([t.refit for t in found]),
             )
         )
     note = (
-        f"Per cent {comparison.metric.name}, means over seeds. Post-hoc: tau times the log of the class frequencies as "
-        "drawn by the sampler is subtracted from the scores; tau is tuned on the selection split. Refit: a balanced "
-        "linear classifier on the frozen embeddings."
+        f"Per cent {BALANCED_ACCURACY.name}, means over seeds. Post-hoc: tau times the log of the training frequency "
+        "is subtracted from the scores. tau 1 is for plain softmax alone, by the drawn frequencies. The measured tau "
+        "is the power of the training prior that a run's scores carry, by the likelihood of held-out images of every "
+        "class; - if a class has none. Best shift: the best tau for the test images themselves, a bound and not a "
+        "result. Refit: a balanced linear classifier on the frozen embeddings, which understates the representation, "
+        "since the backbone has memorized the images it is fitted on."
     )
-    columns = ("loss", "as trained", "post-hoc, tau 1", "post-hoc, tuned", "tau", "refit")
-    return Table("thresholds", "Is it the loss or the decision threshold?", columns, tuple(rows), note)
+    columns = ("loss", "as trained", "post-hoc, tau 1", "post-hoc, measured", "tau measured", "best shift", "refit")
+    return Table(
+        "thresholds",
+        "Is it the loss or the decision threshold?",
+        columns,
+        tuple(rows),
+        note,
+        wide=frozenset({"best shift"}),
+    )
 
 
 def gains(comparison: Comparison) -> Table | None:
@@ -54,7 +66,7 @@ def gains(comparison: Comparison) -> Table | None:
                 rows.append((entrant.label, *_split_cells(splits)))
     note = (
         f"Points of {comparison.metric.name} over plain softmax, mean and Student's 95 % interval over seeds. "
-        "Representation: the gain that remains when both use the tau chosen on the selection split. Prior shift: the "
+        "Representation: the gain that remains when both use their measured tau. Prior shift: the "
         "rest, which a threshold would also give. Refit: the gain of a balanced linear refit, another view of the "
         "representation."
     )
@@ -106,8 +118,8 @@ def attribution(comparison: Comparison) -> Table | None:
                 rows.append((name, *(effect([p[f] for p in parts]) for f in ("all", *factors))))
     changed = "loss, sampler and threshold" if several else "loss and threshold"
     note = (
-        f"Points of {comparison.metric.name} over {base.label} as trained, when {changed} (tau tuned on the selection "
-        "split) are all changed: each one's part is its mean effect over all orders of changing them (Shapley), with "
+        f"Points of {comparison.metric.name} over {base.label} as trained, when {changed} (measured tau) "
+        "are all changed: each one's part is its mean effect over all orders of changing them (Shapley), with "
         "Student's 95 % interval over seeds. The parts sum to the whole."
     )
     columns = ("to", "all", "loss", *(("sampler",) if several else ()), "threshold")

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ...errors import RecordError
+from ...runs.grid_file import BASELINE
 from ...runs.predictions import read_predictions
 from ...runs.record import Metrics, Record, Timing
 from ...verdict.metric import BALANCED_ACCURACY
@@ -109,17 +110,21 @@ def _thresholds(record: Record, directory: Path) -> list[Table]:
     except RecordError:
         return []  # a record alone
     data = record.data
-    found = thresholds(predictions, data.in_order(data.drawn_counts), data.in_order(data.training_counts))
-    rules = [
-        ("scores as trained", _number(found.as_trained)),
-        ("scores shifted by the drawn frequencies, tau = 1", _number(found.tau_1)),
-    ]
+    plain = record.formula == BASELINE
+    drawn = data.in_order(data.drawn_counts)
+    found = thresholds(predictions, data.in_order(data.training_counts), drawn, plain=plain)
+    rules = [("scores as trained", _number(found.as_trained))]
+    if found.tau_1 is not None:
+        rules.append(("scores shifted by the drawn frequencies, tau = 1", _number(found.tau_1)))
     if found.tau is not None:
-        rules.append((f"the same, tau = {found.tau:.2f} chosen on the selection split", _number(found.tuned)))
+        rules.append((f"scores carry the training prior to the power {found.tau:.1f}; taken off", _number(found.tuned)))
     refit = "not fitted" if found.refit is None else _number(found.refit)
     rules.append(("balanced linear refit on the embeddings", refit))
     names = {"training-like": "as in training", "uniform": "uniform", "reversed": "training reversed"}
-    priors = [(names[prior], _number(plain), _number(adjusted)) for prior, (plain, adjusted) in found.sweep.items()]
+    priors = [
+        (names[prior], _number(trained), "-" if adjusted is None else _number(adjusted))
+        for prior, (trained, adjusted) in found.sweep.items()
+    ]
     return [
         Table(
             "thresholds", "Is it the loss or the decision threshold?", ("decision by", _METRICS["balanced_accuracy"]),
