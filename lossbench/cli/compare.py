@@ -83,7 +83,12 @@ def compare(
     target: Annotated[float | None, TARGET] = None,
     allow_differences: Annotated[bool, ALLOW_DIFFERENCES] = False,
     self_test: Annotated[
-        bool, switch("--self-test", "Measure by simulation how often the verdict is wrong.", VERDICT)
+        bool,
+        switch(
+            "--self-test",
+            "Measure by simulation how often the verdict is wrong, in a setting like that of --out if it is given.",
+            VERDICT,
+        ),
     ] = False,
     json_: Json = False,
     **options: Any,
@@ -95,7 +100,7 @@ def compare(
     lossbench compare --self-test
     """
     if self_test:
-        _self_test(losses, seeds, json_)
+        _self_test(losses, seeds, out, json_)
         return
     if losses is None or out is None:
         raise ConfigError(
@@ -191,14 +196,21 @@ def _print(comparison: Comparison, json_: bool) -> None:
     Console().print(comparison_summary(comparison))
 
 
-def _self_test(losses: str | None, seeds: int, json_: bool) -> None:
+def _self_test(losses: str | None, seeds: int, out: Path | None, json_: bool) -> None:
+    """Simulate comparisons like the one in `out`, or like the defaults with these losses and seeds."""
     from ..report.terminal.self_test import self_test, self_test_table
-    from ..verdict.self_test import Setting
+    from ..verdict.comparison import compare as compare_records
+    from ..verdict.measured_setting import setting_of
+    from ..verdict.simulation import Setting
 
-    entrants = len(split_losses(losses)) if losses else Setting.entrants
-    if entrants < 2 or seeds < 2:
-        raise ConfigError("--self-test simulates at least two losses and two seeds")
-    content = self_test(Setting(entrants=entrants, seeds=seeds))
+    if out is not None:
+        setting = setting_of(compare_records(out))
+    else:
+        entrants = len(split_losses(losses)) if losses else Setting.losses
+        if entrants < 2 or seeds < 2:
+            raise ConfigError("--self-test simulates at least two losses and two seeds")
+        setting = Setting(losses=entrants, seeds=seeds)
+    content = self_test(setting)
     if json_:
         print_json(content)
         return

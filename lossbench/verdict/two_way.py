@@ -89,6 +89,11 @@ class TwoWay:
         arrays = ("mean", "v_seeds", "v_images", "v_interaction", "image_df")
         return replace(self, **{name: getattr(self, name)[..., number] for name in arrays})
 
+    def as_family(self) -> TwoWay:
+        """Return errors of one pair per comparison as families of one."""
+        arrays = ("mean", "v_seeds", "v_images", "v_interaction", "image_df")
+        return replace(self, **{name: getattr(self, name)[..., None] for name in arrays})
+
     def half_width(self, alpha: npt.ArrayLike) -> FloatArray:
         """Half of the interval that covers the true difference with probability 1 - alpha; infinite without variance.
 

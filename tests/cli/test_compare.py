@@ -418,8 +418,8 @@ def test_a_report_of_nothing(lossbench: Any, tmp_path: Path) -> None:
 def test_the_self_test_prints_rate_and_power(lossbench: Any) -> None:
     done = lossbench("compare", "--self-test", "--seeds", 5)
     assert done.code == 0, done.err
-    assert "A/A, normal: a difference is claimed" in done.out
-    assert "2,000 simulated comparisons each: 5 losses, 5 seeds" in done.out
+    assert "A/A, normal: a difference is claimed" in " ".join(done.out.split())
+    assert "2,000 simulated comparisons each: 5 losses, 5 seeds" in " ".join(done.out.split())
     assert "points planted: found" in done.out
 
 

@@ -2,47 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any
 
-from ...verdict.self_test import COMPARISONS, PLANTED, Rate, Setting, expected_smallest, false_alarms, found
+from ...verdict.self_test import (
+    COMPARISONS,
+    PLANTED,
+    Rate,
+    contradicted,
+    coverage,
+    coverage_of_one,
+    false_alarms,
+    followed_advice,
+    power,
+)
+from ...verdict.simulation import Setting
 from ..tables.table import Table
 
-HEAVY = "with heavy tails"
+_TINY = 3  # test images of the rarest class, where tiny classes are simulated
+_LATER = (1.6, 2.4)  # times as many seeds at the looks after the first
+_RANDOM = 200  # random comparisons whose sentences are derived again
 
 
 def self_test(setting: Setting, comparisons: int = COMPARISONS) -> dict[str, Any]:
-    """Return false-alarm rates and power, for normal and for heavy-tailed seeds.
+    """Measure false alarms, coverage, power, the price of looks, and contradictions.
 
     Args:
         setting: what is simulated.
-        comparisons: for each figure.
+        comparisons: for each figure but contradictions.
     """
-    heavy = replace(setting, heavy_tails=True)
-    named = expected_smallest(setting)
+    looks = tuple(dict.fromkeys((setting.seeds, *(round(setting.seeds * more) for more in _LATER))))
+    tiny = (1, _TINY, *setting.counts[2:]) if len(setting.counts) > 2 else (1, *setting.counts[1:])
+    variants = {
+        "normal": setting,
+        "heavy tails": replace(setting, heavy_tails=True),
+        "losses find different images hard": replace(setting, own_share=max(setting.own_share, 0.3)),
+        "unequal spread over seeds": replace(setting, unequal=3.0),
+        "diverging runs": replace(setting, diverging=0.1),
+        "tiny classes": replace(setting, counts=tiny),
+    }
     return {
-        "setting": vars(setting),
+        "setting": asdict(setting),
         "comparisons": comparisons,
-        "false_alarms": {"normal": false_alarms(setting, comparisons), HEAVY: false_alarms(heavy, comparisons)},
-        "smallest_difference": named,
-        "power": {planted: found(setting, planted, comparisons) for planted in (*PLANTED, named)},
+        "false_alarms": {name: false_alarms(one, comparisons) for name, one in variants.items()},
+        "looks": looks,
+        "followed_advice": followed_advice(setting, looks, comparisons),
+        "coverage": {"pair": coverage(setting, comparisons), "one_loss": coverage_of_one(setting, comparisons)},
+        "power": {planted: power(replace(setting, planted=planted), comparisons) for planted in PLANTED},
+        "contradictions": contradicted(_RANDOM),
     }
 
 
 def self_test_table(content: dict[str, Any]) -> Table:
     """Return one row per simulated rate."""
     rows = [(f"A/A, {kind}: a difference is claimed", *_shown(rate)) for kind, rate in content["false_alarms"].items()]
+    looks = ", ".join(map(str, content["looks"]))
+    rows.append((f"A/A, looks at {looks} seeds: a difference is claimed", *_shown(content["followed_advice"])))
+    named: list[tuple[str, Callable[[dict[str, Any]], Rate]]] = [
+        ("interval of a pair holds the true difference", lambda c: c["coverage"]["pair"]),
+        ("interval of one loss holds the true score", lambda c: c["coverage"]["one_loss"]),
+    ]
+    rows += [(text, *_shown(of(content))) for text, of in named]
     rows += [
         (f"{100 * planted:.1f} points planted: found", *_shown(rate))
         for planted, rate in sorted(content["power"].items())
     ]
+    rows.append(
+        ("random comparisons with a sentence that their numbers contradict", *_shown(content["contradictions"]))
+    )
     s = content["setting"]
+    counts = s["counts"]
+    sizes = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
     note = (
-        f"{content['comparisons']:,} simulated comparisons each: {s['entrants']} losses, {s['seeds']} seeds, "
-        f"{s['classes']} classes of {s['images']} test images, runs spread by {100 * s['seed_sd']:.1f} points over "
-        f"seeds. A false alarm is any pair called different, of {s['entrants'] * (s['entrants'] - 1) // 2}. The "
-        f"verdict would name {100 * content['smallest_difference']:.1f} points as the smallest difference shown four "
-        "times in five."
+        f"{content['comparisons']:,} simulated comparisons each: {s['losses']} losses, {s['seeds']} seeds, "
+        f"{len(counts)} classes of {sizes} test images, accuracy {s['accuracy']:.0%}, runs spread by "
+        f"{100 * s['seed_sd']:.1f} points over seeds, {s['own_share']:.0%} of an image's difficulty the loss's own. A "
+        f"false alarm is any pair called different, of {s['losses'] * (s['losses'] - 1) // 2}."
     )
     return Table("self-test", "Can you trust the verdict?", ("simulated", "share", "95 % interval"), tuple(rows), note)
 
