@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import bench, check, compare, data, doctor, info, judge, new, predict, replay, report, run, weights
+from . import bench, check, compare, data, doctor, evaluate, info, judge, new, predict, replay, report, run, weights
 
 app = typer.Typer(
     name="lossbench",
@@ -24,6 +24,7 @@ app.command("check")(check.check)
 app.command("bench")(bench.bench)
 app.command("verify")(check.verify)
 app.command("new")(new.new)
+app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("replay")(replay.replay)
 app.command("doctor")(doctor.doctor)

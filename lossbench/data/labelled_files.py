@@ -123,6 +123,7 @@ def _of_one(request: Request, manifest: Manifest, where: str) -> Splits:
         test=dataclasses.replace(everything.subset(test_rows), name=f"{request.spec} [carved]"),
         origin=f"{CARVED_FRACTION:.0%} carved from training, stratified{by_person}",
         notes=manifest.notes,
+        whole=everything,
     )
 
 

@@ -17,12 +17,14 @@ class Splits:
         test: test split.
         origin: origin of the test split, as a phrase.
         notes: messages for the user about the data.
+        whole: the table that both were carved from; None if the data has a test split.
     """
 
     train: ImageTable
     test: ImageTable
     origin: str
     notes: tuple[str, ...] = ()
+    whole: ImageTable | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,118 @@
+"""Evaluate a finished run on other data: `lossbench evaluate`."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.preflight import unreadable, unreadable_error
+from ...data.readable_cache import ReadableFiles
+from ...data.sources import open_unchecked
+from ...data.table import ImageTable
+from ...errors import DataError, listed
+from ...machine.facts import environment
+from ...runs import layout
+from ...runs.history import read_history, write_history
+from ...runs.option import Role
+from ...runs.options import RunConfig
+from ...runs.predictions import Predictions, write_predictions
+from ...runs.record import Environment, Git, Metrics, Record, write_record
+from ..training.build import build_accelerator
+from .evaluate import predict
+from .metrics import classification_metrics, retrieval_quality
+from .predict import load_run
+
+_SHOWN = 20
+
+
+def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
+    """Evaluate a finished run on a data source and write a record of its own, with predictions.
+
+    The test split of the source is evaluated; a source that has none is evaluated whole. Classes are matched by name.
+
+    Args:
+        run: directory of a finished run.
+        config: options that name the data, the device, the batch size and the loader processes.
+        out: new directory for the record.
+
+    Returns:
+        The record: that of the run, with data, metrics and environment of this evaluation.
+
+    Raises:
+        ModelError, RecordError: the directory is not a finished run, or it cannot be loaded.
+        DataError: the data cannot be read, or has labels that the run does not know.
+        ConfigError: `out` is not empty or cannot be written.
+    """
+    record, step = load_run(run)
+    splits = open_unchecked(config.data, **_opening(config))
+    table = _of_classes(splits.test if splits.whole is None else splits.whole, record.data.class_names, run)
+    if found := unreadable([table], known=ReadableFiles()):
+        raise unreadable_error(found)
+    directory = layout.claim_directory(out)
+    accelerator = build_accelerator(config)
+    step.to(accelerator.device)
+    table.prepare()
+    began = time.perf_counter()
+    test = predict(
+        accelerator,
+        step,
+        table,
+        image_size=record.model.image_size,
+        batch_size=config.batch_size or 64,
+        workers=config.workers,
+    )
+    metrics = classification_metrics(test.scores, test.targets, record.data.class_names)
+    confusion = metrics.pop("confusion_matrix")
+    names = record.data.class_names
+    found_here = environment(accelerator.device, accelerator.num_processes)
+    git = found_here.pop("git")
+    evaluated = dataclasses.replace(
+        record,
+        data=dataclasses.replace(
+            record.data,
+            spec=config.data,
+            test_counts=dict(zip(names, table.class_counts, strict=True)),
+            selection_images=0,
+            split_origin=splits.origin if splits.whole is None else "all images",
+            test_digest=table.digest(),
+            skipped_unreadable=(),
+            notes=(*splits.notes, f"evaluation of {run}, which was trained on {record.data.spec}"),
+        ),
+        config={**record.config, **{k: v for k, v in config.values(Role.LOCATES_DATA).items() if v is not None}},
+        metrics=Metrics(**metrics, **retrieval_quality(test.vectors, test.targets)),
+        confusion_matrix=confusion and tuple(map(tuple, confusion)),
+        refit=None,
+        timing=dataclasses.replace(record.timing, evaluation_seconds=time.perf_counter() - began),
+        environment=Environment(**found_here, git=git and Git(**git)),
+    )
+    layout.write_config(directory / layout.CONFIG, evaluated.config)
+    write_history(directory, read_history(run))
+    write_predictions(directory, Predictions(test=test))
+    write_record(directory, evaluated)
+    return evaluated
+
+
+def _of_classes(table: ImageTable, class_names: tuple[str, ...], run: Path) -> ImageTable:
+    """Return a table with its targets numbered as the classes of a run.
+
+    Raises:
+        DataError: listing the labels that the run does not know.
+    """
+    counts = dict(zip(table.class_names, table.class_counts, strict=True))
+    if unknown := [name for name, count in counts.items() if count and name not in class_names]:
+        rows = [f"{name!r} ({counts[name]} image(s))" for name in unknown]
+        raise DataError(
+            f"{table.name}: {len(rows)} label(s) that {run} was not trained on:\n{listed(rows, limit=_SHOWN)}\n"
+            f"It knows: {', '.join(class_names)}. Correct or remove these labels."
+        )
+    number = {name: position for position, name in enumerate(class_names)}
+    renumbered = np.array([number.get(name, -1) for name in table.class_names], dtype=np.int64)
+    return dataclasses.replace(table, class_names=class_names, targets=renumbered[table.targets])
+
+
+def _opening(config: RunConfig) -> dict[str, Any]:
+    return {k: v for k, v in config.values(Role.OPENS_DATA).items() if k != "allow_missing_classes"}
