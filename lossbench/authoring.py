@@ -5,9 +5,11 @@ Plugins and scaffolded losses import from `lossbench`, `lossbench.authoring`, `l
 
 - Arguments: `number`, `choice`, `flag` for hyper-parameters; `matrix`, `check_target_range`, `refuse_out_of_range`,
   `values_are_readable`, `logits_of`, `embeddings_of` for tensors.
-- Base classes: `EmbeddingLoss`, `MovingCenters` and `CosineLoss`, beside `LogitLoss` and `Loss` of `lossbench`.
+- Base classes: `WeightedLogitLoss`, `EmbeddingLoss`, `MovingCenters` and `CosineLoss`, beside `LogitLoss` and `Loss`
+  of `lossbench`.
 - Sets of traits: `MEAN_OF_ROWS`, `SMOOTH`, `OF_LOG_SOFTMAX`, `CROSS_ENTROPY`, `LIKELIHOOD`, `RIGID_MOTIONS`.
-- Numbers per class: `training_counts`, `class_weights`, `ClassWeights`, beside `PerClass` of `lossbench`.
+- Numbers per class: `training_counts`, `class_weights`, `effective_number_weights`, `ClassWeights`, beside `PerClass`
+  of `lossbench`.
 - Softmax: `softmax`, `weighted_softmax`, and `NEVER_A_LABEL` for `ignore_index` of torch's functions.
 - Centers: `center`, `class_statistics`, `start_or_move`, `started`, `mean_center`, `center_separation`,
   `squared_distance_to_own_center`, `own_distance_and_separation`, `class_sums`.
@@ -38,11 +40,12 @@ from .losses.arguments import (
     values_are_readable,
 )
 from .losses.center import center
-from .losses.class_weights import ClassWeights, class_weights
+from .losses.class_weights import ClassWeights, class_weights, effective_number_weights
 from .losses.cosine_loss import CosineLoss
 from .losses.embedding_loss import EmbeddingLoss, MovingCenters
 from .losses.per_class import training_counts
 from .losses.softmax import NEVER_A_LABEL, softmax
+from .losses.weighted_logit_loss import WeightedLogitLoss
 from .losses.weighted_softmax import weighted_softmax
 from .ops.centers import (
     ClassStatistics,
@@ -77,6 +80,7 @@ __all__ = [
     "Mining",
     "MovingCenters",
     "Takes",
+    "WeightedLogitLoss",
     "center",
     "center_separation",
     "check_target_range",
@@ -86,6 +90,7 @@ __all__ = [
     "class_weights",
     "constructor_parameters",
     "distances",
+    "effective_number_weights",
     "embeddings_of",
     "flag",
     "known_traits",

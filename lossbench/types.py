@@ -148,13 +148,15 @@ def _whole(name: str, value: Any) -> int:
 
 
 def plain(value: Any) -> Any:
-    """Return a NumPy number, or an array or tensor with one number and no axes, as a Python number.
+    """Return a NumPy number, or an array or tensor without axes, as a Python number; a list or row as a tuple.
 
     Example:
         >>> import numpy
-        >>> plain(numpy.float64(0.5)), plain("mean")
-        (0.5, 'mean')
+        >>> plain(numpy.float64(0.5)), plain([1, 2.5]), plain("mean")
+        (0.5, (1, 2.5), 'mean')
     """
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0 and not getattr(value, "is_meta", False):
         return value.item()
-    return value
+    if getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
+        value = value.tolist()
+    return tuple(map(plain, value)) if isinstance(value, list | tuple) else value

@@ -9,11 +9,14 @@ and to other terms. With a mean of 1, the learning rate of plain softmax remains
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
 from ..errors import HyperparameterError
-from ..types import LossContext
+from ..types import LossContext, plain
 from .arguments import number
 from .per_class import PerClass, training_counts
 
@@ -37,20 +40,94 @@ def class_weights(class_counts: tuple[int, ...], power: float = 1.0) -> Tensor:
     return raw * (counts.sum() / (raw * counts).sum())
 
 
+def effective_number_weights(counts: Tensor, beta: float) -> Tensor:
+    """Return weights by effective number, whose mean over the training set is 1.
+
+        E_c = (1 - beta^n_c) / (1 - beta)        w_c = s / E_c
+
+    beta = 0 gives all images the same weight; as beta approaches 1, w_c approaches N / (C n_c).
+
+    Args:
+        counts: (C,) float64, positive training images of each class.
+        beta: in [0, 1).
+
+    Returns:
+        (C,) float64 weights.
+
+    Example:
+        >>> effective_number_weights(torch.tensor([2.0, 1.0], dtype=torch.float64), 0.5)
+        tensor([0.8571, 1.2857], dtype=torch.float64)
+    """
+    # 1 - beta^n without cancellation; beta = 0 gives 1.
+    volume = -torch.expm1(counts * math.log(beta)) if beta > 0 else torch.ones_like(counts)
+    raw = 1 / volume
+    return raw * (counts.sum() / (raw * counts).sum())
+
+
 class ClassWeights(PerClass):
-    """The weights of a task's classes.
+    """The weights of a task's classes: by a power of the counts, by effective number, or as given.
 
     Args:
         context: supplies the class counts.
         power: of `class_weights`.
+        weights: C non-negative numbers instead, used as they are.
+        beta: of `effective_number_weights` instead, in [0, 1).
+        defer: fraction of the epochs in which all weights are 1, in [0, 1]; `begin_epoch` switches them on.
 
     Raises:
         ContextError: naming the classes without a training image.
-        HyperparameterError: a power that is negative, or so large that float64 cannot hold n_c^-power.
+        HyperparameterError: a value outside its range, a power so large that float64 cannot hold n_c^-power, or
+            weights of another number of classes.
     """
 
-    def __init__(self, context: LossContext, power: float) -> None:
-        counts, power = training_counts(context, "class weights"), number("power", power, minimum=0)
-        if float(counts.min()) ** -power < 1e-250:  # weights would be 0/0
-            raise HyperparameterError(f"power must be smaller for these class counts, got {power!r}")
-        super().__init__(class_weights(context.class_counts, power))
+    weighs: Tensor
+
+    def __init__(
+        self,
+        context: LossContext,
+        power: float,
+        *,
+        weights: Sequence[float] | None = None,
+        beta: float | None = None,
+        defer: float = 0.0,
+    ) -> None:
+        super().__init__(_values(context, number("power", power, minimum=0), weights, beta))
+        self.defer = number("defer", defer, minimum=0, maximum=1)
+        # Only a schedule is state: without one nothing is saved.
+        self.register_buffer("weighs", torch.tensor(self.defer == 0), persistent=self.defer > 0)
+
+    def begin_epoch(self, epoch: int, total: int) -> None:
+        """Switch the weights on after the deferred fraction of the epochs."""
+        self.weighs.fill_(epoch >= self.defer * total)
+
+    def forward(self, dtype: torch.dtype) -> Tensor:
+        weight = super().forward(dtype)
+        return torch.where(self.weighs, weight, torch.ones_like(weight)) if self.defer > 0 else weight
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ClassWeights:
+        was_meta = self.weighs.is_meta
+        super()._apply(fn, recurse)
+        if was_meta and not self.weighs.is_meta:
+            self.weighs.fill_(self.defer == 0)
+        return self
+
+
+def _values(context: LossContext, power: float, weights: Sequence[float] | None, beta: float | None) -> Tensor:
+    if weights is not None:
+        return _given(weights, context.num_classes)
+    counts = training_counts(context, "class weights")
+    if beta is not None:
+        return effective_number_weights(counts, number("beta", beta, minimum=0, below=1))
+    if float(counts.min()) ** -power < 1e-250:  # weights would be 0/0
+        raise HyperparameterError(f"power must be smaller for these class counts, got {power!r}")
+    return class_weights(context.class_counts, power)
+
+
+def _given(weights: object, classes: int) -> Tensor:
+    weights = plain(weights)
+    if not isinstance(weights, tuple) or len(weights) != classes:
+        raise HyperparameterError(f"weights must be a list of {classes} numbers, one per class, got {weights!r}")
+    values = [number("each of weights", weight, minimum=0) for weight in weights]
+    if not any(values):
+        raise HyperparameterError("weights must not all be 0")
+    return torch.tensor(values, dtype=torch.float64, device="cpu")

@@ -12,6 +12,8 @@ a different objective, which depends on how a batch is divided into shards.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from ..ops.cross_entropy import cross_entropy
@@ -51,20 +53,35 @@ class WeightedSoftmaxLoss(LogitLoss):
         context: supplies the class counts.
         power: 0 gives plain softmax, 1 gives all classes the same total weight.
         average: "dataset" divides by the batch size, "batch" by the sum of the weights in the batch.
+        weights: C numbers instead of weights from counts, used as they are: [1, 2, 5].
+        defer: fraction of the epochs without weights, in [0, 1] (deferred re-weighting).
     """
 
     traits = LIKELIHOOD - MEAN_OF_ROWS  # which holds for average="dataset" only
 
-    def __init__(self, context: LossContext, *, power: float = 1.0, average: str = "dataset") -> None:
+    def __init__(
+        self,
+        context: LossContext,
+        *,
+        power: float = 1.0,
+        average: str = "dataset",
+        weights: Sequence[float] | None = None,
+        defer: float = 0.0,
+    ) -> None:
         super().__init__(context)
         self.average = choice("average", average, ("dataset", "batch"))
-        self.class_weights = ClassWeights(context, power)
+        self.class_weights = ClassWeights(context, power, weights=weights, defer=defer)
+        if self.class_weights.defer == 0:
+            self.reminded_of("begin_epoch")
         if self.average == "dataset":
             self.traits = LIKELIHOOD
         self.takes_soft_targets = self.average == "dataset"
 
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
         return weighted_softmax(logits, targets, self.class_weights(logits.dtype))
+
+    def begin_epoch(self, epoch: int, total: int) -> None:
+        self.class_weights.begin_epoch(epoch, total)
 
     def per_class(self, logits: Tensor) -> Tensor:
         weight: Tensor = self.class_weights(logits.dtype)
@@ -84,6 +101,7 @@ SPEC = LossSpec(
     summary="Softmax cross-entropy with inverse-frequency class weights.",
     reference="Mollahosseini et al., AffectNet, IEEE Transactions on Affective Computing 2017, weighted-loss",
     needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
+    state_axes={"class_weights.weighs": ()},
     variants=({"power": 0.5}, {"average": "batch"}),
     limits=(({"power": 0.0}, "softmax"),),
     loop=loops.weighted_softmax,

@@ -32,7 +32,7 @@ class Term:
 
     name: str
     coefficient: float
-    hyperparameters: dict[str, Scalar]
+    hyperparameters: dict[str, Scalar | tuple[Scalar, ...]]
     source: str | None = None
 
 

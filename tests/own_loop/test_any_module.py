@@ -11,22 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from every_loss import NAMES
 from torch import Tensor, nn
 from torch.utils import _pytree
 
 from lossbench import CosineHead, LossContext, ModelOutput, create_loss, loss_info
 from lossbench.errors import ContextError, HyperparameterError, UsageError
-from lossbench.registry import loss_entries
 from lossbench.traits import Need
 
 CLASSES, DIM = 4, 6
 CONTEXT = LossContext(num_classes=CLASSES, embedding_dim=DIM, class_counts=(40, 20, 8, 3))
 TARGETS = torch.arange(12) % CLASSES
-NAMES = sorted(
-    row.name
-    for row in loss_entries(load=True)
-    if row.status in ("built-in", "usable") and "/" not in row.name and row.origin.startswith("lossbench")
-)
 
 
 def output(name: str, dtype: torch.dtype = torch.float32, seed: int = 0) -> ModelOutput:

@@ -20,10 +20,17 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass
-from lossbench.authoring import LIKELIHOOD, choice, number, training_counts, weighted_softmax
+from lossbench import LogitLoss, LossContext, LossSpec, Need
+from lossbench.authoring import (
+    LIKELIHOOD,
+    ClassWeights,
+    choice,
+    effective_number_weights,
+    number,
+    training_counts,
+    weighted_softmax,
+)
 
-from .effective_number import effective_number_weights
 from .loops import class_balanced as loop
 
 
@@ -34,16 +41,25 @@ class ClassBalancedLoss(LogitLoss):
         context: supplies the class counts.
         beta: in [0, 1); larger values count more images of a class as new.
         scale: "dataset" gives the weights a mean of 1 over the training images, "classes" over the classes.
+        defer: fraction of the epochs without weights, in [0, 1] (deferred re-weighting).
     """
 
     traits = LIKELIHOOD
 
-    def __init__(self, context: LossContext, *, beta: float = 0.999, scale: str = "dataset") -> None:
+    def __init__(
+        self, context: LossContext, *, beta: float = 0.999, scale: str = "dataset", defer: float = 0.0
+    ) -> None:
         super().__init__(context)
         self.beta = number("beta", beta, minimum=0, below=1)
         self.scale = choice("scale", scale, ("dataset", "classes"))
         weight = effective_number_weights(training_counts(context, "class weights"), self.beta)
-        self.weight = PerClass(weight if self.scale == "dataset" else weight / weight.mean())
+        given = weight if self.scale == "dataset" else weight / weight.mean()
+        self.weight = ClassWeights(context, 0.0, weights=given.tolist(), defer=defer)
+        if self.weight.defer == 0:
+            self.reminded_of("begin_epoch")
+
+    def begin_epoch(self, epoch: int, total: int) -> None:
+        self.weight.begin_epoch(epoch, total)
 
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
         return weighted_softmax(logits, targets, self.weight(logits.dtype))
@@ -59,6 +75,7 @@ SPEC = LossSpec(
     summary="Softmax cross-entropy weighted by the effective number of samples of each class.",
     reference="Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019, arXiv 1901.05555",
     needs=frozenset({Need.LOGITS, Need.CLASS_COUNTS}),
+    state_axes={"weight.weighs": ()},
     variants=({"beta": 0.9}, {"scale": "classes"}),
     limits=(({"beta": 0.0}, "softmax"), ({"beta": 0.0, "scale": "classes"}, "softmax")),
     loop=loop,

@@ -22,9 +22,16 @@ import torch
 from torch import Tensor
 
 from lossbench import LossContext, LossSpec, Need, PerClass, Trait
-from lossbench.authoring import MEAN_OF_ROWS, SMOOTH, CosineLoss, number, training_counts, weighted_softmax
+from lossbench.authoring import (
+    MEAN_OF_ROWS,
+    SMOOTH,
+    CosineLoss,
+    effective_number_weights,
+    number,
+    training_counts,
+    weighted_softmax,
+)
 
-from .effective_number import effective_number_weights
 from .loops import ldam as loop
 
 

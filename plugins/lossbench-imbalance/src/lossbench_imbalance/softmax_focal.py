@@ -9,8 +9,8 @@ log(1 - p) = -log(1 + e^d), which are exact at both ends and have a gradient for
 
 "Focal" has four definitions in public code:
 
-- this one: of the softmax, without a class weight. LDAM-DRW's FocalLoss without weights equals it, except that its
-  gradient is NaN for gamma < 1 on saturated rows;
+- this one: of the softmax, times a class weight if one is asked for. LDAM-DRW's FocalLoss without weights equals it,
+  except that its gradient is NaN for gamma < 1 on saturated rows;
 - the paper's, for detection: of C sigmoids, each class one-vs-rest, -alpha_t (1 - p_t)^gamma log p_t, summed over the
   classes (`torchvision.ops.sigmoid_focal_loss`, with alpha = 0.25);
 - a weighted cross-entropy e = w_y (-log p), then (1 - exp(-e))^gamma e, as in LDAM-DRW with weights: the weight changes
@@ -21,12 +21,14 @@ log(1 - p) = -log(1 + e^d), which are exact at both ends and have a gradient for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lossbench import LogitLoss, LossContext, LossSpec, Need, Trait
-from lossbench.authoring import OF_LOG_SOFTMAX, number
+from lossbench import LossContext, LossSpec, Need, Trait
+from lossbench.authoring import OF_LOG_SOFTMAX, WeightedLogitLoss, number
 
 from .loops import softmax_focal as loop
 
@@ -53,24 +55,38 @@ def softmax_focal(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
     return -(gamma * log_rest).exp() * log_p
 
 
-class SoftmaxFocalLoss(LogitLoss):
+class SoftmaxFocalLoss(WeightedLogitLoss):
     """Mean of `softmax_focal` over the batch.
 
     Args:
         context: supplies the number of classes.
         gamma: how strongly rows with a probable true class are discounted, at least 0.
+        power: class weights n_c^-power with a mean of 1 over the training images; 0 for none.
+        weights: C class weights instead, used as they are: [1, 2, 5].
+        beta: class weights by effective number instead, in [0, 1).
+        defer: fraction of the epochs without class weights, in [0, 1].
     """
 
     traits = OF_LOG_SOFTMAX | {Trait.MONOTONE, Trait.ZERO_AT_SEPARATION}
 
-    def __init__(self, context: LossContext, *, gamma: float = 2.0) -> None:
-        super().__init__(context)
+    def __init__(
+        self,
+        context: LossContext,
+        *,
+        gamma: float = 2.0,
+        power: float = 0.0,
+        weights: Sequence[float] | None = None,
+        beta: float | None = None,
+        defer: float = 0.0,
+    ) -> None:
+        super().__init__(context, power=power, weights=weights, beta=beta, defer=defer)
         self.gamma = number("gamma", gamma, minimum=0)
         if self.gamma == 0:
             self.traits = SoftmaxFocalLoss.traits | {Trait.CONVEX, Trait.WEIGHTED_LIKELIHOOD}
 
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return softmax_focal(logits, targets, self.gamma)
+        weight, values = self.weight(logits.dtype), softmax_focal(logits, targets, self.gamma)
+        return values if weight is None else weight.index_select(0, targets) * values
 
 
 SPEC = LossSpec(
@@ -80,6 +96,7 @@ SPEC = LossSpec(
     reference="after Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv 1708.02002, whose own form is "
     "one-vs-rest",
     needs=frozenset({Need.LOGITS}),
+    state_axes={"class_weights.weighs": ()},
     variants=({"gamma": 0.5}, {"gamma": 1.0}),
     limits=(({"gamma": 0.0}, "softmax"),),
     loop=loop,

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, Trait
 from lossbench.authoring import MEAN_OF_ROWS, AdaptedFactory, AdaptedLoss, Form, Takes, known_traits, load_object
@@ -71,6 +71,13 @@ class GuardedLoss(AdaptedLoss):
         return torch.float64 if inputs.dtype is torch.float64 else torch.float32
 
 
+def _tensor(value: Any) -> Any:
+    """Return a list of numbers as a tensor, which these libraries take for weights."""
+    if isinstance(value, list | tuple) and value and all(type(each) in (int, float) for each in value):
+        return torch.tensor(value, dtype=torch.float32)
+    return value
+
+
 @dataclass(frozen=True)
 class GuardedFactory(AdaptedFactory):
     """Builds a `GuardedLoss` with the traits that are known of the class.
@@ -88,6 +95,9 @@ class GuardedFactory(AdaptedFactory):
             if name in hyperparameters and hyperparameters[name] not in (None, _DEFAULTS.get(name)):
                 raise HyperparameterError(f"{name}={hyperparameters[name]!r} {reason}")
         return super().__call__(context, **hyperparameters)
+
+    def build(self, made: type, arguments: Mapping[str, Any]) -> nn.Module:
+        return super().build(made, {name: _tensor(value) for name, value in arguments.items()})
 
     def wrap(self, inner: Callable[..., Any], hyperparameters: Mapping[str, Any], *, knows_sizes: bool) -> Loss:
         loss = GuardedLoss(inner, self.takes, self.form, knows_sizes)
