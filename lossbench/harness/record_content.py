@@ -27,6 +27,7 @@ from ..runs.record import (
     RefitFacts,
     Term,
     Timing,
+    TrainingFit,
     WeightsFacts,
 )
 from .evaluation.metrics import classification_metrics, retrieval_quality
@@ -46,6 +47,7 @@ def record_of_run(
     *,
     selected_epoch: int | None,
     refit: RefitFacts | None = None,
+    training: TrainingFit | None = None,
 ) -> Record:
     """Return the record of a run.
 
@@ -58,6 +60,7 @@ def record_of_run(
         directory: of the run; its weights are written.
         selected_epoch: epoch whose weights were kept; None for the last.
         refit: of the linear classifier.
+        training: fit of the training images.
     """
     config = task.config
     metrics = classification_metrics(test.scores, test.targets, task.train.class_names)
@@ -93,6 +96,7 @@ def record_of_run(
         metrics=Metrics(**metrics, **retrieval_quality(test.vectors, test.targets)),
         confusion_matrix=confusion and tuple(map(tuple, confusion)),
         refit=refit,
+        training=training,
         timing=timing,
         memory=Memory(peak_bytes=peak_memory_bytes(accelerator.device)),
         weights_sha256=files.file_sha256(directory / layout.WEIGHTS),

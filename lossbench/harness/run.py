@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy.typing as npt
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
 from .. import files
-from ..data.table import ImageTable, Int64Array
+from ..data.table import ImageTable
 from ..errors import ImagesLost, Interrupted, NonFiniteError, RunFailed
 from ..runs import layout
 from ..runs.history import write_history
@@ -34,7 +33,8 @@ from .checkpoints.restore import restore
 from .checkpoints.saver import Best, Interval, Progress, Saver
 from .evaluation.evaluate import predict, share_running_statistics
 from .evaluation.metrics import classification_metrics
-from .evaluation.refit import MOST_CLASSES, Refit, refit, refit_rows
+from .evaluation.refit import Refit, refit, refit_rows
+from .evaluation.training_fit import training_fit
 from .prepare import Readable, Task, check_loading, check_shares, prepare
 from .record_content import record_of_run, timing_of
 from .reporter import Reporter, SteadyReporter
@@ -278,12 +278,12 @@ def _evaluate(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> Ru
     test = _predict(task.test, task, trainer)
     evaluation_seconds = time.perf_counter() - evaluated
     selection = None if task.selection is None else _predict(task.selection, task, trainer)
-    frozen = _predict_training(task, trainer)
+    seen = _predict_training(task, trainer)
     record = None
     if accelerator.is_main_process:
         saver.place.check()
         _write_weights(directory, trainer.step)
-        fitted = None if frozen is None else refit(*frozen, test.vectors, task.context.num_classes)
+        fitted = refit(seen.vectors, seen.targets, test.vectors, task.context.num_classes)
         _write_predictions(directory, trainer.step, test, selection, fitted)
         timing = dataclasses.replace(
             timing,
@@ -302,6 +302,7 @@ def _evaluate(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> Ru
             directory,
             selected_epoch=best.epoch if best else None,
             refit=fitted.facts() if fitted else None,
+            training=training_fit(seen),
         )
         saver.place.check()
         write_record(directory, record)  # last: a directory with a record is a finished run
@@ -322,12 +323,9 @@ def _predict(table: ImageTable, task: Task, trainer: Trainer) -> SplitPrediction
     )
 
 
-def _predict_training(task: Task, trainer: Trainer) -> tuple[npt.NDArray[Any], Int64Array] | None:
-    """Return embeddings and targets of training images without augmentation; None for too many classes."""
-    if task.context.num_classes > MOST_CLASSES:
-        return None
-    seen = _predict(task.train.subset(refit_rows(task.train.targets, task.config.seed)), task, trainer)
-    return seen.vectors, seen.targets
+def _predict_training(task: Task, trainer: Trainer) -> SplitPredictions:
+    """Return predictions for training images without augmentation."""
+    return _predict(task.train.subset(refit_rows(task.train.targets, task.config.seed)), task, trainer)
 
 
 def _not_promised(task: Task, trainer: Trainer) -> list[str]:

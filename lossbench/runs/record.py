@@ -174,6 +174,21 @@ class RefitFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainingFit:
+    """How well the trained model fits images of its training set, as evaluation sees them.
+
+    Attributes:
+        images: training images that were evaluated.
+        balanced_accuracy: mean recall over classes.
+        cross_entropy: mean over classes of their mean cross-entropy in nats.
+    """
+
+    images: Count
+    balanced_accuracy: Share
+    cross_entropy: Annotated[float, Bounds(0)]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Timing:
     """Where the time of a run went, in seconds; medians per step."""
 
@@ -254,6 +269,7 @@ class Record:
         metrics: on the test split.
         confusion_matrix: (C, C) rows true, columns predicted; None with more than 1,000 classes.
         refit: of the linear classifier; None if it was not fitted.
+        training: fit of the training images; None if it was not measured.
         timing: seconds.
         memory: bytes.
         weights_sha256: of the file of weights.
@@ -273,6 +289,7 @@ class Record:
     metrics: Metrics
     confusion_matrix: tuple[tuple[Count, ...], ...] | None
     refit: RefitFacts | None
+    training: TrainingFit | None = None
     timing: Timing
     memory: Memory
     weights_sha256: str | None = None

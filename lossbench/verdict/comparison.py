@@ -21,6 +21,7 @@ from .references import Reference, references
 from .statistics import groups
 
 _FEW_IMAGES = 20
+_MOST_NAMES = 8  # classes in one note
 
 
 @dataclass(frozen=True)
@@ -273,11 +274,13 @@ def _limits(records: Records) -> list[str]:
     counts = data.test_counts
     notes = []
     if absent := [name for name, count in counts.items() if not count]:
-        notes.append(f"no test image of {', '.join(absent)}: excluded from the mean over classes")
+        notes.append(f"no test image of {_named(absent)}: excluded from the mean over classes")
     present = [count for count in counts.values() if count]
     if few := {name: count for name, count in counts.items() if 0 < count < _FEW_IMAGES}:
         rarest, count = min(few.items(), key=lambda item: item[1])
-        listed = ", ".join(f"{name} {n}" for name, n in few.items())
+        rare = sorted(few.items(), key=lambda item: item[1])
+        listed = ", ".join(f"{name} {n}" for name, n in rare[:_MOST_NAMES])
+        listed += f" and {len(rare) - _MOST_NAMES} more classes" if len(rare) > _MOST_NAMES else ""
         notes.append(
             f"few test images: {listed}. One image of {rarest} is worth {100 / count / len(present):.1f} points of "
             "balanced accuracy"
@@ -295,3 +298,8 @@ def _limits(records: Records) -> list[str]:
         where = "" if those == seeds else f" (seed {', '.join(map(str, sorted(those)))})"
         notes.append(f"{note}{where}")
     return [*notes, *(note for note in (records.grid.notes if records.grid else ()) if note not in told)]
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more

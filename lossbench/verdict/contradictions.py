@@ -12,6 +12,7 @@ from .failures import skipped_steps
 from .pairs import Pair
 from .sentence import Claim, Sentence
 from .sentences import sentences
+from .training_sentences import FITTED
 
 _NEVER = ("about 0.0 points", "p = 0.000", "nan", " inf")
 
@@ -59,6 +60,7 @@ def _holds(comparison: Comparison, claim: Claim) -> bool:
         "collapsed": lambda: comparison.entrant(claim.subject).collapsed == claim.objects,
         "skipped": lambda: tuple(sorted(skipped_steps(comparison, comparison.entrant(claim.subject)))) == claim.objects,
         "missing": lambda: _missing(comparison, claim),
+        "not-fitted": lambda: (comparison.entrant(claim.subject).training_accuracy or 1.0) < FITTED,
         "at-chance": lambda: _at_chance(comparison.entrant(claim.subject)),
     }
     return checks[claim.relation]()

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from ..runs.history import HistoryRow
 from ..runs.record import Record
 
+_ROUNDING = 1e-9  # 100 * 0.29 is 28.999...
+
 
 class Cost(NamedTuple):
     """Means over a loss's runs.
@@ -81,4 +83,4 @@ def named_target(histories: Sequence[Sequence[HistoryRow]]) -> float | None:
         if not scores:
             return None
         peaks.append(max(scores))
-    return int(100 * min(peaks)) / 100 if peaks else None
+    return int(100 * min(peaks) + _ROUNDING) / 100 if peaks else None

@@ -11,6 +11,7 @@ from .planned_sentences import shown
 from .sentence import Claim, Sentence
 from .standing import Standing
 from .statistics import FEWEST_SEEDS
+from .training_sentences import FAR, not_fitted
 
 MOST_WORDS = 12
 _NOTHING_SHARED = "the losses share no seeds or test images"
@@ -43,7 +44,20 @@ def decision(comparison: Comparison, found: Sequence[Standing], failed: Sequence
 def _choice(comparison: Comparison, found: Sequence[Standing]) -> Sentence:
     if not found:
         return Sentence("decision", "One loss alone: there is nothing to compare")
-    return _not_yet(found[0]) or _of_claims(comparison) or _chosen(comparison, found[0])
+    return (
+        _not_yet(found[0])
+        or _untrained(comparison, found[0])
+        or _of_claims(comparison)
+        or _chosen(comparison, found[0])
+    )
+
+
+def _untrained(comparison: Comparison, standing: Standing) -> Sentence | None:
+    """Return that training is not over, if half of the losses are far from fitting their training images."""
+    far = [e for e in not_fitted(comparison, FAR) if e in standing.everyone]
+    if 2 * len(far) < len(standing.everyone) or not far:
+        return None
+    return Sentence("decision", "Not yet: train longer", tuple(Claim(e.label, "not-fitted") for e in far))
 
 
 def _of_claims(comparison: Comparison) -> Sentence | None:

@@ -164,6 +164,13 @@ class Entrant:
         return (max(self.mean - half, 0.0), min(self.mean + half, 1.0)) if half < 1 else None
 
     @property
+    def training_accuracy(self) -> float | None:
+        """Mean balanced accuracy on the runs' own training images; None if a run has not measured it."""
+        fits = [run.record.training for run in self.runs.values()]
+        known = [fit.balanced_accuracy for fit in fits if fit is not None]
+        return plain.mean(known) if known and len(known) == len(fits) else None
+
+    @property
     def formula(self) -> str:
         """The objective as it was trained, or the name of what lossbench did not train."""
         return self.any_run.record.formula if self.runs else self.loss

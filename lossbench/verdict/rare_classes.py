@@ -58,13 +58,47 @@ def expected_calibration_error(scores: Array, targets: Array, bins: int = BINS) 
     return float(np.average(np.abs(found.confidence - found.accuracy), weights=found.images))
 
 
-def calibration_by_class(scores: Array, targets: Array, bins: int = BINS) -> npt.NDArray[np.float64]:
-    """(C,) expected calibration error over each class's images; NaN without images."""
-    result = np.full(scores.shape[1], np.nan)
-    for number in np.unique(targets):
-        own = targets == number
-        result[number] = expected_calibration_error(scores[own], targets[own], bins)
-    return result
+class Calibration(NamedTuple):
+    """Attributes:
+    error: (C,) classwise calibration error.
+    null: (C,) error that a calibrated model with the same probabilities and as many images shows on average.
+    """
+
+    error: npt.NDArray[np.float64]
+    null: npt.NDArray[np.float64]
+
+
+def classwise_calibration(scores: Array, targets: Array, bins: int = BINS, draws: int = 10) -> Calibration:
+    """Return the classwise calibration error over all images (Kull et al., NeurIPS 2019) and its null value.
+
+    For each class: how far its stated probability lies from the share of images that are of the class, in bins of that
+    probability, weighted by their images. The null value draws labels from the model's own probabilities; an error near
+    it shows nothing. The class shares are those of the images given.
+
+    Args:
+        scores: (N, C); their softmax is the probability.
+        targets: (N,).
+        bins: between 0 and 1.
+        draws: of labels.
+
+    Example:
+        >>> sure_and_wrong = np.array([[9.0, 0.0], [9.0, 0.0]])
+        >>> classwise_calibration(sure_and_wrong, np.array([0, 1])).error.round(2).tolist()
+        [0.5, 0.5]
+    """
+    probability = softmax(scores.astype(np.float64), axis=1)
+    classes = probability.shape[1]
+    number = np.minimum((probability * bins).astype(np.int64), bins - 1) + bins * np.arange(classes)
+    stated = np.bincount(number.ravel(), weights=probability.ravel(), minlength=bins * classes)
+
+    def error(labels: Array) -> npt.NDArray[np.float64]:
+        held = np.bincount(number[np.arange(len(labels)), labels], minlength=bins * classes)
+        return np.asarray(np.abs(stated - held).reshape(classes, bins).sum(axis=1) / len(labels))
+
+    generator = np.random.default_rng(0)
+    steps = probability.cumsum(axis=1)[:, :-1]
+    null = [error((steps < generator.random((len(steps), 1))).sum(axis=1)) for _ in range(draws)]
+    return Calibration(error(targets), np.mean(null, axis=0))
 
 
 class Geometry(NamedTuple):

@@ -13,6 +13,7 @@ Relation = Literal[
     "no-difference",  # no pair among the objects differs
     "best-mean",  # no object has a higher mean on the seeds that subject and objects share
     "diverged", "collapsed", "missing", "skipped",  # the objects are the subject's seeds
+    "not-fitted",  # the subject does not fit its own training images
     "at-chance",  # the subject's interval holds the score of a constant answer
     "untested",  # the pair of the subject and each object is not tested
 ]  # fmt: skip
@@ -34,7 +35,7 @@ class Claim:
 @dataclass(frozen=True)
 class Sentence:
     """Attributes:
-    kind: what the sentence is about: "decision", "failures", "claim", "finding", "control", "resolution" or "check".
+    kind: "decision", "failures", "training", "claim", "finding", "control", "resolution" or "check".
     text: the sentence.
     claims: everything that it claims of losses.
     """

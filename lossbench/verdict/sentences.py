@@ -17,6 +17,7 @@ from .planned_sentences import planned_sentences
 from .sentence import Claim, Sentence, joined
 from .standing import Standing, standings
 from .statistics import ALPHA, FEWEST_SEEDS
+from .training_sentences import training_sentences
 
 _MOST_PAIRS = 6  # in one paragraph
 _MOST_NAMES = 8  # in one sentence
@@ -30,6 +31,7 @@ def sentences(comparison: Comparison) -> list[Sentence]:
     told = [decision(comparison, found, failed)]
     if failed:
         told.append(joined("failures", failed))
+    told += training_sentences(comparison)
     told += planned_sentences(comparison)
     for standing in found:
         told += _findings(standing, several=len(found) > 1, planned=bool(comparison.claims or comparison.against))

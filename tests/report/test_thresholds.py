@@ -14,7 +14,7 @@ from lossbench.runs.predictions import Predictions, SplitPredictions
 from lossbench.verdict.attribution import shapley, split_gain
 from lossbench.verdict.carried_prior import carried_prior
 from lossbench.verdict.cost import cost, named_target, seconds_to
-from lossbench.verdict.rare_classes import calibration_by_class, expected_calibration_error, geometry, reliability
+from lossbench.verdict.rare_classes import classwise_calibration, expected_calibration_error, geometry, reliability
 from lossbench.verdict.thresholds import balanced_accuracy, priors, recalls, shifted, thresholds
 
 FREQUENCY = np.array([0.7, 0.2, 0.1])
@@ -148,9 +148,18 @@ def test_calibration_by_hand() -> None:
     assert found.accuracy.tolist() == pytest.approx([0, 2 / 3])
     assert found.confidence.tolist() == pytest.approx([0.6, 0.9])
     assert expected_calibration_error(scores, targets) == pytest.approx(0.25 * 0.6 + 0.75 * (0.9 - 2 / 3))
-    by_class = calibration_by_class(np.hstack([scores, np.full((4, 1), -50.0)]), targets)
-    assert by_class[:2].tolist() == pytest.approx([0.1, (0.9 + 0.6) / 2])
-    assert np.isnan(by_class[2])
+
+
+def test_a_calibrated_model_has_the_error_that_chance_gives() -> None:
+    """Labels are drawn from the model's own probabilities."""
+    rng = np.random.default_rng(0)
+    scores = 2 * rng.standard_normal((4000, 8)) + np.log(COUNTS / COUNTS.sum())
+    probability = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    targets = (probability.cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
+    found = classwise_calibration(scores, targets)
+    np.testing.assert_allclose(found.error, found.null, atol=0.012)
+    sharp = classwise_calibration(2 * scores, targets)
+    assert sharp.error[0] > 3 * sharp.null[0]
 
 
 def test_geometry_is_scale_free() -> None:

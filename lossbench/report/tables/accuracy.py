@@ -15,7 +15,7 @@ _PAIR_WIDE = frozenset({"p, adjusted", "of seeds", "detectable"})
 
 def ranking(comparison: Comparison) -> Table:
     """Return the entrants from the best mean to the worst, each with its interval for new seeds and new test images."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     letters = _letters(comparison)
     for entrant in comparison.entrants:
         failed = (*entrant.diverged, *entrant.collapsed)
@@ -26,22 +26,21 @@ def ranking(comparison: Comparison) -> Table:
                 _percent_span(entrant.interval),
                 "-" if entrant.sd is None else f"{100 * entrant.sd:.1f}",
                 f"{100 * entrant.interquartile_mean:.1f}",
+                "-" if entrant.training_accuracy is None else f"{100 * entrant.training_accuracy:.0f}",
                 str(len(entrant.scores)) + (f", {len(failed)} failed" if failed else ""),
                 letters.get(entrant.label, "-"),
             )
         )
-    rows += [
-        (f"({reference.name})", f"{100 * reference.value:.1f}", "-", "-", "-", "-", "-")
-        for reference in comparison.references
-    ]
+    rows += [(f"({reference.name})", f"{100 * reference.value:.1f}", *["-"] * 6) for reference in comparison.references]
     note = (
         "Per cent. The interval covers new seeds and new test images of the same classes, for one loss alone. IQM: "
-        "mean of the middle half of the runs. Losses that share a letter are not shown to differ. A diverged run "
-        "counts as a constant answer. In parentheses: answers without training, for reference."
+        "mean of the middle half of the runs. On training: balanced accuracy on training images. Losses that share a "
+        "letter are not shown to differ. A diverged run counts as a constant answer. In parentheses: answers without "
+        "training, for reference."
     )
-    columns = ("loss", comparison.metric.name, "95 % interval", "sd over seeds", "IQM", "seeds", "group")
+    columns = ("loss", comparison.metric.name, "95 % interval", "sd over seeds", "IQM", "on training", "seeds", "group")
     return Table("ranking", comparison.metric.title, columns, tuple(rows), note, frozenset({0}),
-                 frozenset({"sd over seeds", "IQM"}))  # fmt: skip
+                 frozenset({"sd over seeds", "IQM", "on training"}))  # fmt: skip
 
 
 def every_pair(comparison: Comparison) -> Table:

@@ -11,7 +11,7 @@ from ...verdict.class_table import ClassTable
 from ...verdict.comparison import Comparison
 from ...verdict.entrants import Entrant
 from ...verdict.format import points
-from ...verdict.rare_classes import calibration_by_class, geometry
+from ...verdict.rare_classes import classwise_calibration, geometry
 from .table import Table
 
 _MOST_CLASSES = 20
@@ -47,9 +47,10 @@ def tail(comparison: Comparison) -> Table:
         cells = _calibration(classes, entrant)
         rows.append((entrant.label, f"{classes.labels[worst]} {100 * recall[worst]:.0f}", *cells))
     note = (
-        "Worst class: its recall in per cent. ECE: expected calibration error in per cent, class by class, mean over "
-        "all classes and over the rarest third. Scatter: within a class, root mean squared distance to its mean over "
-        "the mean distance between class means; of all classes and of the rarest third."
+        "Worst class: its recall in per cent. ECE: classwise calibration error in per cent over all test images, mean "
+        "over all classes and over the rarest third; in brackets what a calibrated model shows by chance. Scatter: "
+        "within a class, root mean squared distance to its mean over the mean distance between class means; of all "
+        "classes and of the rarest third."
     )
     columns = ("loss", "worst class", "ECE", "ECE, tail", "scatter", "scatter, tail")
     return Table("tail", "The tail: worst class, calibration, geometry", columns, tuple(rows), note)
@@ -105,15 +106,17 @@ def _calibration(classes: ClassTable, entrant: Entrant) -> tuple[str, ...]:
     """Return ECE and scatter, over all classes and over the rarest third."""
     count = len(classes.labels)
     rare = slice(count - max(1, count // 3), None)
-    errors, scatters = [], []
+    errors, nulls, scatters = [], [], []
     for seed, run in entrant.runs.items():
         order, targets = classes.order(seed), entrant.seed_targets[seed]
-        errors.append(calibration_by_class(entrant.test_scores(run), targets)[order])
+        calibration = classwise_calibration(entrant.test_scores(run), targets)
+        errors.append(calibration.error[order])
+        nulls.append(calibration.null[order])
         found = geometry(run.with_embeddings().test.vectors, targets, count)
         scatters.append(np.full(count, np.nan) if found is None else found.scatter[order])
-    error, scatter = np.mean(errors, axis=0), np.mean(scatters, axis=0)
+    error, null, scatter = (np.mean(values, axis=0) for values in (errors, nulls, scatters))
     return (
-        *(f"{100 * _nanmean(error[part]):.1f}" for part in (slice(None), rare)),
+        *(f"{100 * error[part].mean():.1f} ({100 * null[part].mean():.1f})" for part in (slice(None), rare)),
         *(f"{_nanmean(scatter[part]):.2f}" for part in (slice(None), rare)),
     )
 

@@ -65,9 +65,9 @@ def gains(comparison: Comparison) -> Table | None:
             if splits:
                 rows.append((entrant.label, *_split_cells(splits)))
     note = (
-        f"Points of {comparison.metric.name} over plain softmax, mean and Student's 95 % interval over seeds. "
-        "Representation: the gain that remains when both use their measured tau. Prior shift: the "
-        "rest, which a threshold would also give. Refit: the gain of a balanced linear refit, another view of the "
+        f"Points of {comparison.metric.name} over plain softmax with the same sampler, mean and Student's 95 % "
+        "interval over seeds. Representation: the gain that remains when both use their measured tau. Prior shift: "
+        "the rest, which a threshold would also give. Refit: the gain of a balanced linear refit, another view of the "
         "representation."
     )
     columns = ("loss", "gain", "prior shift", "representation", "by the refit")
