@@ -51,6 +51,7 @@ class CenterLoss(MovingCenters):
 
     traits = MEAN_OF_ROWS | SMOOTH | RIGID_MOTIONS | {Trait.ZERO_AT_SEPARATION, Trait.ABSENT_CLASS_STATE_FIXED}
     homogeneity = Homogeneity(2)
+    moves_some_classes = True
 
     def __init__(self, context: LossContext, *, alpha: float = 0.5) -> None:
         super().__init__(context, alpha)

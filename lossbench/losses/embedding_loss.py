@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ops.centers import ClassStatistics, class_statistics, start_or_move
+from ..distributed import is_distributed
+from ..ops.centers import ClassStatistics, class_statistics, present_statistics, start_or_move
 from ..types import LossContext, ModelOutput
 from .arguments import embeddings_of, matrix, number
 from .row_loss import RowLoss
@@ -33,9 +34,15 @@ class MovingCenters(EmbeddingLoss):
     Args:
         context: supplies the number of classes and the embedding size.
         alpha: how far centers move in each step, in (0, 1].
+
+    Attributes:
+        centers: (C, D) buffer; a row of NaN marks a class that has not started.
+        moves_some_classes: whether `moved` accepts statistics of some classes only (see `ClassStatistics.of`). A step
+            then takes time for the classes of the batch instead of all.
     """
 
     centers: Tensor
+    moves_some_classes = False
 
     def __init__(self, context: LossContext, alpha: float) -> None:
         super().__init__(context)
@@ -55,17 +62,27 @@ class MovingCenters(EmbeddingLoss):
         return self.centers.to(embeddings.dtype)
 
     def moved(self, centers: Tensor, statistics: ClassStatistics) -> Tensor:
-        """Return the (C, D) centers after a step; here each moves toward the mean of its class.
+        """Return the centers of the statistics' classes after a step; here each moves toward the mean of its class.
 
         Args:
             centers: (C, D) before the step, in float32 or float64.
-            statistics: statistics of the samples of the step, over all processes.
+            statistics: statistics of K classes over the samples of the step, over all processes.
+
+        Returns:
+            (K, D) centers.
         """
+        own = statistics.of(centers)
         share = (self.alpha * statistics.counts / (1 + statistics.counts)).unsqueeze(1)
-        return centers - share * (centers - statistics.mean)
+        return own - share * (own - statistics.mean)
 
     @torch.no_grad()
     def update_state(self, output: ModelOutput, targets: Tensor) -> None:
         centers = self.centers.to(torch.promote_types(self.centers.dtype, torch.float32))
-        statistics = class_statistics(embeddings_of(output, self._name).to(centers), targets, centers)
-        self.centers.copy_(start_or_move(centers, self.moved(centers, statistics), statistics))
+        few = self.moves_some_classes and len(centers) > len(targets) and not is_distributed()
+        statistics_of = present_statistics if few else class_statistics
+        statistics = statistics_of(embeddings_of(output, self._name).to(centers), targets, centers)
+        rows = start_or_move(statistics.of(centers), self.moved(centers, statistics), statistics)
+        if statistics.classes is None:
+            self.centers.copy_(rows)
+        else:
+            self.centers.index_copy_(0, statistics.classes, rows.to(self.centers.dtype))

@@ -75,6 +75,7 @@ class WeightedClusterLoss(MovingCenters):
 
     traits = MEAN_OF_ROWS | SMOOTH | RIGID_MOTIONS | {Trait.ZERO_AT_SEPARATION}
     homogeneity = Homogeneity(0, {"delta": 2})
+    moves_some_classes = True
 
     def __init__(
         self,
@@ -100,15 +101,15 @@ class WeightedClusterLoss(MovingCenters):
         return weighted_cluster(embeddings, targets, centers, weight, self._separation_scale(centers), self.delta)
 
     def moved(self, centers: Tensor, statistics: ClassStatistics) -> Tensor:
-        counts, mean, scatter = statistics
+        own, counts = statistics.of(centers), statistics.counts
         number_started, mean_of_centers = mean_center(centers)
         scale = self._separation_scale(centers)
-        separation = scale * center_separation(centers)
-        push = torch.minimum(scale * scatter / (separation + self.delta), 0.9 / number_started)
-        pull = centers - mean
-        step = pull - (push * number_started).unsqueeze(1) * (centers - mean_of_centers)
+        separation = scale * statistics.of(center_separation(centers))
+        push = torch.minimum(scale * statistics.scatter / (separation + self.delta), 0.9 / number_started)
+        pull = own - statistics.mean
+        step = pull - (push * number_started).unsqueeze(1) * (own - mean_of_centers)
         share = self.alpha * counts / (1 + counts) * (number_started > 1)
-        return centers - share.unsqueeze(1) * step
+        return own - share.unsqueeze(1) * step
 
     def _separation_scale(self, centers: Tensor) -> Tensor | float:
         if self.separation == "sum":

@@ -131,3 +131,45 @@ def test_memory_grows_with_rows_and_classes_and_never_with_their_product(name: s
 def test_separation_of_centers_far_from_the_origin() -> None:
     c = torch.randn(200, 8, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(center_separation(c + 1000), center_separation(c.double()).float(), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("size", [0, 1, 7, 40])
+@pytest.mark.parametrize("name", ["center", "weighted-cluster", 'weighted-cluster(separation="mean")'])
+def test_moving_the_classes_of_a_batch_is_moving_all(
+    name: str, size: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With repeated, unstarted and absent classes; `moves_some_classes` decides which way is taken."""
+    generator = torch.Generator().manual_seed(size)
+    context = LossContext(num_classes=50, embedding_dim=6, class_counts=(3,) * 50)
+    start = torch.randn(50, 6, generator=generator, dtype=torch.float64)
+    start[::3] = torch.nan
+    x, y = torch.randn(size, 6, generator=generator), torch.randint(0, 20, (size,), generator=generator)
+    moved = []
+    for few in (True, False):
+        loss: Any = create_term(name, context).to(dtype)
+        monkeypatch.setattr(type(loss), "moves_some_classes", few)
+        loss.centers.copy_(start)
+        for _ in range(3):
+            loss.update_state(ModelOutput(x.to(dtype), x.new_zeros(size, 50)), y)
+        moved.append(loss.centers)
+    torch.testing.assert_close(moved[0], moved[1], rtol=1e-6, atol=1e-6, equal_nan=True)
+    before = start.to(dtype).nan_to_num()
+    assert moved[0].nan_to_num()[20:].equal(before[20:])  # absent classes
+    assert not size or not moved[0].nan_to_num()[:20].equal(before[:20])
+
+
+def create_term(name: str, context: LossContext) -> Any:
+    bare, _, mean = name.partition("(")
+    return loss_info(bare).factory(context, **({"separation": "mean"} if mean else {}))
+
+
+@pytest.mark.parametrize("name", ["center", "weighted-cluster"])
+def test_an_update_takes_memory_for_the_classes_of_the_batch(name: str) -> None:
+    context = LossContext(num_classes=100_000, embedding_dim=16, class_counts=(1,) * 100_000)
+    loss: Any = loss_info(name).factory(context)
+    loss.centers.copy_(torch.randn(100_000, 16))
+    output = ModelOutput(torch.randn(64, 16), torch.zeros(64, 1))
+    with PeakMemory() as memory:
+        loss.update_state(output, torch.arange(64))
+    assert memory.peak_bytes < 5e6  # all centers are 6.4 MB
