@@ -64,19 +64,24 @@ class Configuration:
             dtype: of parameters and buffers; by default the precision that the loss is judged in.
             changes: hyper-parameters that replace those of the configuration.
         """
-        loss = self.plain_build(context, dtype or self.dtype, **changes)
+        return self._seeded(self.plain_build(context, dtype or self.dtype, **changes))
+
+    def _seeded(self, loss: Loss) -> Loss:
         if self.is_random:
             loss.__class__ = _seeded_class(type(loss))
         return loss
 
     def raw(self, context: LossContext, **changes: Any) -> Loss:
-        """Return what the factory builds, as it is."""
+        """Return what the factory builds, in its own precision and before its first epoch."""
+        return self._seeded(self._made(context, **changes))
+
+    def _made(self, context: LossContext, **changes: Any) -> Loss:
         arguments = filled(self.hyperparameters, context.class_counts)
         return self.spec.factory(context, **{**arguments, **changes})
 
     def plain_build(self, context: LossContext, dtype: torch.dtype, **changes: Any) -> Loss:
         """Return a new instance that draws random numbers as it will."""
-        loss = self.raw(context, **changes)
+        loss = self._made(context, **changes)
         loss = loss.to(dtype).without_reminders()
         if self.late:
             loss.begin_epoch(*LAST_EPOCH)
@@ -176,7 +181,18 @@ def _seeded_class(kind: type[Loss]) -> type[Loss]:
             value: Tensor = kind.forward(self, output, targets)
         return value
 
-    return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+    def reduced(self: Loss) -> Any:
+        return _seeded_again, (kind, self.__dict__)
+
+    return type(kind.__name__, (kind,), {"forward": forward, "__reduce__": reduced, "__module__": kind.__module__})
+
+
+def _seeded_again(kind: type[Loss], state: dict[str, Any]) -> Loss:
+    """Return a copy of a loss of a seeded class."""
+    loss = kind.__new__(kind)
+    loss.__dict__.update(state)
+    loss.__class__ = _seeded_class(kind)
+    return loss
 
 
 @cache

@@ -7,20 +7,24 @@ def test_laws(check):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError, did_you_mean
 from ..spec import LossSpec
 from .configuration import Configuration
 from .judge import Effort, Result, expect, fails_in, judge, reason_to_skip
-from .law import LAWS, Law
+from .law import LAWS, Law, find_laws
 from .resolve import configurations_of, resolve
 from .violation import Violation
 
 if TYPE_CHECKING:
     import pytest
+
+
+Judged = LossSpec | Configuration | str | Callable[..., Any]
+"""What may be judged: a spec, a configuration, a name, a class or a function."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +75,25 @@ def failure_text(law: Law, result: Result) -> str:
 
 
 def checks(
-    losses: Iterable[LossSpec | str],
+    losses: Iterable[Judged],
     *,
     expected_failures: Mapping[str, str] | None = None,
     effort: Effort | None = None,
+    takes: str | None = None,
+    form: str | None = None,
+    traits: Iterable[str] = (),
+    laws: Iterable[str] = (),
 ) -> list[Check]:
     """Return one check for each configuration of some losses and each law that applies to it.
 
     Args:
-        losses: specs, or what `lossbench check` takes.
+        losses: specs, configurations, classes, functions, or names as `lossbench check` takes them.
         expected_failures: name of a law -> why the losses break it. Strict: if it holds, the check fails.
-        effort: how hard to look.
+        effort: how hard to search.
+        takes: "logits", "embeddings" or "cosine-logits", for losses without a spec whose signature does not tell.
+        form: "labels", "one-hot", "triplets" or "views", for losses without a spec.
+        traits: names of traits that hold beyond those declared.
+        laws: names of laws or groups, such as "Calculus"; all if empty.
 
     Raises:
         UsageError: an unknown law or loss, or an empty reason.
@@ -89,6 +101,8 @@ def checks(
     Example:
         >>> {str(check.configuration) for check in checks(["center(alpha=0.1)"])}
         {'center(alpha=0.1)', 'center(alpha=0.1), started'}
+        >>> len(checks(["softmax"], laws=["not-negative", "one-number"]))
+        2
     """
     reasons = dict(expected_failures or {})
     names = {law.name for law in LAWS}
@@ -97,31 +111,54 @@ def checks(
             raise UsageError(f"expected_failures names no law: {name!r}. {did_you_mean(name, names)}")
         if not reason.strip():
             raise UsageError(f"expected_failures: {name} needs a reason that names the mathematics")
-    found, effort = [], effort or Effort()
+    chosen = [law for name in laws for law in find_laws(name)] or LAWS
+    found, effort, declared = [], effort or Effort(), tuple(traits)
     for loss in losses:
-        every = resolve(loss) if isinstance(loss, str) else configurations_of(loss)
+        every = _configurations_of(loss, takes, form, declared)
         for configuration in every:
             expected = {**configuration.spec.expected_failures, **reasons}
             others = tuple(each for each in every if each is not configuration)
-            applicable = (law for law in LAWS if reason_to_skip(configuration, law, effort) is None)
+            applicable = (law for law in chosen if reason_to_skip(configuration, law, effort) is None)
             found += [Check(configuration, law, effort, expected.get(law.name), others) for law in applicable]
     return found
 
 
+def _configurations_of(
+    loss: Judged, takes: str | None, form: str | None, traits: tuple[str, ...]
+) -> list[Configuration]:
+    if isinstance(loss, Configuration):
+        return [loss]
+    if isinstance(loss, LossSpec):
+        return configurations_of(loss)
+    if isinstance(loss, str):
+        return resolve(loss, takes=takes, form=form, traits=traits)
+    module, name = getattr(loss, "__module__", None), getattr(loss, "__qualname__", None)
+    if module is None or name is None or "<" in name:
+        raise UsageError(f"{loss!r} has no name to find it by; define it at the top of a module, or pass its name")
+    return resolve(f"{module}:{name}", takes=takes, form=form, traits=traits)
+
+
 def parametrize_with_checks(
-    losses: Iterable[LossSpec | str],
+    losses: Iterable[Judged],
     *,
     expected_failures: Mapping[str, str] | None = None,
     effort: Effort | None = None,
+    takes: str | None = None,
+    form: str | None = None,
+    traits: Iterable[str] = (),
+    laws: Iterable[str] = (),
 ) -> pytest.MarkDecorator:
-    """A decorator that runs a test once for each law and configuration, with the argument `check`.
+    """Return a decorator that runs a test once for each law and configuration, with the argument `check`.
 
     Args:
-        losses: specs, or what `lossbench check` takes.
+        losses: specs, configurations, classes, functions, or names as `lossbench check` takes them.
         expected_failures: name of a law -> why the losses break it. Strict: if it holds, the test fails.
-        effort: how hard to look.
+        effort: how hard to search.
+        takes, form, traits, laws: as of `checks`.
     """
     import pytest
 
-    found = checks(losses, expected_failures=expected_failures, effort=effort)
+    found = checks(
+        losses, expected_failures=expected_failures, effort=effort, takes=takes, form=form, traits=traits, laws=laws
+    )
     return pytest.mark.parametrize("check", found, ids=str)

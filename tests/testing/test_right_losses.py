@@ -13,6 +13,7 @@ from lossbench.testing import LAWS, Effort, configurations, judge_all
 # Under a name that the two processes of `equal-shards` can import, too.
 sys.path.insert(0, str(Path(__file__).parent))
 import right_losses
+import right_unusual
 
 QUICK = [law for law in LAWS if not (law.compiles or law.needs_processes)]
 EXPECTED = {"right-queue": {"equal-shards"}}  # it does say that each process has its own
@@ -36,3 +37,9 @@ def test_a_right_loss_passes(spec: LossSpec) -> None:
 def test_a_right_loss_passes_in_two_processes_and_compiled(spec: LossSpec) -> None:
     found = accused(spec, Effort(seed=1, examples=10), list(LAWS))
     assert set(found) == EXPECTED.get(spec.name, set()), found
+
+
+@pytest.mark.parametrize("spec", right_unusual.SPECS, ids=lambda spec: spec.name)
+def test_an_unusual_right_loss_passes_with_its_declaration(spec: LossSpec) -> None:
+    found = accused(spec, Effort(examples=10), QUICK)
+    assert not found, found

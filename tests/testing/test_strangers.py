@@ -9,7 +9,7 @@ import torch
 
 from lossbench.adapters import AdaptedFactory
 from lossbench.errors import UsageError
-from lossbench.testing import Configuration, fixed_case
+from lossbench.testing import Configuration, checks, fixed_case
 from lossbench.testing.resolve import resolve
 from lossbench.traits import Need, Trait
 
@@ -116,3 +116,15 @@ def test_an_error_in_an_authors_file_has_its_line(tmp_path: Path) -> None:
     file.write_text("import torch\n\ndef loss(logits, targets):\n    return logits.no_such_method()\n")
     with pytest.raises(UsageError, match=r"AttributeError: .* \(mine.py, line 4\)"):
         resolve(f"{file}:loss")
+
+
+def test_checks_take_classes_functions_and_groups() -> None:
+    for loss in (torch.nn.CrossEntropyLoss, torch.nn.functional.multi_margin_loss):
+        found = checks([loss], laws=["Calculus", "one-number"])
+        assert {check.law.group for check in found} == {"Calculus", "Systems"}
+    (found_one,) = checks(
+        [torch.nn.CrossEntropyLoss], laws=["one-number"], takes="embeddings", traits=["batch-coupled"]
+    )
+    assert found_one.configuration.reads == ("embeddings",)
+    with pytest.raises(UsageError, match="has no name to find it by"):
+        checks([lambda logits, targets: logits.sum()])

@@ -4,7 +4,7 @@ step leaves behind must answer to the same symmetry.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -98,7 +98,7 @@ def renamed_classes(trial: Trial) -> None:
         trial.excuse(reason)
 
 
-def _is_renamed(trial: Trial, configuration: Configuration, order: list[int]) -> None:
+def _is_renamed(trial: Trial, configuration: Configuration, order: list[int], constants: Sequence[str] = ()) -> None:
     counts, new = trial.case.class_counts, torch.tensor(order)
     place = torch.tensor([order.index(c) for c in range(len(counts))])
     renamed = Trial(configuration, replace(trial.case, class_counts=tuple(counts[c] for c in order)))
@@ -114,6 +114,8 @@ def _is_renamed(trial: Trial, configuration: Configuration, order: list[int]) ->
             for dimension, axis in enumerate(axes):
                 moved = moved.index_select(dimension, new) if axis == "class" else moved
             others[name].copy_(moved)
+        for name in constants:
+            others[name].copy_(states[name].index_select(0, new))
     output, targets = trial.output(), trial.targets
     relabelled = output._replace(logits=output.logits[:, order])
     value, gradients = trial.gradients(loss, output, targets)
@@ -157,7 +159,27 @@ def _class_apart(trial: Trial, order: list[int]) -> str | None:
         except Exception:  # not this one
             continue
         return f"{' and '.join(changes)} names classes, and holds if it is renumbered, too"
+    points = _points_by_class(trial)
+    try:
+        if points:
+            _is_renamed(trial, configuration, order, points)
+            return f"{', '.join(points)} holds a fixed point for each class"
+    except Exception:  # not that either
+        pass
     return "what its seed draws treats classes apart" if _seed_draws_more_than_state(trial) else None
+
+
+def _points_by_class(trial: Trial) -> list[str]:
+    """Return the buffers of shape (C, D) that are not saved and do not depend on the class counts."""
+    shape = (len(trial.case.class_counts), trial.case.embedding_dim)
+    turned = replace(trial.case, class_counts=trial.case.class_counts[::-1])
+    loss, other = trial.build(), dict(trial.build(case=turned).named_buffers())
+    saved = loss.state_dict().keys()
+    return [
+        name
+        for name, buffer in loss.named_buffers()
+        if name not in saved and tuple(buffer.shape) == shape and torch.equal(buffer, other[name])
+    ]
 
 
 def _renamed_value(value: Any, order: list[int]) -> Any:

@@ -435,7 +435,7 @@ def growth_of_memory(trial: Trial) -> tuple[float, tuple[tuple[int, ...], list[i
     return math.log(peaks[1] / max(peaks[0], 1)) / math.log(sizes[1] / sizes[0]), (sizes, peaks)
 
 
-@law(GROUP)
+@law(GROUP, compares=True)
 def strided_inputs_without_gradients(trial: Trial) -> None:
     """Inputs that are not contiguous, and `inference_mode`, give the same value.
 

@@ -1,0 +1,180 @@
+"""Right losses that are unusual, with the narrowest declaration of what they do on purpose: the kit condemns none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lossbench import LogitLoss, Loss, LossContext, LossSpec, Need, Trait
+from lossbench.authoring import EmbeddingLoss, check_target_range, flag, number, softmax
+
+ROWS = frozenset({Trait.SAMPLEWISE, Trait.SHARDABLE})
+SPECS: list[LossSpec] = []
+
+
+def right(*needs: Need, **spec: Any) -> Any:
+    def enter(loss: type[Loss]) -> type[Loss]:
+        given = {"needs": frozenset(needs or {Need.LOGITS}), "traits": loss.traits, **spec}
+        name = "unusual-" + "".join("-" * c.isupper() + c.lower() for c in loss.__name__).strip("-")
+        SPECS.append(LossSpec(name=name, factory=loss, summary="-", reference="-", **given))
+        return loss
+
+    return enter
+
+
+@right()
+class TimesTenThousand(LogitLoss):
+    """A scale that float16 cannot hold."""
+
+    traits = ROWS
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return 1e6 * softmax(logits, targets)
+
+
+@right(Need.EMBEDDINGS)
+class SquaresTimesAMillion(EmbeddingLoss):
+    traits = ROWS
+
+    def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        check_target_range(targets, self.num_classes)
+        return 1e6 * embeddings.square().sum(1)
+
+
+@right()
+class WarmsUp(LogitLoss):
+    """A loss whose weight grows from 0 over the epochs."""
+
+    traits = ROWS
+    share = 0.0
+
+    def begin_epoch(self, epoch: int, total: int) -> None:
+        self.share = epoch / max(total - 1, 1)
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return self.share * softmax(logits, targets)
+
+
+@right()
+class NeutralClass(LogitLoss):
+    """Half the weight for a class that a hyper-parameter names."""
+
+    traits = ROWS
+
+    def __init__(self, context: LossContext, *, neutral: int = 0) -> None:
+        super().__init__(context)
+        self.neutral = int(number("neutral", neutral, minimum=0, maximum=context.num_classes - 1))
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return softmax(logits, targets) * (1 - 0.5 * (targets == self.neutral).to(logits))
+
+
+@right(expected_failures={"renamed-classes": "class 0 is the background, which costs half"})
+class Background(LogitLoss):
+    traits = ROWS
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return softmax(logits, targets) * (1 - 0.5 * (targets == 0).to(logits))
+
+
+@right()
+class RandomCodes(LogitLoss):
+    """Squared error against a code of each class that the seed draws."""
+
+    traits = ROWS
+
+    def __init__(self, context: LossContext) -> None:
+        super().__init__(context)
+        generator = torch.Generator().manual_seed(context.seed)
+        codes = torch.rand(self.num_classes, self.num_classes, generator=generator)
+        self.register_buffer("codes", codes, persistent=False)
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return (logits - self.codes.to(logits).index_select(0, targets)).square().sum(1)
+
+
+@right()
+class MaskedClass(LogitLoss):
+    """Rows of one class have no part."""
+
+    traits = ROWS
+
+    def __init__(self, context: LossContext, *, masked: int = 1) -> None:
+        super().__init__(context)
+        self.masked = int(number("masked", masked, minimum=0, maximum=context.num_classes - 1))
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        costs = softmax(logits, targets)
+        return torch.where(targets == self.masked, torch.zeros_like(costs), costs)
+
+
+@right()
+class ConfidencePenalty(LogitLoss):
+    """Minus the entropy of the prediction: between -log C and 0."""
+
+    traits = ROWS | {Trait.SHIFT_INVARIANT}
+    lower_bound = None
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        log_p = logits.log_softmax(1)
+        return softmax(logits, targets) + 2 * (log_p.exp() * log_p).sum(1)
+
+
+@right(expected_failures={"not-negative": "the entropy of the prediction is taken off"})
+class EntropyTakenOff(ConfidencePenalty):
+    lower_bound = 0.0
+
+
+@right(Need.EMBEDDINGS)
+class Simplex(EmbeddingLoss):
+    """Squared distance to fixed orthogonal corners, which need as many dimensions as classes."""
+
+    traits = ROWS
+
+    def __init__(self, context: LossContext) -> None:
+        super().__init__(context)
+        if context.embedding_dim < context.num_classes:
+            needed, found = context.num_classes, context.embedding_dim
+            raise ValueError(f"embedding_dim must be at least the number of classes, {needed}, got {found}")
+        self.register_buffer("corners", torch.eye(context.num_classes, context.embedding_dim), persistent=False)
+
+    def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        return (embeddings - self.corners.to(embeddings).index_select(0, targets)).square().sum(1)
+
+
+@right()
+class OneAgainstTheRest(LogitLoss):
+    """Binary cross-entropy over classes, 0 only if the others are far below 0."""
+
+    traits = ROWS | {Trait.ZERO_AT_SEPARATION, Trait.CONVEX, Trait.MONOTONE}
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        own = F.one_hot(targets, self.num_classes).to(logits)
+        return F.binary_cross_entropy_with_logits(logits, own, reduction="none").sum(1)
+
+
+@right(expected_failures={"deterministic": "the logits are clouded with noise by definition"})
+class CloudedLogits(LogitLoss):
+    traits = ROWS
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return softmax(logits + 0.5 * torch.randn_like(logits), targets)
+
+
+@right(Need.LOGITS, Need.CLASS_COUNTS)
+class WeightsInDouble(LogitLoss):
+    """A float64 buffer, which is what `training_counts` returns."""
+
+    traits = ROWS
+
+    def __init__(self, context: LossContext, *, smooth: bool = True) -> None:
+        super().__init__(context)
+        counts = torch.tensor(context.class_counts, dtype=torch.float64).clamp(min=1)
+        root = counts.sqrt() if flag("smooth", smooth) else counts
+        self.register_buffer("weight", root.mean() / root)
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return softmax(logits, targets) * self.weight.to(logits).index_select(0, targets)
