@@ -8,11 +8,10 @@ import sys
 
 def main() -> None:
     """Run `lossbench`: errors caused by the user, and signals, become one message and an exit code, not a traceback."""
-    from rich.console import Console
-
     from ..errors import Interrupted, LossbenchError
     from .app import app
     from .output import guarded_streams
+    from .terminal import Console
 
     os.environ.setdefault(
         "PYTHONSAFEPATH", "1"

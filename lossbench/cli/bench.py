@@ -116,9 +116,8 @@ def _groups(losses: Sequence[str], peers: Sequence[str]) -> list[list[Any]]:
 
 
 def _rows(losses: Sequence[str], peers: Sequence[str], workload: Workload, seconds: float, json_: bool) -> None:
-    from rich.console import Console
-
     from ..bench import measure
+    from .terminal import Console
 
     found = []
     console = Console(stderr=True)
@@ -143,9 +142,8 @@ def _growth(
     plot: Path | None,
     json_: bool,
 ) -> None:
-    from rich.console import Console
-
     from ..bench import measure_growth
+    from .terminal import Console
 
     found = []
     console = Console(stderr=True)
@@ -168,9 +166,8 @@ def _growth(
 
 
 def _suite(seconds: float, json_: bool) -> None:
-    from rich.console import Console
-
     from ..bench.suite import run_suite
+    from .terminal import Console
 
     console = Console(stderr=True)
     lines: list[Line] = []

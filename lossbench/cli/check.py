@@ -92,9 +92,8 @@ def check(
     if json_:
         print_json([{**asdict(r), "seconds": round(r.seconds, 3)} for r in results], indent=1)
     else:
-        from rich.console import Console
-
         from .check_output import print_results
+        from .terminal import Console
 
         print_results(Console(soft_wrap=False, emoji=False), results)
     raise typer.Exit(exit_code(results))
@@ -119,11 +118,11 @@ def verify(
     json_: Json = False,
 ) -> None:
     """Repeat the tests of a certificate in the same way. Exits with 1 if a result differs."""
-    from rich.console import Console
     from rich.text import Text
 
     from ..testing.certificate import read_certificate
     from ..testing.certificate import verify as judge_again
+    from .terminal import Console
 
     content = read_certificate(file)
     with _progress() as progress:
@@ -240,8 +239,9 @@ def _write(path: Path, text: str) -> None:
 
 
 def _progress() -> Progress:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from .terminal import Console
 
     console = Console(stderr=True)
     return Progress(

@@ -15,9 +15,8 @@ from ..testing.judge import CAN_BE_JUDGED
 from ..testing.violation import Kind
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ..testing import Law, Result
+    from .terminal import Console
 
 _STYLES = {"passed": "green", "failed": "red", "skipped": "dim", "xfailed": "yellow"}
 _PLURALS = {"wrong result": "wrong results", "precision": "precision", "unclear refusal": "unclear refusals"}

@@ -189,9 +189,8 @@ def _print(comparison: Comparison, json_: bool) -> None:
 
         print_json(comparison_content(comparison))
         return
-    from rich.console import Console
-
     from ..report.terminal.comparison import comparison_summary
+    from .terminal import Console
 
     Console().print(comparison_summary(comparison))
 
@@ -214,8 +213,7 @@ def _self_test(losses: str | None, seeds: int, out: Path | None, json_: bool) ->
     if json_:
         print_json(content)
         return
-    from rich.console import Console
-
     from ..report.terminal.table import TerminalTable
+    from .terminal import Console
 
     Console().print(TerminalTable(self_test_table(content)))

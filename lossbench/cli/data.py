@@ -67,9 +67,8 @@ def inspect(
     if json_:
         print_json(content)
         return
-    from rich.console import Console
-
     from ..report.terminal.data import inspection_summary
+    from .terminal import Console
 
     console = Console()
     console.print(inspection_summary(content))

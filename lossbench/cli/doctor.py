@@ -19,10 +19,9 @@ def doctor(json_: Json = False) -> None:
     if json_:
         print_json(findings, indent=1)
     else:
-        from rich.console import Console
-
         from ..report.tables.table import Table
         from ..report.terminal.table import TerminalTable
+        from .terminal import Console
 
         marks = {"ok": "green", "missing": "yellow", "broken": "red"}
         rows = tuple((row["what"], row["state"], row["detail"]) for row in findings["findings"])

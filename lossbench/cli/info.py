@@ -23,10 +23,9 @@ def list_(
     if json_:
         print_json([asdict(row) for row in rows], indent=1)
         return
-    from rich.console import Console
-
     from ..report.tables.table import Table
     from ..report.terminal.table import TerminalTable
+    from .terminal import Console
 
     described = [
         (row.name, row.status, f"{row.origin} {row.version}".strip(),
@@ -68,8 +67,9 @@ def info(
     if json_:
         print_json(content, indent=1)
         return
-    from rich.console import Console
     from rich.text import Text
+
+    from .terminal import Console
 
     lines = Text.assemble((f"{name}\n", "bold"), f"{content['formula']}\n\n")
     given = ", ".join(

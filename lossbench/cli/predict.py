@@ -30,11 +30,11 @@ def predict(
     from ..harness.evaluation.predict import predict_images
 
     prediction = predict_images(run, images)
-    from rich.console import Console
     from rich.text import Text
 
     from ..report.tables.table import Table
     from ..report.terminal.table import TerminalTable
+    from .terminal import Console
 
     Console(stderr=True).print(Text(f"This run expects {prediction.subject}, {prediction.image_size} px or larger."))
     if json_:

@@ -28,11 +28,11 @@ def replay(
     if json_:
         print_json(content)
         return
-    from rich.console import Console
     from rich.text import Text
 
     from ..report.tables.table import Table
     from ..report.terminal.table import TerminalTable
+    from .terminal import Console
 
     console = Console()
     console.print(Text.assemble(("objective  ", "bold"), content["formula"]))

@@ -38,9 +38,8 @@ def show(comparison: Comparison, outputs: Outputs, json_: bool) -> None:
 
         print_json(comparison_content(comparison))
         return
-    from rich.console import Console
-
     from ..report.terminal.comparison import comparison_summary
+    from .terminal import Console
 
     if not outputs.paths():
         Console().print(comparison_summary(comparison))

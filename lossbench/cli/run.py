@@ -90,8 +90,7 @@ def _show(result: RunResult, json_: bool) -> None:
     if json_:
         print_json(result.to_json())
         return
-    from rich.console import Console
-
     from ..report.terminal.run import run_summary
+    from .terminal import Console
 
     Console().print(run_summary(result.record, result.directory))

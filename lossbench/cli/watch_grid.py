@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
 from ..report.tables.table import Table
 from ..report.terminal.table import TerminalTable
 from ..runs.cells import BUSY, DIVERGED, DONE, FAILED, Cell
+from .terminal import Console
 
 _MARKS = {DONE: ("done", "green"), FAILED: ("failed", "red"), DIVERGED: ("diverged", "red"), BUSY: ("elsewhere", "dim")}
 _MOST_SEEDS, _FEW_SEEDS = 12, 4  # columns on a wide and on a narrow screen

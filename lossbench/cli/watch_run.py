@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ..report.terminal.shorten import significant
 from ..runs.history import HistoryRow
+from .terminal import Console
 
 
 class RichReporter:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 from typer import Argument
 
@@ -15,6 +14,7 @@ from ..report.tables.table import Table
 from ..report.terminal.table import TerminalTable
 from .output import print_json
 from .parameters import Json, switch
+from .terminal import Console
 
 weights = typer.Typer(name="weights", help="Inspect and convert files of pretrained weights.", no_args_is_help=True)
 

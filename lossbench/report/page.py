@@ -5,6 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..printable import printable
 from ..verdict.comparison import Comparison
 from ..verdict.format import plural
 from ..verdict.sentences import sentences
@@ -40,13 +41,15 @@ def page(comparison: Comparison) -> str:
         for section in section_list.SECTIONS
     ]
     told = sentences(comparison)
-    return environment.get_template("report.html").render(
-        decision=told[0].text,
-        limits=[(_LIMITS[sentence.kind], sentence.text) for sentence in told if sentence.kind in _LIMITS],
-        findings=[sentence.text for sentence in told[1:] if sentence.kind not in _LIMITS],
-        lead=lead(comparison),
-        notes=comparison.notes,
-        notes_title=f"{plural(len(comparison.notes), 'note')}: {'; '.join(comparison.notes)}",
-        sections=[section for section in made if section["tables"] or section["pictures"]],
-        style=Markup(environment.get_template("report.css").render()),
+    return printable(
+        environment.get_template("report.html").render(
+            decision=told[0].text,
+            limits=[(_LIMITS[sentence.kind], sentence.text) for sentence in told if sentence.kind in _LIMITS],
+            findings=[sentence.text for sentence in told[1:] if sentence.kind not in _LIMITS],
+            lead=lead(comparison),
+            notes=comparison.notes,
+            notes_title=f"{plural(len(comparison.notes), 'note')}: {'; '.join(comparison.notes)}",
+            sections=[section for section in made if section["tables"] or section["pictures"]],
+            style=Markup(environment.get_template("report.css").render()),
+        )
     )

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from ...printable import printable
+
 # Placeholders that `to_svg` replaces by the page's variables; no figure uses such colors for anything else.
 INK, MUTED, LINE, CARD = "#010203", "#010204", "#010205", "#010206"
 _ROLES = {INK: "ink", MUTED: "muted", LINE: "line", CARD: "card"}
@@ -79,7 +81,7 @@ def to_svg(figure: Figure, title: str) -> str:
     svg = re.sub(r"(font: (?:[\w.]+ )*[\d.]+px) [^;\"]*", r"\1 var(--font)", svg)
     wide = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg)
     assert wide
-    shape = f'style="max-width: {float(wide[1]) * 4 / 3:.0f}px" role="img" aria-label="{_attribute(title)}"'
+    shape = f'style="max-width: {float(wide[1]) * 4 / 3:.0f}px" role="img" aria-label="{_attribute(printable(title))}"'
     return svg.replace(wide[0], shape, 1)
 
 
@@ -115,12 +117,13 @@ def _variable(color: str) -> str | None:
 
 
 def short(name: str, most: int = 30) -> str:
-    """Return a name cut to the room that a figure has.
+    """Return a name as text that a drawing can hold, cut to the room that it has.
 
     Example:
         >>> short("softmax + 0.1*center(alpha=0.5)", 12)
         'softmax + 0…'
     """
+    name = printable(name).replace("\n", " ").replace("\t", " ")
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 

@@ -1,0 +1,22 @@
+"""The door for text of others on its way to a terminal, a page, Markdown or a drawing."""
+
+from __future__ import annotations
+
+import re
+
+# Control characters but for tab and line feed, which terminals obey; marks that reverse the direction of what follows
+# or hide it; separators that break lines where no line ends; halves of characters, which no encoding has.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+
+
+def printable(text: str) -> str:
+    """Return a text with everything escaped that a reader does not see and a terminal or an XML parser obeys.
+
+    Example:
+        >>> printable("a\\x1b[31mred\\u202egnp.exe"), printable("Ärger, 喜び, two\\nlines")
+        ('a\\\\x1b[31mred\\\\u202egnp.exe', 'Ärger, 喜び, two\\nlines')
+    """
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
