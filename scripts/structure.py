@@ -106,31 +106,28 @@ def _room(module: str, container: str) -> str:
 def repeated_options() -> list[str]:
     """Return places where options of a run are written beside their dataclass.
 
-    These are parameters of a command that takes its options from the dataclass and has one of the same name, and
-    literal collections of three or more names of options outside `runs/options.py`.
+    These are help texts of options, and literal collections of more than three names of options, in any file but
+    `runs/options.py`. A command may name the few options that it takes.
     """
+    from lossbench.runs.option import about
     from lossbench.runs.options import RunConfig
 
     names = {field.name for field in dataclasses.fields(RunConfig)}
+    helps = {about(RunConfig, name).help: name for name in names}
     found = []
     for path in sorted((ROOT / "lossbench").rglob("*.py")):
         place = path.relative_to(ROOT)
         if place == Path("lossbench/runs/options.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and "takes_options" in map(_called, node.decorator_list):
-                repeated = names & {arg.arg.rstrip("_") for arg in [*node.args.args, *node.args.kwonlyargs]}
-                found += [f"{place}:{node.lineno}: parameter {name} of {node.name}" for name in sorted(repeated)]
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in helps:
+                found.append(f"{place}:{node.lineno}: help of {helps[node.value]}")
             elif isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
                 entries = node.keys if isinstance(node, ast.Dict) else node.elts
                 texts = [e.value for e in entries if isinstance(e, ast.Constant)]
-                if len(texts) > 2 and names.issuperset(texts):
+                if len(texts) > 3 and names.issuperset(texts):
                     found.append(f"{place}:{node.lineno}: list of {', '.join(map(str, texts))}")
     return found
-
-
-def _called(decorator: ast.expr) -> str:
-    return ast.unparse(decorator).partition("(")[0]
 
 
 def long_files() -> list[str]:

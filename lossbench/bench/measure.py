@@ -36,6 +36,7 @@ class Row:
         seconds: median time of a call.
         quartiles: first and third quartile.
         calls: number of timed calls.
+        update_seconds: shortest time of `update_state`, which follows each optimizer step; None if there is none.
         times_faster: this contender's median divided by the first contender's: how many times faster the first is.
         peak_bytes: peak memory beyond the initial memory.
         operations: dispatched operators other than views.
@@ -48,6 +49,7 @@ class Row:
     seconds: float | None = None
     quartiles: tuple[float, float] | None = None
     calls: int = 0
+    update_seconds: float | None = None
     times_faster: float | None = None
     peak_bytes: int | None = None
     operations: int | None = None
@@ -79,19 +81,27 @@ class Bench:
         value = self.loss(ModelOutput(**fresh), self.targets)
         value.backward()
 
-    def time(self) -> float:
+    def time(self, call: Callable[[], None] | None = None) -> float:
+        """Return the seconds of one call; None for `self.call`."""
+        call = call or self.call
         if self.on_gpu:
             start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             torch.cuda.synchronize()
             start.record()
-            self.call()
+            call()
             stop.record()
             stop.synchronize()
             return float(start.elapsed_time(stop)) / 1000
         clock: Callable[[], float] = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
         began = clock()
-        self.call()
+        call()
         return clock() - began
+
+    def update_seconds(self) -> float | None:
+        """Return the shortest time of `update_state`, or None for a loss without state."""
+        if not list(self.loss.buffers()):
+            return None
+        return min(self.time(self.update) for _ in range(LEAST_CALLS))
 
     def update(self) -> None:
         detached = ModelOutput(self.output.embeddings, self.output.logits)
@@ -189,6 +199,7 @@ def _row(bench: Bench) -> Row:
         seconds=statistics.median(samples),
         quartiles=(quarters[0], quarters[2]),
         calls=len(samples),
+        update_seconds=bench.update_seconds(),
         peak_bytes=peak,
         operations=census.operations,
         host_syncs=census.host_syncs,

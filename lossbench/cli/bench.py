@@ -198,9 +198,10 @@ def _table(groups: list[list[Row]], workload: Workload) -> TerminalTable:
         Table(
             "bench",
             f"B = {workload.batch}, C = {workload.classes}, D = {workload.dim}, float32, {workload.device}",
-            ("loss", "ms (quartiles)", "ratio", "MB", "ops", "syncs"),
+            ("loss", "ms (quartiles)", "ratio", "update", "MB", "ops", "syncs"),
             tuple(rows),
-            "ms: forward and backward; ratio: to the loss above; MB: peak; ops: dispatched, without views",
+            "ms: forward and backward; ratio: to the loss above; update: ms of update_state; MB: peak; "
+            "ops: dispatched, without views",
         )
     )
 
@@ -208,9 +209,10 @@ def _table(groups: list[list[Row]], workload: Workload) -> TerminalTable:
 def _cells(row: Row, is_first: bool) -> list[str]:
     ratio = "" if is_first or row.times_faster is None else f"{row.times_faster:,.2f}x"
     if row.seconds is None or row.quartiles is None or row.peak_bytes is None:
-        return ["failed", *[""] * 4]
+        return ["failed", *[""] * 5]
     times = f"{_milliseconds(row.seconds)} ({'-'.join(_milliseconds(value) for value in row.quartiles)})"
-    return [times, ratio, f"{row.peak_bytes / 1e6:,.2f}", str(row.operations), str(row.host_syncs)]
+    update = "" if row.update_seconds is None else _milliseconds(row.update_seconds)
+    return [times, ratio, update, f"{row.peak_bytes / 1e6:,.2f}", str(row.operations), str(row.host_syncs)]
 
 
 def _milliseconds(seconds: float) -> str:

@@ -83,6 +83,13 @@ def test_a_failure_and_lack_of_memory_are_rows_and_the_others_go_on() -> None:
     assert gc.isenabled()
 
 
+def test_update_state_is_timed_where_there_is_a_state() -> None:
+    with_state, without = measure([contender("center"), contender("softmax")], SMALL, seconds=0.02)
+    assert with_state.update_seconds is not None
+    assert with_state.update_seconds > 0
+    assert without.update_seconds is None
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_built_in_waits_for_the_host(name: str) -> None:
     for workload in (SMALL, Workload(300, 8, 16), Workload(1100, 8, 16, state_learns=True)):
