@@ -13,7 +13,8 @@ from typing import Literal
 
 from .discovery import LOSSES, ORIGINS, Learned, Plugin, learned, mend, plugins, remember
 from .errors import PluginError, UnknownLossError, UsageError, did_you_mean
-from .expression import is_object_path, parse_formula
+from .expression import Formula, is_object_path, parse_formula
+from .known_losses import where_to_find
 from .losses import BUILT_INS
 from .spec import LossSpec
 
@@ -174,7 +175,18 @@ def _find_plugin(name: str) -> Plugin:
     if adapters or found:
         return (adapters or found)[0]
     known = list_losses() + [f"{p.distribution}/{p.name}" for p in plugins(LOSSES)]
-    raise UnknownLossError(f"unknown loss {name!r}. {did_you_mean(name, known)} To list all: lossbench list")
+    hint = where_to_find(bare, known) or did_you_mean(name, known)
+    raise UnknownLossError(f"unknown loss {name!r}. {hint.rstrip('.')}. To list all: lossbench list")
+
+
+def check_names(formula: Formula) -> None:
+    """Check that the losses of a formula exist, without importing them.
+
+    Raises:
+        UnknownLossError: naming one that does not.
+    """
+    for term in formula.terms:
+        loss_origin(term.name)
 
 
 def register_loss(spec: LossSpec) -> LossSpec:

@@ -6,6 +6,23 @@ import os
 import sys
 
 
+def expanded(arguments: list[str]) -> list[str]:
+    """Return the arguments with `~` expanded where a shell leaves it, as in `--out=~/runs` or a quoted path.
+
+    Example:
+        >>> expanded(["--lr=0.1", "a~b"])
+        ['--lr=0.1', 'a~b']
+    """
+    found = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name.startswith("--") and equals:
+            found.append(f"{name}={os.path.expanduser(value)}")
+        else:
+            found.append(os.path.expanduser(argument))
+    return found
+
+
 def main() -> None:
     """Run `lossbench`: errors caused by the user, and signals, become one message and an exit code, not a traceback."""
     from ..errors import Interrupted, LossbenchError
@@ -19,7 +36,7 @@ def main() -> None:
     with guarded_streams():
         try:
             try:
-                app()
+                app(expanded(sys.argv[1:]))
             except (LossbenchError, Interrupted) as error:
                 # Not parsed as markup: messages quote what users wrote.
                 Console(stderr=True, soft_wrap=True, highlight=False).print(

@@ -14,7 +14,7 @@ from typer import Option
 
 from ..errors import ConfigError
 from ..expression import Formula, parse_formula, split_losses
-from ..registry import allow_objects
+from ..registry import allow_objects, check_names
 from ..runs.option import Role
 from ..runs.options import RunConfig, option_names
 from .output import output_is_optional, print_json
@@ -122,6 +122,8 @@ def compare(
         against=against,
         equal_within=equal_within,
     )
+    for formula in asked.losses:
+        check_names(formula)  # before torch is imported, which takes seconds
     _run(RunConfig(loss=str(asked.losses[0]), **options), asked, out)
     from ..verdict.asked_before import remember_look
     from ..verdict.comparison import compare as compare_records

@@ -10,7 +10,7 @@ from typer import Option
 
 from ..errors import ConfigError
 from ..expression import is_object_path
-from ..registry import allow_objects
+from ..registry import allow_objects, check_names
 from ..runs.option import Role, flag
 from ..runs.options import RunConfig, option_names
 from .output import exits_are_failures, output_is_optional, print_json
@@ -58,6 +58,7 @@ def run(
             raise ConfigError("--loss is missing: a loss or formula, such as --loss weighted-cluster")
         allow_objects(options["loss"])
         checked = RunConfig(**options)
+        check_names(checked.formula)  # before torch is imported, which takes seconds
         from ..harness.run import run as run_task
 
         result = run_task(checked, out, reporter)

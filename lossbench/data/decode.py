@@ -10,18 +10,31 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
 
 from ..errors import DataError
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
-    | {".jp2", ".j2k"}
+    | {".jp2", ".j2k", ".avif"}
 )
 # A closed list: Pillow's EPS reader would start Ghostscript on any content of a file named .jpg.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "BMP",
+    "GIF",
+    "TIFF",
+    "PPM",
+    "JPEG2000",
+    *(("AVIF",) if features.check("avif") else ()),
+)
 # Pillow's own limit: a header of a few bytes can request any amount of memory.
 MAX_PIXELS = 89_478_485
+
+# Editors store long texts and previews in PNG files, which are not damage; by default Pillow refuses more than 1 MB.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 * 2**20
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\x00", b"MM\x00*")
 _ORIENTATION = 0x0112

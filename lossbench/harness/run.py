@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import save as to_safetensors
@@ -284,7 +285,7 @@ def _evaluate(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> Ru
         saver.place.check()
         _write_weights(directory, trainer.step)
         fitted = refit(seen.vectors, seen.targets, test.vectors, task.context.num_classes)
-        _write_predictions(directory, trainer.step, test, selection, fitted)
+        _write_predictions(directory, trainer.step, test, selection, fitted, task.train.class_names)
         timing = dataclasses.replace(
             timing,
             evaluation_seconds=evaluation_seconds,
@@ -374,6 +375,7 @@ def _write_predictions(
     test: SplitPredictions,
     selection: SplitPredictions | None,
     fitted: Refit | None,
+    class_names: tuple[str, ...],
 ) -> None:
     centers = [b for name, b in step.loss.named_buffers() if name.rpartition(".")[2] == "centers"]
     predictions = Predictions(
@@ -381,5 +383,6 @@ def _write_predictions(
         selection=selection,
         refit_scores=None if fitted is None else fitted.scores,
         centers=centers[0].cpu().float().numpy() if centers else None,
+        class_names=np.array(class_names, dtype=np.str_),
     )
     write_predictions(directory, predictions)

@@ -65,12 +65,14 @@ class Predictions:
         selection: the selection split; None without one.
         refit_scores: (N, C) scores of the linear classifier on the test split; None if it was not fitted.
         centers: (C, D) class centers of the loss; None if it has none or they were not read.
+        class_names: C names, in the order of the scores; None if they were not read, as the record has them.
     """
 
     test: SplitPredictions
     selection: SplitPredictions | None = None
     refit_scores: Array | None = None
     centers: Array | None = field(default=None, repr=False)
+    class_names: Array | None = field(default=None, repr=False)
 
 
 def write_predictions(directory: Path, predictions: Predictions) -> None:
@@ -80,6 +82,7 @@ def write_predictions(directory: Path, predictions: Predictions) -> None:
         if values is not None:
             arrays |= {f"{split}_{name}": getattr(values, name) for name in values.__dataclass_fields__}
     arrays |= {"test_refit_scores": predictions.refit_scores, "centers": predictions.centers}
+    arrays["class_names"] = predictions.class_names
     files.write_arrays(
         directory / PREDICTIONS,
         {name: value for name, value in arrays.items() if value is not None},

@@ -174,10 +174,11 @@ def test_the_weights_are_hashed_and_complete(trained: Any) -> None:
 def test_metrics_can_be_recomputed_from_the_predictions(trained: Any, loss: str) -> None:
     out = trained[loss][0]
     record, arrays = read_json(out / "record.json"), arrays_of(out)
-    expected = {"test_scores", "test_embeddings", "test_targets", "test_sample_ids", "test_refit_scores"}
+    expected = {"test_scores", "test_embeddings", "test_targets", "test_sample_ids", "test_refit_scores", "class_names"}
     assert set(arrays) == expected | ({"centers"} if loss in ("center", "weighted-cluster") else set())
     assert (arrays["test_scores"].dtype, arrays["test_embeddings"].dtype) == (np.float32, np.float16)
     assert arrays["test_sample_ids"][0] == "images/val/amber/0.png"
+    assert arrays["class_names"].tolist() == ["amber", "blue", "cyan"]
     assert [name.split("/")[2] for name in arrays["test_sample_ids"]] == [
         record["data"]["class_names"][target] for target in arrays["test_targets"]
     ]

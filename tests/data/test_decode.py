@@ -183,3 +183,24 @@ def test_postscript_is_not_executed() -> None:
     Image.new("RGB", (4, 4)).save(file, "EPS")
     with pytest.raises(DataError, match="not an image"):
         decode(file.getvalue())
+
+
+def test_a_long_text_in_a_png_is_no_damage(tmp_path: Path) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text("history", "x" * (3 * 2**20), zip=True)
+    Image.new("RGB", (2, 2), "red").save(tmp_path / "a.png", pnginfo=info)
+    assert decode(tmp_path / "a.png").getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_avif_is_read_where_pillow_reads_it(tmp_path: Path) -> None:
+    from PIL import features
+
+    if not features.check("avif"):
+        pytest.skip("this Pillow was built without AVIF")
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.avif")
+    red, green, blue = decode(tmp_path / "a.avif").getpixel((0, 0))
+    assert red > 240
+    assert max(green, blue) < 15
+    assert ".avif" in IMAGE_SUFFIXES

@@ -91,7 +91,7 @@ def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
     )
     layout.write_config(directory / layout.CONFIG, evaluated.config)
     write_history(directory, read_history(run))
-    write_predictions(directory, Predictions(test=test))
+    write_predictions(directory, Predictions(test=test, class_names=np.array(names, dtype=np.str_)))
     write_record(directory, evaluated)
     return evaluated
 
