@@ -17,6 +17,8 @@ from .entrants import Entrant
 
 Ints = npt.NDArray[np.integer[Any]]
 
+_ROTATES = 1.5  # times as many training images of a class for one seed as for another
+
 
 @dataclass(frozen=True)
 class ClassTable:
@@ -93,11 +95,9 @@ def class_table(
     counts = {seed: np.asarray(values) for seed, values in training.items()}
     orders: dict[int | None, Ints] = {s: np.argsort(-values, kind="stable") for s, values in counts.items()}
     first = next(iter(orders.values()))
-    by_rank = any((order != first).any() for order in orders.values()) and any(
-        (values != next(iter(counts.values()))).any() for values in counts.values()
-    )
-    if by_rank and _spread_by_rank(counts, orders) >= _spread_by_class(counts):
-        by_rank = False  # counts that differ by a few images do not make other classes rare
+    rows = np.stack(list(counts.values()))
+    rotates = (rows.max(axis=0) >= _ROTATES * rows.min(axis=0)).any()
+    by_rank = bool(rotates) and any((order != first).any() for order in orders.values())
     if not by_rank:
         mean = np.mean(list(counts.values()), axis=0)
         orders = {None: np.argsort(-mean, kind="stable")}
@@ -111,11 +111,3 @@ def _mean(counts: Mapping[int, Ints], orders: Mapping[int | None, Ints]) -> tupl
     """Mean over seeds, in the order of tables."""
     rows = [values[orders.get(seed, orders[None])] for seed, values in counts.items()]
     return tuple(np.mean(rows, axis=0).tolist())
-
-
-def _spread_by_class(counts: Mapping[int, Ints]) -> float:
-    return float(np.var(list(counts.values()), axis=0).sum())
-
-
-def _spread_by_rank(counts: Mapping[int, Ints], orders: Mapping[int | None, Ints]) -> float:
-    return float(np.var([values[orders[seed]] for seed, values in counts.items()], axis=0).sum())

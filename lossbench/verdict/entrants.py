@@ -15,11 +15,12 @@ from scipy import stats
 from ..data import Sampler
 from ..runs.cells import DIVERGED
 from ..runs.grid_file import BASELINE, entrant_name
+from ..runs.predictions import Predictions
 from .metric import BALANCED_ACCURACY, Metric
 from .records import Records, Run
 from .score_interval import score_interval
 from .statistics import ALPHA
-from .thresholds import Thresholds, frequencies, shifted, thresholds
+from .thresholds import Thresholds, frequencies, shifted
 from .two_way import two_way
 
 Ints = npt.NDArray[np.integer[Any]]
@@ -64,18 +65,10 @@ class Entrant:
         """What a sentence calls it that has named the sampler."""
         return f"{self.loss} ({POST_HOC})" if self.post_hoc else entrant_name(self.loss, self.copy)
 
-    @cached_property
+    @property
     def thresholds(self) -> dict[int, Thresholds]:
         """Seed -> decision rules."""
-        return {
-            seed: thresholds(
-                run.predictions,
-                _counts(run, "training_counts"),
-                _counts(run, "drawn_counts"),
-                plain=self.formula == BASELINE,
-            )
-            for seed, run in self.runs.items()
-        }
+        return {seed: run.thresholds for seed, run in self.runs.items()}
 
     @cached_property
     def values(self) -> dict[int, npt.NDArray[np.float64]]:
@@ -179,9 +172,14 @@ class Entrant:
     def any_run(self) -> Run:
         return next(iter(self.runs.values()))
 
-    def test_scores(self, run: Run) -> npt.NDArray[Any]:
-        """(N, C) the scores whose argmax is judged."""
-        scores = run.predictions.test.scores
+    def test_scores(self, run: Run, predictions: Predictions | None = None) -> npt.NDArray[Any]:
+        """Return the scores whose argmax is judged, (N, C).
+
+        Args:
+            run: one of `runs`.
+            predictions: of the run, if they were read before.
+        """
+        scores = (predictions or run.predictions).test.scores
         if not self.post_hoc:
             return scores
         return shifted(scores, frequencies(_counts(run, "drawn_counts")), 1.0)
@@ -208,8 +206,8 @@ def entrants_of(records: Records, metric: Metric = BALANCED_ACCURACY) -> list[En
                         label,
                         loss,
                         sampler,
-                        {seed: run.predictions.test.scores.argmax(axis=1) for seed, run in runs.items()},
-                        {seed: run.predictions.test.targets for seed, run in runs.items()},
+                        {seed: run.predicted for seed, run in runs.items()},
+                        {seed: run.targets for seed, run in runs.items()},
                         len(next(iter(runs.values())).record.data.class_names),
                         runs,
                         copy=copy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -42,7 +43,9 @@ def points(value: float) -> str:
 
 
 def span(interval: tuple[float, float]) -> str:
-    """An interval of differences in points."""
+    """An interval of differences in points; without variance there is no bound."""
+    if not all(map(math.isfinite, interval)):
+        return "no bound"
     return f"{points(interval[0])} to {points(interval[1])}"
 
 

@@ -6,19 +6,26 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ..errors import ConfigError, RecordError, UsageError
 from ..runs import layout
 from ..runs.cells import CELLS, DONE, MISSING, TRIALS, state, trial_score
-from ..runs.grid_file import GRID, GridCell, GridFile, GridTrial, entrant_name, read_grid_file
+from ..runs.grid_file import BASELINE, GRID, GridCell, GridFile, GridTrial, entrant_name, read_grid_file
 from ..runs.history import HistoryRow, read_history
 from ..runs.options import RunConfig
 from ..runs.options_file import read_options
 from ..runs.predictions import Predictions, read_predictions
 from ..runs.record import Record, read_record
 from ..strict_files import check_within
+from .thresholds import Thresholds, thresholds
 
 DAMAGED = "damaged"
+
+Ints = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,9 @@ class Run:
         seed: of the run.
         record: content of `record.json`.
         history: rows of `history.jsonl`.
-        predictions: arrays of `predictions.npz` without embeddings.
+        predicted: (N,) predicted classes of the test images.
+        targets: (N,) classes of the test images; one array for all runs that share them.
+        thresholds: decision rules.
     """
 
     directory: Path
@@ -42,8 +51,15 @@ class Run:
     seed: int
     record: Record = field(repr=False)
     history: tuple[HistoryRow, ...] = field(repr=False)
-    predictions: Predictions = field(repr=False)
+    predicted: Ints = field(repr=False)
+    targets: Ints = field(repr=False)
+    thresholds: Thresholds = field(repr=False)
     copy: int = 1
+
+    @property
+    def predictions(self) -> Predictions:
+        """Arrays of `predictions.npz` without embeddings, read at every access: those of all runs do not fit memory."""
+        return read_predictions(self.directory, self.record)
 
     def with_embeddings(self) -> Predictions:
         """Read the predictions with embeddings and centers, which are large and stay on disk until then."""
@@ -128,7 +144,8 @@ def read_records(directory: Path) -> Records:
     if not wanted:
         raise ConfigError(f"{directory} holds neither {GRID} nor directories of runs")
     above = (CELLS,) if grid else ()
-    found = [cell if isinstance(cell, Problem) else _read(cell, directory, *above) for cell in wanted]
+    known: dict[bytes, Ints] = {}
+    found = [cell if isinstance(cell, Problem) else _read(known, cell, directory, *above) for cell in wanted]
     cells = [cell for cell in wanted if isinstance(cell, GridCell)]
     return Records(
         directory,
@@ -192,8 +209,15 @@ def _single_runs(directory: Path) -> list[GridCell | Problem]:
     return found
 
 
-def _read(cell: GridCell, root: Path, *above: str) -> Run | Problem:
-    """Read one run; whatever is wrong with its files is its problem alone."""
+def _read(known: dict[bytes, Ints], cell: GridCell, root: Path, *above: str) -> Run | Problem:
+    """Read one run; whatever is wrong with its files is its problem alone.
+
+    Args:
+        known: targets of the runs before it, so that runs share one array.
+        cell: the run.
+        root: directory of the comparison.
+        above: directories between the two.
+    """
 
     def problem(status: str, message: str) -> Problem:
         return Problem(entrant_name(cell.loss, cell.copy), cell.sampler, cell.seed, status, message)
@@ -209,6 +233,8 @@ def _read(cell: GridCell, root: Path, *above: str) -> Run | Problem:
         record = read_record(place)
         if (record.seed, record.config.get("sampler", cell.sampler)) != (cell.seed, cell.sampler):
             raise RecordError(f"{place / layout.RECORD} belongs to another run: its sampler or seed differs")
+        predictions, data = read_predictions(place, record), record.data
+        test = predictions.test
         return Run(
             place,
             cell.loss,
@@ -216,7 +242,14 @@ def _read(cell: GridCell, root: Path, *above: str) -> Run | Problem:
             cell.seed,
             record,
             read_history(place),
-            read_predictions(place, record),
+            test.scores.argmax(axis=1).astype(np.int32),
+            known.setdefault(test.targets.tobytes(), test.targets),
+            thresholds(
+                predictions,
+                data.in_order(data.training_counts),
+                data.in_order(data.drawn_counts),
+                plain=record.formula == BASELINE,
+            ),
             cell.copy,
         )
     except RecordError as error:

@@ -22,7 +22,8 @@ from .carried_prior import carried_prior
 
 Array = npt.NDArray[Any]
 
-_TAUS = np.round(np.arange(-1.0, 3.0001, 0.05), 2)
+_COARSE = np.arange(-1.0, 3.01, 0.25)
+_FINE = np.array([-0.2, -0.15, -0.1, -0.05, 0.05, 0.1, 0.15, 0.2])
 PRIORS = ("training-like", "uniform", "reversed")
 
 
@@ -68,7 +69,7 @@ def thresholds(
         tau_1=None if once is None else balanced_accuracy(scores - once, targets),
         tau=tau,
         tuned=None if tau is None else balanced_accuracy(shifted(scores, frequency, tau), targets),
-        best_shift=max(balanced_accuracy(shifted(scores, frequency, one), targets) for one in _TAUS),
+        best_shift=_best_shift(scores, targets, frequency),
         refit=None if refit is None else balanced_accuracy(refit, targets),
         sweep={
             name: (
@@ -80,6 +81,18 @@ def thresholds(
             for name, prior in priors(frequency).items()
         },
     )
+
+
+def _best_shift(scores: Array, targets: Array, frequency: Array) -> float:
+    """Return the best balanced accuracy over a coarse grid of tau and a fine one around its best."""
+    logs, single = np.log(frequency).astype(np.float32), scores.astype(np.float32)
+
+    def reached(tau: float) -> float:
+        return balanced_accuracy(single - np.float32(tau) * logs, targets)
+
+    coarse = {tau: reached(tau) for tau in _COARSE.tolist()}
+    best = max(coarse, key=coarse.__getitem__)
+    return max(coarse[best], *(reached(best + step) for step in _FINE.tolist()))
 
 
 def frequencies(counts: npt.ArrayLike) -> npt.NDArray[np.float64]:

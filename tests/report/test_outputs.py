@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,3 +94,25 @@ def test_files_with_another_ending_are_refused() -> None:
         Outputs(html=Path("report.txt")).check()
     with pytest.raises(ConfigError, match=r"--md report: expected a name that ends in \.md"):
         Outputs(md=Path("report")).check()
+
+
+def test_runs_without_any_variance_have_intervals_without_end(tmp_path: Path) -> None:
+    grid = make_records(tmp_path / "grid", {"softmax": 0.5, "center": 0.5}, seeds=3)
+    for cell in sorted((grid / "cells").glob("center*")):
+        same = grid / "cells" / cell.name.replace("center", "softmax")
+        for name in ("record.json", "predictions.npz"):
+            shutil.copy(same / name, cell / name)
+    comparison = compare(grid)
+    pair = comparison.pair("softmax", "center")
+    assert pair is not None
+    assert pair.interval == (-float("inf"), float("inf"))
+    Outputs(html=tmp_path / "r.html", md=tmp_path / "r.md").write(comparison)
+    assert "-inf" not in (tmp_path / "r.md").read_text()
+
+
+def test_scores_of_all_runs_are_never_held_at_once(comparison: Comparison) -> None:
+    for run in comparison.records.runs:
+        held = [value for value in vars(run).values() if isinstance(value, np.ndarray)]
+        assert all(array.ndim == 1 for array in held)
+    targets = {id(run.targets) for run in comparison.records.runs}
+    assert len(targets) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -65,10 +66,13 @@ def forest(comparison: Comparison) -> Picture | None:
     if not pairs:
         return None
     figure, axis = new_figure(0.7 + 0.36 * len(pairs))
+    reach = [x for p in pairs for x in (*(p.interval or ()), p.mean, 0.0) if math.isfinite(x)]
+    room = 0.08 * (max(reach) - min(reach)) or 0.01
+    ends = min(reach) - room, max(reach) + room
     for row, pair in enumerate(pairs):
-        assert pair.interval is not None
         y, color = -row, series(0) if pair.different else MUTED
-        axis.plot(pair.interval, [y, y], color=color, lw=2.4, solid_capstyle="butt")
+        # An interval without end, where runs do not vary, reaches from edge to edge.
+        axis.plot(np.clip(pair.interval or (), *ends), [y, y], color=color, lw=2.4, solid_capstyle="butt")
         axis.plot([pair.mean], [y], "o", color=color, ms=5, mec=CARD, mew=0.8)
         axis.annotate(
             f"{short(pair.first)} - {short(pair.second)}", (0, y + 0.24), xycoords=("axes fraction", "data"),
@@ -78,10 +82,7 @@ def forest(comparison: Comparison) -> Picture | None:
     axis.set_yticks([])
     axis.set_ylim(-len(pairs) + 0.4, 0.8)
     axis.spines["left"].set_visible(False)
-    reach = [x for p in pairs for x in (*(p.interval or ()), p.mean)]
-    low, high = min(*reach, 0), max(*reach, 0)
-    room = 0.08 * (high - low)
-    axis.set_xlim(low - room, high + room)
+    axis.set_xlim(*ends)
     percent_axis(axis, "x", f"points of {comparison.metric.name}")
     note = (
         "95 % intervals for new seeds and new test images, simultaneous over the pairs of a sampler. Blue pairs "

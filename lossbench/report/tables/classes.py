@@ -108,11 +108,11 @@ def _calibration(classes: ClassTable, entrant: Entrant) -> tuple[str, ...]:
     rare = slice(count - max(1, count // 3), None)
     errors, nulls, scatters = [], [], []
     for seed, run in entrant.runs.items():
-        order, targets = classes.order(seed), entrant.seed_targets[seed]
-        calibration = classwise_calibration(entrant.test_scores(run), targets)
+        order, targets, stored = classes.order(seed), entrant.seed_targets[seed], run.with_embeddings()
+        calibration = classwise_calibration(entrant.test_scores(run, stored), targets)
         errors.append(calibration.error[order])
         nulls.append(calibration.null[order])
-        found = geometry(run.with_embeddings().test.vectors, targets, count)
+        found = geometry(stored.test.vectors, targets, count)
         scatters.append(np.full(count, np.nan) if found is None else found.scatter[order])
     error, null, scatter = (np.mean(values, axis=0) for values in (errors, nulls, scatters))
     return (
