@@ -65,6 +65,9 @@ def check(
     certificate: Annotated[
         Path | None, Option(metavar="FILE", help="Write a certificate of the results to this file.")
     ] = None,
+    suggest_traits: Annotated[
+        bool, switch("--suggest-traits", "Print the traits whose laws the loss obeys, as a set to declare, and stop.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Test losses against the laws of loss functions. Exits with 1 if a law is violated, 3 if the kit itself failed.
@@ -82,6 +85,9 @@ def check(
     if all_ and (takes is not None or form is not None):
         raise UsageError("--takes and --form are for one loss without a spec; they do not go with --all")
     asked = [Asked(name, takes, told, form) for name in chosen]
+    if suggest_traits:
+        _print_traits(asked, _effort(examples, seed, deep, compile_))
+        return
     if certificate is not None:
         if len(asked) > 1 or law:
             raise UsageError("--certificate is for one loss and all laws; name one, without --law")
@@ -97,6 +103,22 @@ def check(
 
         print_results(Console(soft_wrap=False, emoji=False), results)
     raise typer.Exit(exit_code(results))
+
+
+def _print_traits(asked: Sequence[Asked], effort: Effort) -> None:
+    """Print for each loss the set of the traits that hold in all of its configurations."""
+    import torch
+
+    from ..testing.judge import traits_that_hold
+
+    torch.set_num_threads(1)
+    for each in asked:
+        every = [frozenset(traits_that_hold(configuration, effort)) for configuration in each.configurations()]
+        names = sorted(trait.name for trait in frozenset.intersection(*every))
+        typer.echo(
+            f"# {each.target}: holds in {effort.examples} batches per law; declare what follows from the definition"
+        )
+        typer.echo(f"traits = frozenset({{{', '.join(f'Trait.{name}' for name in names)}}})")
 
 
 def exit_code(results: Iterable[Result]) -> int:

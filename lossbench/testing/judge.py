@@ -22,7 +22,16 @@ from .probe import first_line
 from .search import Search
 from .violation import Kind, NotApplicableError, Violation
 
-__all__ = ["DEEP_EXAMPLES", "NORMAL_EXAMPLES", "Effort", "Result", "judge", "judge_all", "reason_to_skip"]
+__all__ = [
+    "DEEP_EXAMPLES",
+    "NORMAL_EXAMPLES",
+    "Effort",
+    "Result",
+    "judge",
+    "judge_all",
+    "reason_to_skip",
+    "traits_that_hold",
+]
 
 Status = Literal["passed", "failed", "skipped", "xfailed"]
 CAN_BE_JUDGED = "can-be-judged"
@@ -258,3 +267,23 @@ def _broken(configuration: Configuration, law: Law, search: Search) -> _Outcome:
     where = place_in_loss(error)
     message = f"it refuses the law's input with {first_line(error)}" + (f" ({where})" if where else "")
     return _Outcome("failed", message, counterexample, False, "unclear refusal", cause(error), examples=search.judged)
+
+
+def traits_that_hold(configuration: Configuration, effort: Effort | None = None) -> list[Trait]:
+    """Return the traits whose laws a loss obeys, declared or not; what compiles or needs two processes is left out.
+
+    Example:
+        >>> from lossbench import loss_info
+        >>> found = traits_that_hold(Configuration(spec=loss_info("softmax")), Effort(examples=5))
+        >>> Trait.CONVEX in found, Trait.PIECEWISE in found
+        (True, False)
+    """
+    effort, found = effort or Effort(), []
+    for trait in Trait:
+        laws = [law for law in LAWS if law.trait is trait and not (law.compiles or law.needs_processes)]
+        read = [law for law in laws if law.reads in (None, *configuration.reads)]
+        applicable = [law for law in read if law.unless is None or law.unless(configuration) is None]
+        statuses = {_judged(configuration, law, effort, shrink=False).status for law in applicable}
+        if statuses == {"passed"}:
+            found.append(trait)
+    return found
