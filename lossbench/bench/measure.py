@@ -36,12 +36,12 @@ class Row:
         seconds: median time of a call.
         quartiles: first and third quartile.
         calls: number of timed calls.
-        update_seconds: shortest time of `update_state`, which follows each optimizer step; None if there is none.
         times_faster: this contender's median divided by the first contender's: how many times faster the first is.
         peak_bytes: peak memory beyond the initial memory.
         operations: dispatched operators other than views.
         host_syncs: host synchronizations in forward, backward and update_state.
         error: reason for missing figures.
+        update_seconds: shortest time of `update_state`, which follows each optimizer step; None if there is none.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Row:
     seconds: float | None = None
     quartiles: tuple[float, float] | None = None
     calls: int = 0
-    update_seconds: float | None = None
     times_faster: float | None = None
     peak_bytes: int | None = None
     operations: int | None = None
     host_syncs: int | None = None
     error: str | None = None
+    update_seconds: float | None = None
 
 
 class Bench:
