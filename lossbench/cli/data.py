@@ -30,7 +30,10 @@ def _group() -> None:
 def inspect(
     spec: Annotated[
         str,
-        Argument(metavar="SPEC", help="Data, as for --data: csv:FILE, folder:DIR, affectnet:DIR, synthetic, digits."),
+        Argument(
+            metavar="SPEC",
+            help="Data, as for --data: csv:FILE, folder:DIR, affectnet:DIR, ferplus:DIR, rafdb:DIR or digits.",
+        ),
     ],
     deep: Annotated[
         bool, switch("--deep", "Open every image, to find unreadable files, duplicates and sizes.")

@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 from ..errors import DataError, FormulaError, did_you_mean
 from ..expression import Value, parse_call
 from .affectnet import open_affectnet
+from .ferplus import open_ferplus
 from .labelled_files import MIN_IMAGES, PERSON, open_csv, open_folder
+from .rafdb import open_rafdb
 from .request import Request, Splits
 from .splits import check_splits
 
@@ -63,11 +65,11 @@ def open_data(
 
     Args:
         spec: `synthetic`, `digits` (both with parameters, as in `synthetic(imbalance=100)`), `csv:PATH`, `folder:PATH`
-            or `affectnet:PATH`.
+            `affectnet:PATH`, `ferplus:PATH` or `rafdb:PATH`.
         val: manifest or folder of the test split, for sources that are files.
         label: label column of manifests; "person" makes each person a class (for folders, each subfolder).
         seed: seed of the run; only `digits` depends on it.
-        classes: 7 or 8, for AffectNet; None for the classes of the release.
+        classes: 7 or 8, for AffectNet and FER+; None for the classes of the release.
         min_images: minimum images per person, with people as classes; None for `MIN_IMAGES`.
         root: folder that the paths of manifests start from; None for the folder of each manifest.
         path_column: path column of manifests.
@@ -113,8 +115,10 @@ def open_unchecked(
     if seed < 0:
         raise DataError(f"--seed {seed}: must be a whole number of at least 0")
     name, path = _name_and_path(spec)
-    if classes is not None and name != "affectnet":
-        raise DataError(f"--classes does not apply to --data {spec!r}; it selects AffectNet's 7 or 8 expressions")
+    if classes is not None and name not in ("affectnet", "ferplus"):
+        raise DataError(
+            f"--classes does not apply to --data {spec!r}; it selects the 7 or 8 expressions of AffectNet and FER+"
+        )
     if classes not in (None, 7, 8):
         raise DataError(f"--classes must be 7 or 8, got {classes}")
     if min_images is not None and (label != PERSON or name not in ("csv", "folder")):
@@ -231,12 +235,27 @@ def _fits(value: Value, wanted: Any) -> bool:
 
 
 def _open_affectnet(request: Request) -> Splits:
+    train, test, origin, notes = open_affectnet(_folder_of(request), request.spec, request.classes)
+    return Splits(train=train, test=test, origin=origin, notes=notes)
+
+
+def _open_ferplus(request: Request) -> Splits:
+    train, test, origin, notes = open_ferplus(_folder_of(request), request.spec, request.classes)
+    return Splits(train=train, test=test, origin=origin, notes=notes)
+
+
+def _open_rafdb(request: Request) -> Splits:
+    train, test, origin, notes = open_rafdb(_folder_of(request), request.spec)
+    return Splits(train=train, test=test, origin=origin, notes=notes)
+
+
+def _folder_of(request: Request) -> Path:
+    """Return the folder of a published dataset, after refusing options for other splits and labels."""
     assert request.path is not None
     if request.val is not None or request.label != "label":
         option = "--val" if request.val is not None else "--label"
         raise DataError(f"{option} does not apply to --data {request.spec!r}, which has its own splits and labels")
-    train, test, origin, notes = open_affectnet(request.path, request.spec, request.classes)
-    return Splits(train=train, test=test, origin=origin, notes=notes)
+    return request.path
 
 
 SOURCES: dict[str, Source] = {
@@ -253,4 +272,6 @@ SOURCES: dict[str, Source] = {
     "csv": Source(form="csv:PATH", open=open_csv),
     "folder": Source(form="folder:PATH", open=open_folder),
     "affectnet": Source(form="affectnet:PATH", open=_open_affectnet),
+    "ferplus": Source(form="ferplus:PATH", open=_open_ferplus),
+    "rafdb": Source(form="rafdb:PATH", open=_open_rafdb),
 }

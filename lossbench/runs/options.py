@@ -23,7 +23,7 @@ _OPENS = (Role.OPENS_DATA, Role.READS_DATA)
 _ANY_TIME = (Role.ANY_TIME, Role.NO_EFFECT)
 _data, _model = partial(option, panel="Data"), partial(option, panel="Model")
 _training, _machine = partial(option, panel="Training"), partial(option, panel="Machine")
-_SOURCES = "synthetic, digits, csv:FILE, folder:DIR or affectnet:DIR"
+_SOURCES = "synthetic, digits, csv:FILE, folder:DIR, affectnet:DIR, ferplus:DIR or rafdb:DIR"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class RunConfig:
     )
     classes: int | None = _data(
         None,
-        help="Number of AffectNet expressions: 8, or 7 without contempt (default: all in the release).",
+        help="Number of expressions of AffectNet or FER+: 8, or 7 without contempt (default: all in the data).",
         roles=_OPENS,
     )
     min_images: int | None = _data(

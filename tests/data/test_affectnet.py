@@ -493,5 +493,5 @@ def test_options_without_meaning(tmp_path: Path) -> None:
     assert "--val does not apply to --data 'affectnet:" in refused(tmp_path, val="x.csv")
     assert "--label does not apply to --data 'affectnet:" in refused(tmp_path, label="mood")
     assert refused(tmp_path, classes=6) == "--classes must be 7 or 8, got 6"
-    with pytest.raises(DataError, match="--classes does not apply to --data 'digits'; it selects AffectNet's"):
+    with pytest.raises(DataError, match="--classes does not apply to --data 'digits'; it selects the 7 or 8"):
         open_data("digits", classes=7)

@@ -205,7 +205,7 @@ def test_synthetic_with_dials() -> None:
         ("digit", "unknown source 'digit'. Did you mean 'digits'? --data accepts: synthetic(name=value, ...), "),
         (
             "imagenet:/x",
-            "unknown source 'imagenet'. Known: affectnet, csv, digits, folder, synthetic. --data accepts: ",
+            "unknown source 'imagenet'. Known: affectnet, csv, digits, ferplus, folder, rafdb, synthetic. --data",
         ),
         ("", "unknown source ''"),
         ("~nobody/x", "unknown source '~nobody/x'"),

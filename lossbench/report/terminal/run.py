@@ -13,7 +13,7 @@ from ...runs.grid_file import BASELINE
 from ...runs.predictions import read_predictions
 from ...runs.record import Metrics, Record, Timing
 from ...verdict.metric import BALANCED_ACCURACY
-from ...verdict.published import Published, published, why_not_comparable
+from ...verdict.published import AFFECTNET, Published, dataset_of, published, why_not_comparable
 from ...verdict.thresholds import thresholds
 from ..tables.table import Table
 from .shorten import ends
@@ -144,7 +144,7 @@ def _published_table(record: Record, figures: tuple[Published, ...]) -> Table:
     ranked = sorted(rows)
     return Table(
         "published",
-        f"Published accuracies on AffectNet-{len(record.data.class_names)}, per cent",
+        f"Published accuracies on {dataset_of(record.data)}-{len(record.data.class_names)}, per cent",
         ("", "source", "accuracy"),
         tuple((name, source, f"{accuracy:.2f}") for accuracy, name, source in ranked),
         best=frozenset(n for n, row in enumerate(ranked) if not row[2]),
@@ -154,6 +154,8 @@ def _published_table(record: Record, figures: tuple[Published, ...]) -> Table:
 
 def _comparable(record: Record) -> Text:
     reasons = why_not_comparable(record)
+    if not reasons and dataset_of(record.data) != AFFECTNET:
+        return Text()
     if not reasons:
         return Text("Figures of 70 and above are left out: their test images came from augmented training data.\n")
     text = Text("Not comparable with this run:\n", style="yellow")
