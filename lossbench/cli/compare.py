@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -77,6 +77,14 @@ def compare(
         ),
     ] = None,
     trials: Annotated[int, _grid(metavar="N", min=1, help="Trials per loss with --tune.")] = 8,
+    budgets: Annotated[
+        str,
+        _grid(
+            metavar="FACTORS",
+            help='Comma-separated multiples of the epochs, such as "1x,3x"; shows whether the verdict of the first '
+            "budget holds for the others.",
+        ),
+    ] = "1x",
     claim: Annotated[list[str] | None, CLAIM] = None,
     against: Annotated[str | None, AGAINST] = None,
     equal_within: Annotated[float | None, EQUAL_WITHIN] = None,
@@ -124,16 +132,33 @@ def compare(
     )
     for formula in asked.losses:
         check_names(formula)  # before torch is imported, which takes seconds
-    _run(RunConfig(loss=str(asked.losses[0]), **options), asked, out)
-    from ..verdict.asked_before import remember_look
-    from ..verdict.comparison import compare as compare_records
+    from ..verdict.budgets import budget_content, parse_budgets
 
-    remember_look(out)
-    comparison = compare_records(out, allow_differences=allow_differences, target=target)
-    _print(comparison, json_)
+    first_budget, *others = parse_budgets(budgets)
+    run_config = RunConfig(loss=str(asked.losses[0]), **options)
+    epochs = run_config.resolved(1).epochs
+    if first_budget != 1:
+        run_config = replace(run_config, epochs=max(1, round(first_budget * epochs)))
+    comparison = _compared(run_config, asked, out, allow_differences, target)
+    held = []
+    for budget in others:
+        name, longer = f"{budget:g}x", replace(run_config, epochs=max(1, round(budget * epochs)))
+        other = _compared(longer, asked, out / "budgets" / name, allow_differences, target)
+        held.append(budget_content(name, longer.epochs or 0, comparison, other))
+    _print(comparison, json_, held)
     if not json_:
         print(f"\nTo write the report: lossbench report {out} --html report.html", file=sys.stderr)
     raise typer.Exit(1 if comparison.problems else 0)
+
+
+def _compared(config: RunConfig, asked: Asked, out: Path, allow_differences: bool, target: float | None) -> Comparison:
+    """Run what is not finished of a comparison, and judge it."""
+    from ..verdict.asked_before import remember_look
+    from ..verdict.comparison import compare as compare_records
+
+    _run(config, asked, out)
+    remember_look(out)
+    return compare_records(out, allow_differences=allow_differences, target=target)
 
 
 @dataclass(frozen=True)
@@ -157,7 +182,8 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     from ..harness.grid.plan import plan, tuned, write_grid
     from ..harness.grid.pool import run_cells
     from ..harness.grid.tuning import check_tunable, parse_range, tune
-    from ..verdict.asked_before import check_names, keep_questions
+    from ..verdict.asked_before import check_names as check_questions
+    from ..verdict.asked_before import keep_questions
     from .watch_grid import GridWatch
 
     ranges = [parse_range(text) for text in asked.tune]
@@ -165,7 +191,7 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     grid = plan(config, asked.losses, asked.samplers, asked.seeds)
     gpus = gpus_for(config.device)
     jobs = asked.jobs or max(gpus, 1)
-    check_names(asked.claims, asked.against, [str(loss) for loss in grid.losses])
+    check_questions(asked.claims, asked.against, [str(loss) for loss in grid.losses])
     known: dict[str, Any] = {"command": ("lossbench", *sys.argv[1:])}
     known |= keep_questions(out, asked.claims, asked.against, asked.equal_within)
     write_grid(out, grid, **known)
@@ -185,16 +211,20 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     run(grid.cells, f"comparison in {out}")
 
 
-def _print(comparison: Comparison, json_: bool) -> None:
+def _print(comparison: Comparison, json_: bool, budgets: Sequence[dict[str, Any]]) -> None:
     if json_:
         from ..report.as_json import comparison_content
 
-        print_json(comparison_content(comparison))
+        print_json(comparison_content(comparison) | ({"budgets": list(budgets)} if budgets else {}))
         return
     from ..report.terminal.comparison import comparison_summary
     from .terminal import Console
 
     Console().print(comparison_summary(comparison))
+    from ..verdict.budgets import budget_text
+
+    for content in budgets:
+        Console().print(budget_text(content))
 
 
 def _self_test(losses: str | None, seeds: int, out: Path | None, json_: bool) -> None:

@@ -14,7 +14,7 @@ from .sentence import Claim, Sentence
 from .sentences import sentences
 from .training_sentences import FITTED
 
-_NEVER = ("about 0.0 points", "p = 0.000", "nan", " inf")
+_NEVER = ("about 0.0 points", "p = 0.000", "nan", "-inf")
 
 
 def contradictions(comparison: Comparison) -> list[str]:

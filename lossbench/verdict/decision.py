@@ -14,6 +14,7 @@ from .statistics import FEWEST_SEEDS
 from .training_sentences import FAR, not_fitted
 
 MOST_WORDS = 12
+_NEAR_CHANCE = 0.1  # with few images an interval can hold chance level and everything else
 _NOTHING_SHARED = "the losses share no seeds or test images"
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -134,6 +135,6 @@ def _short(text: str, otherwise: str) -> str:
 
 
 def _at_chance(entrant: Entrant) -> bool:
-    """Whether an entrant's interval holds the score of a constant answer."""
+    """Whether an entrant is near the score of a constant answer and its interval holds it."""
     interval = entrant.interval
-    return interval is not None and interval[0] <= entrant.chance
+    return interval is not None and interval[0] <= entrant.chance and entrant.mean < entrant.chance + _NEAR_CHANCE

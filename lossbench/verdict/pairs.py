@@ -161,7 +161,7 @@ def _tested(
                 seeds,
                 differences,
                 len(testable),
-                (mean - half, mean + half),
+                (max(mean - half, -1.0), min(mean + half, 1.0)),
                 adjusted[place[n]],
                 None if np.isnan(share) else share,
                 float(error.smallest(level)),

@@ -35,7 +35,7 @@ class Claim:
 @dataclass(frozen=True)
 class Sentence:
     """Attributes:
-    kind: "decision", "failures", "training", "claim", "finding", "control", "resolution" or "check".
+    kind: "decision", "failures", "training", "claim", "finding", "control", "resolution", "limit" or "check".
     text: the sentence.
     claims: everything that it claims of losses.
     """

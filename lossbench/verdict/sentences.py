@@ -15,6 +15,7 @@ from .looks import LATER, level_of_look
 from .pairs import Pair
 from .planned_sentences import planned_sentences
 from .sentence import Claim, Sentence, joined
+from .small_classes import small_class_sentences
 from .standing import Standing, standings
 from .statistics import ALPHA, FEWEST_SEEDS
 from .training_sentences import training_sentences
@@ -38,6 +39,7 @@ def sentences(comparison: Comparison) -> list[Sentence]:
     told += control_sentence(comparison)
     told += _resolution(found)
     told += _looks(comparison)
+    told += small_class_sentences(comparison)
     told += [_same(pair) for pair in comparison.same]
     return told
 

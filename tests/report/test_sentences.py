@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossbench.errors import ConfigError
+from lossbench.verdict.budgets import budget_content, budget_text, parse_budgets
 from lossbench.verdict.comparison import judge_entrants
 from lossbench.verdict.contradictions import contradictions
 from lossbench.verdict.entrants import Entrant
@@ -152,3 +153,22 @@ def test_the_first_sentence_is_a_decision_in_twelve_words() -> None:
         first = sentences(random_comparison(seed))[0]
         assert first.kind == "decision"
         assert len(first.text.split()) <= 12
+
+
+@pytest.mark.parametrize("text", ["3", "x", "0x", "-1x", "nanx", "1x,,3x", "1x,1x", "1000x"])
+def test_a_malformed_budget_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--budgets"):
+        parse_budgets(text)
+
+
+def test_a_budget_says_which_verdicts_it_changes() -> None:
+    far: dict[str, list[float | None]] = {"a": [0.8, 0.81, 0.79, 0.8, 0.8], "b": [0.6, 0.61, 0.6, 0.59, 0.6]}
+    near: dict[str, list[float | None]] = {"a": [0.8, 0.81, 0.79, 0.8, 0.8], "b": [0.81, 0.8, 0.8, 0.79, 0.8]}
+    records = Records(Path("made"), ("a", "b"), ("natural",), (), (), None)
+    base, longer = (judge_entrants(records, made(rows)) for rows in (far, near))
+    content = budget_content("3x", 36, base, longer)
+    assert content["changed"] == [{"first": content["changed"][0]["first"],
+                                   "second": content["changed"][0]["second"],
+                                   "before": "differ", "now": "not-shown"}]  # fmt: skip
+    assert "The verdict on 1 pair(s) changes" in budget_text(content)
+    assert "Every pair's verdict holds." in budget_text(budget_content("3x", 36, base, base))
