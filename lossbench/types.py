@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (B, 3, H, W) uint8 in RGB; the model normalizes them.
-        targets: (B,) int64 in [0, C).
+        targets: (B,) int64 in [0, C), or (B, C) float32 probabilities if images are mixed.
         index: (B,) int64 row in the dataset.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from ..errors import DataError, ImagesLost
 from ..types import Batch
 from . import Sampler
+from .mixing import Mixing
 from .sampling import epoch_order
 from .table import ImageTable, Int64Array
 
@@ -41,6 +42,7 @@ class ImageBatches(Dataset[Batch | Unreadable]):
         augment_seed: None for the central square; otherwise the seed of random crops and mirroring.
         crop_share: side of the central square as a share of the image's short side.
         cache: keep decoded images in memory.
+        mixing: mix each image with another one; targets are then (B, C) probabilities.
 
     Raises:
         ImagesLost: an image that is to be cached cannot be read.
@@ -54,7 +56,9 @@ class ImageBatches(Dataset[Batch | Unreadable]):
         augment_seed: int | None,
         crop_share: float = 1.0,
         cache: bool = False,
+        mixing: Mixing | None = None,
     ) -> None:
+        self.mixing = mixing
         self.table, self.image_size, self.augment_seed, self.crop_share = table, image_size, augment_seed, crop_share
         try:
             self.decoded = [table.read(row) for row in range(len(table))] if cache else None
@@ -65,15 +69,20 @@ class ImageBatches(Dataset[Batch | Unreadable]):
         return len(self.table)
 
     def __getitems__(self, keys: list[Key]) -> Batch | Unreadable:
+        rows = np.array([row for _, row in keys], dtype=np.int64)
+        targets: npt.NDArray[Any] = self.table.targets[rows]
         try:
-            images = np.stack([self.image(epoch, row) for epoch, row in keys])
+            if self.mixing is None:
+                images = np.stack([self.image(epoch, row) for epoch, row in keys])
+            else:
+                pairs = [self.mixing.mixed(epoch, row, self.image, self.table.targets) for epoch, row in keys]
+                images, targets = (np.stack(parts) for parts in zip(*pairs, strict=True))
         except DataError as error:
             # A value: torch would raise the exception of a loader process again with a traceback as its message.
             return Unreadable(str(error))
-        rows = np.array([row for _, row in keys], dtype=np.int64)
         return Batch(
             torch.from_numpy(images).permute(0, 3, 1, 2),
-            torch.from_numpy(self.table.targets[rows]),
+            torch.from_numpy(targets),
             torch.from_numpy(rows),
         )
 

@@ -20,9 +20,18 @@ def epoch_order(table: ImageTable, sampler: Sampler, seed: int, epoch: int) -> I
     generator = np.random.default_rng((seed, epoch))
     if sampler is Sampler.NATURAL:
         return generator.permutation(len(table)).astype(np.int64)
-    counts = np.array(table.class_counts)
+    return generator.choice(len(table), size=len(table), p=row_probabilities(table, sampler))
+
+
+def row_probabilities(table: ImageTable, sampler: Sampler) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return the (N,) probability with which each row is drawn.
+
+    Args:
+        table: training split.
+        sampler: how rows are sampled.
+    """
     share = class_shares(table.class_counts, sampler)
-    return generator.choice(len(table), size=len(table), p=(share / np.maximum(counts, 1))[table.targets])
+    return np.asarray((share / np.maximum(np.array(table.class_counts), 1))[table.targets])
 
 
 def class_shares(training_counts: tuple[int, ...], sampler: Sampler) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

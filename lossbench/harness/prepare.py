@@ -23,6 +23,7 @@ from ..data.splits import carve, check_splits, left_out
 from ..data.table import ImageTable
 from ..errors import ConfigError, DataError, PluginError, RunFailed
 from ..expression import Formula
+from ..loss import Loss
 from ..machine.limits import allow_open_files, few_open_files, no_shared_memory, open_files_limit, shared_memory
 from ..models.build import check_model, own_image_size, takes_single_images
 from ..models.weights import Weights
@@ -124,6 +125,8 @@ def prepare(
     slow = PluginError(f"{formula} cannot be built: its constructor did not return within {limits.TRIAL_SECONDS:g} s")
     with limits.time_limit(limits.TRIAL_SECONDS, slow):
         loss = build_loss(formula, context)
+    if config.mixup or config.cutmix:
+        check_mixing(config, loss)
     batch = made_batch(context)
     check_contract(loss, *batch)
     check_hooks(loss, *batch)
@@ -151,6 +154,23 @@ def derived_seed(seed: int, purpose: str) -> int:
     """
     purposes = ("order", "augmentation", "model", "loss")
     return int(np.random.SeedSequence((seed, purposes.index(purpose))).generate_state(1)[0])
+
+
+def check_mixing(config: RunConfig, loss: Loss) -> None:
+    """Refuse mixed images for a loss that reads class numbers.
+
+    Raises:
+        ConfigError: naming the terms.
+    """
+    hard = [term.name for term in loss.terms() if not term.loss.takes_soft_targets]
+    if hard:
+        options = " and ".join(
+            f"--{name} {getattr(config, name):g}" for name in ("mixup", "cutmix") if getattr(config, name)
+        )
+        raise ConfigError(
+            f"{options}: mixed images have probabilities as targets, and {', '.join(hard)} takes class numbers only; "
+            "use losses on the logits, such as softmax, or leave the option out"
+        )
 
 
 def check_device(config: RunConfig) -> None:

@@ -141,6 +141,20 @@ class RunConfig:
         rule=at_least(1),
         roles=[Role.REPORTED],
     )
+    mixup: float = _training(
+        0.0,
+        help="Mixup: alpha of the Beta distribution that two images are averaged by; 0 for none.",
+        metavar="ALPHA",
+        rule=NOT_NEGATIVE,
+        roles=[Role.REPORTED],
+    )
+    cutmix: float = _training(
+        0.0,
+        help="CutMix: alpha of the Beta distribution of the area that is replaced by another image; 0 for none.",
+        metavar="ALPHA",
+        rule=NOT_NEGATIVE,
+        roles=[Role.REPORTED],
+    )
     select: bool = _training(
         False,
         help="Keep the epoch with the best balanced accuracy on a held-out tenth of the training set.",

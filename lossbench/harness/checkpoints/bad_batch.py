@@ -180,8 +180,10 @@ def _check(batch: BadBatch) -> None:
             raise ValueError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}, expected floating point of {shape}")
     if any(len(extra) != rows for extra in batch.output.extras.values()):
         raise ValueError(f"extras do not have {rows} rows")
-    if batch.targets.dtype is not torch.int64 or batch.targets.ndim != 1 or not rows:
-        raise ValueError("targets are not a vector of class numbers")
+    hard = batch.targets.dtype is torch.int64 and batch.targets.ndim == 1
+    soft = batch.targets.is_floating_point() and tuple(batch.targets.shape) == shapes["logits"]
+    if not (hard or soft) or not rows:
+        raise ValueError("targets are neither class numbers nor probabilities of the classes")
     if len(batch.facts["sample_ids"]) != rows:
         raise ValueError(f"{len(batch.facts['sample_ids'])} sample ids for {rows} rows")
     if batch.facts["micro_batches"] > rows:

@@ -16,7 +16,7 @@ from ...errors import ModelError, UsageError
 from ...loss import Loss
 from ...objective import build_loss, expand_formula
 from ...types import ModelOutput
-from ..training.diagnostics import unique_names
+from ..training.diagnostics import hard, unique_names
 from .bad_batch import BadBatch, read_bad_batch
 from .state import put_back
 
@@ -187,7 +187,7 @@ def _rows(batch: BadBatch, seen: Evaluated, alone: list[int]) -> list[dict[str, 
         {
             "row": row,
             "image": batch.facts["sample_ids"][row],
-            "class": label(int(batch.targets[row])),
+            "class": label(int(hard(batch.targets)[row])),
             "what": "; ".join(what),
         }
         for row, what in sorted(found.items())

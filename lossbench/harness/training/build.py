@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -10,6 +11,8 @@ from accelerate.utils import patch_environment
 from ...data import Sampler
 from ...data.loader import BatchLoader
 from ...data.loading import EpochBatches, ImageBatches
+from ...data.mixing import Mixing
+from ...data.sampling import row_probabilities
 from ...models.build import build_model
 from ...objective import build_loss
 from ...runs.options import RunConfig
@@ -70,9 +73,19 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         rank=accelerator.process_index,
         processes=accelerator.num_processes,
     )
-    images = ImageBatches(
-        task.train, config.image_size, augment_seed=derived_seed(config.seed, "augmentation"), cache=config.cache
+    augment_seed = derived_seed(config.seed, "augmentation")
+    mixing = (
+        Mixing(
+            mixup=config.mixup,
+            cutmix=config.cutmix,
+            seed=augment_seed,
+            num_classes=task.context.num_classes,
+            cumulative=np.cumsum(row_probabilities(task.train, Sampler(config.sampler))),
+        )
+        if config.mixup or config.cutmix
+        else None
     )
+    images = ImageBatches(task.train, config.image_size, augment_seed=augment_seed, cache=config.cache, mixing=mixing)
     schedule = build_schedule(
         optimizer, steps=config.epochs * len(batches), warmup_steps=round(config.warmup_epochs * len(batches))
     )

@@ -51,6 +51,11 @@ def term_diagnostics(head: torch.nn.Module, loss: Loss, output: ModelOutput, tar
     }
 
 
+def hard(targets: Tensor) -> Tensor:
+    """Return (B,) class numbers; of (B, C) probabilities, the most probable class of each row."""
+    return targets.argmax(dim=1) if targets.ndim == 2 else targets
+
+
 def scatter_to_radius(embeddings: Tensor, targets: Tensor) -> float | None:
     """Return the scatter within classes divided by the scatter of the class means (mean squared distances).
 
@@ -65,6 +70,7 @@ def scatter_to_radius(embeddings: Tensor, targets: Tensor) -> float | None:
         >>> scatter_to_radius(x, torch.tensor([0, 0, 1, 1]))
         0.04
     """
+    targets = hard(targets)
     classes, position = targets.unique(return_inverse=True)
     if len(classes) < 2:
         return None
