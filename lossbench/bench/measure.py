@@ -64,6 +64,7 @@ class Bench:
         self.contender, self.workload = contender, workload
         self.output, self.targets = workload.batch_of_model()
         self.loss = contender.build(workload.context).to(workload.device)
+        self.update()  # a loss with state warns if it is called again and again without an update
         for name, state in self.loss.named_buffers():
             if name.rpartition(".")[2] == "centers" and state.shape == (workload.classes, workload.dim):
                 state.copy_(workload.centers())
