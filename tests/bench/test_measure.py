@@ -161,7 +161,7 @@ def test_a_workload_that_can_t_be_is_refused(arguments: tuple[int, int, int], me
 
 
 def test_an_unknown_peer_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="--against naif: no such peer"):
+    with pytest.raises(UsageError, match="--against naif: unknown peer"):
         peers_of("triplet", "naif")
 
 

@@ -19,7 +19,7 @@ def test_an_object_for_programs(lossbench: Any, faces: Path) -> None:
     content = json.loads(done.out)
     assert content["splits"]["train"]["class_counts"] == {"amber": 24, "blue": 12, "cyan": 10}
     assert content["splits"]["train"]["imbalance_ratio"] == 2.4
-    assert content["split_origin"].endswith("val.csv, beside train.csv")
+    assert content["split_origin"].endswith("val.csv, next to train.csv")
     assert content["deep"] is None
     deep = json.loads(lossbench("data", "inspect", f"csv:{faces}/train.csv", "--json", "--deep").out)["deep"]
     assert (deep["images"], deep["unreadable"], deep["duplicates"]) == (58, [], [])
@@ -32,7 +32,7 @@ def test_a_report_for_people(lossbench: Any, tmp_path: Path) -> None:
     assert (done.code, done.err) == (0, "")
     for text in (
         "release     full-2017", "41 images in 7 classes, imbalance ratio 2.2", "the release's validation split",
-        "happiness          9   22.0%            2   ████████████████████", "55 opened; width 40 to 60 px, median 40",
+        "happiness          9  22.0%     2  ████████████████████", "55 opened; width 40 to 60 px, median 40",
         "duplicates  none", "unreadable  none", "dropped 3 contempt, 3 None, 2 Uncertain, 4 Non-Face, 1 of zero bytes",
         "a run would accept this",
     ):  # fmt: skip
@@ -49,7 +49,7 @@ def test_what_is_wrong_is_reported_and_ends_well(lossbench: Any, faces: Path, tm
     done = lossbench("data", "inspect", f"csv:{tmp_path}/my.csv", "--val", f"csv:{tmp_path}/my.csv"[4:], "--deep")
     assert done.code == 0
     for text in (
-        "4 files in both splits", "a run would refuse this", "4 file(s) are also in",
+        "4 files in both splits", "a run would reject this", "4 file(s) are also in",
         "gone.png (train): truncated or damaged",
         "2 groups of equal files (6 images): 2 in both splits, 1 under different classes",
         "amber.png (train, amber) = twin.png (train, blue)",

@@ -79,7 +79,7 @@ def test_inspect_says_what_a_file_holds(lossbench: Any, made: Path) -> None:
     wants = {"channels": "RGB", "scale": "0..255", "std": [1, 1, 1], "image_size": 224, "crop_share": 0.875}
     assert content["preprocessing"] == {**wants, "mean": [131.0912, 103.8827, 91.4953]}
     text = lossbench("weights", "inspect", f"vggface2:{made}").out
-    for part in ("vggface2-pickle", content["sha256"], "a digest not known to lossbench", "5 identities", "takes BGR",
+    for part in ("vggface2-pickle", content["sha256"], "a digest not known to lossbench", "5 identities", "expects BGR",
                  "minus (131.091, 103.883, 91.4953)", "224 px; evaluation sees the central 87.5%"):  # fmt: skip
         assert part in text
     assert re.search(r"left out +2 +10,245", text)
@@ -93,7 +93,7 @@ def test_inspect_takes_runs(lossbench: Any, first: Path) -> None:
         assert content["origin"]["formula"] == "softmax"
         assert content["preprocessing"]["mean"] == [127.5, 127.5, 127.5]
         assert content["preprocessing"]["image_size"] == 32
-    assert "trained  softmax on csv:" in lossbench("weights", "inspect", first).out
+    assert "softmax on csv:" in lossbench("weights", "inspect", first).out
 
 
 def test_inspect_shows_what_does_not_fit_and_ends_with_1(lossbench: Any, first: Path) -> None:
@@ -277,7 +277,7 @@ BROKEN = {
     "without weights": (lambda run: (run / "checkpoint/weights.safetensors").unlink(), "holds no finished run"),
     "a flipped bit": (damaged, "does not fit its record: its SHA-256 differs, so it was damaged or replaced"),
     "truncated weights": (
-        lambda run: (run / "checkpoint/weights.safetensors").write_bytes(b"x" * 20), "does not fit its record"
+        lambda run: (run / "checkpoint/weights.safetensors").write_bytes(b"x" * 20), "it is not a safetensors file"
     ),
     "no record": (
         lambda run: (run / "record.json").write_text("{}"), "is not a record of a run: schema_version is missing"
@@ -310,7 +310,7 @@ def test_a_run_that_can_t_be_started_from_is_one_clear_error(
     [
         (
             ("--weights", "run:{first}", "--model", "test_resnet"),
-            "--weights run:{first} holds a senet-tiny and --model is test_resnet; give --model senet-tiny, or another",
+            "--weights run:{first} has model senet-tiny, but --model is test_resnet; pass --model senet-tiny, or another",
         ),
         (("--weights", "run:"), "--weights must be none, imagenet, vggface2:FILE or run:DIR, got 'run:'"),
         (("--weights", "vggface2:w.pkl"), "and --model is senet-tiny: add --model legacy_seresnet50"),
