@@ -46,7 +46,7 @@ class Cell:
         copy: 2 for the second run of a loss that is listed twice, and so on.
         config: its options, seed and sampler among them.
         matters: whatever else its result depends on: versions, the data's digest, the second copy's number.
-        sealed: a trial, which leaves the evaluation split alone.
+        sealed: a trial, which leaves the test split alone.
     """
 
     loss: str

@@ -82,7 +82,7 @@ def test_inspect_says_what_a_file_holds(lossbench: Any, made: Path) -> None:
     for part in ("vggface2-pickle", content["sha256"], "a digest not known to lossbench", "5 identities", "expects BGR",
                  "minus (131.091, 103.883, 91.4953)", "224 px; evaluation sees the central 87.5%"):  # fmt: skip
         assert part in text
-    assert re.search(r"left out +2 +10,245", text)
+    assert re.search(r"skipped +2 +10,245", text)
     assert "layer4.2.se_module.fc1.weight" in lossbench("weights", "inspect", made, "--keys").out
 
 

@@ -27,7 +27,7 @@ def test_a_run_goes_on_where_its_data_has_moved_to(pictures: Path, tmp_path: Pat
     shutil.copytree(after, other)
     text = (other / "all.csv").read_text().splitlines()
     (other / "all.csv").write_text("\n".join(text[:-1]) + "\n")
-    with pytest.raises(CheckpointError, match=r"belongs to a different run:\n  .*evaluation images"):
+    with pytest.raises(CheckpointError, match=r"belongs to a different run:\n  .*test images"):
         resume(out, data=f"csv:{other}/all.csv")
     listens = Listens()
     with pytest.raises(Interrupted):

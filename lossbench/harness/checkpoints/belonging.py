@@ -21,7 +21,7 @@ _WORDS = {
     "formula": "loss",
     "origins": "origin and version of loss",
     "train_digest": "training images",
-    "test_digest": "evaluation images",
+    "test_digest": "test images",
     "weights_sha256": "starting weights",
     "class_names": "class list",
     "training_counts": "training images of each class",

@@ -27,7 +27,7 @@ def inspection_summary(content: dict[str, Any]) -> RenderableType:
         ("data", content["spec"]),
         ("release", content["release"]),
         ("training", _split(train)),
-        ("evaluation", f"{_split(evaluation)}; {content['split_origin']}"),
+        ("test", f"{_split(evaluation)}; {content['split_origin']}"),
     ):
         if value is not None:
             head.append(f"{title:<12}", style="bold").append(f"{value}\n")
@@ -58,7 +58,7 @@ def _classes(content: dict[str, Any]) -> TerminalTable:
         bar = "█" * round(_BAR * count / largest) or ("▏" if count else "")
         rows.append((name, f"{count:,}", f"{count / total:.1%}", f"{evaluation.get(name, 0):,}", bar))
     bars = frozenset({""})
-    columns = ("class", "training", "share", "evaluation", "")
+    columns = ("class", "training", "share", "test", "")
     return TerminalTable(Table("classes", "", columns, tuple(rows), wide=bars, text=bars))
 
 
