@@ -41,6 +41,12 @@ FORMULAS = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluste
 EPOCHS = 12
 
 
+def named_losses(count: int) -> dict[str, float]:
+    """Return that many formulas with skills that differ by known amounts."""
+    more = (f"softmax + {0.2 + 0.01 * n:.2f}*triplet" for n in range(max(count - len(FORMULAS), 0)))
+    return {formula: 0.5 + 0.03 * n for n, formula in enumerate((*FORMULAS[:count], *more))}
+
+
 def make_records(
     out: Path,
     losses: Mapping[str, float],
@@ -217,7 +223,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--embedding-dim", type=int, default=512)
     options = parser.parse_args()
-    losses = {formula: 0.5 + 0.03 * n for n, formula in enumerate(FORMULAS[: options.losses])}
+    losses = named_losses(options.losses)
     make_records(
         options.directory, losses, seeds=options.seeds, images=options.images, embedding_dim=options.embedding_dim
     )

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from made_records import FORMULAS, make_records
+from made_records import make_records, named_losses
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--embedding-dim", type=int, default=2048)
     options = parser.parse_args()
-    losses = {formula: 0.5 + 0.03 * n for n, formula in enumerate(FORMULAS[: options.losses])}
+    losses = named_losses(options.losses)
     with tempfile.TemporaryDirectory() as scratch:
         grid, html = Path(scratch) / "grid", Path(scratch) / "report.html"
         make_records(grid, losses, seeds=options.seeds, images=options.images, embedding_dim=options.embedding_dim)

@@ -22,8 +22,8 @@ from .carried_prior import carried_prior
 
 Array = npt.NDArray[Any]
 
-_COARSE = np.arange(-1.0, 3.01, 0.25)
-_FINE = np.array([-0.2, -0.15, -0.1, -0.05, 0.05, 0.1, 0.15, 0.2])
+_COARSE = np.arange(-0.75, 2.26, 0.25)
+_FINE = np.array([-0.15, -0.1, -0.05, 0.05, 0.1, 0.15])
 PRIORS = ("training-like", "uniform", "reversed")
 
 
