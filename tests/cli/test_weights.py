@@ -310,7 +310,7 @@ def test_a_run_that_can_t_be_started_from_is_one_clear_error(
     [
         (
             ("--weights", "run:{first}", "--model", "test_resnet"),
-            "--weights run:{first} has model senet-tiny, but --model is test_resnet; pass --model senet-tiny, or another",
+            "--weights run:{first} has model senet-tiny, but --model is test_resnet; pass --model senet-tiny",
         ),
         (("--weights", "run:"), "--weights must be none, imagenet, vggface2:FILE or run:DIR, got 'run:'"),
         (("--weights", "vggface2:w.pkl"), "and --model is senet-tiny: add --model legacy_seresnet50"),
