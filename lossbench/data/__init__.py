@@ -1,6 +1,12 @@
 """Data sources, splits and loading. Names that the command line shows are kept here, where no NumPy is imported."""
 
+import re
+from dataclasses import dataclass
 from enum import StrEnum
+
+from ..errors import ConfigError
+
+_CLASS_BATCHES = re.compile(r"classes:([1-9]\d{0,5})x([1-9]\d{0,5})")
 
 
 class Sampler(StrEnum):
@@ -9,3 +15,44 @@ class Sampler(StrEnum):
     NATURAL = "natural"  # every row once per epoch
     BALANCED = "balanced"  # classes equally often, rows of a class equally often, with replacement
     SQRT = "sqrt"  # classes by the square root of their counts, with replacement
+
+
+@dataclass(frozen=True)
+class ClassBatches:
+    """Batches of M classes with N images each, for losses on pairs and triplets; classes are drawn equally often.
+
+    Attributes:
+        classes: M.
+        images: N.
+    """
+
+    classes: int
+    images: int
+
+    def __str__(self) -> str:
+        return f"classes:{self.classes}x{self.images}"
+
+    @property
+    def batch_size(self) -> int:
+        """Images per batch."""
+        return self.classes * self.images
+
+
+def parse_sampler(text: str) -> Sampler | ClassBatches:
+    """Read the value of `--sampler`.
+
+    Raises:
+        ConfigError: it has another form.
+
+    Example:
+        >>> parse_sampler("classes:8x4").batch_size
+        32
+    """
+    if text in tuple(Sampler):
+        return Sampler(text)
+    found = _CLASS_BATCHES.fullmatch(text)
+    if found is None:
+        raise ConfigError(
+            f"--sampler {text!r}: expected classes:MxN, such as classes:8x4 for 4 images of each of 8 classes"
+        )
+    return ClassBatches(int(found[1]), int(found[2]))

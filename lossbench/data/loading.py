@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from ..errors import DataError, ImagesLost
 from ..types import Batch
-from . import Sampler
+from . import ClassBatches, Sampler
 from .mixing import Mixing
 from .sampling import epoch_order
 from .table import ImageTable, Int64Array
@@ -140,7 +140,14 @@ class EpochBatches:
     """
 
     def __init__(
-        self, table: ImageTable, batch_size: int, *, seed: int, sampler: Sampler, rank: int = 0, processes: int = 1
+        self,
+        table: ImageTable,
+        batch_size: int,
+        *,
+        seed: int,
+        sampler: Sampler | ClassBatches,
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         self.table, self.batch_size, self.seed, self.sampler = table, batch_size, seed, sampler
         self.rank, self.processes, self.epoch, self.start = rank, processes, 0, 0

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .. import time_limit as limits
-from ..data import Sampler
+from ..data import ClassBatches, parse_sampler
 from ..data.loader import bytes_in_transit, files_in_transit
 from ..data.preflight import drop, unreadable, unreadable_error
 from ..data.readable_cache import ReadableFiles
@@ -114,10 +114,15 @@ def prepare(
                 "carry cannot be measured"
             )
         train, selection = train.subset(rows), train.subset(held)
+    sampler, present = parse_sampler(config.sampler), sum(count > 0 for count in train.class_counts)
+    if isinstance(sampler, ClassBatches) and sampler.classes > present:
+        raise ConfigError(
+            f"--sampler {sampler}: the training split has {present} classes; use at most classes:{present}xN"
+        )
     context = LossContext(
         num_classes=len(train.class_names),
         embedding_dim=embedding_dim,
-        class_counts=drawn_counts(train.class_counts, Sampler(config.sampler)),
+        class_counts=drawn_counts(train.class_counts, sampler),
         class_names=train.class_names,
         seed=derived_seed(config.seed, "loss"),
     )

@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from ..data import Sampler
+from ..data import ClassBatches, Sampler, parse_sampler
 from ..errors import ConfigError
 from ..expression import Formula, parse_formula
 from ..models import SENET_50, SENET_TINY, WEIGHTS_FORMS, architecture, split_weights
-from .option import NOT_NEGATIVE, POSITIVE, Role, about, at_least, check, flag, matching, option
+from .option import NOT_NEGATIVE, POSITIVE, Role, Rule, about, at_least, check, flag, matching, option
 
 CHECKPOINT_INTERVAL = re.compile(r"([1-9]\d{0,8})(m?)")
 _OPENS = (Role.OPENS_DATA, Role.READS_DATA)
 _ANY_TIME = (Role.ANY_TIME, Role.NO_EFFECT)
 _data, _model = partial(option, panel="Data"), partial(option, panel="Model")
 _training, _machine = partial(option, panel="Training"), partial(option, panel="Machine")
+_SAMPLER = Rule(lambda value: value in tuple(Sampler) or value.startswith("classes:"), f"one of {', '.join(Sampler)}")
 _SOURCES = "synthetic, digits, csv:FILE, folder:DIR, affectnet:DIR, ferplus:DIR or rafdb:DIR"
 
 
@@ -77,9 +78,9 @@ class RunConfig:
     )
     sampler: str = _data(
         "natural",
-        help="How training images are drawn",
+        help="How images are drawn: natural, balanced, sqrt, or classes:MxN (batches of N images of M classes).",
         metavar="SAMPLER",
-        choices=tuple(Sampler),
+        rule=_SAMPLER,
         roles=[Role.COMPARED],
     )
     cache: bool = _data(False, help="Keep decoded images in memory.", roles=[*_ANY_TIME, Role.READS_DATA])
@@ -208,6 +209,12 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name in option_names():
             check(flag(name), getattr(self, name), about(RunConfig, name).rule)
+        sampler = parse_sampler(self.sampler)
+        if isinstance(sampler, ClassBatches) and self.batch_size not in (None, sampler.batch_size):
+            raise ConfigError(
+                f"--sampler {sampler} makes batches of {sampler.batch_size} images, and --batch-size is "
+                f"{self.batch_size}; leave --batch-size out"
+            )
         kind, _ = split_weights(self.weights) or ("", "")
         if not kind:
             raise ConfigError(f"--weights must be {WEIGHTS_FORMS}, got {self.weights!r}")
@@ -227,9 +234,10 @@ class RunConfig:
         from ..data.sources import source_of
 
         source, small, sgd = source_of(self.data), self.model == SENET_TINY, self.optimizer == "sgd"
+        sampler = parse_sampler(self.sampler)
         defaults: dict[str, Any] = {
             "epochs": source.epochs,
-            "batch_size": source.batch_size,
+            "batch_size": sampler.batch_size if isinstance(sampler, ClassBatches) else source.batch_size,
             "lr": (0.1 if sgd else 3e-3) if small else (0.01 if sgd else 3e-4),
             "image_size": image_size,
         }

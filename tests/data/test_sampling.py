@@ -69,3 +69,32 @@ def test_a_loss_is_told_the_counts_as_sampled(sampler: Sampler, counts: tuple[in
 def test_a_class_with_an_image_is_counted_at_least_once() -> None:
     assert drawn_counts((1, 1_000_000), Sampler.NATURAL) == (1, 1_000_000)
     assert drawn_counts((1,) * 10 + (1,), Sampler.BALANCED) == (1,) * 11
+
+
+def test_batches_of_classes_hold_n_images_of_m_classes() -> None:
+    from lossbench.data import ClassBatches, parse_sampler
+
+    sampler = parse_sampler("classes:3x4")
+    assert sampler == ClassBatches(3, 4)
+    targets = np.repeat(np.arange(5), [40, 20, 10, 3, 2])
+    table = Table(targets)
+    order = epoch_order(table, sampler, seed=1, epoch=2)  # type: ignore[arg-type]
+    assert len(order) == len(targets)
+    assert np.array_equal(order, epoch_order(table, sampler, seed=1, epoch=2))  # type: ignore[arg-type]
+    for start in range(0, len(order) // 12 * 12, 12):
+        classes, counts = np.unique(targets[order[start : start + 12]], return_counts=True)
+        assert counts.tolist() == [4, 4, 4]
+        for c in classes:
+            rows = [row for row in order[start : start + 12] if targets[row] == c]
+            assert len(set(rows)) == min(4, (targets == c).sum()) or (targets == c).sum() < 4
+    assert drawn_counts(table.class_counts, sampler) == (15, 15, 15, 15, 15)
+
+
+class Table:
+    """As much of a table as an order needs."""
+
+    def __init__(self, targets: np.ndarray) -> None:
+        self.targets, self.class_counts = targets, tuple(np.bincount(targets).tolist())
+
+    def __len__(self) -> int:
+        return len(self.targets)

@@ -77,3 +77,13 @@ def test_every_purpose_of_every_seed_has_its_own_seed() -> None:
         derived_seed(seed, purpose) for seed in range(50) for purpose in ("order", "augmentation", "model", "loss")
     }
     assert len(seeds) == 200
+
+
+def test_a_sampler_by_classes_decides_the_batch_size() -> None:
+    assert RunConfig(loss="triplet", sampler="classes:8x4").resolved(32).batch_size == 32
+    for given, message in (
+        ({"sampler": "classes:8"}, "--sampler 'classes:8': expected classes:MxN, such as classes:8x4"),
+        ({"sampler": "classes:8x4", "batch_size": 64}, "--sampler classes:8x4 makes batches of 32 images, .* is 64"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            RunConfig(loss="triplet", **given)

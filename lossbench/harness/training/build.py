@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import patch_environment
 
-from ...data import Sampler
+from ...data import parse_sampler
 from ...data.loader import BatchLoader
 from ...data.loading import EpochBatches, ImageBatches
 from ...data.mixing import Mixing
@@ -69,7 +69,7 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         task.train,
         config.batch_size,
         seed=derived_seed(config.seed, "order"),
-        sampler=Sampler(config.sampler),
+        sampler=parse_sampler(config.sampler),
         rank=accelerator.process_index,
         processes=accelerator.num_processes,
     )
@@ -80,7 +80,7 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
             cutmix=config.cutmix,
             seed=augment_seed,
             num_classes=task.context.num_classes,
-            cumulative=np.cumsum(row_probabilities(task.train, Sampler(config.sampler))),
+            cumulative=np.cumsum(row_probabilities(task.train, parse_sampler(config.sampler))),
         )
         if config.mixup or config.cutmix
         else None
