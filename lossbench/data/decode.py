@@ -6,8 +6,10 @@ import hashlib
 import io
 import os
 import struct
+import threading
+import warnings
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
@@ -56,6 +58,37 @@ class Box(NamedTuple):
     top: int
     right: int
     bottom: int
+
+
+class _Noticed(threading.local):
+    """Warnings of the decoder in this thread: the first one of the image that is decoded."""
+
+    first: str | None = None
+
+
+_noticed = _Noticed()
+
+
+def decoder_warning() -> str | None:
+    """Return the first warning about the image that this thread decoded last; None without one."""
+    return _noticed.first
+
+
+def _keep_decoder_warnings() -> None:
+    """Keep the warnings of Pillow for `decoder_warning` instead of printing one per file and loader process."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any, **more: Any) -> None:
+        if f"{os.sep}PIL{os.sep}" in filename:
+            _noticed.first = _noticed.first or str(message)
+        else:
+            shown(message, category, filename, *rest, **more)
+
+    warnings.showwarning = show
+    warnings.filterwarnings("always", module=r"PIL\.")
+
+
+_keep_decoder_warnings()
 
 
 def decode(source: str | os.PathLike[str] | bytes, box: Box | None = None) -> Image.Image:
@@ -154,6 +187,7 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def _decode(file: BinaryIO, size: int, box: Box | None) -> Image.Image:
+    _noticed.first = None
     if size == 0:
         raise _UnreadableError("zero bytes")
     try:

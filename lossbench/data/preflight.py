@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, listed
-from .decode import Box, why_not_as_listed, why_unreadable
+from .decode import Box, decoder_warning, why_not_as_listed, why_unreadable
 from .files import Progress, each_file
 from .readable_cache import ReadableFiles
 from .table import ImageTable
@@ -21,6 +21,7 @@ def unreadable(
     threads: int | None = None,
     progress: Progress | None = None,
     known: ReadableFiles | None = None,
+    warned: list[tuple[Path, str]] | None = None,
 ) -> list[tuple[Path, str]]:
     """Return the files that cannot be decoded, each with the reason, in the order of the tables.
 
@@ -32,6 +33,7 @@ def unreadable(
         threads: number of decoding threads (Pillow releases the GIL; default: one per core).
         progress: called with the number of processed files and the total.
         known: files that need not be decoded again; readable files are added.
+        warned: receives the readable files about which the decoder warns, with the warning.
     """
     tables = list(tables)
     listed_as: dict[Path, str] = {}
@@ -48,6 +50,8 @@ def unreadable(
         if known is not None and key in known:
             return None
         reason = why_unreadable(path, box)
+        if warned is not None and reason is None and (text := decoder_warning()):
+            warned.append((path, text))
         if known is not None and reason is None:
             known.add(key)
         return reason

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -90,6 +91,8 @@ def prepare(
     """
     formula = expand_formula(config.formula)
     check_device(config)
+    if config.weights == "imagenet":
+        reporter.message(f"loading the ImageNet weights of {config.model}")
     weights = read_weights(config.weights, config.model, config.image_size)
     own_size = weights.preprocessing.image_size if weights else own_image_size(config.model)
     image_size = config.image_size or own_size
@@ -263,7 +266,11 @@ def _readable(
     files = sum(len(table.paths or ()) for table in (train, test))
     if files > _MANY_FILES:
         reporter.message(f"checking that {files:,} images are readable")
-    found = unreadable([train, test], known=ReadableFiles())
+    warned: list[tuple[Path, str]] = []
+    found = unreadable([train, test], known=ReadableFiles(), warned=warned)
+    if warned:
+        path, text = min(warned)
+        reporter.message(f"the decoder warns about {len(warned):,} readable image(s), such as {path}: {text}")
     if not found:
         return train, test, ()
     if not config.skip_unreadable:

@@ -147,6 +147,8 @@ def complete(
                 began=began,
             )
             task = dataclasses.replace(task, notes=(*task.notes, *_not_promised(task, trainer)))
+            if task.config.compile:
+                reporter.message("compiling the training step: the first step takes a minute or more")
             for note in task.notes:
                 reporter.message(note)
             if checkpoint is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +19,8 @@ from .classifier import Classifier, CosineHead
 from .own_backbones import OWN_BACKBONES
 from .preprocessing import Preprocessing
 
+_SIZES = (32, 48, 64, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384, 448)  # pixels, to suggest
+_TRIED = 5
 _NAME = re.compile(r"\w+(\.\w+)?")  # no "hf-hub:...", no "local-dir:...", no path
 
 
@@ -116,6 +120,8 @@ def imagenet_backbone(name: str, image_size: int) -> nn.Module:
     Raises:
         ModelError: the weights cannot be loaded.
     """
+    # The hub's client would print five retries before the one error that follows.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     return _timm_backbone(name, image_size, pretrained=True)
 
 
@@ -162,6 +168,16 @@ def _timm_backbone(name: str, image_size: int, pretrained: bool) -> nn.Module:
     return backbone
 
 
+def _sizes_that_work(backbone: nn.Module, image_size: int) -> list[int]:
+    """Return a few image sizes in pixels near one that does not work, tried by dry runs."""
+    parameter, found = next(backbone.parameters()), []
+    for size in sorted(_SIZES, key=lambda size: abs(size - image_size))[:_TRIED]:
+        with contextlib.suppress(Exception), torch.no_grad():
+            backbone.eval()(parameter.new_zeros(1, 3, size, size))
+            found.append(size)
+    return sorted(found)
+
+
 def _embedding_dim(name: str, backbone: nn.Module, image_size: int) -> int:
     """Return D by a dry run, which also shows whether the model can process images of this size."""
     parameter = next(backbone.parameters())
@@ -171,9 +187,11 @@ def _embedding_dim(name: str, backbone: nn.Module, image_size: int) -> int:
             shape = backbone.eval()(parameter.new_zeros(1, 3, image_size, image_size)).shape
     except Exception as error:
         own = settings_of(backbone).get("input_size", (3, "unknown"))[-1]
+        sizes = ", ".join(map(str, _sizes_that_work(backbone, image_size)))
         raise ModelError(
-            f"{name!r} cannot process images of {image_size} px (its own size is {own}): {error}\n"
-            "Pass a size that fits with --image-size, or another --model"
+            f"{name!r} cannot process images of {image_size} px (its own size is {own}): "
+            f"{str(error).strip() or type(error).__name__}\n"
+            f"Pass a size that fits with --image-size{f' ({sizes})' if sizes else ''}, or another --model"
         ) from error
     finally:
         backbone.train(training)

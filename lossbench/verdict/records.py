@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ..strict_files import check_within
 from .thresholds import Thresholds, thresholds
 
 DAMAGED = "damaged"
+_DEEPEST = 4  # directories between the one that is named and a run
 
 Ints = npt.NDArray[np.integer[Any]]
 
@@ -143,9 +144,11 @@ def read_records(directory: Path) -> Records:
     wanted = list(grid.cells) if grid else _single_runs(directory)
     if not wanted:
         raise ConfigError(f"{directory} holds neither {GRID} nor directories of runs")
-    above = (CELLS,) if grid else ()
     known: dict[bytes, Ints] = {}
-    found = [cell if isinstance(cell, Problem) else _read(known, cell, directory, *above) for cell in wanted]
+    found = [
+        cell if isinstance(cell, Problem) else _read(known, cell, directory, *getattr(cell, "above", (CELLS,)))
+        for cell in wanted
+    ]
     cells = [cell for cell in wanted if isinstance(cell, GridCell)]
     return Records(
         directory,
@@ -183,23 +186,35 @@ def _trial_score(directory: Path, name: str) -> float | None:
         return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _SingleRun(GridCell):
+    """A run that no comparison made.
+
+    Attributes:
+        above: directories between the one that is named and the run.
+    """
+
+    above: tuple[str, ...] = ()
+
+
 def _single_runs(directory: Path) -> list[GridCell | Problem]:
-    """Return the subdirectories with a `config.toml`, as runs of the loss, sampler and seed in it."""
+    """Return the directories below with a `config.toml`, as runs of the loss, sampler and seed in it."""
     found: list[GridCell | Problem] = []
-    with os.scandir(directory) as entries:
-        names = sorted(entry.name for entry in entries if os.path.lexists(directory / entry.name / layout.CONFIG))
-    for name in names:
+    for name in sorted(_run_directories(directory)):
         try:
-            place = check_within(directory, name)
+            place = check_within(directory, *name.split("/"))
             options = read_options(place / layout.CONFIG, str(place / layout.CONFIG), links=False)
             config = RunConfig(**options)
-            found.append(GridCell(loss=config.loss, sampler=config.sampler, seed=config.seed, name=name))
+            *above, own = name.split("/")
+            found.append(
+                _SingleRun(loss=config.loss, sampler=config.sampler, seed=config.seed, name=own, above=tuple(above))
+            )
         except (UsageError, TypeError, ValueError) as error:
             found.append(Problem(name, "", -1, DAMAGED, f"{layout.CONFIG} does not belong to a run: {error}"))
     places: dict[tuple[str, str, int], list[str]] = {}
     for cell in found:
-        if isinstance(cell, GridCell):
-            places.setdefault((cell.loss, cell.sampler, cell.seed), []).append(cell.name)
+        if isinstance(cell, _SingleRun):
+            places.setdefault((cell.loss, cell.sampler, cell.seed), []).append("/".join((*cell.above, cell.name)))
     for (loss, sampler, seed), same in places.items():
         if len(same) > 1:
             raise ConfigError(
@@ -207,6 +222,17 @@ def _single_runs(directory: Path) -> list[GridCell | Problem]:
                 f"{', '.join(same)}. Keep one of them"
             )
     return found
+
+
+def _run_directories(directory: Path, inside: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield the runs below a directory, as paths from it; nothing inside a run is one, and no link is followed."""
+    with os.scandir(directory / inside) as entries:
+        folders = [(f"{inside}/{entry.name}".lstrip("/"), entry.is_symlink()) for entry in entries if entry.is_dir()]
+    for name, is_link in folders:
+        if os.path.lexists(directory / name / layout.CONFIG):
+            yield name
+        elif not is_link and depth < _DEEPEST:
+            yield from _run_directories(directory, name, depth + 1)
 
 
 def _read(known: dict[bytes, Ints], cell: GridCell, root: Path, *above: str) -> Run | Problem:

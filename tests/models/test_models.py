@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lossbench.errors import ConfigError, ModelError
+from lossbench.models import build
 from lossbench.models.build import build_model, check_model, own_image_size
 from lossbench.models.classifier import Classifier, CosineHead
 from lossbench.models.preprocessing import Preprocessing
@@ -164,3 +165,23 @@ def test_a_model_without_one_vector_per_image_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr(build, "_timm_backbone", lambda name, size, pretrained: nn.Conv2d(3, 4, 3))
     with pytest.raises(ConfigError, match=r"'test_resnet' returns features of shape \(1, 4, 46, 46\)"):
         check_model("test_resnet", 48)
+
+
+def test_a_refusal_gives_sizes_that_work_even_if_the_model_gives_no_reason() -> None:
+    """As halonet_h1, whose own error at 96 px is an assertion without a text."""
+
+    class Picky(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def forward(self, images: Tensor) -> Tensor:
+            if images.shape[-1] % 64:
+                raise AssertionError
+            return images.mean((2, 3)) + self.weight
+
+    with pytest.raises(ModelError) as refusal:
+        build._embedding_dim("picky", Picky(), 96)
+    said = str(refusal.value)
+    assert "cannot process images of 96 px (its own size is unknown): AssertionError" in said
+    assert "Pass a size that fits with --image-size (64, 128), or another --model" in said

@@ -325,6 +325,16 @@ def test_another_machine_s_clock_is_said_and_compared(copy: Path) -> None:
     assert "times were not taken under equal conditions: runs differ in cpu_threads" in compare(copy).notes
 
 
+def test_runs_are_found_in_nested_directories(far: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for place in (far / "cells").iterdir():
+        shutil.copytree(place, runs / place.name.rpartition("-")[2] / "deep" / place.name)
+    (runs / "loop").symlink_to(runs)
+    comparison = compare(runs)
+    assert [e.label for e in comparison.entrants] == [e.label for e in compare(far).entrants]
+    assert not comparison.records.problems
+
+
 def test_single_runs_are_compared_where_they_lie(far: Path, tmp_path: Path) -> None:
     runs = Path(shutil.copytree(far / "cells", tmp_path / "runs"))
     comparison = compare(runs)
