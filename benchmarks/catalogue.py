@@ -154,7 +154,7 @@ def verdict(found: Mapping[str, Any]) -> str:
     """Return the number of laws that a loss obeys, and the laws that it breaks."""
     laws = found["laws"]
     obeys = sum(status == "passed" for status in laws.values())
-    broken = [str(law.number) for law in LAWS if laws[law.name] == "failed"]
+    broken = [str(law.number) for law in LAWS if laws.get(law.name) == "failed"]
     several = len(found["configurations"])
     where = f" in {several} configurations" if several > 1 else ""
     return f"breaks {', '.join(broken)}; obeys {obeys}{where}" if broken else f"obeys all {obeys} that apply{where}"
