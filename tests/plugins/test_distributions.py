@@ -117,7 +117,7 @@ def test_two_epochs_stay_finite(name: str, precision: str, tmp_path: Path) -> No
     """`benchmarks/two_epochs.py` does it on all of the embedded data."""
     data = "synthetic(images=240, test_images_per_class=4)"
     record, _ = two_epochs.finite_run(name, precision, data, tmp_path / "run")
-    assert record["config"]["precision"] == precision
+    assert record.config["precision"] == precision
 
 
 def test_that_is_every_loss_of_ours() -> None:

@@ -237,8 +237,9 @@ def test_learned_proxies_are_trained_and_saved(tmp_path: Path) -> None:
         loss="pml/ProxyAnchorLoss(coefficient=0.1)", data="synthetic(images=400, test_images_per_class=10)", epochs=2,
         device="cpu", precision="bf16",
     )  # fmt: skip
-    record = run(config, tmp_path / "run")
-    assert record["formula"] == "softmax + 0.1*pml/ProxyAnchorLoss"
+    record = run(config, tmp_path / "run").record
+    assert record is not None
+    assert record.formula == "softmax + 0.1*pml/ProxyAnchorLoss"
     saved = load_file(tmp_path / "run" / "checkpoint" / "weights.safetensors")
     (name, proxies), *others = [(k, v) for k, v in saved.items() if "proxies" in k]
     assert not others
