@@ -1,4 +1,4 @@
-"""The formula language: what is written is what is read, and what can't be read is pointed at."""
+"""The formula language: what is written is what is read, and what cannot be read is pointed at."""
 
 from __future__ import annotations
 

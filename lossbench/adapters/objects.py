@@ -143,7 +143,7 @@ def _imported(module: str, said: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also one that calls sys.exit
-        raise UsageError(f"{said} can't be imported: {type(error).__name__}: {error}{where(error)}") from error
+        raise UsageError(f"{said} cannot be imported: {type(error).__name__}: {error}{where(error)}") from error
 
 
 def _module_name(file: Path) -> str:

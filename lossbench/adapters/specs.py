@@ -89,7 +89,7 @@ def spec_of_class(path: str, made: type[Loss]) -> LossSpec:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        message = f"{path} can't be built and called: {type(error).__name__}: {error}{where(error)}"
+        message = f"{path} cannot be built and called: {type(error).__name__}: {error}{where(error)}"
         raise UsageError(message) from error
     needs = {Need.LOGITS, Need.EMBEDDINGS}
     if isinstance(value, Tensor) and value.requires_grad:

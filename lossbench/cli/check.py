@@ -166,7 +166,7 @@ def verify(
 
 
 def _chosen(names: Sequence[str], all_: bool, installed: bool) -> tuple[list[str], dict[str, str]]:
-    """What is to be judged, and of installed losses that can't be: name -> why."""
+    """What is to be judged, and of installed losses that cannot be: name -> why."""
     from ..registry import loss_entries
 
     if installed and not all_:
@@ -208,7 +208,7 @@ def _judge(
         laws: these only; none for all.
         effort: how hard to look.
         certificate: where to write one.
-        unfit: losses that can't be judged -> why. Not None: others that turn out so get a row, too, and end nothing.
+        unfit: losses that cannot be judged -> why. Not None: others that turn out so get a row, too, and end nothing.
     """
     from dataclasses import replace
 
@@ -245,7 +245,7 @@ def _judge(
 
 
 def _unfit(name: str, reason: str) -> Result:
-    """The row of a loss that can't be judged; it stands for all laws."""
+    """The row of a loss that cannot be judged; it stands for all laws."""
     from ..testing import Result
     from ..testing.judge import CAN_BE_JUDGED
 

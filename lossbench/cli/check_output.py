@@ -30,7 +30,7 @@ def print_results(console: Console, results: Iterable[Result]) -> None:
         by_loss.setdefault(bare_name(result.loss), []).append(result)
     for name, found in by_loss.items():
         if found[0].law == CAN_BE_JUDGED:
-            console.print(Text(f"{name} can't be judged: {found[0].message}\n", style="bold red"))
+            console.print(Text(f"{name} cannot be judged: {found[0].message}\n", style="bold red"))
             continue
         laws = {result.law: find_law(result.law) for result in found}
         _print_laws(console, name, found, laws)

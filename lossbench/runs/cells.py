@@ -115,7 +115,7 @@ def trial_score(directory: Path) -> float | None:
 
 
 def write_failure(directory: Path, status: str, message: str, config: RunConfig) -> None:
-    """Leaves the reason where the record would be; on a full disk it can't, and whoever watches knows it anyway."""
+    """Leaves the reason where the record would be; on a full disk it cannot, and whoever watches knows it anyway."""
     with contextlib.suppress(OSError, ValueError):
         content = {"status": status, "message": message, "config": config.as_options()}
         directory.mkdir(exist_ok=True)

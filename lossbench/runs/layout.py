@@ -30,7 +30,7 @@ def claim_directory(out: Path) -> Path:
     """Makes the directory of a run, refusing one that holds something.
 
     Raises:
-        ConfigError: it holds another run or other files, or can't be made or written.
+        ConfigError: it holds another run or other files, or cannot be made or written.
     """
     try:
         if out.is_dir() and any(not _is_leftover(path.name) for path in out.iterdir()):
@@ -57,7 +57,7 @@ def fresh_directory(loss: str, data: str, seed: int, root: Path = Path("runs")) 
     """Makes `runs/<loss>-<data>-s<seed>-<n>` with the first n that is free, also when several runs start at once.
 
     Raises:
-        ConfigError: it can't be made.
+        ConfigError: it cannot be made.
     """
     kind, _, path = data.partition("(")[0].partition(":")
     stem = "-".join(filter(None, (plain(loss), plain(Path(path).stem if path else kind), f"s{seed}")))

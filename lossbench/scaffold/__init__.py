@@ -73,7 +73,7 @@ def write_package(name: str, kind: str, parent: Path) -> list[Path]:
             shutil.rmtree(beside, ignore_errors=True)
             raise
     except OSError as error:
-        raise UsageError(f"{target} can't be written: {error.strerror}") from error
+        raise UsageError(f"{target} cannot be written: {error.strerror}") from error
     return [target / file for file in contents]
 
 
@@ -82,7 +82,7 @@ def _check_name(name: str) -> None:
         raise UsageError(f"a loss name is kebab-case, such as my-loss, got {name!r}")
     module = name.replace("-", "_")
     if keyword.iskeyword(module) or keyword.issoftkeyword(module):
-        raise UsageError(f"{name!r} is a keyword of Python and can't name a module; choose another: {name}-loss")
+        raise UsageError(f"{name!r} is a keyword of Python and cannot name a module; choose another: {name}-loss")
     taken = [entry.origin for entry in loss_entries() if entry.name == name]
     if taken:
         raise UsageError(f"there is a loss {name!r} already, of {taken[0]}; choose another name")

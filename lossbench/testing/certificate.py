@@ -79,7 +79,7 @@ def read_certificate(path: Path) -> dict[str, Any]:
     """A certificate from a file.
 
     Raises:
-        UsageError: it can't be read, or is none.
+        UsageError: it cannot be read, or is none.
     """
     text = read_bytes(path, _LIMIT, links=True, error=UsageError)
     try:
@@ -129,7 +129,7 @@ def verify(
             file alone must not run.
 
     Raises:
-        UsageError: the certificate is damaged, or the loss can't be judged here.
+        UsageError: the certificate is damaged, or the loss cannot be judged here.
     """
     try:
         asked = Asked(str(content["target"]), content["takes"], tuple(map(str, content["traits"])), content.get("form"))

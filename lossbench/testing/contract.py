@@ -110,7 +110,7 @@ def _scores(loss: Loss, output: ModelOutput) -> None:
 
 def _refusal(loss: Loss, problem: str) -> str:
     name = loss.label or type(loss).__name__
-    return f"{name} can't be trained: {problem}{remedy(name.partition(' of ')[2])}"
+    return f"{name} cannot be trained: {problem}{remedy(name.partition(' of ')[2])}"
 
 
 def _first_line(error: BaseException) -> str:

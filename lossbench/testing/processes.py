@@ -44,7 +44,7 @@ def on_two_ranks(configuration: Configuration, case: Case, split: int, state: Ma
         For each rank: "value" and "gradient:NAME" on its own rows before a step, and "state:NAME" after a step.
 
     Raises:
-        NotApplicableError: the loss can't be sent to another process.
+        NotApplicableError: the loss cannot be sent to another process.
         Violation: the loss fails in a process.
     """
     plain = replace(configuration, started=False)
@@ -77,7 +77,7 @@ class _Pair:
         try:
             packed = pickle.dumps(task)
         except Exception as error:  # pickling fails in many ways
-            raise NotApplicableError(f"it can't be sent to another process ({error}); {_IN_A_MODULE}") from error
+            raise NotApplicableError(f"it cannot be sent to another process ({error}); {_IN_A_MODULE}") from error
         for process in self.processes:
             assert process.stdin is not None
             # With the path as it is now: the loss may lie where it has grown since the processes were started.

@@ -152,7 +152,7 @@ def _configurations(
         if isinstance(error, KeyboardInterrupt):
             raise
         raise UsageError(
-            f"{spec.name} can't be built: {type(error).__name__}: {error}{where(error) or hint}"
+            f"{spec.name} cannot be built: {type(error).__name__}: {error}{where(error) or hint}"
         ) from error
 
 
@@ -175,7 +175,7 @@ def _must_work(configuration: Configuration, hint: str) -> None:
     except BaseException as error:
         first = (str(error).splitlines() or [""])[0]
         raise UsageError(
-            f"{configuration} can't be called with {' and '.join(configuration.reads)} of 12 rows and their labels: "
+            f"{configuration} cannot be called with {' and '.join(configuration.reads)} of 12 rows and their labels: "
             f"{type(error).__name__}: {first}{where(error)}\n{hint}"
         ) from error
     if not isinstance(value, torch.Tensor):

@@ -50,7 +50,7 @@ def check_comparable(runs: Sequence[Run], tuned: Collection[str], allow: bool) -
     found = differences(runs, tuned)
     if found and not allow:
         raise ConfigError(
-            f"these runs can't be compared, they differ in more than loss, sampler and seed:\n{listed(found)}\n"
+            f"these runs cannot be compared, they differ in more than loss, sampler and seed:\n{listed(found)}\n"
             "Run them again under equal conditions, or pass --allow-differences to compare them all the same"
         )
     notes = [f"compared all the same (--allow-differences): {text}" for text in found]

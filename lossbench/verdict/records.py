@@ -1,4 +1,4 @@
-"""The runs of a comparison as they lie on disk, each checked, and what is wrong with those that can't be used."""
+"""The runs of a comparison as they lie on disk, each checked, and what is wrong with those that cannot be used."""
 
 from __future__ import annotations
 

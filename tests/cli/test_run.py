@@ -358,7 +358,7 @@ def test_a_class_without_evaluation_images_may_be_allowed(train: Any, tmp_path: 
     _, record, done = train("softmax", "--val", tmp_path / "few.csv", "--allow-missing-classes")
     assert record["metrics"]["absent_classes"] == ["cyan"]
     assert record["metrics"]["per_class_recall"]["cyan"] is None
-    assert "without evaluation images: cyan" in done.out
+    assert "no test images of: cyan" in done.out
 
 
 # --- a loss of one's own ---------------------------------------------------------------------------------------------

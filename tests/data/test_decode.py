@@ -1,4 +1,4 @@
-"""Whatever Pillow reads becomes upright 8-bit RGB, and whatever it can't read becomes one error."""
+"""Whatever Pillow reads becomes upright 8-bit RGB, and whatever it cannot read becomes one error."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from lossbench.data.table import ImageTable
 
 @pytest.fixture
 def photos(tmp_path: Path) -> ImageTable:
-    """200 files, of which rows 7, 80 and 199 can't be read."""
+    """200 files, of which rows 7, 80 and 199 cannot be read."""
     paths = []
     for number in range(200):
         paths.append(tmp_path / f"{number}.jpg")

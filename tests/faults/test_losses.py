@@ -76,6 +76,6 @@ def test_a_loss_that_breaks_the_contract_is_named(
     monkeypatch.setattr(registry, "_registered", {})
     spec = LossSpec(name="own", factory=factory, summary="-", reference="-", needs=frozenset({Need.LOGITS}))
     registry.register_loss(spec)
-    with pytest.raises(PluginError, match=rf"^own.* can't be trained: {message}"):
+    with pytest.raises(PluginError, match=rf"^own.* cannot be trained: {message}"):
         run(tiny(pictures, "own"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -141,7 +141,7 @@ BROKEN = {
 def test_a_broken_loss_is_named_with_its_distribution_and_what_to_change(kind: type[Mine]) -> None:
     output, targets = made_batch(CONTEXT)
     kept = [tensor.clone() for tensor in (output.embeddings, output.logits, targets)]
-    with pytest.raises(PluginError, match=rf"^mine of my-dist 1\.2 can't be trained: {BROKEN[kind]}") as error:
+    with pytest.raises(PluginError, match=rf"^mine of my-dist 1\.2 cannot be trained: {BROKEN[kind]}") as error:
         check_contract(kind(), output, targets)
     assert str(error.value).endswith("\nUpdate or remove it: pip install -U my-dist, or pip uninstall my-dist")
     for now, before in zip((output.embeddings, output.logits, targets), kept, strict=True):
@@ -152,7 +152,7 @@ def test_the_broken_term_of_a_formula_is_the_one_that_is_named() -> None:
     sound = Mine()
     sound.label = "sound of other-dist 2"
     both = WeightedSum([sound, WeightedSum([Vector()], [1.0], ["mine"])], [1.0, 0.5], ["sound", "sum"])
-    with pytest.raises(PluginError, match=r"^mine of my-dist 1\.2 can't be trained"):
+    with pytest.raises(PluginError, match=r"^mine of my-dist 1\.2 cannot be trained"):
         check_contract(both, *made_batch(CONTEXT))
 
 
@@ -204,7 +204,7 @@ def test_the_first_batch_of_a_run_is_looked_at_once() -> None:
             return ModelOutput(images, images[:, :3])
 
     step = TrainStep(Model(), Vector())  # type: ignore[arg-type]
-    with pytest.raises(RunFailed, match=r"mine of my-dist 1\.2 can't be trained: its forward returned a tensor"):
+    with pytest.raises(RunFailed, match=r"mine of my-dist 1\.2 cannot be trained: its forward returned a tensor"):
         step(torch.ones(2, 4), torch.tensor([0, 1]))
     sound = TrainStep(Model(), Mine())  # type: ignore[arg-type]
     sound(torch.ones(2, 4), torch.tensor([0, 1]))
@@ -245,6 +245,6 @@ class BadGroups(Mine):
     ],
 )
 def test_what_else_a_run_calls_is_tried(kind: type[Mine], message: str) -> None:
-    with pytest.raises(PluginError, match=rf"^mine of my-dist 1\.2 can't be trained: {message}") as error:
+    with pytest.raises(PluginError, match=rf"^mine of my-dist 1\.2 cannot be trained: {message}") as error:
         check_hooks(kind(), *made_batch(CONTEXT))
     assert "pip uninstall my-dist" in str(error.value)

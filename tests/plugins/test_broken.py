@@ -66,24 +66,24 @@ REASONS = {
 # What `run` says.
 REFUSALS = {
     **REASONS,
-    "vector": "vector of vector 1.2 can't be trained: its forward returned a tensor of shape (16,), expected one "
+    "vector": "vector of vector 1.2 cannot be trained: its forward returned a tensor of shape (16,), expected one "
     "number. Take the mean over the rows",
-    "detached": "detached of detached 1.2 can't be trained: its forward returned a number that does not depend on the "
+    "detached": "detached of detached 1.2 cannot be trained: its forward returned a number that does not depend on the "
     "model's output. Look for .detach()",
-    "not-finite": "not-finite of not-finite 1.2 can't be trained: its value is inf on finite embeddings and logits. "
+    "not-finite": "not-finite of not-finite 1.2 cannot be trained: its value is inf on finite embeddings and logits. "
     "Look for log(0), 0/0",
-    "mutates": "mutates of mutates 1.2 can't be trained: its forward changed its input, logits. Forward is pure: "
+    "mutates": "mutates of mutates 1.2 cannot be trained: its forward changed its input, logits. Forward is pure: "
     "compute on copies",
-    "other-arguments": "other-arguments of other-arguments 1.2 can't be trained: its forward raised TypeError: ",
+    "other-arguments": "other-arguments of other-arguments 1.2 cannot be trained: its forward raised TypeError: ",
     "other-constructor": "other-constructor of other-constructor 1.2 cannot be built: TypeError: ",
-    "exits-later": "exits-later of exits-later 1.2 can't be trained: its forward raised SystemExit: 3",
+    "exits-later": "exits-later of exits-later 1.2 cannot be trained: its forward raised SystemExit: 3",
 }
-# Those that the laws can't be tried on, and what `check` says of the rest.
+# Those that the laws cannot be tried on, and what `check` says of the rest.
 UNFIT = {
     **REASONS,
-    "other-arguments": "other-arguments can't be called with logits of 12 rows and their labels: TypeError: ",
-    "other-constructor": "other-constructor can't be built: TypeError: ",
-    "exits-later": "exits-later can't be called with logits of 12 rows and their labels: SystemExit: 3",
+    "other-arguments": "other-arguments cannot be called with logits of 12 rows and their labels: TypeError: ",
+    "other-constructor": "other-constructor cannot be built: TypeError: ",
+    "exits-later": "exits-later cannot be called with logits of 12 rows and their labels: SystemExit: 3",
 }
 JUDGED = {
     "vector": "one-number", "detached": "gradient-of-inputs", "not-finite": "gradient-of-inputs",
@@ -185,7 +185,7 @@ def test_the_sound_ones_train(said: Said) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [wheel.distribution for wheel in BROKEN])
 def test_the_laws_refuse_what_they_can_t_try_and_find_the_rest(said: Said, name: str) -> None:
-    """Asked for by name, one that can't be judged is an error, before anything is judged."""
+    """Asked for by name, one that cannot be judged is an error, before anything is judged."""
     done = said("check", "sound", name, "--law", "convex-in-logits")
     assert "Traceback" not in done.err
     if name in UNFIT:

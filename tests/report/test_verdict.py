@@ -1,4 +1,4 @@
-"""From directories of runs to words: what is claimed, what is not, and what is wrong with runs that can't be used."""
+"""From directories of runs to words: what is claimed, what is not, and what is wrong with runs that cannot be used."""
 
 from __future__ import annotations
 

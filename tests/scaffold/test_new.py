@@ -28,7 +28,7 @@ REPOSITORY = Path(lossbench.__file__).parents[1]
         ("-loss", "is kebab-case"),
         ("../loss", "is kebab-case"),
         ("", "is kebab-case"),
-        ("lambda", r"^'lambda' is a keyword of Python and can't name a module; choose another: lambda-loss$"),
+        ("lambda", r"^'lambda' is a keyword of Python and cannot name a module; choose another: lambda-loss$"),
         ("match", "is a keyword"),
         ("center", r"^there is a loss 'center' already, of lossbench; choose another name$"),
         ("json", "there is one of that name already; choose another, such as json-loss"),
@@ -52,7 +52,7 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_place_that_can_t_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"my-loss can't be written: No such file or directory$"):
+    with pytest.raises(UsageError, match=r"my-loss cannot be written: No such file or directory$"):
         write_package("my-loss", "stateful", tmp_path / "nowhere")
 
 

@@ -130,7 +130,7 @@ def wrong_rank(trial: Trial) -> None:
 
 
 def _is_not_told_sizes(configuration: Configuration) -> str | None:
-    return None if _knows_sizes(configuration.specimen) else "its constructor is not told C or D, so it can't know"
+    return None if _knows_sizes(configuration.specimen) else "its constructor is not told C or D, so it cannot know"
 
 
 @law(GROUP, unless=_is_not_told_sizes)

@@ -443,7 +443,7 @@ def strided_inputs_without_gradients(trial: Trial) -> None:
     """
     output, targets = trial.output(), trial.targets
     expected = trial.loss(output, targets)
-    # By columns, and as a part of wider rows: what `view` can't flatten.
+    # By columns, and as a part of wider rows: what `view` cannot flatten.
     for strided in (lambda t: t.T.contiguous().T, lambda t: torch.cat([t, t], dim=1)[:, : t.shape[1]]):
         trial.same("strided inputs", trial.loss(trial.changed(output, strided), targets), expected)
     for labels in (torch.stack([targets, targets], dim=1)[:, 0], targets.repeat_interleave(2)[::2]):

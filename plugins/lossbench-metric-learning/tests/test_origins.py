@@ -129,10 +129,10 @@ def test_the_value_is_the_library_s_own() -> None:
             "no distance 'LpDistanc'. Did you mean 'LpDis",
         ),
         ("pml/ContrastiveLoss(distance=3)", HyperparameterError, "distance must be the name of one, such as 'CosineS"),
-        ('pml/ContrastiveLoss(distance="Lp(")', HyperparameterError, "distance='Lp\\(' can't be read"),
+        ('pml/ContrastiveLoss(distance="Lp(")', HyperparameterError, "distance='Lp\\(' cannot be read"),
         ('pml/NCALoss(distance="LpDistance(q=1)")', HyperparameterError, "distance LpDistance takes no 'q'"),
         ('pml/NCALoss(reducer="MultipleReducers")', HyperparameterError, "a dictionary of reducers"),
-        ('pml/NCALoss(miner="AngularMiner(angle=x)")', HyperparameterError, "can't be built: "),
+        ('pml/NCALoss(miner="AngularMiner(angle=x)")', HyperparameterError, "cannot be built: "),
         ("pml/RankedListLoss", HyperparameterError, "needs a value for 'margin'"),
     ],
 )

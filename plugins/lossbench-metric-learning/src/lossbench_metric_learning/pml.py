@@ -36,8 +36,8 @@ _PARTS = {
 REFUSED_PARTS: Mapping[str, str] = MappingProxyType(
     {
         "EmbeddingsAlreadyPackagedAsTriplets": "it takes rows in the order anchor, positive, negative, not a batch",
-        "ClassWeightedReducer": "it takes a tensor of weights, which a formula can't say",
-        "MultipleReducers": "it takes a dictionary of reducers, which a formula can't say",
+        "ClassWeightedReducer": "it takes a tensor of weights, which a formula cannot say",
+        "MultipleReducers": "it takes a dictionary of reducers, which a formula cannot say",
         "DoNothingReducer": "it gives a dictionary, not a number",
         "BatchedDistance": "it is made for inference",
     }
@@ -97,9 +97,9 @@ def _part(kind: str, given: object) -> object:
     try:
         name, arguments = parse_call(given)
     except FormulaError as error:
-        raise HyperparameterError(f"{kind}={given!r} can't be read: {error}") from error
+        raise HyperparameterError(f"{kind}={given!r} cannot be read: {error}") from error
     if name in REFUSED_PARTS:
-        raise HyperparameterError(f"{kind}={name} can't be used: {REFUSED_PARTS[name]}")
+        raise HyperparameterError(f"{kind}={name} cannot be used: {REFUSED_PARTS[name]}")
     known = _parts_of(kind)
     if name not in known:
         raise HyperparameterError(f"there is no {kind} {name!r}. {did_you_mean(name, known)}")
@@ -111,7 +111,7 @@ def _part(kind: str, given: object) -> object:
     try:
         return known[name](**ready)
     except Exception as error:  # the library's own complaint, of whatever type
-        raise HyperparameterError(f"{kind}={given!r} can't be built: {type(error).__name__}: {error}") from error
+        raise HyperparameterError(f"{kind}={given!r} cannot be built: {type(error).__name__}: {error}") from error
 
 
 def _parts_of(kind: str) -> dict[str, type]:
@@ -161,7 +161,7 @@ ORIGIN = Origin(
         "VICRegLoss": "it takes no labels, and compares two views of a batch",
         "SelfSupervisedLoss": "it compares two views of a batch; a run here has one",
         "SmoothAPLoss": "it takes only batches with equally many rows of each class, sorted by class",
-        "GenericPairLoss": "it is a base class: it takes a method, which a formula can't say",
+        "GenericPairLoss": "it is a base class: it takes a method, which a formula cannot say",
         "MultipleLosses": "write the sum as a formula: pml/CircleLoss + 0.5*pml/NPairsLoss",
         "BaseLossWrapper": "it is a base class",
         "BaseMetricLossFunction": "it is a base class",

@@ -31,7 +31,7 @@ ORIGIN = Origin(
     documentation=_DOCUMENTATION,
     refused={
         "JsdCrossEntropy": "it compares several augmented copies of a batch; a run here has one",
-        "DistributionBalancedLoss": "it takes class counts at construction, which a formula can't say",
+        "DistributionBalancedLoss": "it takes class counts at construction, which a formula cannot say",
     },
     use_when="to compare with the loss as timm computes it",
     avoid_when="what `lossbench check` finds in it matters to you, such as NaN for an empty batch",
