@@ -172,17 +172,17 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "truncated": (lambda c: os.truncate(c / "state.safetensors", 100), "SHA-256"),
     "truncated manifest": (lambda c: os.truncate(c / "manifest.json", 100), "manifest.json: JSONDecodeError"),
-    "longer": (lambda c: os.truncate(c / "process-0.safetensors", 10**6), "bytes, expected at most"),
+    "longer": (lambda c: os.truncate(c / "process-0.safetensors", 10**6), "bytes; at most"),
     "empty": (lambda c: (c / "state.safetensors").write_bytes(b""), "SHA-256"),
     "file missing": (lambda c: (c / "process-0.safetensors").unlink(), "process-0.safetensors: No such file"),
     "manifest missing": (lambda c: (c / "manifest.json").unlink(), "manifest.json: No such file"),
     "manifest a list": (lambda c: (c / "manifest.json").write_text("[]"), "manifest.json: "),
     "manifest nested": (lambda c: (c / "manifest.json").write_text("[" * 100_000), "manifest.json: RecursionError"),
-    "a folder": (lambda c: ((c / "manifest.json").unlink(), (c / "manifest.json").mkdir()), "is not a file"),
-    "a pipe": (lambda c: ((c / "manifest.json").unlink(), os.mkfifo(c / "manifest.json")), "is not a file"),
+    "a folder": (lambda c: ((c / "manifest.json").unlink(), (c / "manifest.json").mkdir()), "is not a regular file"),
+    "a pipe": (lambda c: ((c / "manifest.json").unlink(), os.mkfifo(c / "manifest.json")), "is not a regular file"),
     "a link": (
         lambda c: ((c / "state.safetensors").unlink(), (c / "state.safetensors").symlink_to("/etc/hostname")),
-        "state.safetensors: Too many levels of symbolic links",
+        "state.safetensors is a symbolic link",
     ),
 }
 

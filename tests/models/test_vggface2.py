@@ -424,5 +424,5 @@ def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "w.pkl"
     with path.open("wb") as file:
         file.truncate(2**30 + 1)
-    with pytest.raises(ModelError, match="has 1,073,741,825 bytes; the limit is 1,073,741,824"):
+    with pytest.raises(ModelError, match="has 1,073,741,825 bytes; at most 1,073,741,824"):
         read_vggface2(path)
