@@ -82,7 +82,7 @@ def open_data(
     Example:
         >>> splits = open_data("digits(imbalance=10)", seed=1)
         >>> splits.train.class_counts[:3], splits.origin
-        ((12, 122, 94), "test split of the dataset")
+        ((12, 122, 94), 'test split of the dataset')
     """
     splits = open_unchecked(
         spec,

@@ -99,8 +99,8 @@ def checks(
         UsageError: an unknown law or loss, or an empty reason.
 
     Example:
-        >>> {str(check.configuration) for check in checks(["center(alpha=0.1)"])}
-        {'center(alpha=0.1)', 'center(alpha=0.1), started'}
+        >>> sorted({str(check.configuration) for check in checks(["center(alpha=0.1)"])})
+        ['center(alpha=0.1)', 'center(alpha=0.1), started']
         >>> len(checks(["softmax"], laws=["not-negative", "one-number"]))
         2
     """

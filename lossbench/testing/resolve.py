@@ -50,7 +50,7 @@ def resolve(
 
     Example:
         >>> [str(configuration) for configuration in resolve("weighted-softmax(power=0.5)")]
-        ['weighted-softmax(power=0.5)']
+        ['weighted-softmax(power=0.5)', 'weighted-softmax(power=0.5), last epoch']
     """
     declared = parse_traits(traits)
     name, opening, rest = target.partition("(")

@@ -145,7 +145,7 @@ def test_the_record_holds_what_others_read(trained: Any, loss: str) -> None:
         assert isinstance(value, bool) is False, path
     assert record["data"]["training_counts"] == {"amber": 24, "blue": 12, "cyan": 10}
     assert record["data"]["test_counts"] == {"amber": 4, "blue": 4, "cyan": 4}
-    assert record["data"]["split_origin"].endswith("val.csv, beside train.csv")
+    assert record["data"]["split_origin"].endswith("val.csv, next to train.csv")
     assert [sum(row) for row in record["confusion_matrix"]] == [4, 4, 4]
     assert set(record["metrics"]["per_class_recall"]) == {"amber", "blue", "cyan"}
     assert record["timing"]["steps"] == 12
@@ -264,7 +264,7 @@ def test_select_keeps_the_epoch_that_the_selection_split_likes_best(train: Any) 
     assert record["data"]["selection_images"] == len(targets) == 4  # a tenth, at least one a class of ten
     assert sum(record["data"]["training_counts"].values()) == 42
     assert not set(arrays["selection_sample_ids"]) & set(arrays["test_sample_ids"])
-    assert f"epoch {kept + 1} was kept" in done.out
+    assert f"kept epoch {kept + 1}, the best on the selection split" in done.out
 
 
 def test_carving_holds_the_same_images_back_and_keeps_the_last_epoch(train: Any) -> None:
@@ -284,7 +284,7 @@ def test_a_run_prints_what_a_threshold_would_do(trained: Any) -> None:
     _, done = trained["softmax"]
     assert "Is it the loss or the decision threshold?" in done.out
     assert "scores shifted by the drawn frequencies, tau = 1" in done.out
-    assert "a balanced linear refit on the embeddings" in done.out
+    assert "balanced linear refit on the embeddings" in done.out
 
 
 def test_of_equal_epochs_the_first_is_kept(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -459,7 +459,9 @@ def test_a_nan_loss_stops_the_run_without_a_record(lossbench: Any, own: Any, fac
         "--image-size", 32, "--epochs", 3, "--batch-size", 8, "--out", tmp_path / "out",
     )  # fmt: skip
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("error: training stopped at step 2: the loss is nan. No weights were changed")
+    assert done.err.startswith(
+        "error: training stopped at step 2: the loss is nan. This step did not change any weights"
+    )
     assert "--lr" in done.err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bad-batch.safetensors", "config.toml"]
     predicted = lossbench("predict", tmp_path / "out", faces / "images/val/amber/0.png")
@@ -510,7 +512,8 @@ def test_predict_says_what_it_expects_and_shows_a_table(lossbench: Any, trained:
     done = lossbench("predict", trained["softmax"][0], faces / "images/val/amber/0.png")
     assert done.code == 0
     assert done.err == "This run expects an image like those of the training folder, 48 px or larger.\n"
-    header, row = done.out.splitlines()
+    header, rule, row = done.out.splitlines()
+    assert set(rule) <= {"─", " "}
     assert header.split() == ["image", "class", "amber", "blue", "cyan"]
     assert sum(map(float, row.split()[-3:])) == pytest.approx(1, abs=0.002)
 
@@ -529,7 +532,7 @@ def test_predict_names_all_images_that_it_can_t_read(lossbench: Any, trained: An
         (lambda run: (run / "record.json").unlink(), "holds no finished run"),
         (lambda run: (run / "record.json").write_text("{"), "is not a record of a run"),
         (lambda run: (run / "record.json").write_text('{"schema_version": 99}'), "has schema version 99"),
-        (lambda run: (run / "checkpoint/weights.safetensors").write_bytes(b"x" * 20), "does not fit its record"),
+        (lambda run: (run / "checkpoint/weights.safetensors").write_bytes(b"x" * 20), "is not a safetensors file"),
         (lambda run: (run / "checkpoint/weights.safetensors").unlink(), "holds no finished run"),
     ],
 )

@@ -128,7 +128,7 @@ def test_accelerate_launches_the_command_line(tmp_path: Path) -> None:
     assert len(re.findall("^balanced accuracy", done.stdout, re.MULTILINE)) == 1  # one of them prints
     assert "2 processes share each batch of 10" in done.stderr
     assert "batch normalization uses each process's own rows" in done.stderr
-    assert "triplet is formed by each process within its own rows" in done.stderr
+    assert "triplet is computed by each process on its own rows" in done.stderr
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     assert record["environment"]["processes"] == 2
     assert sum(map(sum, record["confusion_matrix"])) == 25

@@ -112,9 +112,10 @@ every = [configuration for kind in kinds for configuration in configurations(los
 results = [judge(each, law, deep) for each in every for law in LAWS if law.trait is not None]
 said["left_out"] = [[r.loss, r.law, r.message] for r in results if r.status == "failed"]
 
-# The packages' own tests. Two processes are left out, and compiling: they take longest.
+# The packages' own tests. Two processes are left out, and compiling: they take longest. The configuration is the first
+# package's, which is like the others': without it, pytest would read one of a directory above, if there is any.
 options = ["-q", "-n", "0", "-p", "no:cacheprovider", "--import-mode=importlib", "--doctest-modules",
-           "-k", "not shards", "--rootdir", "."]
+           "-k", "not shards", "--rootdir", ".", "-c", f"new-{kinds[0]}/pyproject.toml"]
 out = io.StringIO()
 with mock.patch("lossbench.testing.pytest_support.Effort", lambda: Effort(examples=8, compile=False)):
     with contextlib.redirect_stdout(out):
