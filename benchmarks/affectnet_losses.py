@@ -89,7 +89,7 @@ def asked(arguments: argparse.Namespace) -> str:
 def described(record: dict[str, Any]) -> str:
     data, environment, config, weights = (record[name] for name in ("data", "environment", "config", "weights"))
     counts = data["training_counts"].values()
-    known = f"known as {weights['known_as']}" if weights["known_as"] else "a digest not known to lossbench"
+    known = f"known as {weights['known_as']}" if weights.get("known_as") else "a digest not known to lossbench"
     return (
         f"Release {data['release']}: {sum(counts):,} training images in {len(counts)} classes ({max(counts):,} to "
         f"{min(counts):,}), {sum(data['test_counts'].values()):,} test images. {record['model']['name']}, "

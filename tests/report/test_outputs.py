@@ -96,7 +96,7 @@ def test_files_with_another_ending_are_refused() -> None:
         Outputs(md=Path("report")).check()
 
 
-def test_runs_without_any_variance_have_intervals_without_end(tmp_path: Path) -> None:
+def test_runs_without_any_variance_have_an_interval_of_all_differences(tmp_path: Path) -> None:
     grid = make_records(tmp_path / "grid", {"softmax": 0.5, "center": 0.5}, seeds=3)
     for cell in sorted((grid / "cells").glob("center*")):
         same = grid / "cells" / cell.name.replace("center", "softmax")
@@ -105,7 +105,8 @@ def test_runs_without_any_variance_have_intervals_without_end(tmp_path: Path) ->
     comparison = compare(grid)
     pair = comparison.pair("softmax", "center")
     assert pair is not None
-    assert pair.interval == (-float("inf"), float("inf"))
+    assert pair.interval == (-1.0, 1.0)
+    assert not pair.different
     Outputs(html=tmp_path / "r.html", md=tmp_path / "r.md").write(comparison)
     assert "-inf" not in (tmp_path / "r.md").read_text()
 
