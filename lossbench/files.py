@@ -127,12 +127,12 @@ def write_json(path: Path, content: object, *, make_directory: bool = True) -> N
 
 def write_text(path: Path, text: str, *, make_directory: bool = True) -> None:
     """Write text as UTF-8."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), make_directory=make_directory)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, make_directory: bool = True) -> None:
     """Write bytes."""
-    write_atomically(path, lambda file: file.write(content))
+    write_atomically(path, lambda file: file.write(content), make_directory=make_directory)
 
 
 def write_arrays(path: Path, arrays: dict[str, Any], *, make_directory: bool = True) -> None:

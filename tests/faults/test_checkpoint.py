@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save
 
 from lossbench import files
-from lossbench.errors import CheckpointError
+from lossbench.errors import CheckpointError, ConfigError
 from lossbench.harness.checkpoints.folder import newest_checkpoint, remove_checkpoints, write_checkpoint
 
 _BOUNDARIES = ("open", "written", "fsync", "os.rename", "os.mkdir", "os.rmdir", "os.remove")
@@ -131,6 +131,18 @@ def test_killed_at_each_boundary_of_writing_a_file(tmp_path: Path) -> None:
     assert seen == {"old", "new and longer"}
 
 
+def test_a_directory_that_vanished_is_not_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "gone/file"
+    for write_file in (
+        lambda: files.write_json(path, {}, make_directory=False),
+        lambda: files.write_text(path, "x", make_directory=False),
+        lambda: files.write_bytes(path, b"x", make_directory=False),
+    ):
+        with pytest.raises(ConfigError, match=f"^cannot write {path}: No such file or directory"):
+            write_file()
+    assert not path.parent.exists()
+
+
 def test_killed_while_the_same_step_is_written_again(tmp_path: Path) -> None:
     boundary = 0
     while True:
@@ -172,7 +184,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "truncated": (lambda c: os.truncate(c / "state.safetensors", 100), "SHA-256"),
     "truncated manifest": (lambda c: os.truncate(c / "manifest.json", 100), "manifest.json: JSONDecodeError"),
-    "longer": (lambda c: os.truncate(c / "process-0.safetensors", 10**6), "bytes; at most"),
+    "longer": (lambda c: os.truncate(c / "process-0.safetensors", 10**6), "bytes; at most 72 are read"),
     "empty": (lambda c: (c / "state.safetensors").write_bytes(b""), "SHA-256"),
     "file missing": (lambda c: (c / "process-0.safetensors").unlink(), "process-0.safetensors: No such file"),
     "manifest missing": (lambda c: (c / "manifest.json").unlink(), "manifest.json: No such file"),
@@ -182,7 +194,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a pipe": (lambda c: ((c / "manifest.json").unlink(), os.mkfifo(c / "manifest.json")), "is not a regular file"),
     "a link": (
         lambda c: ((c / "state.safetensors").unlink(), (c / "state.safetensors").symlink_to("/etc/hostname")),
-        "state.safetensors is a symbolic link",
+        "state.safetensors is a symbolic link; expected a regular file",
     ),
 }
 
