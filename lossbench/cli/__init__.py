@@ -28,7 +28,7 @@ def main() -> None:
     from ..errors import Interrupted, LossbenchError
     from .app import app
     from .output import guarded_streams
-    from .terminal import Console
+    from .terminal import Console, print_error
 
     os.environ.setdefault(
         "PYTHONSAFEPATH", "1"
@@ -38,10 +38,7 @@ def main() -> None:
             try:
                 app(expanded(sys.argv[1:]))
             except (LossbenchError, Interrupted) as error:
-                # Not parsed as markup: messages quote what users wrote.
-                Console(stderr=True, soft_wrap=True, highlight=False).print(
-                    f"error: {error}", markup=False, emoji=False
-                )
+                print_error(error)
                 sys.exit(error.exit_code)
         except KeyboardInterrupt:  # also while the message is printed
             Console(stderr=True).print("interrupted")

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-import typer
+from typing import Any
 
+import typer
+from typer.core import TyperGroup
+
+from ..errors import Interrupted
 from . import bench, check, compare, data, doctor, evaluate, info, judge, new, predict, replay, report, run, weights
+from .terminal import print_error
+
+
+class StoppableGroup(TyperGroup):
+    """The commands; a run that a signal stopped ends with its message and exit code.
+
+    Typer ends every command that raises a KeyboardInterrupt with 130 and without a message.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Interrupted as error:
+            print_error(error)
+            raise typer.Exit(error.exit_code) from error
+
 
 app = typer.Typer(
+    cls=StoppableGroup,
     name="lossbench",
     help="Choose, check, time and compare training losses for imbalanced classification.\n\n"
     "Start with: lossbench run --loss weighted-cluster",

@@ -24,6 +24,11 @@ class Console(RichConsole):
         self.push_render_hook(_Door())
 
 
+def print_error(error: BaseException) -> None:
+    """Print `error: …` on standard error; not parsed as markup, because messages quote what users wrote."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False, emoji=False)
+
+
 class _Door(RenderHook):
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         return [_Safe(renderable) for renderable in renderables]

@@ -72,6 +72,6 @@ class SteadyReporter:
         try:
             getattr(self._reporter, method)(*arguments)
         except LossbenchError:
-            raise  # a signal arrived meanwhile
+            raise  # some are a ValueError; none is a failure to print
         except (OSError, ValueError):  # ValueError: a closed file, or a character that an encoding lacks
             self._reporter = SilentReporter()

@@ -211,30 +211,35 @@ def _train(
             raise stopped_by(stop, progress.where(trainer))
         return seconds
 
+    @contextlib.contextmanager
+    def kept() -> Iterator[None]:
+        """End with a checkpoint when no step is under way in any process."""
+        try:
+            yield
+        except (Interrupted, ImagesLost) as error:
+            if alone:
+                signals.announce_checkpoint()
+                saver.write()
+            if isinstance(error, Interrupted):
+                raise stopped_by(error.exit_code - 128, progress.where(trainer)) from error
+            raise
+
     alone = trainer.accelerator.num_processes == 1
     # Several processes agree on a signal after a step; a wait for batches ends for all of them by its time limit.
     waiting = signals.at_once if alone else contextlib.nullcontext
     while progress.epoch < epochs:
         try:
-            row = trainer.run_epoch(progress.epoch, epochs, reporter, after_step, waiting)
-        except (Interrupted, ImagesLost):
-            if alone:
-                saver.write()  # no step was under way
-            raise
+            with kept():
+                row = trainer.run_epoch(progress.epoch, epochs, reporter, after_step, waiting)
         except NonFiniteError as error:
             bundle = write_bad_batch(directory, task, trainer, str(error))
             raise NonFiniteError(
                 f"{error}{f'. Inspect the batch with: lossbench replay {bundle}' if bundle else ''}"
             ) from error
         if task.selection is not None:
-            try:
-                with waiting():
-                    score = _judge(task, task.selection, trainer, progress)
-                row = dataclasses.replace(row, selection_balanced_accuracy=score)
-            except (Interrupted, ImagesLost):
-                if alone:
-                    saver.write()
-                raise
+            with kept(), waiting():
+                score = _judge(task, task.selection, trainer, progress)
+            row = dataclasses.replace(row, selection_balanced_accuracy=score)
         trainer.end_epoch()
         progress.rows.append(row)
         progress.epoch += 1

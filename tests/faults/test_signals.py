@@ -65,7 +65,7 @@ def test_a_run_that_is_told_to_stop_or_killed_goes_on(
         assert f"lossbench run --resume {out}" in said
     assert "Traceback" not in said
     assert not (out / "record.json").exists()
-    record = resume(out)  # at once: the lock is free although workers may still be there
+    record = resume(out).to_json()  # at once: the lock is free although workers may still be there
     assert record["timing"]["resumed"] == 1
     assert_same(outcome(out), whole)
 

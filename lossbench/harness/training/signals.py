@@ -31,7 +31,7 @@ class StopSignals:
     """Records whether a run received a stop signal.
 
     Args:
-        say: called once with a message, when the first signal arrives.
+        say: called once with a message, when a signal arrives for which a checkpoint is written.
 
     Attributes:
         received: number of the first signal; 0 if none has arrived.
@@ -40,6 +40,7 @@ class StopSignals:
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
         self.received = 0
+        self._said = False
         self._at_once = False
         self._raised = False
 
@@ -84,6 +85,13 @@ class StopSignals:
         if self._raised:
             raise stopped_by(self.received)
 
+    def announce_checkpoint(self) -> None:
+        """Say, once, that a checkpoint is written because of the signal that was received."""
+        if self.received and not self._said:
+            self._said = True
+            name = _NAMES[signal.Signals(self.received)]
+            self.say(f"{name}: writing a checkpoint; press Ctrl-C to stop immediately")
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         again, self.received = bool(self.received), self.received or number
         if again and number == signal.SIGINT:
@@ -92,4 +100,4 @@ class StopSignals:
             self._raised = True
             raise stopped_by(number)
         if not again:
-            self.say(f"{_NAMES[signal.Signals(number)]}: writing a checkpoint; press Ctrl-C to stop immediately")
+            self.announce_checkpoint()
