@@ -271,7 +271,10 @@ BAD_BUNDLES: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
     "weights": (lambda b, o: (save_file({"x": torch.ones(1)}, o), o)[1], "KeyError: 'lossbench'"),
     "newer": (lambda b, o: changed(b, o, {"schema_version": 2}), "has schema version 2, this lossbench reads 1"),
     "other shape": (lambda b, o: changed(b, o, logits=torch.ones(8, 9)), r"logits is \(8, 9\) torch.float32, expected"),
-    "float targets": (lambda b, o: changed(b, o, targets=torch.ones(8)), "targets are not a vector of class numbers"),
+    "float targets": (
+        lambda b, o: changed(b, o, targets=torch.ones(8)),
+        "targets are neither class numbers nor probabilities of the classes",
+    ),
     "other loss": (lambda b, o: changed(b, o, {"formula": "softmax"}), "belongs to a different version of softmax: "),
     "other context": (lambda b, o: changed(b, o, {"context": {"num_classes": 1}}), "is not a bad-batch"),
 }

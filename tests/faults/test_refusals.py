@@ -55,7 +55,7 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(
 ) -> None:
     out = interrupted(tiny(pictures), tmp_path / "run")
     change_option(out, name, value)
-    with pytest.raises(CheckpointError, match=rf"step-000000005 is of another run:\n(.*\n)*.*{message}"):
+    with pytest.raises(CheckpointError, match=rf"step-000000005 belongs to a different run:\n(.*\n)*.*{message}"):
         resume(out)
     assert (out / "checkpoint/step-000000005/manifest.json").exists()
     assert not (out / "record.json").exists()
@@ -168,9 +168,9 @@ def test_a_full_disk_leaves_what_was_there_and_the_run_can_go_on(
     write = getattr(files, whole or "write_text")
     if whole:  # only from this file on, so that the others are written
 
-        def limited(target: Path, *rest: Any) -> None:
+        def limited(target: Path, *rest: Any, **options: Any) -> None:
             small_files(limit if target.name == Path(path).name else resource.RLIM_INFINITY)
-            write(target, *rest)
+            write(target, *rest, **options)
 
         monkeypatch.setattr(files, whole, limited)
     else:
