@@ -128,14 +128,14 @@ def test_load_judges_each_and_a_later_list_knows(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"my-dist==1.2:my-plugin": 3}', '{"my-dist==1.2:my-plugin": {}}'])
-def test_a_spoiled_memory_is_forgotten(shell: Shell, content: str) -> None:
+def test_a_corrupted_memory_is_forgotten(shell: Shell, content: str) -> None:
     memory = shell.home / "cache/lossbench/plugins.json"
     memory.parent.mkdir(parents=True)
     memory.write_text(content)
     assert shell.rows()["my-plugin", "my-dist"]["summary"] is None
 
 
-def test_a_spoiled_memory_is_written_anew(shell: Shell) -> None:
+def test_a_corrupted_memory_is_written_again(shell: Shell) -> None:
     memory = shell.home / "cache/lossbench/plugins.json"
     memory.parent.mkdir(parents=True)
     memory.write_text("[]")

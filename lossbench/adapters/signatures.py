@@ -83,7 +83,7 @@ def taken_of_the_task(parameters: Mapping[str, inspect.Parameter]) -> set[str]:
 
 
 def call_parameters(call: Any) -> dict[str, inspect.Parameter]:
-    """Return what a call takes beside itself, by name."""
+    """Return the arguments of a call other than self, by name."""
     kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     return {name: p for name, p in parameters_of(call).items() if name != "self" and p.kind not in kinds}
 

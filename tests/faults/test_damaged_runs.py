@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from faults.runs import tiny
-from faults.spoil import restore, spoil
+from faults.corrupt import corrupt, restore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_records import make_records
@@ -56,13 +56,13 @@ def files_of(directory: Path) -> list[Path]:
 @pytest.mark.slow
 @MANY
 @given(seed=st.integers(0, 2**32 - 1))
-def test_a_comparison_with_any_file_spoilt_is_read_or_refused(grid: Path, seed: int) -> None:
+def test_a_comparison_with_any_file_corrupted_is_read_or_refused(grid: Path, seed: int) -> None:
     files = files_of(grid)
     file = files[seed % len(files)] if seed % 3 else grid / "compare.json"
     content = file.read_bytes()
     began = time.monotonic()
     try:
-        spoil(file, seed)
+        corrupt(file, seed)
         with contextlib.suppress(LossbenchError):
             records = read_records(grid)
             assert len(records.runs) + len(records.problems) >= 1
@@ -76,13 +76,13 @@ def test_a_comparison_with_any_file_spoilt_is_read_or_refused(grid: Path, seed: 
 @pytest.mark.slow
 @MANY
 @given(seed=st.integers(0, 2**32 - 1))
-def test_a_finished_run_with_any_file_spoilt_is_read_or_refused(finished: Path, seed: int) -> None:
+def test_a_finished_run_with_any_file_corrupted_is_read_or_refused(finished: Path, seed: int) -> None:
     files = files_of(finished)
     file = files[seed % len(files)] if seed % 2 else finished / "record.json"
     content = file.read_bytes()
     began = time.monotonic()
     try:
-        spoil(file, seed)
+        corrupt(file, seed)
         with contextlib.suppress(LossbenchError):
             record, _ = load_run(finished)
             read_history(finished)
@@ -97,7 +97,7 @@ def test_a_finished_run_with_any_file_spoilt_is_read_or_refused(finished: Path, 
 
 @pytest.fixture
 def copy(grid: Path, tmp_path: Path) -> Path:
-    """A comparison to spoil."""
+    """A comparison to corrupt."""
     return Path(shutil.copytree(grid, tmp_path / "grid"))
 
 
@@ -211,7 +211,7 @@ GRIDS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("make", "message"), GRIDS.values(), ids=GRIDS)
-def test_a_spoilt_grid_file_is_one_error(copy: Path, make: Callable[[Path], object], message: str) -> None:
+def test_a_corrupted_grid_file_is_one_error(copy: Path, make: Callable[[Path], object], message: str) -> None:
     (copy / "compare.json").unlink()
     make(copy / "compare.json")
     with pytest.raises(RecordError, match=r"compare\.json") as refused:
@@ -219,7 +219,7 @@ def test_a_spoilt_grid_file_is_one_error(copy: Path, make: Callable[[Path], obje
     assert message in str(refused.value)
 
 
-def test_a_single_run_whose_options_are_spoilt_is_a_row(copy: Path) -> None:
+def test_a_single_run_whose_options_are_corrupted_is_a_row(copy: Path) -> None:
     runs = copy / "cells"
     for place, make in (("a", os.mkfifo), ("b", lambda path: path.symlink_to("/dev/zero"))):
         (runs / place).mkdir()

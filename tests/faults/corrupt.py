@@ -21,7 +21,7 @@ _SCALARS: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def spoil(file: Path, seed: int) -> str:
+def corrupt(file: Path, seed: int) -> str:
     """Replace a file by something else and return what was done. `file` may be missing afterwards.
 
     Args:
@@ -43,7 +43,7 @@ def spoil(file: Path, seed: int) -> str:
 
 
 def restore(file: Path, content: bytes) -> None:
-    """Put a spoilt file back."""
+    """Put a corrupted file back."""
     if file.is_dir() and not file.is_symlink():
         shutil.rmtree(file)
     else:
