@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.runs import tiny
 from faults.corrupt import corrupt, restore
+from faults.runs import tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_records import make_records
