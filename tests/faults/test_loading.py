@@ -173,7 +173,7 @@ def test_a_signal_is_heeded_while_a_batch_is_waited_for(pictures: Path, tmp_path
 
     began = time.monotonic()
     try:
-        with pytest.raises(Interrupted, match=r"^stopped by SIGTERM at epoch 1, step 4; resume with: "):
+        with pytest.raises(Interrupted, match=r"^stopped by SIGTERM at epoch 2, step 0; resume with: "):
             run(tiny(pictures, workers=workers), out, HangsAfter(), read=reading(wait))
     finally:
         hangs.unlink()
