@@ -15,7 +15,7 @@ from ..traits import Trait
 from . import laws as _laws  # noqa: F401  # importing them fills LAWS
 from .applies import reason_to_skip
 from .blame import cause, place_in_kit, place_in_loss
-from .configuration import Configuration
+from .configuration import Configuration, is_scheduled
 from .effort import DEEP_EXAMPLES, NORMAL_EXAMPLES, Effort
 from .law import LAWS, Law
 from .probe import first_line
@@ -202,12 +202,23 @@ def _excused(configuration: Configuration, law: Law, trait: Trait, effort: Effor
     return _Outcome("skipped", f"declared {trait}, rightly", examples=found.examples)
 
 
-def _broken_among(configuration: Configuration, effort: Effort, but: Law, chosen: Callable[[Law], bool]) -> Law | None:
+def _broken_among(
+    configuration: Configuration, effort: Effort, but: Law | None, chosen: Callable[[Law], bool]
+) -> Law | None:
     """Return the first of the chosen laws, other than `but`, that the loss breaks."""
     others = (law for law in LAWS if law is not but and chosen(law) and law.reads in (None, *configuration.reads))
     applicable = (law for law in others if law.unless is None or law.unless(configuration) is None)
     judged = ((law, _judged(configuration, law, effort, shrink=False)) for law in applicable)
     return next((law for law, outcome in judged if outcome.status == "failed"), None)
+
+
+def _broken_in_another_epoch(configuration: Configuration, trait: Trait | None, effort: Effort) -> str | None:
+    """Return what a scheduled loss breaks at the other end of its schedule, if it does not declare the trait there."""
+    other = replace(configuration, late=not configuration.late)
+    if trait is None or not is_scheduled(configuration.specimen) or other.declares(trait):
+        return None
+    broken = _broken_among(other, effort, None, lambda each: each.trait is trait)
+    return f"{other} breaks {broken.name}" if broken else None
 
 
 def _stale(configuration: Configuration, law: Law, effort: Effort) -> _Outcome:
@@ -217,6 +228,8 @@ def _stale(configuration: Configuration, law: Law, effort: Effort) -> _Outcome:
         if broken := _broken_among(configuration, effort, law, lambda each: each.trait is law.trait):
             reason = f"not declared {law.trait}, rightly: it breaks {broken.name}"
             return _Outcome("skipped", reason, examples=found.examples)
+        if breaks := _broken_in_another_epoch(configuration, law.trait, effort):
+            return _Outcome("skipped", f"not declared {law.trait}, rightly: {breaks}", examples=found.examples)
         message = f"stale: no counterexample in {found.examples} batches; declare the trait {law.trait}"
         return _Outcome("failed", message, kind="wrong result", examples=found.examples)
     reason = f"not declared {law.trait}, rightly: {found.message}" if found.status == "failed" else found.message

@@ -250,6 +250,16 @@ def test_a_stale_declaration_is_a_failure_of_the_deep_check() -> None:
     assert deep.message.startswith("stale: no counterexample in 50 batches; declare the trait convex")
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_trait_that_holds_in_one_epoch_only_need_not_be_declared(late: bool) -> None:
+    cooling = LossSpec(name="cooling", factory=Cooling, summary="-", reference="-", needs=frozenset({Need.LOGITS}))
+    deep = Effort(examples=20, deep=True)
+    found = judge(Configuration(spec=cooling, late=late), find_law("bounded-pull"), deep)
+    assert found.status == "skipped"
+    assert ("cooling breaks" in found.message) == late
+    assert judge(Configuration(spec=cooling, late=late), find_law("convex-in-logits"), deep).status == "failed"
+
+
 class Modest(Loss):
     """Softmax that declares nothing."""
 
@@ -260,3 +270,15 @@ class Modest(Loss):
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         return F.cross_entropy(output.logits, targets)
+
+
+class Cooling(Modest):
+    """Softmax of four times the logits, and of the logits from the second epoch on."""
+
+    factor = 4.0
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        return F.cross_entropy(self.factor * output.logits, targets)
+
+    def begin_epoch(self, epoch: int, total: int) -> None:
+        self.factor = 1.0 if epoch else 4.0
