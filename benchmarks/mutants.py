@@ -19,14 +19,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis  # noqa: F401  # imported before the processes below are forked
 import torch
 from mutations import ALL, LIST, Mutant, read_mutants
 from rich.console import Console
 
-from lossbench.report.tables.table import Table
-from lossbench.report.terminal.table import TerminalTable
+if TYPE_CHECKING:
+    from lossbench.report.terminal.table import TerminalTable
 
 PACKAGE = Path(__file__).parents[1] / "lossbench"
 REQUIRED = 0.95
@@ -180,6 +181,10 @@ def _outcome(verdict: Verdict) -> str:
 
 
 def _table(verdicts: Sequence[Verdict]) -> TerminalTable:
+    # Imported after the forks, each of which must import its own copy of the package.
+    from lossbench.report.tables.table import Table
+    from lossbench.report.terminal.table import TerminalTable
+
     rows = tuple((str(verdict.mutant), _outcome(verdict)) for verdict in verdicts)
     return TerminalTable(Table("mutants", "", ("mutant", "killed by"), rows, text=frozenset({"killed by"})))
 
