@@ -20,20 +20,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--lossbench", action="append", default=[], metavar="LOSS", help="test this loss; repeatable")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist starts workers, whose usage errors it does not show
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse what cannot be tested, where other processes collect the items."""
+    if session.config.getoption("dist", "no") != "no":
+        _checks(session.config.getoption("--lossbench"))
+
+
 @pytest.hookimpl(tryfirst=True)  # before -k and -m select
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Add an item for each law and configuration of each named loss."""
     wanted = config.getoption("--lossbench")
+    items += [LawItem.from_parent(session, name=str(check), check=check) for check in _checks(wanted)]
+
+
+def _checks(wanted: list[str]) -> list[Check]:
     if not wanted:
-        return
+        return []
     from .errors import LossbenchError
     from .testing.pytest_support import checks
 
     try:
-        found = checks(wanted)
+        return checks(wanted)
     except LossbenchError as error:
         raise pytest.UsageError(str(error)) from None
-    items += [LawItem.from_parent(session, name=str(check), check=check) for check in found]
 
 
 class LawItem(pytest.Item):

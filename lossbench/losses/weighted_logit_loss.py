@@ -8,6 +8,7 @@ import torch
 
 from ..errors import HyperparameterError
 from ..types import LossContext
+from .arguments import number
 from .class_weights import ClassWeights
 from .logit_loss import LogitLoss
 
@@ -33,6 +34,7 @@ class WeightedLogitLoss(LogitLoss):
         defer: float = 0.0,
     ) -> None:
         super().__init__(context)
+        number("defer", defer, minimum=0, maximum=1)  # also where there are no weights to defer
         given = {"power": power != 0, "weights": weights is not None, "beta": beta is not None}
         chosen = [name for name, is_given in given.items() if is_given]
         if len(chosen) > 1:

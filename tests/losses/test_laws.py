@@ -56,5 +56,5 @@ def test_a_trait_that_is_not_declared_does_not_hold(spec: LossSpec) -> None:
     # What is declared is judged above.
     undeclared = [c for c in found if c.law.trait is not None and not c.configuration.declares(c.law.trait)]
     results = [check.result() for check in undeclared]
-    assert results
+    assert bool(results) is (spec.name != "softmax")  # which declares every trait that applies to logits
     assert [result for result in results if result.status == "failed"] == []

@@ -81,12 +81,13 @@ REFUSALS = {
 # Those that the laws cannot be tried on, and what `check` says of the rest.
 UNFIT = {
     **REASONS,
+    "vector": "vector returns a tensor of shape (12,), one number for each row, expected one number. Take the mean",
     "other-arguments": "other-arguments cannot be called with logits of 12 rows and their labels: TypeError: ",
     "other-constructor": "other-constructor cannot be built: TypeError: ",
     "exits-later": "exits-later cannot be called with logits of 12 rows and their labels: SystemExit: 3",
 }
 JUDGED = {
-    "vector": "one-number", "detached": "gradient-of-inputs", "not-finite": "gradient-of-inputs",
+    "detached": "gradient-of-inputs", "not-finite": "gradient-of-inputs",
     "mutates": "inputs-are-left-alone",
 }  # fmt: skip
 

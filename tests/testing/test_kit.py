@@ -193,12 +193,14 @@ def test_pytest_judges_a_loss_without_a_test_file(tmp_path: Path) -> None:
     assert "1 failed, 1 passed" in done.stdout
     assert "my-loss breaks not-negative: the value is -" in done.stdout
     assert "Smallest batch: targets=[0]" in done.stdout
-    unknown = pytest_in(tmp_path, "--lossbench", "no-such-loss")
-    assert unknown.returncode == 4
-    assert "unknown loss 'no-such-loss'" in unknown.stderr
+    for jobs in ("0", "1"):
+        unknown = pytest_in(tmp_path, "--lossbench", "no-such-loss", "-n", jobs)
+        assert unknown.returncode == 4
+        assert "unknown loss 'no-such-loss'" in unknown.stderr
 
 
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    (folder / "pytest.ini").touch()  # so that no settings of folders above apply
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 

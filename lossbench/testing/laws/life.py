@@ -137,7 +137,11 @@ def _cast(trial: Trial, dtype: torch.dtype) -> None:
         trial.finite(f"the value after a step, cast to {short}", after)
 
 
-@law(GROUP, searched=False)
+def _is_late(configuration: Configuration) -> str | None:
+    return "judged before the first epoch" if configuration.late else None
+
+
+@law(GROUP, searched=False, unless=_is_late)
 def built_on_meta(trial: Trial) -> None:
     """A loss that is built on the meta device, emptied onto the CPU and loaded from a state_dict gives the value of the
     loss that was saved.
@@ -156,8 +160,6 @@ def built_on_meta(trial: Trial) -> None:
         raise NotApplicableError(
             f"its constructor reads values, which the meta device has not: {first_line(error)}"
         ) from error
-    if configuration.late:
-        raise NotApplicableError("judged before the first epoch")
     loss = loss.to_empty(device="cpu")
     for module in loss.modules():
         if callable(reset := getattr(module, "reset_parameters", None)):

@@ -6,6 +6,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -114,7 +115,9 @@ def reads_what_it_declares(trial: Trial) -> None:
         other = output._replace(**{name: 1 - 2 * getattr(output, name)})
         trial.same(f"with other {name}, which it does not declare", trial.build()(other, targets).detach(), expected)
     spec = trial.configuration.spec
-    if Need.CLASS_COUNTS not in spec.needs and trial.configuration.counts_matter:
+    # Class weights that a hyper-parameter asks for bring their own need, so counts are judged without hyper-parameters.
+    plain = trial.configuration if spec.required else replace(trial.configuration, hyperparameters={})
+    if Need.CLASS_COUNTS not in spec.needs and plain.counts_matter:
         raise Violation(
             "it reads class_counts and gives other values for other counts, but does not declare class-counts"
         )

@@ -95,7 +95,7 @@ SPEC = LossSpec(
     "section 7",
     needs=frozenset({Need.LOGITS}),
     state_axes={"class_weights.weighs": ()},
-    variants=({"smoothing": 0.3},),
+    variants=({"smoothing": 0.3}, {"beta": 0.9, "defer": 0.5}),
     limits=(({"smoothing": 0.0}, "softmax"),),
     loop=loop,
     use_when="labels are uncertain, or the model becomes overconfident",

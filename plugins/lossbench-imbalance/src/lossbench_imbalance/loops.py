@@ -29,10 +29,18 @@ def _effective_number_weights(counts: tuple[int, ...], beta: float) -> list[floa
     return [r / mean for r in raw]
 
 
+def _optional_weights(batch: LoopBatch) -> list[float]:
+    """The weights of a loss that has none by default: those of beta, once the deferred epochs are over."""
+    settings, weighs = batch.hyperparameters, batch.state.get("class_weights.weighs")
+    if settings["beta"] is None or (settings["defer"] > 0 and not bool(weighs)):
+        return [1.0] * len(batch.class_counts)
+    return _effective_number_weights(batch.class_counts, settings["beta"])
+
+
 def softmax_focal(batch: LoopBatch) -> Any:
-    """(1 - p)^gamma (-log p)."""
-    gamma = batch.hyperparameters["gamma"]
-    return _mean(batch, lambda z, y: -((1 - _probability(z, y)) ** gamma) * _probability(z, y).log())
+    """w_y (1 - p)^gamma (-log p)."""
+    gamma, w = batch.hyperparameters["gamma"], _optional_weights(batch)
+    return _mean(batch, lambda z, y: -w[y] * ((1 - _probability(z, y)) ** gamma) * _probability(z, y).log())
 
 
 def class_balanced(batch: LoopBatch) -> Any:
@@ -73,10 +81,14 @@ def vector_scaling(batch: LoopBatch) -> Any:
 
 
 def ldam(batch: LoopBatch) -> Any:
-    """w_y times the cross-entropy of s (z - m at y), as before the first epoch: weighted only if never deferred."""
+    """w_y times the cross-entropy of s (z - m at y), weighted once the deferred epochs are over."""
     settings, counts = batch.hyperparameters, batch.class_counts
     ones = [1.0] * len(counts)
-    w = ones if settings["defer"] > 0 else _effective_number_weights(counts, settings["beta"])
+    w = (
+        ones
+        if settings["defer"] > 0 and not bool(batch.state["weighs"])
+        else _effective_number_weights(counts, settings["beta"])
+    )
     largest = max(n**-0.25 for n in counts)
     margin = [settings["max_margin"] * n**-0.25 / largest for n in counts]
 
@@ -103,12 +115,12 @@ def seesaw(batch: LoopBatch) -> Any:
 
 
 def label_smoothing(batch: LoopBatch) -> Any:
-    """-sum_c t_c log p_c with t_c = e/C, and 1 - e more at the label."""
-    e = batch.hyperparameters["smoothing"]
+    """-sum_c w_c t_c log p_c with t_c = e/C, and 1 - e more at the label."""
+    e, w = batch.hyperparameters["smoothing"], _optional_weights(batch)
 
     def term(z: Tensor, y: int) -> Any:
         share = [e / len(z) + (1 - e if c == y else 0) for c in range(len(z))]
-        return -sum(t * _probability(z, c).log() for c, t in enumerate(share))
+        return -sum(w[c] * t * _probability(z, c).log() for c, t in enumerate(share))
 
     return _mean(batch, term)
 

@@ -97,7 +97,7 @@ SPEC = LossSpec(
     "one-vs-rest",
     needs=frozenset({Need.LOGITS}),
     state_axes={"class_weights.weighs": ()},
-    variants=({"gamma": 0.5}, {"gamma": 1.0}),
+    variants=({"gamma": 0.5}, {"gamma": 1.0}, {"beta": 0.9, "defer": 0.5}),
     limits=(({"gamma": 0.0}, "softmax"),),
     loop=loop,
     use_when="most rows are easy and the labels of the few hard ones are correct",
