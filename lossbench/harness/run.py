@@ -80,7 +80,7 @@ def run(
         out: the run's directory; None makes a fresh one under `runs/`.
         reporter: is told how it goes.
         read: how the data is read; None for `prepare.read_splits`.
-        sealed: leave the test split alone, and let the selection split stand in its place: for tuning.
+        sealed: whether to evaluate on the selection split instead of the test split, as tuning does.
 
     Returns:
         The record and its directory; of several processes, all but the first get the directory alone.

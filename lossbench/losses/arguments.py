@@ -102,7 +102,7 @@ def output_of(given: object) -> ModelOutput:
     """
     if isinstance(given, tuple | list) and not hasattr(given, "_fields") and len(given) in (2, 3):
         return ModelOutput(*given)
-    return given  # type: ignore[return-value]  # what it lacks is said by the two functions below
+    return given  # type: ignore[return-value]  # the functions below report what is missing
 
 
 def logits_of(given: object, reader: str = "the loss") -> Tensor:

@@ -58,12 +58,12 @@ def _statistics(comparison: Comparison) -> str:
     )
     text.append(
         f"The intervals of the {family} pairs of a family hold simultaneously with probability "
-        f"{100 * (1 - ALPHA):g} % (each at level {ALPHA:g}/{family}); two losses are said to differ exactly if the "
-        r"interval of their difference excludes 0, and losses that share a letter are not shown to "
+        f"{100 * (1 - ALPHA):g} % (each at level {ALPHA:g}/{family}); two losses are reported as different exactly "
+        r"when the interval of their difference excludes 0, and losses that share a letter are not shown to "
         r"differ~\cite{piepho2004}."
         if family > 1
-        else f"The interval holds with probability {100 * (1 - ALPHA):g} %; the losses are said to differ exactly if "
-        "it excludes 0."
+        else f"The interval holds with probability {100 * (1 - ALPHA):g} %; the losses are reported as different "
+        "exactly when it excludes 0."
     )
     text.append(
         "The interval of a single loss is Wilson's with an effective number of images that accounts for classes and "
