@@ -67,6 +67,16 @@ class BatchLoader:
                 raise
             raise RuntimeError(f"{error} with exit code {codes[0]}") from error
 
+    def close(self) -> None:
+        """End the loader processes.
+
+        If this were left to the exit of Python, multiprocessing would send each process one SIGTERM, which a loader
+        process outlives, and wait for it without a limit. torch waits a few seconds before it sends the first.
+        """
+        reader, self._loader._iterator = self._loader._iterator, None
+        if reader is not None and hasattr(reader, "_shutdown_workers"):
+            reader._shutdown_workers()
+
 
 def bytes_in_transit(rows: int, image_size: int, workers: int) -> int:
     """Return the shared memory that batches take on their way from loader processes to the run, in bytes.

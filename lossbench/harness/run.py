@@ -168,6 +168,9 @@ def complete(
     except Interrupted as error:
         signal_number = error.exit_code - 128
         raise Interrupted(f"{error}; resume with: lossbench run --resume {directory}", signal_number) from error
+    finally:
+        if trainer is not None:
+            trainer.images.close()
 
 
 def _remember_place(config: RunConfig, directory: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -33,7 +35,7 @@ def predict(
         NonFiniteError: a score is NaN or infinite.
     """
     own = evaluation_batches(len(table), batch_size, accelerator.process_index, accelerator.num_processes)
-    images = BatchLoader(
+    loader = BatchLoader(
         ImageBatches(table, image_size, augment_seed=None, crop_share=step.model.preprocessing.crop_share),
         own,
         workers=workers,
@@ -42,12 +44,13 @@ def predict(
     training = step.training
     step.eval()
     scores, embeddings = [], []
-    for batch in images:
-        on_device = batch.images.to(accelerator.device, non_blocking=True, memory_format=torch.channels_last)
-        with accelerator.autocast():
-            output = step.model(on_device)
-        scores.append(step.loss.scores(output).float().cpu().numpy())
-        embeddings.append(output.embeddings.float().cpu().numpy())
+    with contextlib.closing(loader):
+        for batch in loader:
+            on_device = batch.images.to(accelerator.device, non_blocking=True, memory_format=torch.channels_last)
+            with accelerator.autocast():
+                output = step.model(on_device)
+            scores.append(step.loss.scores(output).float().cpu().numpy())
+            embeddings.append(output.embeddings.float().cpu().numpy())
     step.train(training)
     parts = [(scores, embeddings)]
     if accelerator.num_processes > 1:
