@@ -30,9 +30,6 @@ def main() -> None:
     from .output import guarded_streams
     from .terminal import Console, print_error
 
-    os.environ.setdefault(
-        "PYTHONSAFEPATH", "1"
-    )  # for every process that is started: no modules of the working directory
     with guarded_streams():
         try:
             try:

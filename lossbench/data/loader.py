@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from ..children import safe_children
 from ..errors import ImagesLost
 from ..types import Batch
 from .loading import ImageBatches, Unreadable
@@ -55,7 +56,8 @@ class BatchLoader:
         Raises:
             ImagesLost: an image cannot be read.
         """
-        reader = iter(self._loader)
+        with safe_children():
+            reader = iter(self._loader)
         try:
             for batch in reader:
                 if isinstance(batch, Unreadable):

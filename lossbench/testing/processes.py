@@ -21,6 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ..children import child_environment
 from .cases import Case
 from .configuration import Configuration
 from .violation import NotApplicableError, Violation
@@ -60,14 +61,12 @@ class _Pair:
     def __init__(self) -> None:
         self.meeting = tempfile.TemporaryDirectory()
         address = f"file://{Path(self.meeting.name) / 'rendezvous'}"
-        # The same modules as here: "" is the working directory, and without -P a program puts it first.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
         self.processes = [
             subprocess.Popen(
                 [sys.executable, "-P", "-c", f"from {__name__} import serve; serve({rank}, {address!r})"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=environment,
+                env=child_environment(),
             )
             for rank in range(RANKS)
         ]

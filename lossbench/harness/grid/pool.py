@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...children import child_environment
 from ...errors import ConfigError
 from ...runs.cells import BUSY, DIVERGED, DONE, FAILED, Cell, state, write_failure
 
@@ -55,8 +56,7 @@ def run_cells(cells: Sequence[Cell], out: Path, *, jobs: int, gpus: int, watch: 
 
 def _surroundings(number: int, jobs: int, gpus: int) -> dict[str, str]:
     """Return the environment of a worker: its own GPU, or its share of the cores."""
-    # The modules of this process and no others: "" is the working directory, which -P keeps out of the worker.
-    own = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry), "PYTHONSAFEPATH": "1"}
+    own = child_environment()
     if gpus:
         own["CUDA_VISIBLE_DEVICES"] = _visible(number % gpus)
     elif jobs > 1 and "OMP_NUM_THREADS" not in own:
