@@ -28,7 +28,7 @@ import lossbench
 from lossbench import LossSpec, loss_info
 from lossbench.registry import loss_entries
 from lossbench.testing import LAWS, configurations, fixed_case
-from lossbench.testing.laws.systems import growth_of_memory
+from lossbench.testing.laws.calls import growth_of_memory
 from lossbench.testing.trial import Trial
 
 ROOT = Path(__file__).parents[1]

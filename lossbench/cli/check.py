@@ -109,7 +109,7 @@ def _print_traits(asked: Sequence[Asked], effort: Effort) -> None:
     """Print for each loss the set of the traits that hold in all of its configurations."""
     import torch
 
-    from ..testing.judge import traits_that_hold
+    from ..testing.declarations import traits_that_hold
 
     torch.set_num_threads(1)
     for each in asked:
@@ -188,7 +188,7 @@ def _chosen(names: Sequence[str], all_: bool, installed: bool) -> tuple[list[str
 
 
 def _effort(examples: int | None, seed: int, deep: bool, compile_: bool) -> Effort:
-    from ..testing.judge import DEEP_EXAMPLES, NORMAL_EXAMPLES, Effort
+    from ..testing.effort import DEEP_EXAMPLES, NORMAL_EXAMPLES, Effort
 
     default = DEEP_EXAMPLES if deep else NORMAL_EXAMPLES
     return Effort(examples=examples or default, seed=seed, deep=deep, compile=compile_)
@@ -247,7 +247,7 @@ def _judge(
 def _unfit(name: str, reason: str) -> Result:
     """The row of a loss that cannot be judged; it stands for all laws."""
     from ..testing import Result
-    from ..testing.judge import CAN_BE_JUDGED
+    from ..testing.results import CAN_BE_JUDGED
 
     return Result(
         loss=name, number=0, law=CAN_BE_JUDGED, group="", status="failed", message=reason, kind="unclear refusal"

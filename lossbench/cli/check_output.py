@@ -10,8 +10,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ..testing import find_law
-from ..testing.configuration import bare_name
-from ..testing.judge import CAN_BE_JUDGED
+from ..testing.results import CAN_BE_JUDGED
+from ..testing.variants import bare_name
 from ..testing.violation import Kind
 
 if TYPE_CHECKING:

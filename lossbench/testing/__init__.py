@@ -7,14 +7,18 @@ def test_laws(check):
     check()
 """
 
+from .applies import reason_to_skip
 from .cases import Case, cases, fixed_case
-from .configuration import Configuration, configurations
+from .configuration import Configuration
 from .configuration import Configuration as Subject
-from .configuration import configurations as subjects
-from .judge import Effort, Result, judge, judge_all, reason_to_skip
+from .effort import Effort
+from .judge import judge, judge_all
 from .law import LAWS, Law, find_law, find_laws
 from .pytest_support import Check, checks, parametrize_with_checks
 from .resolve import resolve
+from .results import Result
+from .variants import configurations
+from .variants import configurations as subjects
 from .violation import NotApplicableError, Violation
 
 __all__ = [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import json
 import platform
 import shlex
@@ -13,17 +11,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..adapters import AdaptedFactory, load_object
 from ..errors import UsageError
 from ..machine.facts import LAW_PACKAGES, versions
 from ..strict_files import read_bytes
 from .configuration import Configuration
-from .judge import Effort, Result, judge_all
+from .effort import Effort
+from .judge import judge_all
 from .resolve import resolve
+from .results import Result
+from .source_digest import source_digest
 
 SCHEMA_VERSION = 1
 _LIMIT, _MOST_EXAMPLES = 64 * 2**20, 1_000_000
-_FORMULAS = ("lossbench.losses", "lossbench.ops")
+
+
 _KEYS = {"schema_version", "quote", "target", "takes", "traits", "effort", "source_sha256", "versions", "results"}
 
 
@@ -116,9 +117,7 @@ class Verification:
 
 
 def verify(
-    content: Mapping[str, Any],
-    progress: Callable[[Result], None] = lambda result: None,
-    target: str | None = None,
+    content: Mapping[str, Any], progress: Callable[[Result], None] = lambda result: None, target: str | None = None
 ) -> Verification:
     """Judges what a certificate names, in the same way, and compares.
 
@@ -165,32 +164,6 @@ def verify(
         if then != now:
             changed.append(f"{key[0]}, {key[1]}: {then} in the certificate, {now} now")
     return Verification(tuple(changed), tuple(notes), tuple(results))
-
-
-def source_digest(configuration: Configuration) -> str:
-    """SHA-256 of the source files that define a loss: its class's module, its bases', and the kernels they import.
-
-    Only modules of the package of the class count; what torch or another library does is named by its version.
-    """
-    factory: Any = configuration.spec.factory
-    made = load_object(factory.path) if isinstance(factory, AdaptedFactory) else factory
-    kinds = inspect.getmro(made) if isinstance(made, type) else (made if callable(made) else type(made),)
-    package = kinds[0].__module__.partition(".")[0]
-    pending = [inspect.getmodule(kind) for kind in kinds if kind.__module__.partition(".")[0] == package]
-    files: dict[str, bytes] = {}
-    while pending:
-        module = pending.pop()
-        file = getattr(module, "__file__", None)
-        if module is None or file is None or module.__name__ in files:
-            continue
-        files[module.__name__] = Path(file).read_bytes()
-        if package == "lossbench":
-            used = (inspect.getmodule(value) for value in vars(module).values() if callable(value))
-            pending += [each for each in used if each is not None and each.__name__.startswith(_FORMULAS)]
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(name.encode() + b"\0" + files[name] + b"\0")
-    return digest.hexdigest()
 
 
 def _row(result: Result) -> dict[str, Any]:

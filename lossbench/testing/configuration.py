@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..traits import Need, Trait
 from ..types import LossContext, ModelOutput
 from . import probe
 from .cases import Case, fixed_case
+from .seeded_loss import seeded_class
 
 LAST_EPOCH = (5, 6)
 """Epoch and number of epochs at which a scheduled loss is judged, beside before its first."""
@@ -68,7 +69,7 @@ class Configuration:
 
     def _seeded(self, loss: Loss) -> Loss:
         if self.is_random:
-            loss.__class__ = _seeded_class(type(loss))
+            loss.__class__ = seeded_class(type(loss))
         return loss
 
     def raw(self, context: LossContext, **changes: Any) -> Loss:
@@ -173,29 +174,6 @@ class Configuration:
 
 
 @cache
-def _seeded_class(kind: type[Loss]) -> type[Loss]:
-    """Return a subclass whose forward draws the same random numbers at each call."""
-
-    def forward(self: Loss, output: ModelOutput, targets: Tensor) -> Tensor:
-        with probe.seeded(0):
-            value: Tensor = kind.forward(self, output, targets)
-        return value
-
-    def reduced(self: Loss) -> Any:
-        return _seeded_again, (kind, self.__dict__)
-
-    return type(kind.__name__, (kind,), {"forward": forward, "__reduce__": reduced, "__module__": kind.__module__})
-
-
-def _seeded_again(kind: type[Loss], state: dict[str, Any]) -> Loss:
-    """Return a copy of a loss of a seeded class."""
-    loss = kind.__new__(kind)
-    loss.__dict__.update(state)
-    loss.__class__ = _seeded_class(kind)
-    return loss
-
-
-@cache
 def _full_batch(classes: int, dim: int, dtype: torch.dtype, seed: int) -> tuple[ModelOutput, torch.Tensor]:
     """Two or three rows a class, around class means that lie apart."""
     case = fixed_case(size=2 * classes + seed % 2 * classes, classes=classes, dim=dim, seed=seed)
@@ -212,60 +190,6 @@ def is_stateful(loss: Loss) -> bool:
 def is_scheduled(loss: Loss) -> bool:
     """Return whether a loss changes with the epoch."""
     return type(loss).begin_epoch is not Loss.begin_epoch
-
-
-def configurations(
-    spec: LossSpec,
-    hyperparameters: Mapping[str, Any] | None = None,
-    *,
-    traits: frozenset[Trait] = frozenset(),
-    without: frozenset[Trait] = frozenset(),
-    undeclared_is_unknown: bool = False,
-) -> list[Configuration]:
-    """Return the configurations of a loss that the laws judge.
-
-    These are the defaults and each variant: fresh, started if the loss has a state that moves, and in its last epoch if
-    it has a schedule. A loss with a hyper-parameter that must be given has no defaults; only its variants are judged.
-
-    Args:
-        spec: the loss.
-        hyperparameters: judge only these, instead of the defaults and variants.
-        traits: traits that hold beyond those that instances declare.
-        without: traits that do not hold although instances declare them.
-        undeclared_is_unknown: see `Configuration`.
-
-    Example:
-        >>> from lossbench import loss_info
-        >>> [str(configuration) for configuration in configurations(loss_info("center"))]
-        ['center', 'center, started', 'center(alpha=0.1)', 'center(alpha=0.1), started']
-    """
-    if hyperparameters is not None:
-        chosen: tuple[Mapping[str, Any], ...] = (hyperparameters,)
-    elif spec.variants and spec.required:
-        chosen = spec.variants
-    else:
-        chosen = ({}, *spec.variants)
-    every = []
-    for values in chosen:
-        fresh = Configuration(
-            spec=spec, hyperparameters=values, traits=traits, without=without,
-            undeclared_is_unknown=undeclared_is_unknown,
-        )  # fmt: skip
-        stateful, scheduled = is_stateful(fresh.specimen), is_scheduled(fresh.specimen)
-        every.append(fresh)
-        every += [replace(fresh, started=True)] if stateful else []
-        every += [replace(fresh, started=stateful, late=True)] if scheduled else []
-    return every
-
-
-def bare_name(configuration: str) -> str:
-    """Return the name of the loss of a configuration, from its text.
-
-    Example:
-        >>> bare_name("center(alpha=0.1), started")
-        'center'
-    """
-    return configuration.removesuffix(", last epoch").removesuffix(", started").partition("(")[0]
 
 
 def _plain(value: Any) -> Any:

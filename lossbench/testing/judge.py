@@ -4,71 +4,19 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
-from hypothesis.errors import Unsatisfiable
 
-from ..traits import Trait
 from . import laws as _laws  # noqa: F401  # importing them fills LAWS
 from .applies import reason_to_skip
-from .blame import cause, place_in_kit, place_in_loss
-from .configuration import Configuration, is_scheduled
-from .effort import DEEP_EXAMPLES, NORMAL_EXAMPLES, Effort
+from .configuration import Configuration
+from .declarations import judge_excuse, judge_undeclared, try_undeclared
+from .effort import Effort
 from .law import LAWS, Law
-from .probe import first_line
-from .search import Search
-from .violation import Kind, NotApplicableError, Violation
-
-__all__ = [
-    "DEEP_EXAMPLES",
-    "NORMAL_EXAMPLES",
-    "Effort",
-    "Result",
-    "judge",
-    "judge_all",
-    "reason_to_skip",
-    "traits_that_hold",
-]
-
-Status = Literal["passed", "failed", "skipped", "xfailed"]
-CAN_BE_JUDGED = "can-be-judged"
-"""The law in the row of a loss that cannot be loaded or built; it stands for all laws."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """One law on one configuration of a loss.
-
-    Attributes:
-        loss: the configuration.
-        number, law, group: of the law.
-        status: passed, failed, skipped or xfailed.
-        message: why it failed or was skipped.
-        counterexample: the smallest batch found that breaks the law, as text.
-        silent: for a failure, whether the loss went on with a wrong result.
-        kind: for a failure, how grave it is.
-        cause: for a failure by an exception, what identifies it.
-        kit_failed: whether the kit itself failed, so that the law was not judged.
-        examples: number of batches that were judged.
-        seconds: duration.
-    """
-
-    loss: str
-    number: int
-    law: str
-    group: str
-    status: Status
-    message: str = ""
-    counterexample: str | None = None
-    silent: bool = False
-    kind: Kind | None = None
-    cause: str | None = None
-    kit_failed: bool = False
-    examples: int = 0
-    seconds: float = 0.0
+from .outcome import Outcome, search_violation
+from .results import Result, expect
 
 
 def judge_all(
@@ -107,27 +55,6 @@ def judge_all(
 def fails_in(configurations: Sequence[Configuration], law: Law, effort: Effort | None) -> bool:
     """Return whether a law fails in one of some configurations."""
     return any(judge(configuration, law, effort).status == "failed" for configuration in configurations)
-
-
-def expect(result: Result, reason: str | None, fails_elsewhere: Callable[[], bool] = lambda: False) -> Result:
-    """Return the result of a law that is known to be broken for a reason.
-
-    Args:
-        result: of the law.
-        reason: why the loss is known to break it; None if it is not.
-        fails_elsewhere: whether the law fails in another configuration of the loss. An expected failure that does not
-            happen in any configuration is a failure.
-    """
-    if reason is None or result.status == "skipped":
-        return result
-    if result.status == "failed":
-        return replace(result, status="xfailed", message=f"{reason} ({result.message})")
-    if result.status == "passed" and fails_elsewhere():
-        return result
-    return replace(
-        result, status="failed", kind="wrong result",
-        message=f"expected to fail ({reason}), but holds: remove it from expected_failures",
-    )  # fmt: skip
 
 
 def judge(
@@ -169,134 +96,13 @@ def judge(
     )
 
 
-@dataclass
-class _Outcome:
-    status: Status
-    message: str = ""
-    counterexample: str | None = None
-    silent: bool = False
-    kind: Kind | None = None
-    cause: str | None = None
-    kit_failed: bool = False
-    examples: int = 0
-
-
-def _outcome(configuration: Configuration, law: Law, effort: Effort, failed: frozenset[str]) -> _Outcome:
+def _outcome(configuration: Configuration, law: Law, effort: Effort, failed: frozenset[str]) -> Outcome:
     if reason := reason_to_skip(configuration, law, effort):
-        return _Outcome("skipped", reason)
+        return Outcome("skipped", reason)
     if law.excused is not None and configuration.declares(law.excused):
-        return _excused(configuration, law, law.excused, effort)
+        return judge_excuse(configuration, law, law.excused, effort)
     if law.trait is None or configuration.declares(law.trait):
-        return _judged(configuration, law, effort, failed)
+        return search_violation(configuration, law, effort, failed)
     if configuration.undeclared_is_unknown:
-        return _tried(configuration, law, effort)
-    return _stale(configuration, law, effort)
-
-
-def _excused(configuration: Configuration, law: Law, trait: Trait, effort: Effort) -> _Outcome:
-    """Require that a trait that excuses from laws is the reason why one of them is broken."""
-    found = _judged(configuration, law, effort, shrink=False)
-    if found.status == "passed" and not _broken_among(configuration, effort, law, lambda each: each.excused is trait):
-        message = f"stale: holds in {found.examples} batches; do not declare the trait {trait}"
-        return _Outcome("failed", message, kind="wrong result", examples=found.examples)
-    return _Outcome("skipped", f"declared {trait}, rightly", examples=found.examples)
-
-
-def _broken_among(
-    configuration: Configuration, effort: Effort, but: Law | None, chosen: Callable[[Law], bool]
-) -> Law | None:
-    """Return the first of the chosen laws, other than `but`, that the loss breaks."""
-    others = (law for law in LAWS if law is not but and chosen(law) and law.reads in (None, *configuration.reads))
-    applicable = (law for law in others if law.unless is None or law.unless(configuration) is None)
-    judged = ((law, _judged(configuration, law, effort, shrink=False)) for law in applicable)
-    return next((law for law, outcome in judged if outcome.status == "failed"), None)
-
-
-def _broken_in_another_epoch(configuration: Configuration, trait: Trait | None, effort: Effort) -> str | None:
-    """Return what a scheduled loss breaks at the other end of its schedule, if it does not declare the trait there."""
-    other = replace(configuration, late=not configuration.late)
-    if trait is None or not is_scheduled(configuration.specimen) or other.declares(trait):
-        return None
-    broken = _broken_among(other, effort, None, lambda each: each.trait is trait)
-    return f"{other} breaks {broken.name}" if broken else None
-
-
-def _stale(configuration: Configuration, law: Law, effort: Effort) -> _Outcome:
-    """Require a counterexample to one of the laws of a trait that is not declared."""
-    found = _judged(configuration, law, effort, shrink=False)
-    if found.status == "passed":
-        if broken := _broken_among(configuration, effort, law, lambda each: each.trait is law.trait):
-            reason = f"not declared {law.trait}, rightly: it breaks {broken.name}"
-            return _Outcome("skipped", reason, examples=found.examples)
-        if breaks := _broken_in_another_epoch(configuration, law.trait, effort):
-            return _Outcome("skipped", f"not declared {law.trait}, rightly: {breaks}", examples=found.examples)
-        message = f"stale: no counterexample in {found.examples} batches; declare the trait {law.trait}"
-        return _Outcome("failed", message, kind="wrong result", examples=found.examples)
-    reason = f"not declared {law.trait}, rightly: {found.message}" if found.status == "failed" else found.message
-    return _Outcome("skipped", reason, examples=found.examples)
-
-
-def _tried(configuration: Configuration, law: Law, effort: Effort) -> _Outcome:
-    """Try a law of a trait that a third-party loss may have: it condemns nothing, and says what was found."""
-    found = _judged(configuration, law, replace(effort, examples=min(effort.examples, 10)), shrink=False)
-    if found.status == "passed":
-        reason = f"not declared {law.trait}, but holds in {found.examples} batches: declare it to have it judged"
-    elif found.status == "failed":
-        reason = f"not declared {law.trait}, and does not hold"
-    else:
-        reason = found.message
-    return _Outcome("skipped", reason, examples=found.examples)
-
-
-def _judged(
-    configuration: Configuration, law: Law, effort: Effort, failed: frozenset[str] = frozenset(), *, shrink: bool = True
-) -> _Outcome:
-    search = Search(configuration, law, effort, shrink=shrink, failed=failed)
-    try:
-        search.run()
-    except NotApplicableError as reason:
-        return _Outcome("skipped", str(reason), examples=search.judged)
-    except Unsatisfiable:
-        search.judged = 0
-    if search.error is not None:
-        return _broken(configuration, law, search)
-    if search.excuses:
-        return _Outcome("skipped", "; ".join(search.excuses), examples=search.judged)
-    if not search.judged:
-        return _Outcome("skipped", "every batch that was tried lies on a kink of the loss")
-    return _Outcome("passed", examples=search.judged)
-
-
-def _broken(configuration: Configuration, law: Law, search: Search) -> _Outcome:
-    counterexample = search.case.describe(configuration.reads) if search.case and law.searched else None
-    error = search.error
-    assert error is not None
-    if isinstance(error, Violation):
-        kind = law.kind if law.kind is not None and error.silent else error.kind
-        return _Outcome("failed", str(error), counterexample, error.silent, kind, examples=search.judged)
-    if place := place_in_kit(error):
-        message = f"the kit failed in {place} with {first_line(error)}; please report this"
-        return _Outcome("skipped", message, counterexample, kit_failed=True, examples=search.judged)
-    where = place_in_loss(error)
-    message = f"it refuses the law's input with {first_line(error)}" + (f" ({where})" if where else "")
-    return _Outcome("failed", message, counterexample, False, "unclear refusal", cause(error), examples=search.judged)
-
-
-def traits_that_hold(configuration: Configuration, effort: Effort | None = None) -> list[Trait]:
-    """Return the traits whose laws a loss obeys, declared or not; what compiles or needs two processes is left out.
-
-    Example:
-        >>> from lossbench import loss_info
-        >>> found = traits_that_hold(Configuration(spec=loss_info("softmax")), Effort(examples=5))
-        >>> Trait.CONVEX in found, Trait.PIECEWISE in found
-        (True, False)
-    """
-    effort, found = effort or Effort(), []
-    for trait in Trait:
-        laws = [law for law in LAWS if law.trait is trait and not (law.compiles or law.needs_processes)]
-        read = [law for law in laws if law.reads in (None, *configuration.reads)]
-        applicable = [law for law in read if law.unless is None or law.unless(configuration) is None]
-        statuses = {_judged(configuration, law, effort, shrink=False).status for law in applicable}
-        if statuses == {"passed"}:
-            found.append(trait)
-    return found
+        return try_undeclared(configuration, law, effort)
+    return judge_undeclared(configuration, law, effort)

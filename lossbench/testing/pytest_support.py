@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError, did_you_mean
 from ..spec import LossSpec
+from .applies import reason_to_skip
 from .configuration import Configuration
-from .judge import Effort, Result, expect, fails_in, judge, reason_to_skip
+from .effort import Effort
+from .judge import fails_in, judge
 from .law import LAWS, Law, find_laws
 from .resolve import configurations_of, resolve
+from .results import Result, expect
 from .violation import Violation
 
 if TYPE_CHECKING:

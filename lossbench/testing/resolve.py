@@ -26,7 +26,8 @@ from ..registry import loss_info, loss_origin, remedy
 from ..spec import LossSpec
 from ..traits import Trait
 from .cases import Case, fixed_case
-from .configuration import Configuration, configurations
+from .configuration import Configuration
+from .variants import configurations
 
 _HINT = "A loss takes (inputs, targets); if it reads the other of logits and embeddings, say so with --takes"
 # What a declaration takes back of what is granted to a loss without a spec.

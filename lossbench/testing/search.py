@@ -13,6 +13,7 @@ from hypothesis.errors import HypothesisException, Unsatisfiable
 from .cases import Case, cases, fixed_case
 from .configuration import Configuration
 from .effort import Effort
+from .excuses import lies_on_kink
 from .law import Law
 from .trial import Trial
 from .violation import NotApplicableError, Violation
@@ -94,7 +95,7 @@ class Search:
     def _try(self, case: Case) -> None:
         trial = Trial(self.configuration, case, deep=self.effort.deep, failed=self.failed)
         try:
-            if self.law.off_kinks is not None and trial.lies_on_kink(self.law.off_kinks):
+            if self.law.off_kinks is not None and lies_on_kink(trial, self.law.off_kinks):
                 if not self.law.searched:
                     raise NotApplicableError("the batch lies on a kink of the loss")
                 hypothesis.reject()

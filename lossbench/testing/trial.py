@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ..loss import Loss
-from ..traits import Trait
 from ..types import ModelOutput
 from .cases import Case
 from .configuration import Configuration
@@ -109,42 +108,6 @@ class Trial:
                 if axis in axes:
                     states[name].copy_(change(states[name], axes.index(axis)))
 
-    def lies_on_kink(self, radius: float) -> bool:
-        """Whether the batch lies within `radius`, relative, of a kink or a jump of a piecewise loss.
-
-        A piecewise loss has no one gradient there, and rounding decides on which side a batch lies. A kink is found
-        by what it is: value or gradient differ between the two sides of the batch along some direction, or from
-        those of the batch. A scale-invariant loss jumps at a row of zeros, which has no direction.
-        """
-        output, targets = self.output(), self.targets
-        if self.configuration.declares(Trait.SCALE_INVARIANT):
-            largest = output.embeddings.abs().amax(dim=1)
-            if bool((largest <= radius * largest.max()).any()):
-                return True
-        if not (self.configuration.declares(Trait.PIECEWISE) or self.configuration.undeclared_is_unknown):
-            return False
-        generator = torch.Generator().manual_seed(len(targets))
-        middle = self.gradients(self.loss, output, targets)
-        size = {name: max(float(getattr(output, name).abs().max()), 1e-3) for name in self.reads}
-        for _ in range(3):
-            steps = {
-                name: radius
-                * size[name]
-                * torch.randn(getattr(output, name).shape, generator=generator).to(output.logits)
-                for name in self.reads
-            }
-            sides = [
-                self.gradients(
-                    self.loss,
-                    with_tensors(output, {k: getattr(output, k) + sign * steps[k] for k in self.reads}),
-                    targets,
-                )
-                for sign in (-1, 1)
-            ]
-            if _jumps(*sides) or _jumps(middle, sides[0]):
-                return True
-        return False
-
     @property
     def rounding(self) -> float:
         """The relative error that the precision of the loss explains: 0 in float64."""
@@ -171,6 +134,13 @@ class Trial:
         self.same(f"{what}, where it has started", 1 - found.isnan().double(), 1 - expected.isnan().double())
         self.same(what, found.nan_to_num(), expected.nan_to_num(), tolerance)
 
+    def same_states(self, found: Loss, expected: Loss, what: str = "after a step", tolerance: float = 1e-8) -> None:
+        """`same_state` for every floating-point tensor that `expected` saves."""
+        held = self.states(expected)
+        for name, tensor in self.states(found).items():
+            if name in expected.state_dict() and tensor.is_floating_point():
+                self.same_state(f"{name} {what}", tensor, held[name], tolerance)
+
     def same_gradients(
         self, what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], tolerance: float = 1e-8
     ) -> None:
@@ -184,11 +154,15 @@ class Trial:
             raise Violation(f"{what} is {_shown(value)}, expected finite numbers")
 
 
-def _jumps(one: tuple[Tensor, dict[str, Tensor]], other: tuple[Tensor, dict[str, Tensor]]) -> bool:
-    largest = max(float(g.abs().max()) for g in (*one[1].values(), *other[1].values()))
-    if float((one[0] - other[0]).abs()) > 1e-4 * max(float(one[0].abs()), largest, 1e-6):
-        return True
-    return any(float((one[1][k] - other[1][k]).abs().max()) > 1e-3 * max(largest, 1e-9) for k in one[1])
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors hold the same numbers, whatever their types."""
+    one, other = one.detach(), other.detach()
+    return one.shape == other.shape and torch.allclose(one.double(), other.double(), rtol=0, atol=0, equal_nan=True)
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return the name of a type without the "torch." in front."""
+    return str(dtype).removeprefix("torch.")
 
 
 def _shown(value: Tensor) -> str:

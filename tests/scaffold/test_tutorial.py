@@ -27,7 +27,7 @@ import sys
 from unittest import mock
 import pytest
 from lossbench.cli import main
-from lossbench.testing.judge import Effort
+from lossbench.testing.effort import Effort
 
 with mock.patch("lossbench.testing.pytest_support.Effort", lambda: Effort(examples=3, compile=False)):
     options = ["-q", "-n", "0", "-p", "no:cacheprovider", "--import-mode=importlib"]

@@ -1,29 +1,39 @@
-"""The laws, by group. Importing this package fills `lossbench.testing.law.LAWS`."""
+"""The laws. Importing this package fills `lossbench.testing.law.LAWS`.
 
-from . import (
-    arguments,
-    calculus,
-    finiteness,
-    hooks,
-    hyperparameters,
-    life,
-    meaning,
-    sizes,
-    surroundings,
-    symmetry,
-    systems,
-)
+Within a group the laws have the order of these imports, which numbers them: add a module at the end of its group.
+"""
+
+# ruff: isort: skip_file
+from . import calculus
+from . import large_logits, degenerate_batches, non_finite  # Finiteness
+from . import reordering, renumbering, motions  # Symmetry
+from . import bounds, class_weights, definitions  # Meaning
+from . import half_precision, side_effects, execution, copies, calls  # Systems
+from . import arguments
+from . import multiples, sizes  # Size and scale
+from . import hooks, hyperparameters, life, surroundings  # Life
 
 __all__ = [
     "arguments",
+    "bounds",
     "calculus",
-    "finiteness",
+    "calls",
+    "class_weights",
+    "copies",
+    "definitions",
+    "degenerate_batches",
+    "execution",
+    "half_precision",
     "hooks",
     "hyperparameters",
+    "large_logits",
     "life",
-    "meaning",
+    "motions",
+    "multiples",
+    "non_finite",
+    "renumbering",
+    "reordering",
+    "side_effects",
     "sizes",
     "surroundings",
-    "symmetry",
-    "systems",
 ]

@@ -1,68 +1,29 @@
-"""Arguments: what makes no sense is refused, in words that help, before anything changes.
+"""Arguments: an invalid argument is refused, in clear words, before anything changes.
 
-Clear words are a ValueError or TypeError that names the argument, what it was and what was expected. Judged on the
-CPU, for the arguments that the loss reads.
+Judged on the CPU, for the arguments that the loss reads; `refusals` says which words are clear.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ...adapters import AdaptedLoss
 from ...loss import Loss
-from ...types import ModelOutput
 from ..configuration import Configuration
 from ..law import Group, judge_parts, law
+from ..probe import first_line
+from ..refusals import CLEAR, require_refusal, require_refusal_at_construction
 from ..trial import Trial
 from ..violation import Violation
 
 GROUP: Group = "Arguments"
-_CLEAR = (ValueError, TypeError)
-
-
-def _refused(trial: Trial, what: str, output: ModelOutput, targets: Tensor, words: Sequence[str]) -> None:
-    """A call must raise a clear error with one of `words` in it, and leave the state as it was."""
-    loss = trial.build(torch.float32)
-    before = {name: tensor.detach().clone() for name, tensor in trial.states(loss).items()}
-    try:
-        value = loss(output, targets)
-    except _CLEAR as error:
-        if not (any(word in str(error).lower() for word in words) or _states_both(str(error))):
-            raise Violation(
-                f"{what} is refused as {type(error).__name__}: {_first_line(error)}, which names none of "
-                f"{', '.join(words)}",
-                silent=False,
-            ) from error
-    except Exception as error:
-        raise Violation(
-            f"{what} is refused as {type(error).__name__}: {_first_line(error)}; expected a ValueError or TypeError",
-            silent=False,
-        ) from error
-    else:
-        raise Violation(f"{what} is accepted and gives {_shown(value)}, expected a ValueError")
-    for name, tensor in trial.states(loss).items():
-        if not torch.allclose(tensor, before[name], rtol=0, atol=0, equal_nan=True):
-            raise Violation(f"{what} is refused after {name} was changed")
-
-
-def _states_both(message: str) -> bool:
-    """Return whether a message says what was expected and what was found, in whatever words."""
-    expected = any(word in message.lower() for word in ("must", "expect", "should", "need", "require", "match"))
-    return expected and len(re.findall(r"\d+", message)) > 1
 
 
 def _knows_sizes(loss: Loss) -> bool:
     return loss.knows_sizes if isinstance(loss, AdaptedLoss) else True
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:160]
 
 
 _LABEL_WORDS = ("target", "label")
@@ -82,7 +43,7 @@ def label_out_of_range(trial: Trial) -> None:
     def refused(label: int) -> None:
         wrong = targets.clone()
         wrong[-1] = label
-        _refused(trial, f"label {label} of {classes} classes", output, wrong, _LABEL_WORDS)
+        require_refusal(trial, f"label {label} of {classes} classes", output, wrong, _LABEL_WORDS)
 
     judge_parts(partial(refused, label) for label in labels)
 
@@ -94,7 +55,7 @@ def float_labels(trial: Trial) -> None:
     Remedy: check `targets.is_floating_point()`.
     """
     output = trial.output(torch.float32)
-    _refused(trial, "labels in float32", output, trial.targets.float(), (*_LABEL_WORDS, "dtype", "int", "float"))
+    require_refusal(trial, "labels in float32", output, trial.targets.float(), (*_LABEL_WORDS, "dtype", "int", "float"))
 
 
 @law(GROUP)
@@ -107,7 +68,7 @@ def unequal_lengths(trial: Trial) -> None:
     words = (*_LABEL_WORDS, "size", "shape", "length")
     wrong = [torch.cat([targets, targets[:1]])] + ([targets[:-1]] if len(targets) > 1 else [])
     judge_parts(
-        partial(_refused, trial, f"{len(labels)} labels for {len(targets)} rows", output, labels, words)
+        partial(require_refusal, trial, f"{len(labels)} labels for {len(targets)} rows", output, labels, words)
         for labels in wrong
     )
 
@@ -120,12 +81,12 @@ def wrong_rank(trial: Trial) -> None:
     """
     output, targets = trial.output(torch.float32), trial.targets
     words = (*trial.reads, *_LABEL_WORDS, "shape", "dim", "input")
-    parts = [partial(_refused, trial, "labels of shape (B, 1)", output, targets.unsqueeze(1), words)]
+    parts = [partial(require_refusal, trial, "labels of shape (B, 1)", output, targets.unsqueeze(1), words)]
     for name in trial.reads:
         flat = trial.changed(output, lambda t: t[0], name)
-        parts.append(partial(_refused, trial, f"{name} without a batch axis", flat, targets, words))
+        parts.append(partial(require_refusal, trial, f"{name} without a batch axis", flat, targets, words))
         deep = trial.changed(output, lambda t: t.unsqueeze(2), name)
-        parts.append(partial(_refused, trial, f"{name} of three axes", deep, targets, words))
+        parts.append(partial(require_refusal, trial, f"{name} of three axes", deep, targets, words))
     judge_parts(parts)
 
 
@@ -147,7 +108,7 @@ def wrong_number_of_columns(trial: Trial) -> None:
         columns = getattr(output, name).shape[1]
         words = (name, "shape", "size", "dim", "class")
         what = f"{name} of {columns + 1} columns instead of {columns}"
-        parts.append(partial(_refused, trial, what, wide, targets, words))
+        parts.append(partial(require_refusal, trial, what, wide, targets, words))
     judge_parts(parts)
 
 
@@ -170,7 +131,7 @@ def bad_hyperparameters(trial: Trial) -> None:
             wrong = (float("nan"), "nonsense")
         else:
             continue
-        parts += [partial(_construction, trial, name, value) for value in wrong]
+        parts += [partial(require_refusal_at_construction, trial, name, value) for value in wrong]
     judge_parts(parts)
 
 
@@ -185,11 +146,11 @@ def narrow_integer_labels(trial: Trial) -> None:
     expected = loss(output, targets)
     try:
         found = loss(output, targets.int())
-    except _CLEAR:
+    except CLEAR:
         return
     except Exception as error:
         raise Violation(
-            f"int32 labels are refused as {type(error).__name__}: {_first_line(error)}; expected the value of int64 "
+            f"int32 labels are refused as {first_line(error)}; expected the value of int64 "
             "labels, or a ValueError or TypeError",
             silent=False,
         ) from error
@@ -205,40 +166,4 @@ def unknown_option(trial: Trial) -> None:
     """
     wrong: list[tuple[str, Any]] = [("no_such_option", 1)]
     wrong += [(n, "no-such-word") for n, d in trial.configuration.spec.hyperparameters.items() if isinstance(d, str)]
-    judge_parts(partial(_construction, trial, name, value) for name, value in wrong)
-
-
-def _construction(trial: Trial, name: str, value: Any) -> None:
-    """Constructing the loss must raise a clear error that names the hyper-parameter."""
-    try:
-        loss = trial.build(torch.float32, **{name: value})
-    except _CLEAR as error:
-        if name not in str(error):
-            raise Violation(
-                f"{name}={value!r} is refused as {type(error).__name__}: {_first_line(error)}, which does not name it",
-                silent=False,
-            ) from error
-    except Exception as error:
-        raise Violation(
-            f"{name}={value!r} is refused as {type(error).__name__}: {_first_line(error)}; expected a ValueError or "
-            "TypeError",
-            silent=False,
-        ) from error
-    else:
-        raise _accepted(trial, loss, f"{name}={value!r} is accepted at construction")
-
-
-def _accepted(trial: Trial, loss: Loss, what: str) -> Violation:
-    """A hyper-parameter that the first call refuses is refused late; else the loss goes on with it."""
-    try:
-        value = loss(trial.output(torch.float32), trial.targets)
-    except Exception as error:
-        late = f"and refused at the first call, as {type(error).__name__}: {_first_line(error)}"
-        return Violation(f"{what} {late}; expected a ValueError at construction", silent=False)
-    return Violation(f"{what} and gives {_shown(value)}, expected a ValueError")
-
-
-def _shown(value: Any) -> str:
-    if not isinstance(value, Tensor):
-        return type(value).__name__
-    return f"{float(value):.6g}" if value.numel() == 1 else f"a tensor of shape {tuple(value.shape)}"
+    judge_parts(partial(require_refusal_at_construction, trial, name, value) for name, value in wrong)

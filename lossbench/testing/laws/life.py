@@ -14,7 +14,7 @@ from ..cases import fixed_case
 from ..configuration import Configuration, is_stateful
 from ..law import Group, judge_parts, law
 from ..probe import first_line
-from ..trial import HALF_PRECISIONS, Trial
+from ..trial import HALF_PRECISIONS, Trial, dtype_name
 from ..violation import NotApplicableError, Violation
 
 GROUP: Group = "Life"
@@ -49,8 +49,7 @@ def fresh_instances(trial: Trial) -> None:
     _call(after_other, _other_batch(trial))
     for _ in range(_MANY_CALLS):
         _call(after_many, trial)
-    turned = replace(trial.case, class_counts=trial.case.class_counts[::-1])
-    stranger = Trial(trial.configuration, turned)
+    stranger = Trial(trial.configuration, replace(trial.case, class_counts=trial.case.class_counts[::-1]))
     beside = trial.build()
     _call(stranger.build(), stranger)
     for what, loss in (
@@ -114,7 +113,7 @@ def cast_to_half_precision(trial: Trial) -> None:
 
 
 def _cast(trial: Trial, dtype: torch.dtype) -> None:
-    short = str(dtype).removeprefix("torch.")
+    short = dtype_name(dtype)
     tolerance = 5e-2 if dtype is torch.bfloat16 else 1e-2
     rounded = trial.build(torch.float32).to(dtype).float()  # what is lost by rounding the state is not the loss's doing
     output = trial.changed(trial.output(dtype), Tensor.float)
@@ -133,8 +132,7 @@ def _cast(trial: Trial, dtype: torch.dtype) -> None:
             )
     if is_stateful(loss):
         loss.update_state(trial.output(dtype), trial.targets)
-        after = loss(trial.output(dtype), trial.targets)
-        trial.finite(f"the value after a step, cast to {short}", after)
+        trial.finite(f"the value after a step, cast to {short}", loss(trial.output(dtype), trial.targets))
 
 
 def _is_late(configuration: Configuration) -> str | None:
@@ -152,21 +150,18 @@ def built_on_meta(trial: Trial) -> None:
     saved = trial.build(torch.float32)
     output, targets = trial.output(torch.float32), trial.targets
     expected = saved(output, targets).detach()
-    configuration = trial.configuration
     try:
         with torch.device("meta"):
-            loss = configuration.raw(trial.case.context)
+            loss = trial.configuration.raw(trial.case.context)
     except Exception as error:
-        raise NotApplicableError(
-            f"its constructor reads values, which the meta device has not: {first_line(error)}"
-        ) from error
+        reason = f"its constructor reads values, which the meta device does not have: {first_line(error)}"
+        raise NotApplicableError(reason) from error
     loss = loss.to_empty(device="cpu")
     for module in loss.modules():
         if callable(reset := getattr(module, "reset_parameters", None)):
             reset()
     loss.load_state_dict(saved.state_dict(), strict=True)
-    kept = set(loss.state_dict())
-    lost = [name for name, _ in loss.named_buffers() if name not in kept]
+    lost = [name for name, _ in loss.named_buffers() if name not in loss.state_dict()]
     left = [name for name, tensor in loss.named_buffers() if tensor.is_meta]
     value = loss(output, targets).detach()
     if value.isfinite().all() and torch.isclose(value, expected, rtol=1e-5):

@@ -17,6 +17,7 @@ from ..applies import reason_to_skip
 from ..cases import Case, fixed_case
 from ..configuration import Configuration
 from ..effort import Effort
+from ..excuses import lies_on_kink
 from ..law import Group, find_law, judge_parts, law
 from ..trial import Trial
 from ..violation import NotApplicableError, Violation
@@ -82,7 +83,7 @@ def _judge_again(trial: Trial, names: tuple[str, ...], case: Case, where: str) -
 def _one_law(trial: Trial, name: str, case: Case, where: str) -> None:
     each, again = find_law(name), Trial(trial.configuration, case, deep=trial.deep)
     try:
-        if each.off_kinks is not None and again.lies_on_kink(each.off_kinks):
+        if each.off_kinks is not None and lies_on_kink(again, each.off_kinks):
             return
         each.judge(again)
     except NotApplicableError:
@@ -115,7 +116,7 @@ def _is_sound(trial: Trial, case: Case, where: str) -> None:
     big.finite(f"the value, {where}", single[0])
     for name, gradient in single[1].items():
         big.finite(f"the gradient in {name}, {where}", gradient)
-    if big.dtype is torch.float64 and not trial.configuration.is_random and not big.lies_on_kink(1e-4):
+    if big.dtype is torch.float64 and not trial.configuration.is_random and not lies_on_kink(big, 1e-4):
         value, gradients = big.gradients(big.loss, big.output(), big.targets)
         big.same(f"float32 against float64, {where}", single[0], value, tolerance=1e-3)
         for name, gradient in gradients.items():
@@ -130,7 +131,7 @@ def _gradient_is_judged(trial: Trial) -> bool:
 
 
 def _is_derivative(trial: Trial, where: str) -> None:
-    if not trial.lies_on_kink(2e-4):
+    if not lies_on_kink(trial, 2e-4):
         slope_along_lines(trial, where)
 
 

@@ -1,0 +1,143 @@
+"""Systems: a loss that is saved, copied or moved to another device is the same loss."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import torch
+from torch import Tensor
+
+from ...loss import Loss
+from ..configuration import LAST_EPOCH
+from ..law import Group, law
+from ..probe import first_line
+from ..trial import Trial, same_bits
+from ..violation import Violation
+
+GROUP: Group = "Systems"
+
+
+@law(GROUP, searched=False)
+def saved_state(trial: Trial) -> None:
+    """A state_dict loads strictly into a new instance, bit for bit, and gives the same value; one with other keys or
+    shapes is refused.
+
+    Remedy: register everything that training changes as a parameter or buffer.
+    """
+    loss, output = trial.build(torch.float32), trial.output(torch.float32)
+    expected = loss(output, trial.targets).detach()
+    loss.update_state(output, trial.targets)
+    after = loss(output, trial.targets).detach()
+    state = copy.deepcopy(loss.state_dict())
+    fresh = trial.configuration.raw(trial.case.context)
+    if trial.configuration.late:
+        fresh.begin_epoch(*LAST_EPOCH)
+    fresh.load_state_dict(state, strict=True)
+    for name, tensor in fresh.state_dict().items():
+        if not same_bits(tensor, state[name]):
+            raise Violation(f"{name} changes by saving and loading")
+    if not same_bits(fresh(output, trial.targets), after):
+        raise Violation(
+            f"a loaded state gives {float(fresh(output, trial.targets)):.8g}, the saved loss gave {float(after):.8g} "
+            f"(before its last step {float(expected):.8g})"
+        )
+    _go_on_alike(trial, loss, fresh)
+    wrong = [{**state, "not_a_state": torch.zeros(1)}]
+    wrong += [{k: v for k, v in state.items() if k != name} for name in state]
+    wrong += [{**state, name: torch.zeros((*tensor.shape, 2))} for name, tensor in state.items()]
+    for each in wrong:
+        try:
+            fresh.load_state_dict(each, strict=True)
+        except RuntimeError:
+            continue
+        raise Violation(f"a state with keys {sorted(each)} and its shapes was accepted, the loss has {sorted(state)}")
+
+
+def _go_on_alike(trial: Trial, loss: Loss, restored: Loss) -> None:
+    """Require that a saved loss and the restored one move alike in further steps."""
+    output = trial.changed(trial.output(torch.float32), lambda t: 1 - 0.5 * t, "logits", "embeddings")
+    for step in range(2):
+        values = []
+        for each in (loss, restored):
+            each.update_state(output, trial.targets)
+            values.append(each(output, trial.targets).detach())
+        if not same_bits(*values):
+            raise Violation(
+                f"{step + 1} steps after it was restored, a loss gives {float(values[1]):.8g}, the saved one "
+                f"{float(values[0]):.8g}"
+            )
+
+
+@law(GROUP, searched=False)
+def copies(trial: Trial) -> None:
+    """pickle and deepcopy, also after backward, give a loss of the same value and traits.
+
+    Remedy: keep no tensors of a graph, lambdas or open files on the instance.
+    """
+    loss, output = trial.build(torch.float32), trial.output(torch.float32)
+    expected = loss(output, trial.targets).detach()
+    in_training = trial.changed(output, lambda t: 1 * t.requires_grad_())  # results of a model, not leaves
+    loss(in_training, trial.targets).backward()
+    try:
+        made_by = (("deepcopy", copy.deepcopy(loss)), ("pickle", pickle.loads(pickle.dumps(loss))))
+    except Exception as error:  # of pickle in C, whose innermost frame is this one
+        raise Violation(f"it cannot be copied: {first_line(error)}", silent=False) from error
+    for how, made in made_by:
+        if not same_bits(made(output, trial.targets), expected):
+            raise Violation(f"the copy by {how} gives {float(made(output, trial.targets)):.8g}, not {expected:.8g}")
+        if isinstance(made, Loss) and made.traits != loss.traits:
+            raise Violation(f"the copy by {how} has other traits")
+
+
+@law(GROUP, searched=False, compares=True)
+def moves(trial: Trial) -> None:
+    """A loss moves between dtypes, to every accelerator that is there and to the meta device, with all of its
+    tensors, and gives the same value.
+
+    Remedy: register tensors as buffers; make new ones with `new_zeros` or on the inputs' device.
+    """
+    output, targets = trial.output(), trial.targets
+    expected = trial.loss(output, targets).detach()
+    there = trial.build().float().to(trial.dtype)
+    trial.same("to float32 and back", there(output, targets), expected, tolerance=1e-5)
+    devices = ["cuda"] if torch.cuda.is_available() else []
+    for device in devices:
+        loss = trial.build(torch.float32).to(device)
+        moved = trial.changed(trial.output(torch.float32), lambda t, d=device: t.to(d), "logits", "embeddings")  # type: ignore[misc]
+        found = loss(moved, targets.to(device))
+        trial.same(f"on {device} against the CPU", found.cpu(), expected, tolerance=1e-4)
+    loss = trial.build().to("meta")
+    try:
+        value = loss(trial.changed(output, lambda t: t.to("meta"), "logits", "embeddings"), targets.to("meta"))
+    except Exception as error:
+        if any(words in str(error) for words in _READS_VALUES):
+            trial.excuse(f"it reads values, which the meta device does not have: {first_line(error)}")
+            return
+        if "device" in str(error).lower() and not _tensors_elsewhere(loss, "meta"):
+            raise Violation(
+                f"a tensor is made on another device than that of the inputs: {first_line(error)}", silent=False
+            ) from error
+        if left := _tensors_elsewhere(loss, "meta"):
+            raise Violation(
+                f"{', '.join(left)} stays behind when the loss moves to another device, and forward fails: "
+                f"{first_line(error)}",
+                silent=False,
+            ) from error
+        raise
+    if value.device.type != "meta" or value.ndim:
+        raise Violation(f"on the meta device it gives {tuple(value.shape)} on {value.device}")
+
+
+# What torch says when a number is read of a tensor that has none.
+_READS_VALUES = ("item()", "no data", "_local_scalar_dense", "meta tensors", "dynamic output shape", "data-dependent")
+
+
+def _tensors_elsewhere(loss: torch.nn.Module, device: str) -> list[str]:
+    """Names of tensors of a loss, registered or not, that are not on a device."""
+    found = []
+    for path, module in loss.named_modules():
+        for name, held in {**vars(module), **module._parameters, **module._buffers}.items():
+            if isinstance(held, Tensor) and held.device.type != device:
+                found.append(f"{path}.{name}".lstrip("."))
+    return found

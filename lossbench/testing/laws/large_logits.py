@@ -1,0 +1,79 @@
+"""Finiteness: very large logits give a finite value, and still a gradient. Judged in float32."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...traits import Need
+from ...types import ModelOutput
+from ..configuration import LAST_EPOCH, is_scheduled
+from ..excuses import has_no_part
+from ..law import Group, law
+from ..trial import Trial
+from ..violation import Violation
+
+GROUP: Group = "Finiteness"
+
+
+@law(GROUP, compares=True)
+def large_logits(trial: Trial) -> None:
+    """Logits of ±1e4 give a finite value within 1e-3 of float64's, and a row that is wrong still has a gradient, unless
+    the loss reaches the upper bound that it declares (`Loss.upper_bound`).
+
+    Remedy: use `log_softmax` or `logsumexp`, not `log(softmax(z))`: a saturated log is finite and teaches nothing. A
+    loss that is bounded on purpose declares its bound.
+    """
+    sizes = {"logits": 1e4, "embeddings": 1e4} if "logits" not in trial.reads else {"logits": 1e4}
+    if trial.configuration.spec.needs and Need.COSINE_LOGITS in trial.configuration.spec.needs:
+        sizes = {}  # a cosine has no large values
+
+    def enlarged(output: ModelOutput) -> ModelOutput:
+        for name in set(sizes) & set(trial.reads):
+            output = trial.changed(output, lambda t, size=sizes[name]: torch.sign(t) * size, name)  # type: ignore[misc]
+        return output
+
+    output, targets = enlarged(trial.output(torch.float32)), trial.targets
+    value, gradients = trial.gradients(trial.build(torch.float32), output, targets)
+    trial.finite("the value", value)
+    for name, gradient in gradients.items():
+        trial.finite(f"the gradient in {name}", gradient)
+    if "logits" not in trial.reads or not sizes:
+        return
+    expected = trial.loss(enlarged(trial.output()), targets)
+    trial.same("float32 against float64", value, expected, tolerance=1e-3)
+    largest = output.logits.max(dim=1).values
+    wrong = output.logits.gather(1, targets.unsqueeze(1)).squeeze(1) < largest
+    silent = wrong & (gradients["logits"].abs().sum(dim=1) == 0)
+    if not bool(silent.any()):
+        return
+    found = f"row {int(silent.nonzero()[0])} is labelled wrong by 1e4 and its gradient is 0"
+    if is_scheduled(trial.loss) and not trial.configuration.late and _teaches_later(trial, output, silent):
+        trial.excuse("its gradient is 0 at first and comes with the epochs")
+        return
+    row = int(silent.nonzero()[0])
+    if has_no_part(trial, row, {}):
+        trial.excuse("a row that has no part in the value has no gradient")
+        return
+    bound = trial.loss.upper_bound
+    if bound is None:
+        raise Violation(found)
+    if (worst := _worst_label(trial)) < 0.999 * bound:
+        raise Violation(f"{found}; the bound of {bound:g} does not explain it: no label costs more than {worst:.6g}")
+
+
+def _teaches_later(trial: Trial, output: ModelOutput, silent: Tensor) -> bool:
+    loss = trial.build(torch.float32)
+    loss.begin_epoch(*LAST_EPOCH)
+    _, gradients = trial.gradients(loss, output, trial.targets)
+    return bool((gradients["logits"].abs().sum(dim=1) > 0)[silent].all())
+
+
+def _worst_label(trial: Trial) -> float:
+    """What the most expensive label costs that is wrong by 1e4."""
+    classes = len(trial.case.class_counts)
+    wrong = 1e4 - 2e4 * torch.eye(classes)
+    output, loss = trial.output(torch.float32, trial.case.first_rows(1)), trial.build(torch.float32)
+    return max(
+        float(loss(output._replace(logits=wrong[c : c + 1]), torch.tensor([c])).detach()) for c in range(classes)
+    )
