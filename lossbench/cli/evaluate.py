@@ -19,7 +19,7 @@ _OPENS = [name for name in option_names(Role.OPENS_DATA) if name not in ("allow_
 
 
 @takes_options(
-    [*_OPENS, "batch_size", "device", "workers"],
+    [*_OPENS, "recognize_files", "batch_size", "device", "workers"],
     seed="Random seed of the data; of the sources, only digits depends on it.",
     batch_size="Images per batch (default: decided by the data).",
 )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import struct
-import threading
-import warnings
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
 
 from ..errors import DataError
+from .decoder_warnings import forget_decoder_warning
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
@@ -60,37 +60,6 @@ class Box(NamedTuple):
     bottom: int
 
 
-class _Noticed(threading.local):
-    """Warnings of the decoder in this thread: the first one of the image that is decoded."""
-
-    first: str | None = None
-
-
-_noticed = _Noticed()
-
-
-def decoder_warning() -> str | None:
-    """Return the first warning about the image that this thread decoded last; None without one."""
-    return _noticed.first
-
-
-def _keep_decoder_warnings() -> None:
-    """Keep the warnings of Pillow for `decoder_warning` instead of printing one per file and loader process."""
-    shown = warnings.showwarning
-
-    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any, **more: Any) -> None:
-        if f"{os.sep}PIL{os.sep}" in filename:
-            _noticed.first = _noticed.first or str(message)
-        else:
-            shown(message, category, filename, *rest, **more)
-
-    warnings.showwarning = show
-    warnings.filterwarnings("always", module=r"PIL\.")
-
-
-_keep_decoder_warnings()
-
-
 def decode(source: str | os.PathLike[str] | bytes, box: Box | None = None) -> Image.Image:
     """Return an image file, or its bytes, as an RGB image (H, W, 3 uint8) with its EXIF rotation applied.
 
@@ -119,14 +88,31 @@ def decode(source: str | os.PathLike[str] | bytes, box: Box | None = None) -> Im
         raise DataError(f"{name}: {error}") from error.__cause__
 
 
-def why_unreadable(path: Path, box: Box | None = None) -> str | None:
-    """Return why an image file cannot be decoded, or None if all of it decodes."""
+class Checked(NamedTuple):
+    """The result of decoding one image file.
+
+    Attributes:
+        reason: why the file cannot be decoded, or None.
+        pixels: digest of the pixels that a run would see, equal for images with equal pixels; empty if unreadable.
+    """
+
+    reason: str | None
+    pixels: bytes = b""
+
+
+def check_file(path: Path, box: Box | None = None) -> Checked:
+    """Decode all of an image file, cropped to its box, and return whether it decodes and the digest of its pixels."""
     try:
         with _open(path) as file:
-            _decode(file, os.fstat(file.fileno()).st_size, box)
+            image = _decode(file, os.fstat(file.fileno()).st_size, box)
     except _UnreadableError as error:
-        return str(error)
-    return None
+        return Checked(str(error))
+    return Checked(None, hashlib.blake2b(image.tobytes(), digest_size=16, key=repr(image.size).encode()).digest())
+
+
+def why_unreadable(path: Path, box: Box | None = None) -> str | None:
+    """Return why an image file cannot be decoded, or None if all of it decodes."""
+    return check_file(path, box).reason
 
 
 def why_not_as_listed(path: Path, sha256: str) -> str | None:
@@ -176,18 +162,24 @@ class _UnreadableError(Exception):
 
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file; a pipe would be waited for, and a device never ends."""
     try:
-        return open(path, "rb")
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError as error:
         raise _UnreadableError("no such file") from error
     except OSError as error:
         raise _UnreadableError((error.strerror or str(error)).lower()) from error
     except ValueError as error:  # a NUL in the name
         raise _UnreadableError("not a file name") from error
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise _UnreadableError("is a directory" if stat.S_ISDIR(mode) else "not a regular file")
+    return open(handle, "rb")
 
 
 def _decode(file: BinaryIO, size: int, box: Box | None) -> Image.Image:
-    _noticed.first = None
+    forget_decoder_warning()
     if size == 0:
         raise _UnreadableError("zero bytes")
     try:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, listed
-from .decode import Box, decoder_warning, why_not_as_listed, why_unreadable
+from .decode import Box, check_file, why_not_as_listed
+from .decoder_warnings import decoder_warning
 from .files import Progress, each_file
 from .readable_cache import ReadableFiles
 from .table import ImageTable
@@ -22,6 +23,7 @@ def unreadable(
     progress: Progress | None = None,
     known: ReadableFiles | None = None,
     warned: list[tuple[Path, str]] | None = None,
+    pixels: dict[Path, bytes] | None = None,
 ) -> list[tuple[Path, str]]:
     """Return the files that cannot be decoded, each with the reason, in the order of the tables.
 
@@ -34,6 +36,7 @@ def unreadable(
         progress: called with the number of processed files and the total.
         known: files that need not be decoded again; readable files are added.
         warned: receives the readable files about which the decoder warns, with the warning.
+        pixels: receives the digests of the pixels of readable files.
     """
     tables = list(tables)
     listed_as: dict[Path, str] = {}
@@ -44,16 +47,20 @@ def unreadable(
             rows |= dict(zip(table.paths, table.manifest_rows or (), strict=table.manifest_rows is not None))
 
     def look(path: Path, box: Box | None) -> str | None:
-        if (digest := listed_as.get(path)) and (reason := why_not_as_listed(path, digest)):
+        if (sha256 := listed_as.get(path)) and (reason := why_not_as_listed(path, sha256)):
             return reason
         key = None if known is None else known.key(path, box)
         if known is not None and key in known:
+            if pixels is not None:
+                pixels[path] = known.pixels(key)
             return None
-        reason = why_unreadable(path, box)
+        reason, digest = check_file(path, box)
+        if pixels is not None and reason is None:
+            pixels[path] = digest
         if warned is not None and reason is None and (text := decoder_warning()):
             warned.append((path, text))
         if known is not None and reason is None:
-            known.add(key)
+            known.add(key, digest)
         return reason
 
     looked = list(each_file(tables, look, threads, progress))

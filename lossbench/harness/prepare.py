@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,12 +13,8 @@ import torch
 from .. import time_limit as limits
 from ..data import ClassBatches, parse_sampler
 from ..data.loader import bytes_in_transit, files_in_transit
-from ..data.preflight import drop, unreadable, unreadable_error
-from ..data.readable_cache import ReadableFiles
-from ..data.request import Splits
 from ..data.sampling import drawn_counts
-from ..data.sources import open_data
-from ..data.splits import carve, check_splits, left_out
+from ..data.splits import carve, left_out
 from ..data.table import ImageTable
 from ..errors import ConfigError, DataError, PluginError, RunFailed
 from ..expression import Formula
@@ -29,16 +23,15 @@ from ..machine.limits import allow_open_files, few_open_files, no_shared_memory,
 from ..models.build import check_model, own_image_size, takes_single_images
 from ..models.weights import Weights
 from ..objective import build_loss, expand_formula, formula_needs
-from ..runs.option import Role
 from ..runs.options import ResolvedConfig, RunConfig
 from ..testing.contract import check_contract, check_hooks, made_batch
 from ..traits import Need
 from ..types import LossContext
+from .readable_splits import Readable, read_splits
 from .reporter import Reporter
 from .weights.start_from import read_weights, seen_before
 
 SELECTION_FRACTION = 0.1
-_MANY_FILES = 20_000
 _OWN_FILES = 256  # open in a run without loader processes, generously
 
 
@@ -71,9 +64,6 @@ class Task:
     weights: Weights | None
     notes: tuple[str, ...]
     skipped: tuple[str, ...]
-
-
-Readable = tuple[Splits, tuple[str, ...]]  # and the skipped files
 
 
 def prepare(
@@ -250,41 +240,3 @@ def check_loading(task: Task, processes: int) -> None:
     if limit is not None and files > limit:
         raise RunFailed(f"--workers {config.workers}: about {files:,} files are open at a time, and {few_open_files()}")
     allow_open_files(files)
-
-
-def read_splits(config: RunConfig, reporter: Reporter) -> Readable:
-    """Return the splits of a run's data without unreadable images, and the skipped files."""
-    splits = open_data(config.data, **config.values(Role.OPENS_DATA))
-    train, test, skipped = _readable(splits.train, splits.test, config, reporter)
-    return dataclasses.replace(splits, train=train, test=test), skipped
-
-
-def _readable(
-    train: ImageTable, test: ImageTable, config: RunConfig, reporter: Reporter
-) -> tuple[ImageTable, ImageTable, tuple[str, ...]]:
-    """Remove unreadable images from both splits, or raise an error unless the run may skip them."""
-    files = sum(len(table.paths or ()) for table in (train, test))
-    if files > _MANY_FILES:
-        reporter.message(f"checking that {files:,} images are readable")
-    warned: list[tuple[Path, str]] = []
-    found = unreadable([train, test], known=ReadableFiles(), warned=warned)
-    if warned:
-        path, text = min(warned)
-        reporter.message(f"the decoder warns about {len(warned):,} readable image(s), such as {path}: {text}")
-    if not found:
-        return train, test, ()
-    if not config.skip_unreadable:
-        raise unreadable_error(found)
-    if len(found) > config.max_unreadable:
-        raise DataError(
-            f"{unreadable_error(found)}\n--skip-unreadable skips at most --max-unreadable {config.max_unreadable} "
-            "images; check the files, or raise --max-unreadable"
-        )
-    bad = [path for path, _ in found]
-    train, dropped = drop(train, bad)
-    test, dropped_test = drop(test, bad)
-    reporter.warning(f"{len(found)} unreadable images are skipped (--skip-unreadable); the record lists them")
-    if empty := [name for name, count in zip(train.class_names, train.class_counts, strict=True) if not count]:
-        raise DataError(f"without the unreadable images, no training images are left of: {', '.join(empty)}")
-    check_splits(train, test, config.allow_missing_classes)  # the test split may also have lost a class
-    return train, test, dropped + dropped_test

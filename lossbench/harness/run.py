@@ -36,7 +36,8 @@ from .evaluation.evaluate import predict, share_running_statistics
 from .evaluation.metrics import classification_metrics
 from .evaluation.refit import Refit, refit, refit_rows
 from .evaluation.training_fit import training_fit
-from .prepare import Readable, Task, check_loading, check_shares, prepare
+from .prepare import Task, check_loading, check_shares, prepare
+from .readable_splits import Readable
 from .record_content import record_of_run, timing_of
 from .reporter import Reporter, SteadyReporter
 from .training.build import build_accelerator, build_trainer

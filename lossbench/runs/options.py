@@ -91,6 +91,18 @@ class RunConfig:
         rule=at_least(0),
         roles=[Role.READS_DATA],
     )
+    drop_duplicates: bool = _data(
+        False,
+        help="Drop training images that have the same pixels and the same class as another training image.",
+        roles=[Role.READS_DATA],
+    )
+    recognize_files: str = _data(
+        "path",
+        help="How image files that an earlier run has decoded are recognized, so that they are not decoded again",
+        metavar="HOW",
+        choices=("path", "content"),
+        roles=_ANY_TIME,
+    )
     allow_missing_classes: bool = _data(False, help="Allow a test split that lacks some of the classes.", roles=_OPENS)
     model: str = _model(SENET_TINY, metavar="NAME", help="Backbone: senet-tiny or the name of any timm model.")
     weights: str = _model("none", help=f"Initial weights: {WEIGHTS_FORMS}.", metavar="SPEC")
@@ -276,7 +288,7 @@ def option_names(*roles: Role) -> tuple[str, ...]:
 
     Example:
         >>> option_names(Role.ANY_TIME)
-        ('cache', 'workers', 'checkpoint_every')
+        ('cache', 'recognize_files', 'workers', 'checkpoint_every')
     """
     names = [field.name for field in dataclasses.fields(RunConfig)]
     return tuple(name for name in names if not roles or about(RunConfig, name).roles & set(roles))

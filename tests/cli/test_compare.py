@@ -312,7 +312,7 @@ def test_tuning_gives_each_loss_its_budget_and_never_sees_the_test_split(lossben
 def test_a_sealed_run_does_not_open_a_test_image(tmp_path: Path) -> None:
     import dataclasses
 
-    from lossbench.harness.prepare import read_splits
+    from lossbench.harness.readable_splits import read_splits
     from lossbench.harness.run import run
     from lossbench.runs.options import RunConfig
 

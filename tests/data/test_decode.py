@@ -207,16 +207,16 @@ def test_avif_is_read_where_pillow_reads_it(tmp_path: Path) -> None:
 
 
 def test_warnings_of_the_decoder_are_counted_by_file_and_not_printed(tmp_path: Path) -> None:
-    from lossbench.data import decode as module
+    from lossbench.data import decoder_warnings as module
 
     shown: list[str] = []
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: shown.append(str(message))
-        module._keep_decoder_warnings()
+        module.keep_decoder_warnings()
         warnings.showwarning(UserWarning("odd palette"), UserWarning, "/x/PIL/Image.py", 1)
         assert module.decoder_warning() == "odd palette"
         warnings.showwarning(UserWarning("of ours"), UserWarning, "/x/lossbench/a.py", 1)
         assert (shown, module.decoder_warning()) == (["of ours"], "odd palette")
         Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
-        module.decode(tmp_path / "a.png")
+        decode(tmp_path / "a.png")
         assert module.decoder_warning() is None

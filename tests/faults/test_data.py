@@ -11,6 +11,7 @@ from faults.runs import make_pictures, tiny
 from PIL import Image
 
 from lossbench.data import preflight
+from lossbench.data.decode import Checked
 from lossbench.data.digests import manifest_with_digests
 from lossbench.data.manifest import read_csv_manifest
 from lossbench.data.readable_cache import ReadableFiles
@@ -50,13 +51,13 @@ def test_a_file_that_was_decoded_is_decoded_again_only_when_it_changes(
 ) -> None:
     splits = open_data(f"csv:{data}")
     decoded: list[str] = []
-    real = preflight.why_unreadable
+    real = preflight.check_file
 
-    def watched(path: Path, box: Any) -> str | None:
+    def watched(path: Path, box: Any) -> Checked:
         decoded.append(path.name)
         return real(path, box)
 
-    monkeypatch.setattr(preflight, "why_unreadable", watched)
+    monkeypatch.setattr(preflight, "check_file", watched)
     file = tmp_path / "cache/readable"
 
     def look() -> tuple[int, list[Path]]:

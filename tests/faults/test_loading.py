@@ -18,7 +18,8 @@ from PIL import Image
 
 from lossbench.data import loader
 from lossbench.errors import ImagesLost, Interrupted, RunFailed
-from lossbench.harness.prepare import Readable, check_loading, prepare, read_splits
+from lossbench.harness.prepare import check_loading, prepare
+from lossbench.harness.readable_splits import Readable, read_splits
 from lossbench.harness.reporter import Reporter, SilentReporter
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run

@@ -50,7 +50,7 @@ def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
     record, step = load_run(run)
     splits = open_unchecked(config.data, **_opening(config))
     table = _of_classes(splits.test if splits.whole is None else splits.whole, record.data.class_names, run)
-    if found := unreadable([table], known=ReadableFiles()):
+    if found := unreadable([table], known=ReadableFiles(recognize=config.recognize_files)):
         raise unreadable_error(found)
     directory = layout.claim_directory(out)
     accelerator = build_accelerator(config)

@@ -13,7 +13,7 @@ from ...data.sources import source_of
 from ...data.table import ImageTable
 from ...runs.option import Role
 from ...runs.options import RunConfig
-from ..prepare import Readable, read_splits
+from ..readable_splits import Readable, read_splits
 from ..reporter import Reporter
 
 

@@ -23,7 +23,8 @@ from ...runs.cells import Cell
 from ...runs.grid_file import BASELINE, GRID, GridCell, GridFile, write_grid_file
 from ...runs.option import Role
 from ...runs.options import RunConfig
-from ..prepare import Readable, prepare
+from ..prepare import prepare
+from ..readable_splits import Readable
 from ..reporter import Reporter, SilentReporter
 from .tuning import with_values
 
