@@ -1,135 +1,81 @@
-"""Compare two-stage transfer (people first, then expressions) with expressions from scratch.
+"""Measure what training on people first is worth: two stages compared with expressions from scratch.
 
-    python benchmarks/two_stage.py FACES8/train.csv OUT RESULT.md [--seeds 5] [--jobs 1]
+    python benchmarks/two_stage.py faces8/train.csv OUT [--seeds 5] [-- --device cuda]
 
-Stage one trains on people (`--label person`), stage two trains expressions from its backbone (`--weights run:DIR`). The
-budget is the number of training images seen: "from scratch" sees as many expression images as both stages together. A
-third arm trains expressions from scratch for the epochs of stage two only. Runs of one seed share order, augmentation
-and the head's initial weights, and are compared in pairs. Finished runs in OUT are kept.
+`compare` gives all runs of a grid the same weights; here, each seed starts from the people of the same seed, and the
+arms differ in their epochs. So each run is a `lossbench run`, and `lossbench judge` compares their predictions:
+
+    people-first    20 epochs on people (`--label person`), then 10 epochs on expressions from that backbone
+    scratch         20 epochs on expressions: on faces8 as many images as both stages together
+    scratch-short   10 epochs on expressions
+
+Options after `--` are passed to every run. Finished runs in OUT are kept, and interrupted ones resume.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
-from figures import frequent, interval, recall, spread
-from grid import Cell, run_cells
+import numpy as np
 
-IDENTITY_EPOCHS, EXPRESSION_EPOCHS, SCRATCH_EPOCHS = 20, 10, 20
+from lossbench.runs.predictions import read_predictions
+from lossbench.runs.record import read_record
+
 IDENTITY_LOSS, EXPRESSION_LOSS = "softmax", "weighted-softmax"
-TWO_STAGE, SCRATCH, SHORT = "people, then expressions", "from scratch, same budget", "from scratch, stage two alone"
-HEAD = """# People first, or expressions from scratch
-
-    python benchmarks/two_stage.py faces8/train.csv OUT benchmarks/results/two-stage.md --seeds {seeds}
-
-faces8: real photographs, 112 px grayscale, noisy labels; tested on `val.csv`, with people who are not in training.
-{model}, {size} px, batch {batch}; `{identity_loss}` on people, `{expression_loss}` on expressions, all other
-options at their defaults, nothing tuned. Stage one starts from scratch. torch {torch}, {device}, one thread per run.
-
-- Stage one: {people} people with at least 4 images, {identity_images:,} images, {identity_epochs} epochs. Its accuracy
-  is {identity_accuracy} % on {people} held-out images, one per person.
-- Stage two: {expression_images:,} images, {expression_epochs} epochs, with its own warm-up and cosine decay.
-- Together {two_stage_budget:,} images seen; from scratch {scratch_budget:,} in {scratch_epochs} epochs.
-
-Per cent, mean ± standard deviation over {seeds} seeds, after the last epoch. An interval that contains 0 shows no
-difference.
-
-"""
+IDENTITY_EPOCHS, EXPRESSION_EPOCHS, SCRATCH_EPOCHS = 20, 10, 20
+TWO_STAGE, SCRATCH, SHORT = "people-first", "scratch", "scratch-short"
 
 
 def main() -> None:
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("faces8", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("result", type=Path)
+    parser.add_argument("manifest", type=Path, help="manifest with the columns path, label and person")
+    parser.add_argument("out", type=Path, help="directory of the runs and of the tables for lossbench judge")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=1)
-    arguments = parser.parse_args()
-    seeds, out = range(arguments.seeds), arguments.out
-    common = ("--data", f"csv:{arguments.faces8}", "--cache")
-
-    def cells(name: str, loss: str, epochs: int, *more: str) -> list[Cell]:
-        options = (*common, "--loss", loss, "--epochs", str(epochs), *more)
-        return [Cell(f"{name}-s{s}", (*(o.format(seed=s) for o in options), "--seed", str(s))) for s in seeds]
-
-    def run(listed: list[Cell]) -> list[dict[str, Any]]:
-        records = run_cells(listed, out, arguments.jobs)
-        return [records[cell.name] for cell in listed]
-
-    identities = run(cells("identities", IDENTITY_LOSS, IDENTITY_EPOCHS, "--label", "person"))
-    start = ("--weights", f"run:{out}/identities-s{{seed}}")
-    arms = {
-        TWO_STAGE: run(cells("two-stage", EXPRESSION_LOSS, EXPRESSION_EPOCHS, *start)),
-        SCRATCH: run(cells("scratch", EXPRESSION_LOSS, SCRATCH_EPOCHS)),
-        SHORT: run(cells("short", EXPRESSION_LOSS, EXPRESSION_EPOCHS)),
-    }
-    text = f"{head(identities, arms)}{table(arms)}\n\n{paired(arms)}\n"
-    arguments.result.write_text(text)
-    print(text)
+    given = parser.parse_args(sys.argv[1:end])
+    tables = []
+    for seed in range(given.seeds):
+        common = ["--data", f"csv:{given.manifest}", "--cache", "--seed", str(seed), *sys.argv[end + 1 :]]
+        people = given.out / f"people-s{seed}"
+        train(people, IDENTITY_LOSS, IDENTITY_EPOCHS, *common, "--label", "person")
+        arms = (
+            (TWO_STAGE, EXPRESSION_EPOCHS, f"run:{people}"),
+            (SCRATCH, SCRATCH_EPOCHS, "none"),
+            (SHORT, EXPRESSION_EPOCHS, "none"),
+        )
+        for name, epochs, weights in arms:
+            run = given.out / f"{name}-s{seed}"
+            train(run, EXPRESSION_LOSS, epochs, *common, "--weights", weights)
+            tables.append(write_table(run, name, seed))
+    claims = ["--claim", f"{TWO_STAGE} > {SCRATCH}", "--claim", f"{TWO_STAGE} > {SHORT}"]
+    lossbench("judge", *map(str, tables), *claims, "--md", str(given.out / "verdict.md"))
 
 
-def head(identities: list[dict[str, Any]], arms: dict[str, list[dict[str, Any]]]) -> str:
-    first, second = identities[0], arms[TWO_STAGE][0]
-    identity_images, expression_images = (sum(r["data"]["training_counts"].values()) for r in (first, second))
-    return HEAD.format(
-        seeds=len(identities),
-        model=first["model"]["name"],
-        size=first["model"]["image_size"],
-        batch=first["config"]["batch_size"],
-        identity_loss=IDENTITY_LOSS,
-        expression_loss=EXPRESSION_LOSS,
-        torch=first["environment"]["packages"]["torch"],
-        device=first["environment"]["device"],
-        people=len(first["data"]["class_names"]),
-        identity_images=identity_images,
-        identity_epochs=IDENTITY_EPOCHS,
-        identity_accuracy=spread([r["metrics"]["accuracy"] for r in identities]),
-        expression_images=expression_images,
-        expression_epochs=EXPRESSION_EPOCHS,
-        two_stage_budget=IDENTITY_EPOCHS * identity_images + EXPRESSION_EPOCHS * expression_images,
-        scratch_budget=SCRATCH_EPOCHS * expression_images,
-        scratch_epochs=SCRATCH_EPOCHS,
-    )
+def train(out: Path, loss: str, epochs: int, *options: str) -> None:
+    """Run what is not finished; a run that was interrupted resumes."""
+    if (out / "config.toml").exists() and not (out / "record.json").exists():
+        lossbench("run", "--resume", str(out))
+    elif not out.exists():
+        lossbench("run", "--loss", loss, *options, "--epochs", str(epochs), "--out", str(out))
 
 
-def scores(record: dict[str, Any]) -> tuple[float, float]:
-    """Return balanced accuracy over all classes, and over those with enough test images."""
-    counts = list(record["data"]["test_counts"].values())
-    confusion = record["confusion_matrix"]
-    return recall(confusion, range(len(counts))), recall(confusion, frequent(counts))
+def write_table(run: Path, arm: str, seed: int) -> Path:
+    """Write the test predictions of a run as a table for `lossbench judge`."""
+    record = read_record(run)
+    test, names = read_predictions(run, record).test, np.array(record.data.class_names)
+    table = run.with_suffix(".npz")
+    samples = np.array(test.sample_ids)
+    np.savez(table, loss=arm, seed=seed, sample=samples, target=names[test.targets], scores=test.scores, classes=names)
+    return table
 
 
-def table(arms: dict[str, list[dict[str, Any]]]) -> str:
-    record = arms[TWO_STAGE][0]
-    counts = record["data"]["test_counts"]
-    enough = [list(counts)[c] for c in frequent(list(counts.values()))]
-    lines = [
-        f"| training | balanced accuracy, {len(counts)} classes | the {len(enough)} with 19 or more test images "
-        "| macro F1 |",
-        "|-|-|-|-|",
-    ]
-    for name, records in arms.items():
-        every, some = zip(*map(scores, records), strict=True)
-        f1 = spread([r["metrics"]["macro_f1"] for r in records])
-        lines.append(f"| {name} | {spread(every)} | {spread(some)} | {f1} |")
-    rare = ", ".join(f"{name} {count}" for name, count in counts.items() if name not in enough)
-    return "\n".join([*lines, "", f"Too few test images for a separate result: {rare}."])
-
-
-def paired(arms: dict[str, list[dict[str, Any]]]) -> str:
-    """Return differences by seed to the two-stage arm, with Student's 95 % interval of their mean."""
-    lines = ["| difference, by seed | classes | seeds | mean, 95 % interval |", "|-|-|-|-|"]
-    for name in (SCRATCH, SHORT):
-        for which, classes in ((0, "all"), (1, "with 19 or more test images")):
-            values = [
-                100 * (scores(a)[which] - scores(b)[which]) for a, b in zip(arms[TWO_STAGE], arms[name], strict=True)
-            ]
-            mean, half = interval(values)
-            shown = ", ".join(f"{value:+.1f}" for value in values)
-            lines.append(f"| {TWO_STAGE} - {name} | {classes} | {shown} | {mean:+.1f} ± {half:.1f} |")
-    return "\n".join(lines)
+def lossbench(*arguments: str) -> None:
+    """Run a command; end with its exit code if it fails."""
+    if code := subprocess.run([sys.executable, "-m", "lossbench", *arguments], check=False).returncode:
+        raise SystemExit(code)
 
 
 if __name__ == "__main__":

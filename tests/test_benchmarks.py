@@ -1,26 +1,23 @@
-"""The recipe of the reference experiment says where each value comes from, and runs on made data and weights."""
+"""The recipe of the reference experiment states its sources and runs; two stages are trained and judged."""
 
 from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
-from typing import Any
 
-import affectnet_losses
+import numpy as np
 import pytest
-import results_page
 import two_stage
-from figures import interval, recall
 from made_affectnet import make_affectnet
-from made_records import make_records
 from made_weights import write_made_weights
+from PIL import Image
 
 from lossbench.cli import main
 from lossbench.runs.options import RunConfig
-from lossbench.verdict.comparison import compare
 
-CONFIG = affectnet_losses.CONFIG
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "benchmarks" / "affectnet.toml"
 
 
 def test_every_value_of_the_recipe_says_where_it_comes_from() -> None:
@@ -47,9 +44,8 @@ def test_the_recipe_runs_on_made_data_and_weights(tmp_path: Path, monkeypatch: p
     assert record["model"]["name"] == "legacy_seresnet50"
     assert record["weights"]["kind"] == "vggface2-pickle"
     assert record["config"]["lr"] == 1e-4
-    text = affectnet_losses.table({"weighted-cluster": [record]})
-    assert "| weighted-cluster | `weighted-softmax + 0.3*weighted-cluster" in text
-    assert "Release full-2017: 24 training images in 8 classes" in affectnet_losses.described(record)
+    assert record["formula"].startswith("weighted-softmax + 0.3*weighted-cluster")
+    assert sum(record["data"]["training_counts"].values()) == 24
 
 
 def test_the_recipe_is_a_run_s_options() -> None:
@@ -59,52 +55,56 @@ def test_the_recipe_is_a_run_s_options() -> None:
     assert (config.model, config.image_size, config.classes) == ("legacy_seresnet50", 224, 8)
 
 
-def test_paired_intervals_are_student_s() -> None:
-    from scipy.stats import ttest_1samp
-
-    values = [1.0, 2.5, -0.5, 3.0]
-    mean, half = interval(values)
-    expected = ttest_1samp(values, 0).confidence_interval(0.95)
-    assert (mean - half, mean + half) == pytest.approx((expected.low, expected.high))
-
-
-def test_recall_over_some_classes() -> None:
-    assert recall([[8, 2, 0], [0, 5, 5], [1, 0, 0]], [0, 1]) == pytest.approx(0.65)
-
-
 def test_the_two_stages_see_as_many_images_as_one() -> None:
     """Of faces8, where stage one has 4,778 images and expressions 9,538."""
     together = two_stage.IDENTITY_EPOCHS * 4778 + two_stage.EXPRESSION_EPOCHS * 9538
     assert together == pytest.approx(two_stage.SCRATCH_EPOCHS * 9538, rel=0.002)
 
 
-def test_the_paper_s_order_is_judged_step_by_step(tmp_path: Path) -> None:
-    losses = {"softmax": 0.5, "center": 0.5, "weighted-softmax": 0.52, "weighted-cluster": 1.0}
-    grid = make_records(tmp_path / "grid", losses)
-    comparison = compare(grid)
-    assert results_page.step(comparison, "weighted-cluster", "weighted-softmax")[3] == "**yes**"
-    assert results_page.step(comparison, "weighted-softmax", "weighted-cluster")[3] == "**the reverse**"
-    assert results_page.step(comparison, "weighted-softmax", "center")[3] == "no, not shown"
-    assert "weighted-cluster > weighted-softmax: yes (+" in results_page.in_short(comparison)
-    text = results_page.section("made data", comparison, tmp_path)
-    assert "(images/results-made-data-forest.svg)" in text
-    assert (tmp_path / "images" / "results-made-data-forest.svg").read_text().startswith("<?xml")
-    assert "## Every pair" in (tmp_path / "results" / "made-data.md").read_text()
+@pytest.mark.slow
+def test_two_stages_are_trained_resumed_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest, out = make_people(tmp_path / "people"), tmp_path / "out"
+    calls: list[tuple[str, ...]] = []
+
+    def call(*arguments: str) -> None:
+        calls.append(arguments)
+        monkeypatch.setattr("sys.argv", ["lossbench", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert not end.value.code, arguments
+
+    def two_stages() -> None:
+        options = ["--model", "test_resnet", "--image-size", "32", "--batch-size", "24", "--device", "cpu"]
+        monkeypatch.setattr("sys.argv", ["two_stage.py", str(manifest), str(out), "--seeds", "2", "--", *options])
+        two_stage.main()
+
+    monkeypatch.setattr(two_stage, "lossbench", call)
+    for name in ("IDENTITY_EPOCHS", "EXPRESSION_EPOCHS", "SCRATCH_EPOCHS"):
+        monkeypatch.setattr(two_stage, name, 1)
+    two_stages()
+    assert [call[0] for call in calls] == ["run"] * 8 + ["judge"]
+    people, stage_two = (json.loads((out / n / "record.json").read_text()) for n in ("people-s1", "people-first-s1"))
+    assert people["data"]["class_names"] == ["a", "b", "c", "d"]
+    assert stage_two["weights"]["sha256"] == people["weights_sha256"]
+    verdict = (out / "verdict.md").read_text()
+    assert all(f"| {arm} |" in verdict for arm in ("people-first", "scratch", "scratch-short"))
+
+    (out / "scratch-s0" / "record.json").unlink()  # as if it had been interrupted
+    calls.clear()
+    two_stages()
+    assert [call[:3] for call in calls[:-1]] == [("run", "--resume", str(out / "scratch-s0"))]
+    assert (out / "verdict.md").read_text() == verdict
 
 
-def test_differences_are_taken_by_seed() -> None:
-    def record(hits: int) -> dict[str, Any]:
-        return {
-            "data": {"test_counts": {"a": 20, "b": 20, "c": 5}},
-            "confusion_matrix": [[hits, 20 - hits, 0], [0, 20, 0], [0, 0, 5]],
-        }
-
-    arms = {
-        two_stage.TWO_STAGE: [record(14), record(16)],
-        two_stage.SCRATCH: [record(10), record(10)],
-        two_stage.SHORT: [record(14), record(16)],
-    }
-    text = two_stage.paired(arms)
-    assert "same budget | all | +6.7, +10.0 | +8.3 ±" in text
-    assert "same budget | with 19 or more test images | +10.0, +15.0 | +12.5 ±" in text
-    assert "stage two alone | all | +0.0, +0.0 | +0.0 ± 0.0 |" in text
+def make_people(folder: Path) -> Path:
+    """Write `train.csv` and `val.csv` with images of three classes and of four people each."""
+    draw = np.random.default_rng(0)
+    folder.mkdir()
+    for split, count, people in (("train", 24, "abcd"), ("val", 12, "efgh")):
+        lines = ["path,label,person"]
+        for row in range(count):
+            pixels = draw.integers(0, 255, (24, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{split}{row}.png")
+            lines.append(f"{split}{row}.png,{'xyz'[row % 3]},{people[row // 3 % 4]}")
+        (folder / f"{split}.csv").write_text("\n".join(lines) + "\n")
+    return folder / "train.csv"
