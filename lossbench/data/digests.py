@@ -9,10 +9,11 @@ import os
 from pathlib import Path
 
 from ..errors import DataError
+from .csv_rows import read_records
 from .files import Progress, each_file
 from .labelled_files import manifest_table
 from .labels import class_order
-from .manifest import read_csv_manifest, read_records
+from .manifest import read_csv_manifest
 
 
 def manifest_with_digests(path: Path, label_column: str = "label", progress: Progress | None = None) -> str:

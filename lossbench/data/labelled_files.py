@@ -63,7 +63,8 @@ def open_folder(request: Request) -> Splits:
 
 
 def _read_csv(request: Request, path: Path) -> Manifest:
-    return read_csv_manifest(path, request.label, path_column=request.path_column, root=request.root)
+    root = None if request.root is None else Path(os.path.expanduser(request.root))
+    return read_csv_manifest(path, request.label, path_column=request.path_column, root=root)
 
 
 def _read_val(request: Request, written: str) -> Manifest:

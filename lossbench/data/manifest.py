@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
-import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError, did_you_mean, listed
+from ..errors import DataError, listed
+from .csv_rows import columns_of, read_records
+from .located_files import LocatedFiles, existing_root
 from .split_names import KNOWN, split_of
 
-_PATH_COLUMNS = ("filename", "file", "filepath", "file_name", "image", "image_path", "img", "pth")  # to suggest
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = 50  # rows listed in one message
 
@@ -91,13 +90,13 @@ def read_csv_manifest(
     path = Path(path)
     rows = read_records(path)
     header = [name.strip() for name in next(rows, [])]
-    columns = _columns(path, header, label_column, path_column)
+    columns = columns_of(path, header, label_column, path_column)
     place, label_at, split_at = columns[path_column], columns[label_column], columns.get("split")
     person_at = columns.get("person", columns.get("group"))
     sha256_at = columns.get("sha256")
 
     ids, files, labels, splits, persons, numbers, sha256s = [], [], [], [], [], [], []
-    located = _Files(path.parent) if root is None else _Files(_existing(root), absolute=True)
+    located = LocatedFiles(path.parent) if root is None else LocatedFiles(existing_root(root), absolute=True)
     problems: list[str] = []
     first_rows: dict[str, tuple[int, list[str]]] = {}
     repeated = 0
@@ -164,97 +163,3 @@ def read_csv_manifest(
         sha256s=None if sha256_at is None else sha256s,
         notes=(f"{path}: {repeated:,} row(s) that repeat another row are dropped",) if repeated else (),
     )
-
-
-def _existing(root: Path) -> Path:
-    if not root.is_dir():
-        raise DataError(f"--root {root}: no such folder; expected the folder that the paths of the manifest start from")
-    return root
-
-
-def read_records(path: Path) -> Iterator[list[str]]:
-    """Yield the rows of a CSV file, or raise one clear error if it is not CSV."""
-    if os.path.isdir(path):
-        inside = path / "train.csv"
-        form = f"csv:{inside}" if inside.is_file() else f"folder:{path}"
-        raise DataError(f"{path}: is a folder; expected a CSV file. Did you mean {form!r}?")
-    line = 0
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            for cells in reader:
-                line = reader.line_num
-                yield cells
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such manifest; expected a CSV file with columns path,label") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
-    except csv.Error as error:
-        raise DataError(f"{path}: not CSV after line {line}: {error}; correct its quotes") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise DataError(f"{path}: cannot read: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _columns(path: Path, header: list[str], label_column: str, path_column: str) -> dict[str, int]:
-    """Return the position of each column by name, after checking that the required columns exist."""
-    if not any(header):
-        raise DataError(f"{path}: empty; expected a header with the columns {path_column},{label_column}")
-    found = f"found columns: {', '.join(header)}; expected: {path_column}, {label_column}"
-    if repeated := [name for name, count in Counter(header).items() if count > 1 and name]:
-        raise DataError(f"{path}: column {repeated[0]!r} occurs more than once; {found}")
-    for column in (path_column, label_column):
-        if column not in header:
-            separator = next((mark for mark in (";", "\t") if len(header) == 1 and mark in header[0]), None)
-            hint = f"Fields are separated by commas, not {separator!r}." if separator else did_you_mean(column, header)
-            option = " Pass --label COLUMN to use another label column." if column == label_column else ""
-            if column == path_column and (like := [name for name in header if name.lower() in _PATH_COLUMNS]):
-                option = f" Pass --path-column {like[0]}."
-            raise DataError(f"{path}: no column {column!r}; {found}. {hint}{option}")
-    return {name: position for position, name in enumerate(header)}
-
-
-class _Files:
-    """Finds files below a folder. It resolves only folders, once each, because resolving every path is slow.
-
-    Args:
-        root: the folder.
-        absolute: whether the user named the folder, so that its absolute paths are expected.
-    """
-
-    def __init__(self, root: Path, *, absolute: bool = False) -> None:
-        self._root, self._absolute = os.path.realpath(root), absolute
-        self._folders: dict[str, str] = {}
-
-    def locate(self, name: str) -> str:
-        """Return the resolved path of an existing file inside the root, or raise a ValueError with the reason."""
-        if not name:
-            raise ValueError("empty path")
-        head, tail = os.path.split(name)
-        try:
-            folder = self._folders.get(head)
-            if folder is None:
-                folder = self._folders[head] = self._within(os.path.join(self._root, head))
-            file = os.path.join(folder, tail)
-            mode = os.lstat(file).st_mode
-            if stat.S_ISLNK(mode):
-                file = self._within(file)
-                mode = os.stat(file).st_mode
-        except OSError as error:
-            missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-            raise ValueError("no such file" if missing else (error.strerror or str(error)).lower()) from None
-        if not stat.S_ISREG(mode):
-            raise ValueError("not a file")
-        return file
-
-    def _within(self, path: str) -> str:
-        real = os.path.realpath(path)
-        if real != self._root and not real.startswith(os.path.join(self._root, "")):
-            where = f"--root {self._root}" if self._absolute else "the manifest's folder"
-            raise ValueError(
-                f"is outside {where} (it resolves to {real}); move the images below that folder, or pass --root DIR"
-            )
-        return real
-
-    def relative(self, file: str) -> str:
-        """Return the path of a located file from the root."""
-        return os.path.relpath(file, self._root)

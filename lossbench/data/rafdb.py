@@ -9,8 +9,9 @@ import numpy as np
 from ..errors import DataError
 from .affectnet.images import ImageFolder
 from .affectnet.rows import Rows
-from .face_parameters import CLASS_NAMES
+from .face_expressions import CLASS_NAMES
 from .files import ImageFiles
+from .request import Request, Splits
 from .table import ImageTable
 
 LISTS = ("list_patition_label.txt", "list_partition_label.txt")  # the published name, and its correct spelling
@@ -22,16 +23,13 @@ _IMAGE_FOLDERS = ("Image/aligned", "aligned", "basic/Image/aligned", "basic/alig
 _EXPECTED = f"EmoLabel/{LISTS[0]} and Image/aligned/{{train,test}}_<n>_aligned.jpg of RAF-DB basic"
 
 
-def open_rafdb(root: Path, name: str) -> tuple[ImageTable, ImageTable, str, tuple[str, ...]]:
-    """Return the training and test tables, the origin of the test split, and notes; no image is opened.
-
-    Args:
-        root: folder of RAF-DB, or its folder `basic`.
-        name: the user's name of the data.
+def open_rafdb(request: Request) -> Splits:
+    """Open RAF-DB, from its folder or the folder `basic` in it. No image is opened.
 
     Raises:
         DataError: the list or the aligned images are missing, or lines are invalid (all are listed).
     """
+    root = request.published_folder()
     if not root.is_dir():
         raise DataError(
             f"{root}: {'is a file, not a folder' if root.exists() else 'no such folder'}; expected {_EXPECTED}"
@@ -46,7 +44,7 @@ def open_rafdb(root: Path, name: str) -> tuple[ImageTable, ImageTable, str, tupl
     for split, part in zip(("train", "test"), parts, strict=True):
         kept = [row for row in range(len(part)) if row not in part.empty]
         dropped[split] = {"of zero bytes": len(part.empty)} if part.empty else {}
-        tables.append(_table(f"{name} [{split}]", part, kept))
+        tables.append(_table(f"{request.spec} [{split}]", part, kept))
         notes.append(f"{split}: {len(part):,} lines, {len(part.empty):,} images of zero bytes dropped")
         notes += [f"{split}: {count:,} {what}" for what, count in part.met.items()]
         if part.missing:
@@ -56,7 +54,7 @@ def open_rafdb(root: Path, name: str) -> tuple[ImageTable, ImageTable, str, tupl
             )
     for table in tables:
         table.details.update(path=str(root), release=RELEASE, dropped=dropped)
-    return tables[0], tables[1], "test images of RAF-DB", tuple(notes)
+    return Splits(train=tables[0], test=tables[1], origin="test images of RAF-DB", notes=tuple(notes))
 
 
 def _read(path: Path, folder: ImageFolder) -> tuple[Rows, Rows]:

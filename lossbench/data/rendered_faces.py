@@ -16,18 +16,10 @@ from PIL import Image
 from ..errors import DataError
 from .affectnet.codes import TRAINING_COUNTS
 from .counter_random import Draws, Int64Array
-from .face_parameters import (
-    CLASS_NAMES,
-    TEST,
-    TEST_LABELS,
-    TRAIN,
-    TRAIN_LABELS,
-    captures,
-    expressions,
-    identities,
-    persons_of,
-)
-from .face_renderer import UInt8Array, render
+from .face_camera import UInt8Array
+from .face_expressions import CLASS_NAMES
+from .face_parameters import TEST, TEST_LABELS, TRAIN, TRAIN_LABELS, captures, expressions, identities, persons_of
+from .face_renderer import render
 from .table import ImageTable
 
 _CHUNK = 64  # images rendered at a time, so that their data fits into a core's cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import DataError
 from .table import ImageTable
 
 
@@ -32,12 +33,24 @@ class Request:
     """A `--data` value with the options that affect it."""
 
     spec: str
-    path: Path | None
-    val: str | None
-    label: str
-    seed: int
-    classes: int | None
-    min_images: int | None
-    root: Path | None = None
+    path: Path | None = None
+    val: str | None = None
+    label: str = "label"
+    seed: int = 0
+    classes: int | None = None
+    min_images: int | None = None
+    root: str | None = None
     path_column: str = "path"
     fold_labels: bool = False
+
+    def refuse_split_options(self) -> None:
+        """Raise a DataError if an option names other splits or labels than those of the data."""
+        if self.val is not None or self.label != "label":
+            option = "--val" if self.val is not None else "--label"
+            raise DataError(f"{option} does not apply to --data {self.spec!r}, which has its own splits and labels")
+
+    def published_folder(self) -> Path:
+        """Return the folder of a published dataset, after refusing options for other splits and labels."""
+        assert self.path is not None
+        self.refuse_split_options()
+        return self.path

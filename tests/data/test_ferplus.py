@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lossbench.data.face_parameters import CLASS_NAMES
+from lossbench.data.face_expressions import CLASS_NAMES
 from lossbench.data.ferplus.duplicates import without_duplicates
 from lossbench.data.ferplus.votes import VOTED, majority
 from lossbench.data.inspect import inspect_splits

@@ -9,16 +9,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import balanced_accuracy_score
 
 from lossbench.data.affectnet.codes import TRAINING_COUNTS
-from lossbench.data.face_parameters import (
-    CLASS_NAMES,
-    PROTOTYPES,
-    TEST,
-    TRAIN,
-    Expression,
-    identities,
-    persons_of,
-    prototypes,
-)
+from lossbench.data.face_expressions import CLASS_NAMES, PROTOTYPES, Expression, prototypes
+from lossbench.data.face_parameters import TEST, TRAIN, identities, persons_of
 from lossbench.data.rendered_faces import RenderedFaces, draw_faces, open_rendered_faces
 from lossbench.data.table import ImageTable
 from lossbench.errors import DataError

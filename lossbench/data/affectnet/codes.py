@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..face_parameters import CLASS_NAMES
+from ..face_expressions import CLASS_NAMES
 
 # By code, 0 to 10 (Mollahosseini et al. 2017). The last three are not expressions; their rows are dropped.
 NAMES = (*CLASS_NAMES, "None", "Uncertain", "Non-Face")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ...errors import DataError, listed
-from ..face_parameters import CLASS_NAMES
+from ..face_expressions import CLASS_NAMES
 from ..split_names import folders_of, split_of
 from .codes import code_of
 from .images import ImageFolder

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import DataError
 from ..files import ImageFiles
+from ..request import Request, Splits
 from ..table import ImageTable, Int32Array
 from .annotations import Parse, find_splits, read_annotations
 from .codes import CONTEMPT, EXPRESSIONS, NAMES
@@ -65,20 +66,16 @@ _Read = Callable[[], tuple[Rows, Rows, str]]  # training, test, and the origin o
 _OWN = "the release's validation split"
 
 
-def open_affectnet(root: Path, name: str, classes: int | None) -> tuple[ImageTable, ImageTable, str, tuple[str, ...]]:
-    """Return the training and test tables, the origin of the test split, and notes for the user.
+def open_affectnet(request: Request) -> Splits:
+    """Open a release of AffectNet.
 
-    Classes are AffectNet's codes 0 to 7; rows labeled None, Uncertain or Non-Face are dropped and counted. No image
-    is opened.
-
-    Args:
-        root: folder of the release.
-        name: the user's name of the data.
-        classes: 8, or 7 without contempt; None for 8 if the release has contempt.
+    Classes are AffectNet's codes 0 to 7; rows labeled None, Uncertain or Non-Face are dropped and counted. There
+    are 8 classes, or 7 without contempt; by default 8 if the release has contempt. No image is opened.
 
     Raises:
-        DataError: no release or several releases at `root`, a missing split, or unreadable annotations.
+        DataError: no release or several releases in the folder, a missing split, or unreadable annotations.
     """
+    root, classes = request.published_folder(), request.classes
     try:
         release, read = _find(root)
         *rows, origin = read()
@@ -92,11 +89,11 @@ def open_affectnet(root: Path, name: str, classes: int | None) -> tuple[ImageTab
     for split, part in zip(("train", "val"), rows, strict=True):
         kept, gone = _kept(part, classes)
         dropped[split] = dict(gone)
-        tables.append(_table(f"{name} [{split}]", part, kept, classes))
+        tables.append(_table(f"{request.spec} [{split}]", part, kept, classes))
         notes += _notes(root, part, kept, gone)
     for table in tables:
         table.details.update(path=str(root), release=release.name, dropped=dropped)
-    return tables[0], tables[1], origin, tuple(notes)
+    return Splits(train=tables[0], test=tables[1], origin=origin, notes=tuple(notes))
 
 
 def _find(root: Path) -> tuple[Release, _Read]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DataError, listed
-from ..manifest import read_records
+from ..csv_rows import read_records
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 VOTED = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")

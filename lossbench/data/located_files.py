@@ -1,0 +1,63 @@
+"""Find the files of a manifest below its folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from ..errors import DataError
+
+
+def existing_root(root: Path) -> Path:
+    """Return `root`, or raise a DataError if it is not a folder."""
+    if not root.is_dir():
+        raise DataError(f"--root {root}: no such folder; expected the folder that the paths of the manifest start from")
+    return root
+
+
+class LocatedFiles:
+    """Finds files below a folder. It resolves only folders, once each, because resolving every path is slow.
+
+    Args:
+        root: the folder.
+        absolute: whether the user named the folder, so that its absolute paths are expected.
+    """
+
+    def __init__(self, root: Path, *, absolute: bool = False) -> None:
+        self._root, self._absolute = os.path.realpath(root), absolute
+        self._folders: dict[str, str] = {}
+
+    def locate(self, name: str) -> str:
+        """Return the resolved path of an existing file inside the root, or raise a ValueError with the reason."""
+        if not name:
+            raise ValueError("empty path")
+        head, tail = os.path.split(name)
+        try:
+            folder = self._folders.get(head)
+            if folder is None:
+                folder = self._folders[head] = self._within(os.path.join(self._root, head))
+            file = os.path.join(folder, tail)
+            mode = os.lstat(file).st_mode
+            if stat.S_ISLNK(mode):
+                file = self._within(file)
+                mode = os.stat(file).st_mode
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+            raise ValueError("no such file" if missing else (error.strerror or str(error)).lower()) from None
+        if not stat.S_ISREG(mode):
+            raise ValueError("not a file")
+        return file
+
+    def _within(self, path: str) -> str:
+        real = os.path.realpath(path)
+        if real != self._root and not real.startswith(os.path.join(self._root, "")):
+            where = f"--root {self._root}" if self._absolute else "the manifest's folder"
+            raise ValueError(
+                f"is outside {where} (it resolves to {real}); move the images below that folder, or pass --root DIR"
+            )
+        return real
+
+    def relative(self, file: str) -> str:
+        """Return the path of a located file from the root."""
+        return os.path.relpath(file, self._root)
