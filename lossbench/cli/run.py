@@ -17,7 +17,7 @@ from .output import exits_are_failures, output_is_optional, print_json
 from .parameters import Json, config_file, takes_options
 
 if TYPE_CHECKING:
-    from ..harness.run import RunResult
+    from ..harness.finish import RunResult
 
 
 _EPOCHS = " (the learning rate falls to zero over the epochs that it started with)"

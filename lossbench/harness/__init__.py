@@ -1,6 +1,7 @@
 """Training: from options to a finished run, and from options to a grid of runs.
 
-`run.run` is the entrance; `prepare` checks all input before anything is written, `resume` continues an interrupted run.
+`run.run` is the entrance: `prepare` checks all input before anything is written, `epochs` trains, `finish` evaluates
+and writes the record. `resume` continues an interrupted run.
 
 training/      the trainer, one step, optimizer, guard against non-finite numbers
 checkpoints/   saving and restoring a run to the same bits

@@ -31,7 +31,7 @@ from ..runs.record import (
     WeightsFacts,
 )
 from .evaluation.metrics import classification_metrics, retrieval_quality
-from .prepare import Task
+from .task import Task
 from .training.clock import PARTS, peak_memory_bytes
 from .training.step import TrainStep
 from .training.trainer import Trainer

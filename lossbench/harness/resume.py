@@ -14,9 +14,11 @@ from ..runs.lock import locked
 from ..runs.options import RunConfig
 from ..runs.options_file import read_options
 from .checkpoints.folder import FOLDER, newest_checkpoint, remove_checkpoints, remove_leftovers
-from .prepare import check_loading, check_shares, prepare
+from .checks import check_loading, check_shares
+from .finish import RunResult
+from .prepare import prepare
 from .reporter import Reporter, SteadyReporter
-from .run import RunResult, complete
+from .run import complete
 from .training.build import build_accelerator
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, registry
 from lossbench.harness.evaluation.metrics import classification_metrics, retrieval_quality
-from lossbench.harness.prepare import derived_seed
+from lossbench.harness.task import derived_seed
 
 pytestmark = pytest.mark.slow
 
@@ -288,7 +288,7 @@ def test_a_run_prints_what_a_threshold_would_do(trained: Any) -> None:
 
 
 def test_of_equal_epochs_the_first_is_kept(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lossbench.harness.run.classification_metrics", lambda *_: {"balanced_accuracy": 0.5})
+    monkeypatch.setattr("lossbench.harness.epochs.classification_metrics", lambda *_: {"balanced_accuracy": 0.5})
     assert train("softmax", "--select", "--epochs", 2)[1]["selected_epoch"] == 0
 
 

@@ -20,7 +20,7 @@ from PIL import ImageFile
 from sklearn.linear_model import LogisticRegression
 
 from lossbench.errors import Interrupted, LossbenchError
-from lossbench.harness import run as run_module
+from lossbench.harness import finish as finish_module
 from lossbench.harness.checkpoints import folder
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run
@@ -28,11 +28,11 @@ from lossbench.harness.training.signals import StopSignals
 
 MOMENTS: dict[str, tuple[object, str]] = {
     "decoding an image": (ImageFile.ImageFile, "load"),
-    "prediction": (run_module, "_predict"),
+    "prediction": (finish_module, "predict_split"),
     "the refit": (LogisticRegression, "fit"),
-    "the metrics": (run_module, "record_of_run"),
-    "writing predictions": (run_module, "write_predictions"),
-    "writing the record": (run_module, "write_record"),
+    "the metrics": (finish_module, "record_of_run"),
+    "writing predictions": (finish_module, "write_predictions"),
+    "writing the record": (finish_module, "write_record"),
 }
 
 

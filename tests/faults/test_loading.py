@@ -18,7 +18,8 @@ from PIL import Image
 
 from lossbench.data import loader
 from lossbench.errors import ImagesLost, Interrupted, RunFailed
-from lossbench.harness.prepare import check_loading, prepare
+from lossbench.harness.checks import check_loading
+from lossbench.harness.prepare import prepare
 from lossbench.harness.readable_splits import Readable, read_splits
 from lossbench.harness.reporter import Reporter, SilentReporter
 from lossbench.harness.resume import resume
@@ -57,7 +58,7 @@ def test_batches_that_do_not_fit_into_shared_memory_are_refused_before_the_run(
     assert needed == 9 * 8 * (3 * 32 * 32 + 16)
     for free, fits in ((needed, True), (needed - 1, False)):
         monkeypatch.setattr(limits, "shared_memory", lambda f=free: limits.SharedMemory(64 * MIB, f))
-        monkeypatch.setattr("lossbench.harness.prepare.shared_memory", limits.shared_memory)
+        monkeypatch.setattr("lossbench.harness.checks.shared_memory", limits.shared_memory)
         if fits:
             check_loading(task, 1)
             continue

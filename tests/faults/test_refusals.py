@@ -154,6 +154,7 @@ def test_a_full_disk_leaves_what_was_there_and_the_run_can_go_on(
     """By a limit on the size of files: the kernel then refuses the write, as a full disk does."""
 
     from lossbench import files
+    from lossbench.harness import finish as finish_module
     from lossbench.harness import run as run_module
 
     out = tmp_path / "run"
@@ -174,13 +175,14 @@ def test_a_full_disk_leaves_what_was_there_and_the_run_can_go_on(
 
         monkeypatch.setattr(files, whole, limited)
     else:
-        real = run_module._write_weights if what == "weights" else run_module._train
+        module, name = (finish_module, "_write_weights") if what == "weights" else (run_module, "train_epochs")
+        real = getattr(module, name)
 
         def from_here(*given: Any) -> Any:
             small_files(limit)
             return real(*given)
 
-        monkeypatch.setattr(run_module, "_write_weights" if what == "weights" else "_train", from_here)
+        monkeypatch.setattr(module, name, from_here)
     with pytest.raises(StorageError) as full:
         resume(out)
     small_files(resource.RLIM_INFINITY)

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from lossbench.errors import Interrupted
 from lossbench.harness.checkpoints.state import gather_own, gather_shared, restore_own, restore_shared
-from lossbench.harness.prepare import Task, prepare
+from lossbench.harness.prepare import prepare
 from lossbench.harness.reporter import SilentReporter
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run
+from lossbench.harness.task import Task
 from lossbench.harness.training.build import build_accelerator, build_trainer
 from lossbench.harness.training.trainer import Trainer
 

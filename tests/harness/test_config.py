@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lossbench.errors import ConfigError
-from lossbench.harness.prepare import check_device, derived_seed
+from lossbench.harness.checks import check_device
+from lossbench.harness.task import derived_seed
 from lossbench.runs.options import RunConfig
 
 

@@ -18,7 +18,7 @@ from ...errors import ContextError, ModelError
 from ...runs.safetensors_header import read_tensor_file
 from ...runs.typed_json import Bounds, Count, Positive, parse, plain, read_as
 from ...types import LossContext, ModelOutput
-from ..prepare import Task
+from ..task import Task
 from ..training.trainer import RecentStep, Trainer
 from .state import module_state, saved
 

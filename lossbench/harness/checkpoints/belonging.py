@@ -13,7 +13,7 @@ from ...errors import CheckpointError
 from ...registry import loss_origin
 from ...runs.option import Role
 from ...runs.options import option_names
-from ..prepare import Task
+from ..task import Task
 
 # Reported, not refused: bit-identical weights are promised on one machine with one version of torch.
 _DOUBTFUL = ("torch", "device_name", "cpu_threads")

@@ -14,7 +14,9 @@ from ...data.loading import ImageBatches, evaluation_batches
 from ...data.table import ImageTable
 from ...errors import NonFiniteError
 from ...runs.predictions import SplitPredictions
+from ..task import Task
 from ..training.step import TrainStep
+from ..training.trainer import Trainer
 
 
 @torch.no_grad()
@@ -70,6 +72,19 @@ def predict(
         targets=table.targets,
         sample_ids=np.array(list(table.sample_ids), dtype=np.str_),
         embeddings=half if np.isfinite(half).all() or not np.isfinite(vectors).all() else vectors,
+    )
+
+
+def predict_split(table: ImageTable, task: Task, trainer: Trainer) -> SplitPredictions:
+    """Evaluate a split of a run; see `predict`."""
+    config = task.config
+    return predict(
+        trainer.accelerator,
+        trainer.step,
+        table,
+        image_size=config.image_size,
+        batch_size=config.batch_size,
+        workers=config.workers,
     )
 
 

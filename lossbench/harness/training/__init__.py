@@ -2,5 +2,5 @@
 
 `build.build_trainer` makes a `trainer.Trainer` from a prepared task. A step is `step.TrainStep`: model, loss, backward.
 
-May import harness.prepare, harness.reporter, runs, models, data and below; not checkpoints, evaluation or grid.
+May import harness.task, harness.reporter, runs, models, data and below; not checkpoints, evaluation or grid.
 """

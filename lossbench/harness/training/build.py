@@ -16,7 +16,7 @@ from ...data.sampling import row_probabilities
 from ...models.build import build_model
 from ...objective import build_loss
 from ...runs.options import RunConfig
-from ..prepare import Task, derived_seed
+from ..task import Task, derived_seed
 from .clock import StepClock
 from .guard import FiniteGuard
 from .optimizer import build_optimizer, build_schedule, mask_steps
