@@ -10,16 +10,17 @@ from typer import Argument, Option
 from ..runs.option import Role
 from ..runs.options import RunConfig, option_names
 from .output import output_is_optional, print_json
-from .parameters import Json, takes_options
+from .parameters import Json, LossFile, takes_options
 
 if TYPE_CHECKING:
     from ..runs.record import Record
 
 _OPENS = [name for name in option_names(Role.OPENS_DATA) if name not in ("allow_missing_classes", "min_images")]
+_COMPUTES = ("batch_size", "device", "workers")
 
 
 @takes_options(
-    [*_OPENS, "recognize_files", "batch_size", "device", "workers"],
+    [*_OPENS, "recognize_files", *_COMPUTES],
     seed="Random seed of the data; of the sources, only digits depends on it.",
     batch_size="Images per batch (default: decided by the data).",
 )
@@ -29,10 +30,7 @@ def evaluate(
         str, Option(metavar="SPEC", help="Data to evaluate on: its test split, or all images of a source without one.")
     ],
     out: Annotated[Path, Option(metavar="DIR", help="New directory for the record and the predictions.")],
-    loss: Annotated[
-        str | None,
-        Option(metavar="FILE.py:NAME", help="File of the loss of a run that was trained with one (default: none)."),
-    ] = None,
+    loss: LossFile = None,
     json_: Json = False,
     **options: Any,
 ) -> None:

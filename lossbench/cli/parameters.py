@@ -35,6 +35,10 @@ VERDICT = "Verdict"
 Json = Annotated[
     bool, Option("--json", help="Print the result as JSON.", metavar="", is_eager=True, callback=reserve_output)
 ]
+LossFile = Annotated[
+    str | None,
+    Option(metavar="FILE.py:NAME", help="File of the loss of a run that was trained with one (default: none)."),
+]
 TARGET = Option(
     help="Also report the training time needed to reach this balanced accuracy on the selection split.",
     metavar="ACCURACY",

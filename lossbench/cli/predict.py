@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument
 
 from .output import print_json
-from .parameters import Json
+from .parameters import Json, LossFile
 
 
 def predict(
@@ -17,10 +17,7 @@ def predict(
         list[Path],
         Argument(metavar="IMAGE", help="Image files, of the same kind as the training images of the run."),
     ],
-    loss: Annotated[
-        str | None,
-        Option(metavar="FILE.py:NAME", help="File of the loss of a run that was trained with one (default: none)."),
-    ] = None,
+    loss: LossFile = None,
     json_: Json = False,
 ) -> None:
     """Predict class probabilities for images with a trained run."""
