@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
 import hypothesis
-from hypothesis import HealthCheck, Phase
-from hypothesis import strategies as st
-from hypothesis.errors import HypothesisException, Unsatisfiable
+from hypothesis import Phase
+from hypothesis.errors import HypothesisException, Unsatisfiable, UnsatisfiedAssumption
 
-from .cases import Case, cases, fixed_case
+from .batches import drawn, settings, strategy
+from .cases import Case, fixed_case
 from .configuration import Configuration
 from .effort import Effort
 from .excuses import lies_on_kink
@@ -55,34 +56,40 @@ class Search:
         if not self.law.searched:
             self._try(fixed_case())
             return
-        settings = hypothesis.settings(
-            max_examples=max(3, round(self.effort.examples * self.law.share)),
-            deadline=None,
-            database=None,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-            phases=(Phase.generate, Phase.shrink) if self.shrink else (Phase.generate,),
-            verbosity=hypothesis.Verbosity.quiet,
-            print_blob=False,
-        )
+        number = max(3, round(self.effort.examples * self.law.share))
+        if self._holds(number) or (self.error is not None and not self.shrink):
+            return
+        # hypothesis searches again, for a small batch.
+        known, self.case, self.error, self.judged = (self.case, self.error), None, None, 0
+        self._give_up = float("inf")
+        phases = (Phase.generate, Phase.shrink) if self.shrink else (Phase.generate,)
         search: Callable[[], None] = hypothesis.seed(self.effort.seed)(
-            settings(hypothesis.given(self._batches())(self._raising))
+            settings(number, *phases)(hypothesis.given(strategy(*self._batches))(self._raising))
         )
         try:
             search()
         except (Unsatisfiable, NotApplicableError):
             raise
         except Exception:
-            if self.error is None:
+            if self.error is None and known[1] is None:
                 raise
+        if self.error is None:
+            self.case, self.error = known
 
-    def _batches(self) -> st.SearchStrategy[Case]:
-        """Return small batches in the sizes that the loss takes; a deep search draws some larger ones, too."""
-        fewest = self.configuration.fewest_rows
-        small = cases(min_batch=fewest, sizes=self.configuration.sizes)
-        if not self.effort.deep:
-            return small
-        return st.one_of(small, cases(min_batch=fewest, max_batch=40, sizes=self.configuration.larger_sizes))
+    def _holds(self, number: int) -> bool:
+        """Judge batches that are drawn once for all laws; return whether the law holds on `number` of them."""
+        for case in drawn(self.effort.seed, max(3, self.effort.examples), *self._batches):
+            with contextlib.suppress(UnsatisfiedAssumption):
+                self._try(case)
+            if self.error is not None or self.judged == number:
+                break
+        return self.error is None and self.judged == number
+
+    @property
+    def _batches(self) -> tuple[int, tuple[tuple[int, int], ...], tuple[tuple[int, int], ...] | None]:
+        """Small batches in the sizes that the loss takes; a deep search draws some larger ones, too."""
+        larger = self.configuration.larger_sizes if self.effort.deep else None
+        return self.configuration.fewest_rows, self.configuration.sizes, larger
 
     def _raising(self, case: Case) -> None:
         # After some seconds only the smallest batch yet still fails, so that shrinking ends.
