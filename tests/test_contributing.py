@@ -120,7 +120,7 @@ def test_a_section_is_added(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     from lossbench.report.markdown import markdown
     from lossbench.report.page import page
     from lossbench.report.tables.table import Table
-    from lossbench.verdict.comparison import compare
+    from lossbench.verdict.judge import compare
 
     grid = make_records(tmp_path / "grid", {"softmax": 1.0, "center": 0.5}, seeds=3, images=80)
 

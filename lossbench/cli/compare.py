@@ -154,7 +154,7 @@ def compare(
 def _compared(config: RunConfig, asked: Asked, out: Path, allow_differences: bool, target: float | None) -> Comparison:
     """Run what is not finished of a comparison, and judge it."""
     from ..verdict.asked_before import remember_look
-    from ..verdict.comparison import compare as compare_records
+    from ..verdict.judge import compare as compare_records
 
     _run(config, asked, out)
     remember_look(out)
@@ -230,7 +230,7 @@ def _print(comparison: Comparison, json_: bool, budgets: Sequence[dict[str, Any]
 def _self_test(losses: str | None, seeds: int, out: Path | None, json_: bool) -> None:
     """Simulate comparisons like the one in `out`, or like the defaults with these losses and seeds."""
     from ..report.terminal.self_test import self_test, self_test_table
-    from ..verdict.comparison import compare as compare_records
+    from ..verdict.judge import compare as compare_records
     from ..verdict.measured_setting import setting_of
     from ..verdict.simulation import Setting
 

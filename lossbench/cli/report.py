@@ -34,6 +34,6 @@ def report(
 
     outputs = Outputs(html, md, figures, csv, latex)
     outputs.check()
-    from ..verdict.comparison import compare
+    from ..verdict.judge import compare
 
     show(compare(directory, allow_differences=allow_differences, target=target), outputs, json_)

@@ -1,12 +1,14 @@
 """The verdict: which losses are shown to differ, and what could not have been seen.
 
-records       finished runs, and what is wrong with those that cannot be used
+records       what a directory holds; runs, run_files, single_runs: finished runs, and what is wrong with the others
 comparable    whether runs may be compared
-entrants      a loss under a sampler, with its runs; pairs: two of them
+entrants      a loss under a sampler, with its runs; line_up: those of a comparison
+pairs         two entrants; families: pairs that are tested together
 metric        what entrants are compared by
 two_way       the error of a pair over seeds and images; score_interval: of one loss
 statistics, thresholds, attribution, cost, rare_classes, best_of_trials
-comparison    the whole comparison; standing: who may lead
+judge         from runs to a judged comparison; comparison: what it holds; data_notes: what limits it
+standing      who may lead
 sentences     in words, the decision first; sentence: a sentence with the claims it makes
 questions     planned questions; asked_before: in `compare.json`; looks: the price of looking again
 contradictions sentences that the numbers do not bear out; random_comparisons: to search for them

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ConfigError, listed
 from ..runs.option import Role, flag
 from ..runs.options import option_names
-from .records import Run
+from .runs import Run
 
 _DATA = ("test_digest", "class_names", "release", "box_margin")
 _OF_A_SEED = ("train_digest", "training_counts", "selection_images")

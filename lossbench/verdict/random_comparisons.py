@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .comparison import Comparison, judge_entrants
+from .comparison import Comparison
 from .entrants import Entrant
+from .judge import judge_entrants
 from .questions import Questions
-from .records import Problem, Records
+from .records import Records
+from .runs import Problem
 
 
 def random_comparison(seed: int) -> Comparison:

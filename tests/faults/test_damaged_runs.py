@@ -25,7 +25,7 @@ from lossbench.harness.run import run
 from lossbench.report.terminal.comparison import comparison_summary
 from lossbench.runs.history import read_history
 from lossbench.runs.predictions import read_predictions
-from lossbench.verdict.comparison import judge
+from lossbench.verdict.judge import judge
 from lossbench.verdict.records import read_records
 
 # 250 of a run and 250 of a comparison in the suite; the profile "chaos" asks for 10,000.

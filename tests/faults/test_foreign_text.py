@@ -17,7 +17,8 @@ from lossbench.report.markdown import markdown
 from lossbench.report.page import page
 from lossbench.report.sections import draw_pictures
 from lossbench.report.terminal.comparison import comparison_summary
-from lossbench.verdict.comparison import Comparison, compare
+from lossbench.verdict.comparison import Comparison
+from lossbench.verdict.judge import compare
 
 EVIL = (
     "\x1b[2J\x1b]0;title\x07", "a\u202egnp.exe\u2066", "\x00\x08\x0b\x0c\x9b31m", "<script>alert(1)</script>",

@@ -19,7 +19,8 @@ from lossbench.report.latex.escape import escaped
 from lossbench.report.latex.methods import bibliography, methods
 from lossbench.report.outputs import Outputs
 from lossbench.report.sections import draw_pictures, make_tables
-from lossbench.verdict.comparison import Comparison, compare
+from lossbench.verdict.comparison import Comparison
+from lossbench.verdict.judge import compare
 
 PDFLATEX = shutil.which("pdflatex")
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 from lossbench.report.page import page
 from lossbench.report.sections import make_tables
-from lossbench.verdict.comparison import Comparison, compare
+from lossbench.verdict.comparison import Comparison
+from lossbench.verdict.judge import compare
 from lossbench.verdict.sentences import verdict_words
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -20,7 +20,8 @@ from lossbench.report.page import page
 from lossbench.report.sections import Section
 from lossbench.report.tables.table import Table
 from lossbench.report.terminal.comparison import comparison_summary
-from lossbench.verdict.comparison import Comparison, compare
+from lossbench.verdict.comparison import Comparison
+from lossbench.verdict.judge import compare
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from lossbench.errors import ConfigError
 from lossbench.verdict.budgets import budget_content, budget_text, parse_budgets
-from lossbench.verdict.comparison import judge_entrants
 from lossbench.verdict.contradictions import contradictions
 from lossbench.verdict.entrants import Entrant
+from lossbench.verdict.families import planned
+from lossbench.verdict.judge import judge_entrants
 from lossbench.verdict.looks import level_of_look
 from lossbench.verdict.metric import METRICS, Metric
-from lossbench.verdict.pairs import planned
 from lossbench.verdict.questions import Questions, read_questions
 from lossbench.verdict.random_comparisons import random_comparison
 from lossbench.verdict.records import Records

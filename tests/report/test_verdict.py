@@ -18,7 +18,7 @@ from lossbench.report.as_json import comparison_content
 from lossbench.report.markdown import markdown
 from lossbench.report.sections import make_tables
 from lossbench.report.terminal.comparison import comparison_summary
-from lossbench.verdict.comparison import compare
+from lossbench.verdict.judge import compare
 from lossbench.verdict.sentences import verdict_words
 
 FAR = {"softmax": 0.5, "weighted-softmax": 0.9, "center": 0.5}

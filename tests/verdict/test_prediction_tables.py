@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from lossbench.errors import ConfigError
 from lossbench.verdict.predictions import columns
 from lossbench.verdict.predictions.counts import read_counts
-from lossbench.verdict.predictions.table import DataSet, read_tables
+from lossbench.verdict.predictions.data_set import DataSet
+from lossbench.verdict.predictions.table import read_tables
 from lossbench.verdict.predictions.values import without_prior
 
 HEAD = ["loss", "seed", "sample", "target", "predicted"]

@@ -12,12 +12,13 @@ import numpy as np
 from ...errors import ConfigError
 from ...runs.grid_file import BASELINE
 from ..class_table import class_table
-from ..comparison import Comparison, judge_entrants
+from ..comparison import Comparison
 from ..entrants import POST_HOC, Entrant
+from ..judge import judge_entrants
 from ..metric import Ints, Metric
 from ..questions import Questions
 from ..records import Records
-from .table import DataSet, PredictedRun
+from .data_set import DataSet, PredictedRun
 
 _FEWEST = 2  # seeds of a pair
 
