@@ -48,7 +48,7 @@ def run(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bugs_are_killed_and_an_equivalent_edit_survives(tmp_path: Path) -> None:
     done = run(tmp_path, LIST)
     assert done.returncode == 1, done.stderr  # two of three are fewer than 95 %

@@ -141,7 +141,7 @@ def test_more_seeds_are_added_to_what_is_there(lossbench: Any, tmp_path: Path) -
 # --- interrupted and shared ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_three_times_at_random_a_grid_ends_as_it_would_have(lossbench: Any, tmp_path: Path) -> None:
     call = ("--losses", "softmax, weighted-cluster", "--seeds", 2, *TINY, "--json", "--out")
     whole = lossbench("compare", *call, tmp_path / "whole")
@@ -163,7 +163,7 @@ def test_killed_three_times_at_random_a_grid_ends_as_it_would_have(lossbench: An
     assert figures(ended.out) == figures(whole.out), ended.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_comparisons_share_one_directory(tmp_path: Path) -> None:
     call = ("--losses", "softmax, weighted-softmax", "--seeds", 2, *TINY, "--json", "--out", tmp_path / "grid")
     both = [compare_process(*call) for _ in range(2)]
@@ -335,7 +335,7 @@ def test_a_sealed_run_does_not_open_a_test_image(tmp_path: Path) -> None:
 # --- the reference experiment ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_reference_experiment_under_each_loss(lossbench: Any, tmp_path: Path) -> None:
     from made_affectnet import make_affectnet
     from made_weights import write_made_weights
@@ -418,7 +418,7 @@ def test_a_report_of_nothing(lossbench: Any, tmp_path: Path) -> None:
     assert "--html report.pdf: expected a name that ends in .html" in done.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_self_test_prints_rate_and_power(lossbench: Any) -> None:
     done = lossbench("compare", "--self-test", "--losses", "softmax, center", "--seeds", 2)  # 5 and 5 take a minute
     assert done.code == 0, done.err

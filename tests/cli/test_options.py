@@ -49,7 +49,9 @@ def command_line(added: str, *arguments: object) -> subprocess.CompletedProcess[
 # --- one place to add an option --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("command", "losses"), [("run", "--loss"), ("compare", "--losses")])
+@pytest.mark.parametrize(
+    ("command", "losses"), [("run", "--loss"), pytest.param("compare", "--losses", marks=pytest.mark.long)]
+)
 def test_an_added_option_is_on_the_command_line_and_in_options_files(command: str, losses: str, tmp_path: Path) -> None:
     shown = command_line(SMOOTHING, command, "--help").stdout
     assert "--smoothing" in shown

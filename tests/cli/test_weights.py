@@ -235,7 +235,7 @@ def test_images_that_an_earlier_run_may_have_seen_are_said(lossbench: Any, faces
     assert "held out" not in done.err  # the same split, carved alike for every seed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_preprocessing_travels_on_from_run_to_run(lossbench: Any, made: Path, data: Any, tmp_path: Path) -> None:
     options = (*TINY, *data, "--model", "legacy_seresnet50", "--image-size", 64)
     for name, start in (("a", f"vggface2:{made}"), ("b", "run:a")):

@@ -92,7 +92,7 @@ def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.long)])
 @pytest.mark.parametrize("steps", [(3,), (1, 1, 1), (2, 1), (4, 4, 3)], ids=str)
 def test_interruptions_change_nothing(
     pictures: Path, whole: Path, tmp_path: Path, steps: tuple[int, ...], workers: int

@@ -42,7 +42,12 @@ def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 @pytest.mark.parametrize(
     ("number", "group", "workers"),
-    [(signal.SIGTERM, False, 0), (signal.SIGTERM, True, 2), (signal.SIGINT, True, 2), (signal.SIGKILL, False, 2)],
+    [
+        pytest.param(signal.SIGTERM, False, 0, marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, True, 2, marks=pytest.mark.long),
+        (signal.SIGINT, True, 2),
+        pytest.param(signal.SIGKILL, False, 2, marks=pytest.mark.long),
+    ],
     ids=["SIGTERM", "SIGTERM to the group", "Ctrl-C to the group", "SIGKILL"],
 )
 def test_a_run_that_is_told_to_stop_or_killed_goes_on(

@@ -30,6 +30,10 @@ TEMPLATES = Path(lossbench.scaffold.__file__).parent / "templates"
 WITH_LOSSES = ("lossbench-cluster", "lossbench-imbalance", "lossbench-margin")
 
 
+# By default as most runs are; with other precisions on request.
+PRECISIONS = [two_epochs.PRECISIONS[0], *(pytest.param(p, marks=pytest.mark.long) for p in two_epochs.PRECISIONS[1:])]
+
+
 def about(project: Path) -> dict[str, Any]:
     found: dict[str, Any] = tomllib.loads((project / "pyproject.toml").read_text())["project"]
     return found
@@ -111,7 +115,7 @@ def test_importing_a_loss_imports_no_kit() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", two_epochs.PRECISIONS)
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", two_epochs.names())
 def test_two_epochs_stay_finite(name: str, precision: str, tmp_path: Path) -> None:
     """`benchmarks/two_epochs.py` does it on all of the embedded data."""

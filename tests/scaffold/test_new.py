@@ -16,6 +16,7 @@ import lossbench
 from lossbench.cli.new import Kind, new
 from lossbench.errors import UsageError
 from lossbench.scaffold import KINDS, write_package
+from lossbench.testing import Effort, checks
 
 REPOSITORY = Path(lossbench.__file__).parents[1]
 
@@ -79,6 +80,16 @@ def test_a_package_reads_as_if_written_by_hand(tmp_path: Path, kind: str) -> Non
     ruff = [sys.executable, "-m", "ruff"]
     for command in (["format", "--check"], ["check", "--select", "E,F,UP,B"]):
         subprocess.run([*ruff, *command, "--isolated", "--line-length", "120", tmp_path], check=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_package_obeys_its_laws(tmp_path: Path, kind: str) -> None:
+    (module,) = [file for file in write_package(f"{kind}-ring", kind, tmp_path) if file.name.endswith("_ring.py")]
+    found = checks([f"{module}:SPEC"], effort=Effort(examples=3, compile=False))
+    quick = [check for check in found if not check.law.needs_processes]
+    assert len(quick) > 40
+    for check in quick:
+        check()
 
 
 # What is done with the installed packages, in one process: starting one takes as long as most of this.
@@ -161,7 +172,7 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(
     assert written.err == "next: pip install -e ring && lossbench check ring && lossbench run --loss ring\n"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_installed_is_listed(said: dict[str, Any]) -> None:
     usable = {row["name"]: row for row in said["listed"] if row["status"] == "usable"}
     for kind in KINDS:
@@ -169,7 +180,7 @@ def test_what_is_installed_is_listed(said: dict[str, Any]) -> None:
         assert usable[f"new-{kind}"]["version"] == "0.1.0"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_packages_as_they_are_pass_their_laws(said: dict[str, Any]) -> None:
     code, text = said["tests"]
     assert code == 0, text
@@ -177,7 +188,7 @@ def test_packages_as_they_are_pass_their_laws(said: dict[str, Any]) -> None:
     assert "failed" not in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_package_as_it_is_trains(folder: Path, said: dict[str, Any], kind: str) -> None:
     record = json.loads((folder / f"run-{kind}" / "record.json").read_text())
@@ -186,6 +197,6 @@ def test_a_package_as_it_is_trains(folder: Path, said: dict[str, Any], kind: str
     assert record["metrics"]["balanced_accuracy"] > 0.3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_trait_is_left_out(said: dict[str, Any]) -> None:
     assert said["left_out"] == []

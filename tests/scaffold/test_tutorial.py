@@ -52,7 +52,7 @@ def test_the_page_has_every_kind() -> None:
         assert f"| {kind} | {what} |" in PAGE
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_tutorial_leads_to_trained_runs(tmp_path: Path) -> None:
     written, installed, tested, *rest = commands()
     assert written == ["lossbench", "new", "poly-one", "--kind", "per-sample-logits"]
