@@ -165,6 +165,10 @@ class EpochBatches:
         order = epoch_order(self.table, self.sampler, self.seed, self.epoch)
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 
+    def rows_of(self, number: int) -> int:
+        """Return the number of rows of a batch, over all processes."""
+        return min(self.batch_size, len(self.table) - number * self.batch_size)
+
     def sizes(self, global_rows: int) -> list[int]:
         """Return the number of rows of each process for a batch of `global_rows` rows."""
         return [len(part) for part in np.array_split(np.empty(global_rows), self.processes)]

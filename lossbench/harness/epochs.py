@@ -11,7 +11,8 @@ from ..data.table import ImageTable
 from ..errors import ImagesLost, Interrupted, NonFiniteError
 from ..runs.history import write_history
 from .checkpoints.bad_batch import write_bad_batch
-from .checkpoints.saver import Best, Progress, Saver
+from .checkpoints.progress import Best, Progress
+from .checkpoints.saver import Saver
 from .evaluation.evaluate import predict_split, share_running_statistics
 from .evaluation.metrics import classification_metrics
 from .reporter import Reporter

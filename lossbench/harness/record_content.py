@@ -33,6 +33,7 @@ from ..runs.record import (
 from .evaluation.metrics import classification_metrics, retrieval_quality
 from .task import Task
 from .training.clock import PARTS, peak_memory_bytes
+from .training.loss_timing import loss_seconds
 from .training.step import TrainStep
 from .training.trainer import Trainer
 
@@ -143,11 +144,11 @@ def timing_of(trainer: Trainer, config: ResolvedConfig, **more: Any) -> Timing:
     parts = trainer.clock.medians()
     known = [seconds for seconds in parts.values() if seconds is not None]
     seconds_per_step = sum(known) if known else trainer.train_seconds / max(trainer.clock.steps, 1)
-    loss_seconds = trainer.loss_seconds()
+    of_loss = loss_seconds(trainer)
     return Timing(
         seconds_per_step=seconds_per_step,
-        loss_seconds_per_step=loss_seconds,
-        loss_share=loss_seconds / seconds_per_step,
+        loss_seconds_per_step=of_loss,
+        loss_share=of_loss / seconds_per_step,
         loss_share_estimated=config.compile,
         **{f"{part}_seconds_per_step": parts[part] for part in PARTS if part != "loss"},  # type: ignore[arg-type]
         loss_forward_seconds_per_step=parts["loss"],

@@ -20,8 +20,9 @@ from ..runs.options_file import read_options
 from .batch_parts import coupled_terms, notes_on_parts
 from .checkpoints.belonging import identity_of
 from .checkpoints.folder import Checkpoint
+from .checkpoints.progress import Progress
 from .checkpoints.restore import restore
-from .checkpoints.saver import Interval, Progress, Saver
+from .checkpoints.saver import Interval, Saver
 from .checks import check_loading, check_shares
 from .epochs import train_epochs
 from .finish import RunResult, finish

@@ -19,7 +19,8 @@ from ...runs.safetensors_header import read_tensor_file
 from ...runs.typed_json import Bounds, Count, Positive, parse, plain, read_as
 from ...types import LossContext, ModelOutput
 from ..task import Task
-from ..training.trainer import RecentStep, Trainer
+from ..training.recent import RecentStep
+from ..training.trainer import Trainer
 from .state import module_state, saved
 
 BAD_BATCH = "bad-batch.safetensors"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,34 +16,11 @@ from ...objective import build_loss, expand_formula
 from ...types import ModelOutput
 from ..training.diagnostics import hard, unique_names
 from .bad_batch import BadBatch, read_bad_batch
+from .loss_call import Evaluated, cast, evaluate
 from .state import put_back
 
 _MOST_EPOCHS = 10_000  # whose beginning a loss is told; what it draws from them depends on fewer
 _MOST_ROWS = 4096  # each is excluded once
-
-
-class Evaluated(NamedTuple):
-    """The result of the loss for a batch.
-
-    Attributes:
-        value: scalar value; None if the loss raised an error.
-        embeddings: (B, D) gradient with respect to the embeddings.
-        logits: (B, C) gradient with respect to the logits.
-        error: message of the error, or an empty string.
-    """
-
-    value: float | None
-    embeddings: Tensor
-    logits: Tensor
-    error: str = ""
-
-    def finite(self) -> bool:
-        """Whether value and gradients are finite."""
-        return (
-            self.value is not None
-            and math.isfinite(self.value)
-            and bool(self.embeddings.isfinite().all() and self.logits.isfinite().all())
-        )
 
 
 def replay(path: Path) -> dict[str, Any]:
@@ -68,7 +43,7 @@ def replay(path: Path) -> dict[str, Any]:
     failing = str(batch.output.embeddings.dtype).removeprefix("torch.")
     names = {failing: batch.output.embeddings.dtype, "float64": torch.float64}
     losses = {name: copy.deepcopy(loss).to(torch.float64) if name == "float64" else loss for name in names}
-    outputs = {name: _cast(batch.output, dtype) for name, dtype in names.items()}
+    outputs = {name: cast(batch.output, dtype) for name, dtype in names.items()}
     seen = {name: evaluate(losses[name], outputs[name], batch) for name in names}
     alone = _decisive_rows(losses[failing], batch) if not seen[failing].finite() else []
     rows = _rows(batch, seen[failing], alone)
@@ -86,41 +61,6 @@ def replay(path: Path) -> dict[str, Any]:
     }
 
 
-def evaluate(loss: Loss, output: ModelOutput, batch: BadBatch, keep: Sequence[int] | None = None) -> Evaluated:
-    """Compute value and gradients, micro-batch by micro-batch as in the run.
-
-    Args:
-        loss: loss in the desired dtype.
-        output: outputs in the desired dtype.
-        batch: batch with targets, random state and precision.
-        keep: rows to use; None for all.
-    """
-    rows = torch.arange(len(batch.targets)) if keep is None else torch.tensor(keep, dtype=torch.int64)
-    embeddings, logits = (t.detach()[rows].requires_grad_() for t in (output.embeddings, output.logits))
-    targets = batch.targets[rows]
-    value = torch.zeros((), dtype=torch.float64)
-    half = batch.facts["precision"] in ("bf16", "fp16") and output.embeddings.dtype is not torch.float64
-    autocast = torch.autocast("cpu", torch.bfloat16) if half else contextlib.nullcontext()
-    parts = rows.tensor_split(1) if keep is not None else rows.chunk(batch.facts["micro_batches"])
-    try:
-        with torch.random.fork_rng(devices=[]), autocast:
-            torch.set_rng_state(batch.random_state)
-            start = 0
-            for part in parts:
-                own = slice(start, start + len(part))
-                extras = {name: extra[rows][own] for name, extra in output.extras.items()}
-                one = loss(ModelOutput(embeddings[own], logits[own], extras), targets[own])
-                value = value + one * (len(part) / len(rows))
-                start += len(part)
-        value.backward()
-    except UsageError:
-        raise
-    except Exception as error:  # errors of third-party losses can have any type
-        return Evaluated(None, torch.zeros(0), torch.zeros(0), f"{type(error).__name__}: {error}")
-    first, second = (torch.zeros_like(t) if t.grad is None else t.grad for t in (embeddings, logits))
-    return Evaluated(float(value.detach()), first, second)
-
-
 def _loss_of(batch: BadBatch, path: Path) -> Loss:
     loss = build_loss(expand_formula(batch.facts["formula"]), batch.context)
     last = batch.facts["epoch"]
@@ -133,11 +73,6 @@ def _loss_of(batch: BadBatch, path: Path) -> Loss:
     except UsageError as error:
         raise ModelError(f"{path} belongs to a different version of {batch.facts['formula']}: {error}") from error
     return loss
-
-
-def _cast(output: ModelOutput, dtype: torch.dtype) -> ModelOutput:
-    extras = {name: value.to(dtype) if value.is_floating_point() else value for name, value in output.extras.items()}
-    return ModelOutput(output.embeddings.to(dtype), output.logits.to(dtype), extras)
 
 
 def _terms(losses: dict[str, Loss], outputs: dict[str, ModelOutput], batch: BadBatch) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from ..training.trainer import Trainer
 from .belonging import check_identity
 from .folder import Checkpoint
 from .position import Position, position_of
-from .saver import Best, Saver
+from .progress import Best
+from .saver import Saver
 from .state import restore_own, restore_shared
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
 from safetensors.torch import save as to_safetensors
-from torch import Tensor
 
-from ...runs.history import HistoryRow
 from ...runs.options import CHECKPOINT_INTERVAL
 from ...runs.place import Place
 from ..training.trainer import Trainer
 from .folder import FOLDER, write_checkpoint
+from .progress import Progress
 from .state import gather_own, gather_shared, saved
 
 # For intervals in minutes: a checkpoint that took s seconds is followed by at least 40 s seconds without one.
@@ -46,44 +45,6 @@ class Interval:
         assert match is not None
         number = int(match[1])
         return cls(minutes=number) if match[2] else cls(steps=number)
-
-
-@dataclass
-class Best:
-    """The best epoch on the selection split so far, and its weights."""
-
-    epoch: int
-    balanced_accuracy: float
-    weights: dict[str, Tensor]
-
-
-@dataclass
-class Progress:
-    """The progress of a run, beyond the state of its trainer.
-
-    Attributes:
-        epoch: the current or next epoch.
-        rows: rows of the history, one per finished epoch.
-        best: the best epoch, if there is a selection split.
-        seconds: seconds of the run before this process.
-        checkpoint_seconds: seconds spent on checkpoints.
-        checkpoints: number of checkpoints written.
-        resumed: how many times the run was resumed.
-    """
-
-    epoch: int = 0
-    rows: list[HistoryRow] = field(default_factory=list)
-    best: Best | None = None
-    seconds: float = 0.0
-    checkpoint_seconds: float = 0.0
-    checkpoints: int = 0
-    resumed: int = 0
-
-    def where(self, trainer: Trainer | None) -> str:
-        """Return the position of the run, for messages."""
-        if trainer is None:
-            return "its beginning"
-        return f"epoch {self.epoch + 1}, step {trainer.so_far.step}"
 
 
 class Saver:

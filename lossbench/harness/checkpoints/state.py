@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ...errors import CheckpointError
 from ...types import ModelOutput
-from ..training.trainer import EpochSoFar, Trainer
+from ..training.recent import EpochSoFar
+from ..training.trainer import Trainer
 
 Tensors = dict[str, Tensor]
 

@@ -51,6 +51,15 @@ def term_diagnostics(head: torch.nn.Module, loss: Loss, output: ModelOutput, tar
     }
 
 
+def epoch_diagnostics(head: torch.nn.Module, loss: Loss, output: ModelOutput, targets: Tensor) -> dict[str, Any]:
+    """Return `term_diagnostics` and "scatter_to_radius" for a batch, in the precision of the head."""
+    embeddings = output.embeddings.to(next(head.parameters()).dtype)
+    return {
+        **term_diagnostics(head, loss, output._replace(embeddings=embeddings), targets),
+        "scatter_to_radius": scatter_to_radius(embeddings, targets),
+    }
+
+
 def hard(targets: Tensor) -> Tensor:
     """Return (B,) class numbers; of (B, C) probabilities, the most probable class of each row."""
     return targets.argmax(dim=1) if targets.ndim == 2 else targets

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -24,50 +23,11 @@ from ...runs.history import HistoryRow
 from ...types import Batch, ModelOutput
 from ..reporter import Reporter
 from .clock import StepClock
-from .diagnostics import scatter_to_radius, term_diagnostics, warnings_of
+from .diagnostics import epoch_diagnostics, warnings_of
 from .guard import FiniteGuard
+from .outputs import detached, joined
+from .recent import EpochSoFar, RecentStep
 from .step import TrainStep
-
-_REPLAYS = 20
-
-
-class RecentStep(NamedTuple):
-    """A step that the guard has not checked yet.
-
-    Attributes:
-        step: number of the step, as the guard counts.
-        epoch: epoch, counted from 0.
-        output: detached output of the model.
-        targets: (B,) targets.
-        rows: (B,) rows of the training table.
-        random_state: random state of torch on the CPU before the step.
-    """
-
-    step: int
-    epoch: int
-    output: ModelOutput
-    targets: Tensor
-    rows: Tensor
-    random_state: Tensor
-
-
-@dataclass
-class EpochSoFar:
-    """The finished part of an epoch.
-
-    Attributes:
-        step: number of optimizer steps.
-        total: sum of the loss over the rows of this process; None before the first step.
-        rows_left_out: rows of whole batches whose step was skipped.
-        seconds: duration so far.
-        begun: whether `begin_epoch` of the loss was called.
-    """
-
-    step: int = 0
-    total: Tensor | None = None
-    rows_left_out: int = 0
-    seconds: float = 0.0
-    begun: bool = False
 
 
 @dataclass
@@ -139,12 +99,13 @@ class Trainer:
             self.clock.begin()
             with waiting():
                 batch = next(images)
-            so_far.total += self._take_step(batch, self._global_rows(number))
+            so_far.total += self._take_step(batch, self.batches.rows_of(number))
             so_far.step, so_far.seconds = number + 1, time.perf_counter() - began
             reporter.step(epoch)
             began += after_step()
         self.guard.check()
         self.guard.end_epoch()
+        assert self.last is not None
         mean_loss = float(reduce(so_far.total.clone(), "sum")) / max(len(self.batches.table) - so_far.rows_left_out, 1)
         self.clock.read_events()
         so_far.seconds = seconds = time.perf_counter() - began
@@ -152,7 +113,7 @@ class Trainer:
             epoch=epoch,
             loss=mean_loss,
             lr=self.last_lr,
-            **self._diagnostics(),
+            **epoch_diagnostics(self.step.model.head, self.step.loss, *self.last),
             seconds=seconds,
             images_per_second=len(self.batches.table) / seconds,
         )
@@ -180,24 +141,6 @@ class Trainer:
         """Return the scalar sum of the loss so far."""
         return self._zero() if self.so_far.total is None else self.so_far.total
 
-    def loss_seconds(self) -> float:
-        """Return median seconds of the loss alone, forward and backward, on the outputs of the last step."""
-        assert self.last is not None
-        output, targets = self.last
-        seconds = []
-        for _ in range(_REPLAYS):
-            fresh = output._replace(
-                embeddings=output.embeddings.detach().requires_grad_(), logits=output.logits.detach().requires_grad_()
-            )
-            self._synchronize()
-            began = time.perf_counter()
-            self.step.loss(fresh, targets).backward()
-            self._synchronize()
-            seconds.append(time.perf_counter() - began)
-        for parameter in self.step.loss.parameters():
-            parameter.grad = None
-        return statistics.median(seconds)
-
     def _take_step(self, batch: Batch, global_rows: int) -> Tensor:
         """Take one optimizer step; return the sum of the loss over this process's rows."""
         own_rows = self.batches.sizes(global_rows)[self.batches.rank]  # 0 if the batch is only a placeholder
@@ -220,8 +163,8 @@ class Trainer:
                 self.accelerator.backward(value if share == 1 else value * share)
             self.clock.mark("backward")
             objective += value.detach() * rows
-            outputs.append(_detached(output))
-        output = _joined(outputs)
+            outputs.append(detached(output))
+        output = joined(outputs)
         self.recent.append(RecentStep(self.guard.step, self.batches.epoch, output, targets, batch.index, random_state))
         while len(self.recent) > self.guard.read_every:
             self.recent.popleft()
@@ -268,40 +211,7 @@ class Trainer:
         together: Tensor = self.accelerator.reduce(flag.float(), "sum") > 0
         return together
 
-    def _diagnostics(self) -> dict[str, Any]:
-        assert self.last is not None
-        output, targets = self.last
-        parameter = next(self.step.model.head.parameters())
-        embeddings = output.embeddings.to(parameter.dtype)
-        return {
-            **term_diagnostics(self.step.model.head, self.step.loss, output._replace(embeddings=embeddings), targets),
-            "scatter_to_radius": scatter_to_radius(embeddings, targets),
-        }
-
-    def _global_rows(self, number: int) -> int:
-        return min(self.batches.batch_size, len(self.batches.table) - number * self.batches.batch_size)
-
     def _zero(self) -> Tensor:
         """Return a zero to add to, in float64 if the device supports it (mps does not)."""
         device = self.accelerator.device
         return torch.zeros((), device=device, dtype=torch.float32 if device.type == "mps" else torch.float64)
-
-    def _synchronize(self) -> None:
-        if self.accelerator.device.type == "cuda":
-            torch.cuda.synchronize()
-
-
-def _detached(output: ModelOutput) -> ModelOutput:
-    extras = {name: value.detach() for name, value in output.extras.items()}
-    return ModelOutput(output.embeddings.detach(), output.logits.detach(), extras)
-
-
-def _joined(outputs: list[ModelOutput]) -> ModelOutput:
-    """Concatenate the outputs of a step's micro-batches."""
-    if len(outputs) == 1:
-        return outputs[0]
-    return ModelOutput(
-        torch.cat([o.embeddings for o in outputs]),
-        torch.cat([o.logits for o in outputs]),
-        {name: torch.cat([o.extras[name] for o in outputs]) for name in outputs[0].extras},
-    )
