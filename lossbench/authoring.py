@@ -30,12 +30,9 @@ from .distributed import sum_over_ranks
 from .expression import parse_call
 from .losses.arguments import (
     check_target_range,
-    choice,
     embeddings_of,
-    flag,
     logits_of,
     matrix,
-    number,
     refuse_out_of_range,
     values_are_readable,
 )
@@ -43,6 +40,7 @@ from .losses.center import center
 from .losses.class_weights import ClassWeights, class_weights, effective_number_weights
 from .losses.cosine_loss import CosineLoss
 from .losses.embedding_loss import EmbeddingLoss, MovingCenters
+from .losses.hyperparameters import choice, flag, number
 from .losses.per_class import training_counts
 from .losses.softmax import NEVER_A_LABEL, softmax
 from .losses.weighted_logit_loss import WeightedLogitLoss

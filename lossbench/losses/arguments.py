@@ -1,4 +1,4 @@
-"""Checks of a loss's arguments: shapes, dtypes, labels, hyper-parameters.
+"""Checks of a loss's arguments: shapes, dtypes and labels.
 
 Shape, rank and dtype are metadata and always checked. Label values are read on the CPU only: on an accelerator that
 would synchronize the device, and under `torch.compile` it would break the graph.
@@ -6,14 +6,11 @@ would synchronize the device, and under `torch.compile` it would break the graph
 
 from __future__ import annotations
 
-import math
-import sys
-
 import torch
 from torch import Tensor
 
-from ..errors import HyperparameterError, UsageError
-from ..types import ModelOutput, plain
+from ..errors import UsageError
+from ..types import ModelOutput
 
 _debug = False
 SOFT_REMEDY = "pass targets.argmax(dim=1), or use a loss on the logits that takes probabilities, such as softmax"
@@ -166,42 +163,3 @@ def refuse_out_of_range(targets: Tensor, num_classes: int) -> None:
 def values_are_readable(targets: Tensor) -> bool:
     """Return whether label values may be read: on the CPU and outside `torch.compile`."""
     return targets.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def number(
-    name: str,
-    value: object,
-    *,
-    minimum: float = -math.inf,
-    above: float = -math.inf,
-    maximum: float = math.inf,
-    below: float = math.inf,
-) -> float:
-    """Return a finite hyper-parameter in its range, or raise a `HyperparameterError` with name, rule and value."""
-    value = plain(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-        raise HyperparameterError(f"{name} must be a finite number, got {value!r}")
-    if not (value >= minimum and value > above and value <= maximum and value < below):
-        rules = [
-            f"at least {minimum:g}" if minimum > -math.inf else "",
-            f"above {above:g}" if above > -math.inf else "",
-            f"at most {maximum:g}" if maximum < math.inf else "",
-            f"below {below:g}" if below < math.inf else "",
-        ]
-        raise HyperparameterError(f"{name} must be {' and '.join(filter(None, rules))}, got {value!r}")
-    return float(value)
-
-
-def choice(name: str, value: object, options: tuple[str, ...]) -> str:
-    """Return one of `options`, or raise a `HyperparameterError` that lists them."""
-    if not isinstance(value, str) or value not in options:
-        raise HyperparameterError(f"{name} must be one of {', '.join(options)}, got {value!r}")
-    return value
-
-
-def flag(name: str, value: object) -> bool:
-    """Return a bool, or raise a `HyperparameterError`."""
-    value = plain(value)
-    if not isinstance(value, bool):
-        raise HyperparameterError(f"{name} must be true or false, got {value!r}")
-    return value

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..errors import HyperparameterError
 from ..types import LossContext, plain
-from .arguments import number
+from .hyperparameters import number
 from .per_class import PerClass, training_counts
 
 

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ..errors import UsageError
 from ..types import LossContext, ModelOutput
-from .arguments import logits_of, number, values_are_readable
+from .arguments import logits_of, values_are_readable
+from .hyperparameters import number
 from .logit_loss import LogitLoss
 
 _LARGEST_COSINE = 1.01  # half precision rounds up to 1.004

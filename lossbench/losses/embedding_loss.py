@@ -8,7 +8,8 @@ from torch import Tensor
 from ..distributed import is_distributed
 from ..ops.centers import ClassStatistics, class_statistics, present_statistics, start_or_move
 from ..types import LossContext, ModelOutput
-from .arguments import embeddings_of, matrix, number
+from .arguments import embeddings_of, matrix
+from .hyperparameters import number
 from .row_loss import RowLoss
 
 

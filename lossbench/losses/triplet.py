@@ -27,8 +27,9 @@ from ..spec import LossSpec
 from ..traits import SMOOTH, Homogeneity, Need, Trait
 from ..types import LossContext
 from . import loops
-from .arguments import choice, flag, number, refuse_out_of_range
+from .arguments import refuse_out_of_range
 from .embedding_loss import EmbeddingLoss
+from .hyperparameters import choice, flag, number
 
 
 def triplet(

@@ -31,9 +31,9 @@ from ..spec import LossSpec
 from ..traits import MEAN_OF_ROWS, RIGID_MOTIONS, SMOOTH, Homogeneity, Need, Trait
 from ..types import LossContext
 from . import loops
-from .arguments import choice, number
 from .class_weights import ClassWeights
 from .embedding_loss import MovingCenters
+from .hyperparameters import choice, number
 
 
 def weighted_cluster(

@@ -8,8 +8,8 @@ import torch
 
 from ..errors import HyperparameterError
 from ..types import LossContext
-from .arguments import number
 from .class_weights import ClassWeights
+from .hyperparameters import number
 from .logit_loss import LogitLoss
 
 

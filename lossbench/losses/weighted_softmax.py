@@ -21,8 +21,8 @@ from ..spec import LossSpec
 from ..traits import LIKELIHOOD, MEAN_OF_ROWS, Need
 from ..types import LossContext
 from . import loops
-from .arguments import choice
 from .class_weights import ClassWeights
+from .hyperparameters import choice
 from .logit_loss import LogitLoss
 
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError, ModelError, did_you_mean
+from ..errors import ModelError, did_you_mean
 from ..traits import Need
 from . import SENET_TINY_IMAGE_SIZE, architecture
 from .check_tensors import Form
 from .classifier import Classifier, CosineHead
+from .dry_run import embedding_dim_of, settings_of
 from .own_backbones import OWN_BACKBONES
 from .preprocessing import Preprocessing
 
-_SIZES = (32, 48, 64, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384, 448)  # pixels, to suggest
-_TRIED = 5
 _NAME = re.compile(r"\w+(\.\w+)?")  # no "hf-hub:...", no "local-dir:...", no path
 
 
@@ -55,7 +52,7 @@ def build_model(
     backbone = _backbone(name, image_size)
     if backbone_state is not None:
         backbone.load_state_dict(backbone_state)
-    embedding_dim = _embedding_dim(name, backbone, image_size)
+    embedding_dim = embedding_dim_of(name, backbone, image_size)
     torch.manual_seed(seed + 1)
     build_head = CosineHead if Need.COSINE_LOGITS in needs else nn.Linear
     head = build_head(embedding_dim, num_classes)
@@ -83,7 +80,7 @@ def check_model(name: str, image_size: int) -> int:
             f"images of {image_size} px are too small for {name!r}, which reduces them to 1/{stride} of their side; "
             f"pass --image-size {stride} or more"
         )
-    return _embedding_dim(name, backbone, image_size)
+    return embedding_dim_of(name, backbone, image_size)
 
 
 def takes_single_images(name: str, image_size: int) -> bool:
@@ -125,11 +122,6 @@ def imagenet_backbone(name: str, image_size: int) -> nn.Module:
     return _timm_backbone(name, image_size, pretrained=True)
 
 
-def settings_of(backbone: nn.Module) -> Mapping[str, Any]:
-    """Return timm's metadata for a model's weights (mean, std, tag, origin); empty for other backbones."""
-    return getattr(backbone, "pretrained_cfg", None) or {}
-
-
 def own_preprocessing(backbone: nn.Module, image_size: int) -> Preprocessing:
     """Return the preprocessing from timm's metadata, or a scale that suits fresh weights.
 
@@ -166,38 +158,6 @@ def _timm_backbone(name: str, image_size: int, pretrained: bool) -> nn.Module:
             ) from error
         raise ModelError(f"timm cannot build {name!r} for images of {image_size} px: {error}") from error
     return backbone
-
-
-def _sizes_that_work(backbone: nn.Module, image_size: int) -> list[int]:
-    """Return a few image sizes in pixels near one that does not work, tried by dry runs."""
-    parameter, found = next(backbone.parameters()), []
-    for size in sorted(_SIZES, key=lambda size: abs(size - image_size))[:_TRIED]:
-        with contextlib.suppress(Exception), torch.no_grad():
-            backbone.eval()(parameter.new_zeros(1, 3, size, size))
-            found.append(size)
-    return sorted(found)
-
-
-def _embedding_dim(name: str, backbone: nn.Module, image_size: int) -> int:
-    """Return D by a dry run, which also shows whether the model can process images of this size."""
-    parameter = next(backbone.parameters())
-    training = backbone.training
-    try:
-        with torch.no_grad():
-            shape = backbone.eval()(parameter.new_zeros(1, 3, image_size, image_size)).shape
-    except Exception as error:
-        own = settings_of(backbone).get("input_size", (3, "unknown"))[-1]
-        sizes = ", ".join(map(str, _sizes_that_work(backbone, image_size)))
-        raise ModelError(
-            f"{name!r} cannot process images of {image_size} px (its own size is {own}): "
-            f"{str(error).strip() or type(error).__name__}\n"
-            f"Pass a size that fits with --image-size{f' ({sizes})' if sizes else ''}, or another --model"
-        ) from error
-    finally:
-        backbone.train(training)
-    if len(shape) != 2 or shape[1] == 0:
-        raise ConfigError(f"{name!r} returns features of shape {tuple(shape)}; expected one vector per image")
-    return int(shape[1])
 
 
 def own_image_size(name: str) -> int:

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ..errors import ModelError
 from . import SENET_50, vggface2
-from .build import backbone_forms, imagenet_backbone, own_preprocessing, settings_of
+from .build import backbone_forms, imagenet_backbone, own_preprocessing
 from .check_tensors import Form, check_fit
+from .dry_run import settings_of
 from .preprocessing import Preprocessing
 from .weights_file import SAFETENSORS, WeightsFile, read_weights_file
 

@@ -19,10 +19,11 @@ from ..errors import RecordError
 from ..strict_files import read_bytes
 from . import layout
 from .grid_file import entrant_name
+from .json_text import FieldError, parse
 from .option import Role
 from .options import RunConfig, option_names
 from .record import read_record
-from .typed_json import FieldError, parse, read_as
+from .typed_json import read_as
 
 FAILURE, CELLS, TRIALS = "failure.json", "cells", "trials"
 _FAILURE_LIMIT = 2**20  # bytes

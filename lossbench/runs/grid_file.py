@@ -10,8 +10,9 @@ from typing import Any
 from .. import files
 from ..errors import RecordError
 from ..strict_files import read_bytes
+from .json_text import FieldError, parse
 from .layout import SCHEMA_VERSION, other_version
-from .typed_json import Count, FieldError, Positive, Scalar, parse, plain, read_as
+from .typed_json import Count, Positive, Scalar, plain, read_as
 
 GRID = "compare.json"
 BASELINE = "softmax"  # takes part in every comparison: a loss must beat it with its scores shifted

@@ -11,8 +11,9 @@ from typing import Any
 from .. import files
 from ..errors import RecordError
 from ..strict_files import read_bytes
+from .json_text import FieldError, parse
 from .layout import HISTORY
-from .typed_json import Count, FieldError, Seconds, Share, parse, plain, read_as
+from .typed_json import Count, Seconds, Share, plain, read_as
 
 _LIMIT = 64 * 2**20  # bytes
 

@@ -11,8 +11,9 @@ from .. import files
 from ..errors import RecordError
 from ..models.preprocessing import Preprocessing
 from ..strict_files import read_bytes
+from .json_text import FieldError, parse
 from .layout import RECORD, SCHEMA_VERSION, other_version
-from .typed_json import Bounds, Count, FieldError, Positive, Scalar, Seconds, Share, parse, plain, read_as
+from .typed_json import Bounds, Count, Positive, Scalar, Seconds, Share, plain, read_as
 
 _LIMIT = 64 * 2**20  # bytes
 _Side = Annotated[int, Bounds(1, 2**12)]  # pixels

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..errors import LossbenchError
 from ..strict_files import opened
-from .typed_json import Count, FieldError, parse, read_as
+from .json_text import FieldError, parse
+from .typed_json import Count, read_as
 
 _MOST_HEADER = 16 * 2**20  # bytes
 _WIDTH = {

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import math
 import types
 import typing
@@ -19,10 +18,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, Union
 
+from .json_text import FieldError, cut
+
 T = TypeVar("T")
 
 MOST = 2**53
-_MOST_VALUES = 4_000_000  # of one file: a record of 50,000 classes, or a confusion matrix of 1,000, has fewer
+
+
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: "null"}
 
 
@@ -39,33 +41,6 @@ Positive = Annotated[int, Bounds(1, MOST)]
 Seconds = Annotated[float, Bounds(0)]
 Share = Annotated[float, Bounds(0, 1)]
 Scalar = bool | int | float | str | None
-
-
-class FieldError(ValueError):
-    """A value that is missing or not of its kind."""
-
-
-def parse(text: bytes | str) -> Any:
-    """Return the value of a JSON text.
-
-    Raises:
-        FieldError: it is not JSON, nests too deeply, repeats a key, or has a number that is not finite.
-    """
-    content = text.encode(errors="replace") if isinstance(text, str) else text
-    if sum(map(content.count, (b",", b"[", b"{"))) > _MOST_VALUES:
-        raise FieldError(f"it holds more than {_MOST_VALUES:,} values")
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
-    except RecursionError:
-        raise FieldError("it nests too deeply") from None
-    except UnicodeDecodeError as error:
-        raise FieldError(f"it is not UTF-8 text ({error.reason} at byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        raise FieldError(f"it is not valid JSON ({error.msg} at line {error.lineno})") from None
-    except FieldError:
-        raise
-    except ValueError as error:  # a number with more digits than Python reads
-        raise FieldError(str(error)) from None
 
 
 def read_as(kind: type[T], value: Any, path: str = "") -> T:
@@ -89,7 +64,7 @@ def read_as(kind: type[T], value: Any, path: str = "") -> T:
         >>> read_as(Point, {"x": "3"})
         Traceback (most recent call last):
         ...
-        lossbench.runs.typed_json.FieldError: x: expected a whole number, got '3'
+        lossbench.runs.json_text.FieldError: x: expected a whole number, got '3'
     """
     return typing.cast(T, _read(kind, value, path))
 
@@ -129,7 +104,7 @@ def _read(kind: Any, value: Any, path: str) -> Any:  # noqa: PLR0911  # one retu
         try:
             return kind.from_json(value)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise FieldError(f"{path or 'it'}: {type(error).__name__}: {_cut(str(error))}") from None
+            raise FieldError(f"{path or 'it'}: {type(error).__name__}: {cut(str(error))}") from None
     if dataclasses.is_dataclass(kind):
         return _read_dataclass(kind, value, path)
     return _read_plain(kind, value, path)
@@ -187,25 +162,8 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 def _wrong(path: str, expected: str, value: Any) -> FieldError:
-    return FieldError(f"{path or 'it'}: expected {expected}, got {_cut(repr(value))}")
+    return FieldError(f"{path or 'it'}: expected {expected}, got {cut(repr(value))}")
 
 
 def _join(path: str, name: str) -> str:
-    return f"{path}.{_cut(name)}" if path else _cut(name)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def _refuse_constant(name: str) -> Any:
-    raise FieldError(f"it has the number {name}, which is not finite")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise FieldError(f"the key {_cut(twice)!r} appears twice")
-    return content
+    return f"{path}.{cut(name)}" if path else cut(name)

@@ -11,6 +11,7 @@ from lossbench.errors import ConfigError, ModelError
 from lossbench.models import build
 from lossbench.models.build import build_model, check_model, own_image_size
 from lossbench.models.classifier import Classifier, CosineHead
+from lossbench.models.dry_run import embedding_dim_of
 from lossbench.models.preprocessing import Preprocessing
 from lossbench.traits import Need
 
@@ -160,7 +161,6 @@ def test_a_size_that_the_model_cannot_process_is_refused(name: str, size: int, m
 
 
 def test_a_model_without_one_vector_per_image_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lossbench.models import build
 
     monkeypatch.setattr(build, "_timm_backbone", lambda name, size, pretrained: nn.Conv2d(3, 4, 3))
     with pytest.raises(ConfigError, match=r"'test_resnet' returns features of shape \(1, 4, 46, 46\)"):
@@ -181,7 +181,7 @@ def test_a_refusal_gives_sizes_that_work_even_if_the_model_gives_no_reason() -> 
             return images.mean((2, 3)) + self.weight
 
     with pytest.raises(ModelError) as refusal:
-        build._embedding_dim("picky", Picky(), 96)
+        embedding_dim_of("picky", Picky(), 96)
     said = str(refusal.value)
     assert "cannot process images of 96 px (its own size is unknown): AssertionError" in said
     assert "Pass a size that fits with --image-size (64, 128), or another --model" in said

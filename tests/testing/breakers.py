@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, Trait
-from lossbench.losses.arguments import check_target_range, matrix, number
+from lossbench.losses.arguments import check_target_range, matrix
+from lossbench.losses.hyperparameters import number
 from lossbench.losses.softmax import NEVER_A_LABEL, SoftmaxLoss
 from lossbench.ops.centers import class_statistics, start_or_move, started
 from lossbench.ops.triplets import pair_masks, unit_vectors

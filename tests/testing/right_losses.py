@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, Trait
 from lossbench.distributed import sum_over_ranks
-from lossbench.losses.arguments import check_target_range, matrix, number
+from lossbench.losses.arguments import check_target_range, matrix
+from lossbench.losses.hyperparameters import number
 from lossbench.losses.softmax import NEVER_A_LABEL
 from lossbench.ops.triplets import pair_masks, unit_vectors
 from lossbench.traits import Homogeneity

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ... import files
 from ...errors import ContextError, ModelError
+from ...runs.json_text import parse
 from ...runs.safetensors_header import read_tensor_file
-from ...runs.typed_json import Bounds, Count, Positive, parse, plain, read_as
+from ...runs.typed_json import Bounds, Count, Positive, plain, read_as
 from ...types import LossContext, ModelOutput
 from ..task import Task
 from ..training.recent import RecentStep

@@ -8,7 +8,8 @@ from typing import Any
 
 from ...errors import CheckpointError
 from ...runs.history import HistoryRow
-from ...runs.typed_json import Count, FieldError, Seconds, Share, read_as
+from ...runs.json_text import FieldError
+from ...runs.typed_json import Count, Seconds, Share, read_as
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -121,7 +121,7 @@ def _no_numbers_or_flags(configuration: Configuration) -> str | None:
 def bad_hyperparameters(trial: Trial) -> None:
     """A hyper-parameter that is NaN or of the wrong kind is refused at construction, naming it.
 
-    Remedy: `lossbench.losses.arguments` has `number`, `choice` and `flag`.
+    Remedy: `lossbench.authoring` has `number`, `choice` and `flag`.
     """
     parts = []
     for name, default in trial.configuration.spec.hyperparameters.items():

@@ -1,38 +1,15 @@
-"""The formula language: `weighted-softmax + 0.5*center(alpha=0.1)`.
-
-    formula = term {"+" term}
-    term    = [number "*"] call
-    call    = (name | path "." "py" ":" name) ["(" [argument {"," argument}] ")"]
-    argument = name "=" value
-    value   = plain | "[" [plain {"," plain}] "]"
-    plain   = number | "text" | 'text' | true | false | none | counts | word
-
-The word `counts` stands for the class counts of the task.
-
-Formulas are parsed, never evaluated, and cannot be nested, so that no input can run code or exhaust the stack.
-Coefficients are finite and positive; terms cannot be subtracted.
-"""
+"""Read a formula token by token, with the position for messages."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NoReturn
 
-from .errors import FormulaError
-
-Plain = bool | int | float | str | None
-Value = Plain | tuple[Plain, ...]
-
-
-class ClassCounts(str):
-    """The word `counts` in a formula, which stands for the class counts of the task."""
-
-
-COUNTS = ClassCounts("counts")
+from ..errors import FormulaError
+from .terms import COUNTS, Plain, Term, Value
 
 MAX_LENGTH = 10_000
 _SPACE = " \t\n\r\f\v"  # whitespace below; a no-break space is an error
@@ -51,121 +28,7 @@ _WORDS: Mapping[str, Plain] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
-class Term:
-    """`coefficient * name(arguments)`; a coefficient of None is not written and means one."""
-
-    name: str
-    arguments: Mapping[str, Value] = field(default_factory=dict)
-    coefficient: float | None = None
-
-    def __str__(self) -> str:
-        coefficient = "" if self.coefficient is None else f"{repr(self.coefficient).removesuffix('.0')}*"
-        arguments = ", ".join(f"{name}={written(value)}" for name, value in self.arguments.items())
-        return f"{coefficient}{self.name}" + (f"({arguments})" if arguments else "")
-
-
-@dataclass(frozen=True)
-class Formula:
-    """A sum of terms; `str(formula)` parses back to the same formula."""
-
-    terms: tuple[Term, ...]
-
-    def __str__(self) -> str:
-        return " + ".join(map(str, self.terms))
-
-
-def parse_formula(text: str) -> Formula:
-    """Parse a formula.
-
-    Raises:
-        FormulaError: pointing at the first invalid character.
-
-    Example:
-        >>> formula = parse_formula("softmax + 3e-3*center(alpha=0.5)")
-        >>> formula.terms[1]
-        Term(name='center', arguments={'alpha': 0.5}, coefficient=0.003)
-        >>> str(formula)
-        'softmax + 0.003*center(alpha=0.5)'
-    """
-    return Formula(_Reader(text).formula())
-
-
-def parse_call(text: str) -> tuple[str, dict[str, Value]]:
-    """Parse one call without a coefficient, such as a data source with its parameters.
-
-    Raises:
-        FormulaError: pointing at the first invalid character.
-
-    Example:
-        >>> parse_call("synthetic(imbalance=100)")
-        ('synthetic', {'imbalance': 100})
-    """
-    term = _Reader(text).only_call()
-    return term.name, dict(term.arguments)
-
-
-def is_object_path(name: str) -> bool:
-    """Return whether a name is `module:object` or `file.py:object` rather than a name of the registry.
-
-    Example:
-        >>> is_object_path("mine.py:Focal"), is_object_path("pml/CircleLoss")
-        (True, False)
-    """
-    return ":" in name
-
-
-def split_losses(text: str) -> tuple[str, ...]:
-    """Return the formulas of a list, split at the commas outside parentheses and quotes.
-
-    Raises:
-        FormulaError: a formula is empty, or parentheses do not close.
-
-    Example:
-        >>> split_losses("softmax, center(alpha=0.1, coefficient=0.01), softmax + 0.1*center")
-        ('softmax', 'center(alpha=0.1, coefficient=0.01)', 'softmax + 0.1*center')
-    """
-    if len(text) > 10 * MAX_LENGTH:
-        raise FormulaError(f"--losses has {len(text):,} characters; expected at most {10 * MAX_LENGTH:,}")
-    parts, depth, quote = [""], 0, ""
-    for letter in text:
-        quote = "" if letter == quote else quote or (letter if letter in "\"'" else "")
-        depth += 0 if quote else {"(": 1, "[": 1, ")": -1, "]": -1}.get(letter, 0)
-        if letter == "," and not depth and not quote:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    losses = tuple(part.strip() for part in parts)
-    if depth or not all(losses):
-        what = "its parentheses do not match" if depth else "there is nothing between two commas"
-        raise FormulaError(
-            f'--losses {text!r}: {what}; expected comma-separated formulas: "softmax, center(alpha=0.5)"'
-        )
-    return losses
-
-
-def filled(arguments: Mapping[str, Value], class_counts: tuple[int, ...]) -> dict[str, Value]:
-    """Return arguments with the class counts of a task in place of `counts`.
-
-    Example:
-        >>> filled(parse_call("focal(weight=counts, margins=[0.5, 0.3])")[1], (90, 10))
-        {'weight': (90, 10), 'margins': (0.5, 0.3)}
-    """
-    return {name: class_counts if isinstance(value, ClassCounts) else value for name, value in arguments.items()}
-
-
-def written(value: Value) -> str:
-    """Return a value as it is written in a formula."""
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(written, value))}]"
-    if isinstance(value, ClassCounts):
-        return str(value)
-    if isinstance(value, str):
-        return f'"{value}"' if '"' not in value else f"'{value}'"
-    return repr(value).lower() if value is None or isinstance(value, bool) else repr(value)
-
-
-class _Reader:
+class Reader:
     """One pass over the tokens that tracks the position for messages."""
 
     def __init__(self, text: str) -> None:

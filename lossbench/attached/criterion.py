@@ -1,13 +1,4 @@
-"""A loss in anybody's training loop: called as `nn.CrossEntropyLoss` is, it finds the embeddings and moves its state.
-
-    criterion = lossbench.attach("weighted-cluster", head=model.fc, class_counts=labels)
-    optimizer = criterion.follow(torch.optim.AdamW([*model.parameters(), *criterion.parameters()]))
-    criterion(model(images), targets).backward()
-
-A hook on the head captures its input, the embeddings. A hook of the optimizer moves the state once after each real
-step, with the outputs of all micro-batches since the last one. Outputs of steps that a gradient scaler skips are
-dropped: they are recognized by gradients that were cleared or changed while no step was taken.
-"""
+"""The criterion that `attach` returns."""
 
 from __future__ import annotations
 
@@ -20,79 +11,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .errors import UsageError
-from .expression import Formula
-from .head import check_head, class_counts_of, sizes_of
-from .loss import REMIND_AFTER, Loss
-from .losses.arguments import logits_of
-from .objective import build_loss, expand_formula, formula_needs
-from .traits import Need
-from .types import LossContext, ModelOutput
-
-
-def attach(
-    expression: str | Formula,
-    head: nn.Module,
-    class_counts: Any = None,
-    *,
-    labels: Any = None,
-    embedding_dim: int | None = None,
-    num_classes: int | None = None,
-) -> Attached:
-    """Build a loss and attach it to the head of a model.
-
-    Args:
-        expression: a formula, such as "weighted-cluster" or "softmax + 0.1*center".
-        head: the module of the model that turns embeddings (B, D) into logits (B, C).
-        class_counts: a dict, a Counter, or exactly C numbers are training images per class; any other sequence of class
-            numbers, a data set or a data loader is labels, which are counted. Some losses need none.
-        labels: labels, where `class_counts` could also be read as counts.
-        embedding_dim: D, if the head does not tell.
-        num_classes: C, if the head does not tell.
-
-    Returns:
-        A criterion, called as `criterion(logits, targets)` after a forward pass of the model; `follow` connects it with
-        the optimizer.
-
-    Raises:
-        UsageError: the formula, head or counts do not fit together; the message says what to change.
-
-    Example:
-        >>> model = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
-        >>> criterion = attach("weighted-cluster", head=model[2], class_counts=(90, 9, 1))
-        >>> optimizer = criterion.follow(torch.optim.SGD(model.parameters(), lr=0.1))
-        >>> criterion(model(torch.ones(2, 5)), torch.tensor([0, 2])).ndim
-        0
-    """
-    formula = expand_formula(expression)
-    needs = formula_needs(formula)
-    check_head(head, cosine=Need.COSINE_LOGITS in needs, formula=str(formula))
-    dim, classes = sizes_of(head, embedding_dim, num_classes)
-    counts = class_counts_of(class_counts, labels, classes)
-    if counts is None:
-        if Need.CLASS_COUNTS in needs:
-            raise UsageError(f"{formula} needs class_counts: pass the training labels or the images of each class")
-        counts = (0,) * classes  # an option that needs counts, such as power=1, refuses them
-    context = LossContext(num_classes=classes, embedding_dim=dim, class_counts=counts)
-    return Attached(build_loss(formula, context), head, str(formula), context)
-
-
-class Capture:
-    """The hook of a head: keeps the input and the mode of its last forward pass.
-
-    A copy of the model has a copy of the hook, so that a moving average of the model does not disturb the criterion.
-    """
-
-    def __init__(self) -> None:
-        self.embeddings: Tensor | None = None
-        self.training = False
-
-    def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        self.embeddings = inputs[0] if inputs else None
-        self.training = module.training and torch.is_grad_enabled()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"embeddings": None, "training": False}
+from ..errors import UsageError
+from ..loss import REMIND_AFTER, Loss
+from ..losses.arguments import logits_of
+from ..types import LossContext, ModelOutput
+from .hooks import Capture, Cycle, no_rows
+from .optimizer import give_parameters, trained_parameters
 
 
 class Attached(nn.Module):
@@ -111,7 +35,7 @@ class Attached(nn.Module):
         self.moves = 0
         self._capture = Capture()
         self._head = (head,)  # in a tuple, so that the head is not a submodule
-        self._cycle = _Cycle()
+        self._cycle = Cycle()
         self._optimizer: Optimizer | None = None
         self._handles: list[Any] = []
         self._epochs: tuple[int, int] | None = None
@@ -187,16 +111,10 @@ class Attached(nn.Module):
         optimizer = getattr(optimizer, "optimizer", optimizer)  # accelerate's wrapper
         if optimizer is self._optimizer:
             raise UsageError("this optimizer is followed already; call follow once")
-        trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        own = [parameter for parameter in self._head[0].parameters() if parameter.requires_grad]
-        if own and not any(id(parameter) in trained for parameter in own):
-            raise UsageError(
-                "the optimizer holds no parameter of the head: pass the head of the model that it trains, and make the "
-                "optimizer from model.parameters()"
-            )
+        own = trained_parameters(optimizer, self._head[0])
         if (epochs is None) != (steps_per_epoch is None):
             raise UsageError("follow needs epochs and steps_per_epoch together")
-        self._learn(optimizer, trained)
+        give_parameters(optimizer, self.loss)
         for handle in self._handles:
             handle.remove()
         self._handles = [optimizer.register_step_post_hook(self._after_step)]
@@ -259,30 +177,13 @@ class Attached(nn.Module):
                 stacklevel=3,
             )
 
-    def _learn(self, optimizer: Optimizer, trained: set[int]) -> None:
-        """Put the parameters of the loss into groups of their own, with its learning rate and weight decay."""
-        for wanted in self.loss.param_groups():
-            ids = {id(parameter) for parameter in wanted["params"]}
-            lr = optimizer.param_groups[0]["lr"]
-            for group in optimizer.param_groups:
-                if any(id(parameter) in ids for parameter in group["params"]):
-                    lr = group["lr"]
-                    group["params"] = [parameter for parameter in group["params"] if id(parameter) not in ids]
-            added = {"params": wanted["params"], "lr": lr * wanted.get("lr_scale", 1.0)}
-            if "weight_decay" in optimizer.defaults:
-                added["weight_decay"] = wanted.get("weight_decay", 0.0)
-            optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
-            optimizer.add_param_group(added)
-
     def _after_step(self, *_: Any) -> None:
         if self._has_state:
             output = self._cycle.take()
             together = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
             if output is None and together:  # a process without rows still takes part in the sums
                 device = next(self._head[0].parameters()).device
-                empty = torch.zeros(0, self.context.embedding_dim, device=device)
-                logits = torch.zeros(0, self.context.num_classes, device=device)
-                output = ModelOutput(empty, logits), torch.zeros(0, dtype=torch.int64, device=device)
+                output = no_rows(self.context, device)
             if output is not None:
                 self.loss.update_state(*output)
                 self.moves += 1
@@ -295,38 +196,4 @@ class Attached(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         # Handles belong to one optimizer; outputs to one step.
-        return {**self.__dict__, "_handles": [], "_optimizer": None, "_cycle": _Cycle()}
-
-
-class _Cycle:
-    """The outputs of the micro-batches since the last optimizer step.
-
-    `after_backward` runs when a gradient of the head was accumulated. If the gradient was cleared or changed in another
-    way since the backward pass before, a step was attempted and skipped: what came before is dropped.
-    """
-
-    def __init__(self) -> None:
-        self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        self.steps = 0
-        self._with_gradient = 0
-        self._gradient: Tensor | None = None
-        self._version = -1
-
-    def add(self, *part: Tensor) -> None:
-        self.parts.append(part)  # type: ignore[arg-type]
-
-    def after_backward(self, parameter: Tensor) -> None:
-        gradient = parameter.grad
-        if gradient is None:
-            return
-        continued = gradient is self._gradient and gradient._version == self._version + 1
-        if not continued:
-            self.parts = self.parts[self._with_gradient :]
-        self._with_gradient, self._gradient, self._version = len(self.parts), gradient, gradient._version
-
-    def take(self) -> tuple[ModelOutput, Tensor] | None:
-        parts, self.parts, self._with_gradient, self._gradient = self.parts, [], 0, None
-        if not parts:
-            return None
-        embeddings, logits, targets = (torch.cat(each) for each in zip(*parts, strict=True))
-        return ModelOutput(embeddings, logits), targets
+        return {**self.__dict__, "_handles": [], "_optimizer": None, "_cycle": Cycle()}

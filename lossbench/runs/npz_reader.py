@@ -1,0 +1,91 @@
+"""Read arrays of an npz file, each with its header checked before any data is read."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+import zipfile
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+_LARGE, _MOST_PACKED = 64 * 2**20, 50  # bytes, and the maximum compression ratio of larger arrays
+_MOST_NAME = 4 * 4096  # bytes of a sample's name
+_MOST_HEADER = 1000  # bytes
+_HEADER = re.compile(
+    r"\{'descr': '(?P<type>[<|][fiuU]\d{1,5})', 'fortran_order': (?P<order>True|False), "
+    r"'shape': \((?P<shape>(\d{1,15}, ?)*(\d{1,15})?)\), \}\s*"
+)
+
+
+class NpzReader:
+    """Arrays of an npz file, each with its header checked first."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self.archive = archive
+        self.members = set(archive.namelist())
+
+    def numbers(self, name: str, shape: tuple[int, ...], kind: str) -> Array:
+        array = self._array(name, shape, kind)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds numbers that are not finite")
+        return array
+
+    def floats(self, name: str, shape: tuple[int, ...]) -> Array:
+        return self._array(name, shape, "f")
+
+    def labels(self, name: str, rows: int, classes: int) -> Array:
+        array = self._array(name, (rows,), "i").astype(np.int64)
+        if len(array) and not 0 <= array.min() <= array.max() < classes:
+            raise ValueError(f"{name} holds {array.min()} to {array.max()}; expected 0 to {classes - 1}")
+        return array
+
+    def names(self, name: str, rows: int) -> Array:
+        array = self._array(name, (rows,), "U")
+        if array.size and array.view(np.uint32).max() > sys.maxunicode:
+            raise ValueError(f"{name} holds numbers that are not characters")
+        return array
+
+    def optional(self, name: str, shape: tuple[int, ...]) -> Array | None:
+        return self.floats(name, shape) if f"{name}.npy" in self.members else None
+
+    def centers(self) -> Array | None:
+        """Centers of any form: a loss of another package may keep them in its own way."""
+        return self._array("centers", None, "f") if "centers.npy" in self.members else None
+
+    def _array(self, name: str, shape: tuple[int, ...] | None, kind: str) -> Array:
+        if f"{name}.npy" not in self.members:
+            raise ValueError(f"it has no array {name}")
+        info = self.archive.getinfo(f"{name}.npy")
+        with self.archive.open(info) as member:
+            found, fortran, dtype = _header(member)
+            if found != (shape or found) or dtype.kind != kind or dtype.itemsize > (_MOST_NAME if kind == "U" else 8):
+                raise ValueError(f"{name} is {found} of {dtype}; the record expects {shape} of kind {kind!r}")
+            size = math.prod(found) * dtype.itemsize
+            if size > max(_LARGE, _MOST_PACKED * info.compress_size):
+                raise ValueError(f"{name} would unpack {info.compress_size:,} bytes to {size:,}")
+            content = member.read(size)
+        if len(content) != size:
+            raise ValueError(f"{name} has {len(content):,} bytes of data, expected {size:,}")
+        return np.frombuffer(content, dtype=dtype).reshape(found, order="F" if fortran else "C")
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order and type at the head of an npy file. NumPy would parse the header as Python source."""
+    head = member.read(10)
+    if head[:8] not in (b"\x93NUMPY\x01\x00", b"\x93NUMPY\x02\x00"):
+        raise ValueError("it has an array that is not in npy format 1 or 2")
+    length = int.from_bytes(head[8:10], "little")
+    if head[6] == 2:
+        length += int.from_bytes(member.read(2), "little") << 16
+    text = member.read(min(length, _MOST_HEADER)).decode("latin1")
+    found = _HEADER.fullmatch(text)
+    if found is None or len(text) != length:
+        raise ValueError(f"it has an array with the header {text[:60]!r}")
+    shape = tuple(int(size) for size in found["shape"].split(",") if size.strip())
+    return shape, found["order"] == "True", np.dtype(found["type"])
