@@ -74,10 +74,12 @@ class Trials:
     Args:
         folder: folder for data and runs.
         draw: random numbers.
+        device: device of the runs.
+        epochs: of each run.
     """
 
-    def __init__(self, folder: Path, draw: random.Random) -> None:
-        self.folder, self.draw = folder, draw
+    def __init__(self, folder: Path, draw: random.Random, device: str = "cpu", epochs: int = EPOCHS) -> None:
+        self.folder, self.draw, self.device, self.epochs = folder, draw, device, epochs
         self.data = make_pictures(folder)
         self.kills = self.count = 0
         self.found: Counter[str] = Counter()
@@ -117,7 +119,7 @@ class Trials:
             return ["--resume", str(out)]
         return [
             "--loss", loss, "--data", f"csv:{self.data}", "--model", "test_efficientnet", "--image-size", "32",
-            "--epochs", str(EPOCHS), "--batch-size", "8", "--lr", "0.01", "--device", "cpu", "--select",
+            "--epochs", str(self.epochs), "--batch-size", "8", "--lr", "0.01", "--device", self.device, "--select",
             "--workers", str(workers), "--checkpoint-every", str(every), "--out", str(out),
         ]  # fmt: skip
 

@@ -44,27 +44,41 @@ def main() -> None:
     parser.add_argument("--losses", nargs="+", default=list(LOSSES))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    trainers = {loss: make_trainer(loss, given) for loss in given.losses}
-    first = next(iter(trainers.values()))
-    images = iter(first.images)
-    batches = [next(images) for _ in range(4)]
-    sides = {"timm": timm_step(given), **{loss: our_step(trainer) for loss, trainer in trainers.items()}}
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(given.steps + 2):  # two for warm-up
-        for name, step in sides.items():
-            taken = timed(step, batches[number % len(batches)], given.device)
-            if number >= 2:
-                seconds[name].append(taken)
-    text = markdown(seconds, given)
+    text = markdown(Race(given).run(), given)
     given.result.write_text(text)
     print(text)
+
+
+class Race:
+    """A step of timm's recipe and one per loss, ready to be timed in turns.
+
+    Args:
+        given: model, image_size, batch_size, steps, device, precision and losses.
+    """
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.given = given
+        self.trainers = {loss: make_trainer(loss, given) for loss in given.losses}
+        images = iter(next(iter(self.trainers.values())).images)
+        self.batches = [next(images) for _ in range(4)]
+        self.sides = {"timm": timm_step(given), **{loss: our_step(each) for loss, each in self.trainers.items()}}
+
+    def run(self) -> dict[str, list[float]]:
+        """Return the seconds of each step, by side."""
+        seconds: dict[str, list[float]] = {name: [] for name in self.sides}
+        for number in range(self.given.steps + 2):  # two for warm-up
+            for name, step in self.sides.items():
+                taken = timed(step, self.batches[number % len(self.batches)], self.given.device)
+                if number >= 2:
+                    seconds[name].append(taken)
+        return seconds
 
 
 def make_trainer(loss: str, given: argparse.Namespace) -> Trainer:
     config = RunConfig(
         loss=loss,
         model=given.model,
-        data="synthetic(images=400, test_images_per_class=2)",
+        data=f"synthetic(images={max(400, 4 * given.batch_size)}, test_images_per_class=2)",  # four whole batches
         image_size=given.image_size,
         batch_size=given.batch_size,
         epochs=10,

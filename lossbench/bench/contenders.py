@@ -16,6 +16,7 @@ from ..losses.class_weights import class_weights
 from ..objective import create_loss
 from ..registry import loss_info
 from ..testing.resolve import resolve
+from ..traits import Need
 from ..types import LossContext, ModelOutput
 from . import naive
 
@@ -30,11 +31,13 @@ class Contender:
         name: name in tables.
         build: function from a task to the loss.
         reads: the model's tensors that receive a gradient.
+        cosine: whether its logits are cosines.
     """
 
     name: str
     build: Callable[[LossContext], Loss]
     reads: tuple[str, ...] = ("embeddings", "logits")
+    cosine: bool = False
 
 
 class Wrapped(Loss):
@@ -66,9 +69,11 @@ def contender(expression: str) -> Contender:
     """
     formula = parse_formula(expression)
     if len(formula.terms) > 1 or formula.terms[0].coefficient is not None:
-        return Contender(str(formula), lambda context: create_loss(formula, context))
+        cosine = any(Need.COSINE_LOGITS in loss_info(term.name).needs for term in formula.terms)
+        return Contender(str(formula), lambda context: create_loss(formula, context), cosine=cosine)
     subject = resolve(expression)[0]
-    return Contender(str(formula), lambda context: subject.build(context, torch.float32), subject.reads)
+    cosine = Need.COSINE_LOGITS in subject.spec.needs
+    return Contender(str(formula), lambda context: subject.build(context, torch.float32), subject.reads, cosine)
 
 
 def peers_of(expression: str, against: str) -> list[Contender]:

@@ -1,12 +1,14 @@
 """The performance goals of the built-in losses, and their measurement.
 
-Each goal is one measurement of a loss and a peer, in one process on one core in float32.
+Each goal is one measurement of a loss and a peer, in one process on one core in float32. On another device the same
+measurements are made, but the goals do not apply there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -17,7 +19,7 @@ from .growth import measure_growth
 from .measure import Bench, Row, measure
 from .workload import Workload
 
-EUCLIDEAN = "distance=euclidean"
+EUCLIDEAN, PML = "distance=euclidean", "pytorch_metric_learning"
 
 
 @dataclass(frozen=True)
@@ -105,20 +107,35 @@ ON_A_GPU = (
 )
 
 
-def run_suite(seconds: float, told: Callable[[str], None] = lambda text: None) -> Iterator[Line]:
+def run_suite(seconds: float, told: Callable[[str], None] = lambda text: None, device: str = "cpu") -> Iterator[Line]:
     """Yield the rows of the suite.
 
     Args:
         seconds: approximate time per contender of a row.
         told: receives a description of the next measurement.
+        device: "cpu", "cuda" or "cuda:N".
     """
     for goal in GOALS:
         told(f"{goal.loss} {goal.workload}")
-        contenders = [contender(goal.loss), *peers_of(goal.loss, goal.against)]
-        yield _judged(goal, measure(contenders, goal.workload, seconds=seconds))
+        yield measure_goal(goal, seconds, device)
     told(f"triplet {LARGEST_TRIPLET}")
-    yield _largest(seconds)
-    yield from _on_a_gpu()
+    yield _largest(seconds, device)
+    yield from measure_on_a_gpu()
+
+
+def measure_goal(goal: Goal, seconds: float, device: str = "cpu") -> Line:
+    """Return the row of a goal; without a figure if the package of the peer is not installed.
+
+    Args:
+        goal: the goal.
+        seconds: approximate time per contender.
+        device: "cpu", "cuda" or "cuda:N".
+    """
+    if goal.against == "pml" and find_spec(PML) is None:
+        return Line(f"{goal.loss} {goal.workload}", goal.against, (), (f"not measured: {PML} is not installed",), None)
+    contenders = [contender(goal.loss), *peers_of(goal.loss, goal.against)]
+    line = _judged(goal, measure(contenders, replace(goal.workload, device=device), seconds=seconds))
+    return line if device == "cpu" else replace(line, met=None)
 
 
 def _judged(goal: Goal, rows: list[Row]) -> Line:
@@ -151,10 +168,10 @@ def _judged(goal: Goal, rows: list[Row]) -> Line:
     return Line(what, peer.name, tuple(goals), tuple(measured), all(met), tuple(rows))
 
 
-def _largest(seconds: float) -> Line:
+def _largest(seconds: float, device: str) -> Line:
     ours = contender(f"triplet({EUCLIDEAN})")
     sizes = [LARGEST_TRIPLET.batch // 4, LARGEST_TRIPLET.batch // 2, LARGEST_TRIPLET.batch]
-    (growth,) = measure_growth([ours], LARGEST_TRIPLET, "B", sizes, seconds=seconds)
+    (growth,) = measure_growth([ours], replace(LARGEST_TRIPLET, device=device), "B", sizes, seconds=seconds)
     last, exponent = growth.rows[-1], growth.time_exponent
     what = f"{ours.name} {LARGEST_TRIPLET}"
     goals = ("finishes", f"{LARGEST_PEAK_BYTES / 1e6:g} MB", f"time ~ B^{LARGEST_EXPONENT}")
@@ -162,10 +179,11 @@ def _largest(seconds: float) -> Line:
         return Line(what, "-", goals, (last.error or "no figures",), False, growth.rows)
     found = (f"{1e3 * last.seconds:,.0f} ms", f"{last.peak_bytes / 1e6:.1f} MB", f"B^{exponent:.2f}")
     met = last.peak_bytes <= LARGEST_PEAK_BYTES and exponent <= LARGEST_EXPONENT
-    return Line(what, "-", goals, found, met, growth.rows)
+    return Line(what, "-", goals, found, met if device == "cpu" else None, growth.rows)
 
 
-def _on_a_gpu() -> Iterator[Line]:
+def measure_on_a_gpu() -> Iterator[Line]:
+    """Yield the rows of losses captured in a CUDA graph; without figures on a machine without CUDA."""
     for loss, workload, most in ON_A_GPU:
         what, wanted = f"{loss} {workload}, CUDA graph", (f"{1e6 * most:,.0f} µs of stream time",)
         if not torch.cuda.is_available():

@@ -64,7 +64,7 @@ def bench(
     torch.set_num_threads(threads)
     try:
         if suite:
-            _suite(seconds, json_)
+            _suite(seconds, device, json_)
             return
         workload = Workload(batch_size, classes, dim, device, learn_state)
         peers = [part.strip() for part in against.split(",") if part.strip()]
@@ -165,14 +165,16 @@ def _growth(
     _print_errors(out, [row for each in found for growth in each for row in growth.rows])
 
 
-def _suite(seconds: float, json_: bool) -> None:
+def _suite(seconds: float, device: str, json_: bool) -> None:
+    from ..bench import Workload
     from ..bench.suite import run_suite
     from .terminal import Console
 
+    Workload(1, 2, 1, device)  # refuses a device that does not exist
     console = Console(stderr=True)
     lines: list[Line] = []
     with console.status("", spinner="line") as status:
-        lines += run_suite(seconds, status.update)
+        lines += run_suite(seconds, status.update, device)
     if json_:
         _print_json({"lines": [line.content() for line in lines]})
         return

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lossbench.bench import Row, Workload
-from lossbench.bench.suite import GOALS, Goal, _judged
+from lossbench.bench import Row, Workload, contender, measure
+from lossbench.bench.suite import GOALS, Goal, _judged, measure_goal
 from lossbench.cli import main
 from lossbench.cli.bench import _suite_table
 
@@ -54,6 +54,19 @@ def test_every_goal_has_one_peer() -> None:
 
     for goal in GOALS:
         assert len(peers_of(goal.loss, goal.against)) == 1
+
+
+def test_a_peer_that_is_not_installed_leaves_the_row_without_a_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lossbench.bench.suite.find_spec", lambda name: None)
+    line = measure_goal(Goal("triplet", Workload(8, 2, 4), "pml", times_faster=1.0), 0.01)
+    assert (line.met, line.measured) == (None, ("not measured: pytorch_metric_learning is not installed",))
+
+
+def test_losses_of_cosines_are_measured_on_cosines() -> None:
+    for expression in ("cos-face", "cos-face + 0.1*center"):
+        (row,) = measure([contender(expression)], Workload(8, 3, 4), seconds=0.01)
+        assert row.error is None
+        assert row.seconds
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -108,6 +121,7 @@ def test_a_growth_plot_is_written(
         (("softmax", "--grow", "B", "--sizes", "8,x"), "--sizes must be comma-separated numbers, such as 64,128,256"),
         (("softmax", "--grow", "C", "--sizes", "1,2"), "--sizes of C must be at least 2, got 1"),
         (("softmax", "--suite"), "--suite has its own losses and sizes: give it alone"),
+        (("--suite", "--device", "cuda:9"), "--device cuda:9: this machine has"),
         (("softmux",), "unknown loss 'softmux'"),
     ],
 )

@@ -10,7 +10,7 @@ import torch
 from made_affectnet import make_affectnet
 from made_weights import write_made_weights
 
-from lossbench import LossContext, ModelOutput, list_losses, loss_info
+from lossbench import LossContext, ModelOutput, Need, list_losses, loss_info
 from lossbench.harness.run import run
 from lossbench.runs.options import RunConfig
 from lossbench.testing import configurations, find_law, judge
@@ -28,10 +28,16 @@ CASES = [
 ]
 
 
+def made_batch(name: str, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return embeddings and logits, which are cosines where the loss reads cosines."""
+    embeddings, logits = torch.randn(64, 16, dtype=dtype), torch.randn(64, 5, dtype=dtype)
+    return embeddings, logits.tanh() if Need.COSINE_LOGITS in loss_info(name).needs else logits
+
+
 @pytest.mark.parametrize(("name", "hyperparameters"), CASES)
 def test_a_loss_equals_itself_on_the_cpu(name: str, hyperparameters: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    embeddings, logits = torch.randn(64, 16, dtype=torch.float64), torch.randn(64, 5, dtype=torch.float64)
+    embeddings, logits = made_batch(name, torch.float64)
     targets = torch.arange(64) % 5
     results = []
     for device in ("cpu", "cuda"):
@@ -50,7 +56,7 @@ def test_a_loss_equals_itself_on_the_cpu(name: str, hyperparameters: dict[str, A
 @pytest.mark.parametrize(("name", "hyperparameters"), CASES)
 def test_a_step_never_waits_for_the_device(name: str, hyperparameters: dict[str, Any]) -> None:
     loss = loss_info(name).factory(CONTEXT, **hyperparameters).to("cuda")
-    embeddings, logits = torch.randn(64, 16, device="cuda"), torch.randn(64, 5, device="cuda")
+    embeddings, logits = (tensor.cuda() for tensor in made_batch(name, torch.float32))
     targets = torch.arange(64, device="cuda") % 5
 
     def step() -> None:

@@ -7,6 +7,7 @@ the scores, N x C, and with N + C beyond them.
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -84,12 +85,14 @@ def retrieval_quality(embeddings: FloatArray, targets: IntArray) -> dict[str, An
     """Return the mean average precision at R of nearest neighbors: how pure classes are in the embedding space.
 
     R of an image is the number of other images of its class. Computed by pytorch-metric-learning on at most 5,000
-    images, evenly spaced rows of the split.
+    images, evenly spaced rows of the split; None where that package is not installed.
 
     Args:
         embeddings: (N, D) embeddings.
         targets: (N,) class numbers.
     """
+    if find_spec("pytorch_metric_learning") is None:
+        return {"mean_average_precision_at_r": None, "retrieval_images": None}
     import torch
     from pytorch_metric_learning.distances import LpDistance
     from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
