@@ -1,12 +1,13 @@
 """Kill runs at random instants and resume them: each result must be bit-identical to an uninterrupted run.
 
-    python benchmarks/chaos.py benchmarks/results/chaos.md --kills 200
+    nice python benchmarks/chaos.py benchmarks/results/chaos.md --kills 130
 
-Every trial is a real `lossbench run` (the five losses and 0 and 2 loader workers in turn) that receives SIGKILL at a
-random instant, one to three times, each followed by `lossbench run --resume`. After each kill all files must be
-readable: options, history, checkpoints. At the end weights, metrics, predictions and history (except times) are
-compared bit by bit. Processes are forks of this one, so that torch is imported once. `--hostile` also feeds 10,000
-generated manifests, formulas, records and images, from the tests' generators.
+Every trial is a real `lossbench run` or `lossbench compare` of one of the set-ups in `chaos_setups.py`. It receives
+SIGKILL at a random instant, one to three times, and is resumed after each. After each kill all files must be readable:
+options, history, checkpoints. At the end weights, metrics, predictions and history (except times) are compared bit by
+bit. Processes are forks of this one, so that torch is imported once. `--hostile` also feeds 10,000 generated manifests,
+formulas, records and images to their readers, and damages the files of a finished run and of a comparison 10,000 times
+each, with the tests' generators.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import json
 import os
 import platform
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,10 +25,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import chaos_setups
 import numpy as np
 import torch
-from forked_runs import ForkedRun
-from PIL import Image
+from chaos_setups import EPOCHS, SETUPS, Setup
 from safetensors.torch import load_file
 
 from lossbench.harness.checkpoints.folder import newest_checkpoint
@@ -36,30 +36,41 @@ from lossbench.harness.run import run
 from lossbench.runs.options import RunConfig
 from lossbench.runs.options_file import read_options
 
-LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
-EPOCHS, ROWS = 6, 62
 _TIMES = ("seconds", "images_per_second")
+_TESTS = Path(__file__).parents[1] / "tests"
+_HOSTILE = ("test_hostile.py", "test_damaged_runs.py")
 
 
 def main() -> int:
     """Kill, resume, compare and write the results; return 1 if a result differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("result", type=Path, help="Markdown file to write")
-    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=130, help="number of kills, spread evenly over the set-ups")
     parser.add_argument("--seed", type=int, default=0, help="seed of the instants")
-    parser.add_argument("--hostile", action="store_true", help="also run 10,000 hostile inputs of each kind")
+    parser.add_argument("--only", metavar="TEXT", default="", help="only set-ups whose names contain this text")
+    parser.add_argument("--hostile", action="store_true", help="also generate 10,000 hostile inputs of each kind")
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    sys.path.insert(0, str(_TESTS))
+    from plugin_sites import lay_out_plugins  # type: ignore[import-not-found]
+
+    lay_out_plugins()
+    chaos_setups.register_losses()
     began = time.monotonic()
+    setups = [setup for setup in SETUPS if asked.only in setup.name]
     with tempfile.TemporaryDirectory() as folder:
         trials = Trials(Path(folder), random.Random(asked.seed))
-        while trials.kills < asked.kills:
-            trials.one()
+        for setup in setups:
+            while trials.kills[setup.name] < asked.kills / len(setups):
+                trials.one(setup)
+                print(
+                    f"{time.monotonic() - began:.0f} s: {setup.name}, {trials.kills[setup.name]} kills", file=sys.stderr
+                )
     lines = trials.report(time.monotonic() - began)
     code = 0 if trials.wrong == [] else 1
     if asked.hostile:
-        tests = Path(__file__).parents[1] / "tests/faults/test_hostile.py"
-        command = [sys.executable, "-m", "pytest", str(tests), "--hypothesis-profile", "chaos", "-q", "-n", "0"]
+        files = [str(_TESTS / "faults" / name) for name in _HOSTILE]
+        command = [sys.executable, "-m", "pytest", *files, "--hypothesis-profile", "chaos", "-q", "-n", "0"]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         lines += ["", f"Hostile inputs, 10,000 of each kind: {done.stdout.strip().splitlines()[-1]}"]
         code = code or done.returncode
@@ -80,110 +91,109 @@ class Trials:
 
     def __init__(self, folder: Path, draw: random.Random, device: str = "cpu", epochs: int = EPOCHS) -> None:
         self.folder, self.draw, self.device, self.epochs = folder, draw, device, epochs
-        self.data = make_pictures(folder)
-        self.kills = self.count = 0
+        self.data = chaos_setups.make_pictures(folder)
+        self.kills: Counter[str] = Counter()  # by set-up
+        self.trials: Counter[str] = Counter()
+        self.identical: Counter[str] = Counter()
         self.found: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.references: dict[str, dict[str, Any]] = {}
-        self.seconds = 0.0
+        self.seconds: dict[str, float] = {}  # from which instants are drawn
 
-    def one(self) -> None:
+    def one(self, setup: Setup) -> None:
         """Run, kill one to three times, and compare the result."""
-        loss, workers = LOSSES[self.count % len(LOSSES)], 2 * (self.count // len(LOSSES) % 2)
-        every = self.draw.choice((1, 2, 5))
-        self.count += 1
-        out = self.folder / f"run{self.count}"
-        expected = self._reference(loss)
+        expected, name = self._reference(setup), setup.name
+        self.trials[name] += 1
+        out, every = self.folder / f"{self.trials.total()}", self.draw.choice((1, 2, 5))
+        log = out.with_suffix(".log")
         for _ in range(self.draw.choice((1, 1, 2, 3))):
-            process = ForkedRun(["run", *self._arguments(loss, workers, every, out)], out.with_suffix(".log"))
+            delay = self.draw.uniform(0, 1.1 * self.seconds[name])
+            phase = chaos_setups.killed_within(setup.phase, delay) if setup.phase else None
             began = time.monotonic()
-            time.sleep(self.draw.uniform(0, 1.1 * self.seconds))
-            ended = process.poll() is not None
-            process.send(signal.SIGKILL) if not ended else None
-            code = process.wait()
-            if ended:  # the machine is faster or less busy than before
-                self.seconds = min(self.seconds, time.monotonic() - began)
-            self.kills += code == -signal.SIGKILL
-            self._look(out, loss, workers, code)
-        process = ForkedRun(["run", *self._arguments(loss, workers, every, out)], out.with_suffix(".log"))
-        what = f"run {self.count}, {loss}, {workers} workers"
-        if process.wait() != 0:
-            self.wrong.append(f"{what}: it did not resume: {process.said()[-500:]}")
-        elif differing := [name for name, value in outcome(out).items() if value != expected[name]]:
-            self.wrong.append(f"{what}: different {', '.join(differing)}")
+            processes = chaos_setups.start(setup, self._arguments(setup, every, out), log, phase)
+            if setup.phase:
+                kills = -processes[0].wait() // 9  # the process kills itself
+            else:
+                time.sleep(delay)
+                ended = all(process.poll() is not None for process in processes)
+                if ended:  # the machine is faster or less busy than before
+                    self.seconds[name] = min(self.seconds[name], time.monotonic() - began)
+                kills = chaos_setups.kill(processes, self.draw)
+            self.kills[name] += kills
+            self._look(out, setup, kills)
+        processes = chaos_setups.start(setup, self._arguments(setup, every, out), log)
+        if chaos_setups.end(processes) != 0:
+            self.wrong.append(f"{name}: it did not resume: {processes[0].said()[-500:]}")
+        elif differing := [part for part, value in outcomes(setup, out).items() if value != expected.get(part)]:
+            self.wrong.append(f"{name}: different {', '.join(differing)}")
         else:
-            self.found["ended bit-identical"] += 1
+            self.identical[name] += 1
 
-    def _arguments(self, loss: str, workers: int, every: int, out: Path) -> list[str]:
-        if (out / "config.toml").exists():
-            return ["--resume", str(out)]
-        return [
-            "--loss", loss, "--data", f"csv:{self.data}", "--model", "test_efficientnet", "--image-size", "32",
-            "--epochs", str(self.epochs), "--batch-size", "8", "--lr", "0.01", "--device", self.device, "--select",
-            "--workers", str(workers), "--checkpoint-every", str(every), "--out", str(out),
-        ]  # fmt: skip
+    def _arguments(self, setup: Setup, every: int, out: Path) -> list[str]:
+        return setup.arguments(self.data, out, every=every, epochs=self.epochs, device=self.device)
 
-    def _reference(self, loss: str) -> dict[str, Any]:
-        """Return the result of an uninterrupted run of a loss."""
-        if loss not in self.references:
-            out = self.folder / f"reference-{loss}"
+    def _reference(self, setup: Setup) -> dict[str, Any]:
+        """Return the result of an uninterrupted run of a set-up."""
+        if setup.name not in self.references:
+            out = self.folder / f"reference-{len(self.references)}"
             if not self.references:  # everything that a run imports is loaded before the fork
                 run(RunConfig(loss="softmax", data=f"csv:{self.data}", epochs=1, device="cpu"), self.folder / "warm")
-            began = time.monotonic()
-            process = ForkedRun(["run", *self._arguments(loss, 0, 5, out)], out.with_suffix(".log"))
-            assert process.wait() == 0, process.said()
-            self.references[loss] = outcome(out)
-            self.seconds = time.monotonic() - began  # duration of a run, from which instants are drawn
-        return self.references[loss]
+            began, phase = time.monotonic(), out.with_suffix(".phase")
+            prepare = chaos_setups.timed(setup.phase, phase) if setup.phase else None
+            processes = chaos_setups.start(setup, self._arguments(setup, 5, out), out.with_suffix(".log"), prepare)
+            assert chaos_setups.end(processes) == 0, processes[0].said()
+            self.seconds[setup.name] = time.monotonic() - (float(phase.read_text()) if setup.phase else began)
+            self.references[setup.name] = outcomes(setup, out)
+        return self.references[setup.name]
 
-    def _look(self, out: Path, loss: str, workers: int, code: int) -> None:
+    def _look(self, out: Path, setup: Setup, kills: int) -> None:
         """Check that all files are readable after a kill."""
-        if code != -signal.SIGKILL:
+        if not kills:
             self.found["ended before its kill"] += 1
             return
-        if not (out / "config.toml").exists():
+        runs = [directory for directory in setup.runs(out) if (directory / "config.toml").exists()]
+        if not runs:
             self.found["killed before its config.toml"] += 1
-            return
-        said: list[str] = []
-        try:
-            read_options(out / "config.toml", "config.toml")
-            if (out / "history.jsonl").exists():
-                [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
-            newest = newest_checkpoint(out / "checkpoint", said.append)
-        except Exception as error:
-            self.wrong.append(f"{loss}, {workers} workers: unreadable after a kill: {error!r}")
-            return
-        self.wrong += said
-        if (out / "record.json").exists():
-            self.found["killed after its record"] += 1
-        elif newest is None:
-            self.found["killed before its first checkpoint"] += 1
-        else:
-            beside = any(path.name.startswith(".writing") for path in (out / "checkpoint").iterdir())
-            self.found[f"killed while {'a checkpoint was written' if beside else 'training or evaluating'}"] += 1
+        for directory in runs:
+            said: list[str] = []
+            try:
+                read_options(directory / "config.toml", "config.toml")
+                if (directory / "history.jsonl").exists():
+                    [json.loads(line) for line in (directory / "history.jsonl").read_text().splitlines()]
+                newest = newest_checkpoint(directory / "checkpoint", said.append)
+            except Exception as error:
+                self.wrong.append(f"{setup.name}: unreadable after a kill: {error!r}")
+                continue
+            self.wrong += said
+            if (directory / "record.json").exists():
+                self.found["its record was complete"] += 1
+            elif newest is None:
+                self.found["killed before its first checkpoint"] += 1
+            else:
+                beside = any(path.name.startswith(".writing") for path in (directory / "checkpoint").iterdir())
+                self.found[f"killed while {'a checkpoint was written' if beside else 'training or evaluating'}"] += 1
 
     def report(self, seconds: float) -> list[str]:
         """Return the result as lines of Markdown."""
-        rows = [f"| {what} | {count} |" for what, count in sorted(self.found.items())]
+        rows = [
+            f"| {name} | {count} | {self.kills[name]} | {self.identical[name]} |" for name, count in self.trials.items()
+        ]
+        total = f"| all | {self.trials.total()} | {self.kills.total()} | {self.identical.total()} |"
+        events = [f"| {what} | {count} |" for what, count in sorted(self.found.items())]
         wrong = [f"- {text}" for text in self.wrong] or ["All files were readable, and all results were bit-identical."]
         return [
-            f"{self.kills} kills of {self.count} runs in {seconds / 60:.1f} minutes.",
-            "", "| event | count |", "|-|-|", *rows, "", *wrong,
+            f"{self.kills.total()} kills of {self.trials.total()} runs in {seconds / 60:.1f} minutes; "
+            f"{len(self.wrong)} lost.",
+            "", "| set-up | runs | kills | bit-identical |", "|-|-:|-:|-:|", *rows, total,
+            "", "State of each run directory after a kill:",
+            "", "| state | count |", "|-|-:|", *events, "", *wrong,
         ]  # fmt: skip
 
 
-def make_pictures(folder: Path) -> Path:
-    """Create a manifest of small images of three classes, with a split."""
-    draw = np.random.default_rng(0)
-    lines = ["path,label,split"]
-    for split, count in (("train", ROWS), ("val", 12)):
-        for i in range(count):
-            pixels = draw.integers(0, 120, (24, 24, 3), dtype=np.uint8)
-            pixels[:, :, i % 3] += 60
-            Image.fromarray(pixels).save(folder / f"{split}{i}.png")
-            lines.append(f"{split}{i}.png,{'abc'[i % 3]},{split}")
-    (folder / "all.csv").write_text("\n".join(lines) + "\n")
-    return folder / "all.csv"
+def outcomes(setup: Setup, out: Path) -> dict[str, Any]:
+    """Return everything of the finished runs of a set-up that must not depend on interruptions."""
+    return {f"{run.name if run != out else ''} {part}".strip(): value
+            for run in setup.runs(out) for part, value in outcome(run).items()}  # fmt: skip
 
 
 def outcome(out: Path) -> dict[str, Any]:
@@ -196,6 +206,7 @@ def outcome(out: Path) -> dict[str, Any]:
         "weights": {n: t.numpy().tobytes() for n, t in load_file(out / "checkpoint/weights.safetensors").items()},
         "history": [{name: value for name, value in row.items() if name not in _TIMES} for row in history],
         "predictions": predictions,
+        "skipped": record["timing"]["steps_skipped"],
         **{
             name: record[name] for name in ("metrics", "confusion_matrix", "selected_epoch", "formula", "data", "model")
         },
@@ -203,17 +214,17 @@ def outcome(out: Path) -> dict[str, Any]:
 
 
 def _head(asked: argparse.Namespace) -> list[str]:
+    more = (f" --only {asked.only!r}" if asked.only else "") + (" --hostile" if asked.hostile else "")
     return [
         "# Killed at random instants",
         "",
-        "Made by",
+        "Generated by",
         "",
-        f"    python benchmarks/chaos.py benchmarks/results/chaos.md --kills {asked.kills} --seed {asked.seed}"
-        + (" --hostile" if asked.hostile else ""),
+        f"    python benchmarks/chaos.py benchmarks/results/chaos.md --kills {asked.kills} --seed {asked.seed}{more}",
         "",
-        f"with torch {torch.__version__}, Python {platform.python_version()}, one thread, {os.cpu_count()} cores. "
-        f"{', '.join(LOSSES)} in turn, 0 and 2 loader workers in turn, {EPOCHS} epochs of a tiny network on {ROWS} "
-        "images, a selection split, a checkpoint every 1, 2 or 5 steps.",
+        f"with torch {torch.__version__}, Python {platform.python_version()}, one thread, {os.cpu_count()} cores. Each "
+        f"run is {EPOCHS} epochs (`compare`: four runs) of a tiny network on {chaos_setups.ROWS} "
+        "images in batches of 8, with a checkpoint every 1, 2 or 5 steps.",
         "",
     ]
 

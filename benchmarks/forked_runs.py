@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
@@ -20,16 +21,25 @@ class ForkedRun:
     Args:
         arguments: the command with its options: "run", "--loss", "softmax".
         log: file that receives stdout and stderr.
+        environment: variables to set, in addition to those of this process.
+        prepare: called in the new process before the command.
     """
 
-    def __init__(self, arguments: list[str], log: Path) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        log: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
         self.log = log
         self.code: int | None = None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # forking while torch's threads are idle
             self.pid = os.fork()
         if self.pid == 0:
-            _become(arguments, log)
+            _become(arguments, log, environment or {}, prepare)
 
     def send(self, number: int, *, group: bool = False) -> None:
         """Send a signal to the process, or to it and its loader workers."""
@@ -62,7 +72,9 @@ class ForkedRun:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
-def _become(arguments: list[str], log: Path) -> None:
+def _become(
+    arguments: list[str], log: Path, environment: Mapping[str, str], prepare: Callable[[], None] | None
+) -> None:
     """Run the command in the child; never returns."""
     code = 70
     try:
@@ -72,7 +84,9 @@ def _become(arguments: list[str], log: Path) -> None:
         os.dup2(handle, 2)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.environ["COLUMNS"] = "300"
+        os.environ.update({"COLUMNS": "300", **environment})
+        if prepare is not None:
+            prepare()
         sys.argv = ["lossbench", *arguments]
         from lossbench.cli import main
 

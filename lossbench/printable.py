@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 # Control characters but for tab and line feed, which terminals obey; marks that reverse the direction of what follows
-# or hide it; separators that break lines where no line ends; halves of characters, which no encoding has.
+# or hide it, and characters that take up no room; separators that break lines where no line ends; halves of characters,
+# which no encoding has, and the two numbers of each plane that are no characters, which XML refuses.
 _UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
-    "\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
+    "|[\U0001fffe-\U0001ffff\U0010fffe-\U0010ffff]"
 )
 
 

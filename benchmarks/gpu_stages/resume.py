@@ -8,6 +8,7 @@ import time
 
 import chaos
 import torch
+from chaos_setups import LOSSES, SETUPS
 
 from gpu_stages.results import Task
 
@@ -29,10 +30,10 @@ def run(task: Task) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     trials = chaos.Trials(folder, random.Random(0), task.device, epochs=2 if task.smoke else chaos.EPOCHS)
     known = 0
-    while not (task.smoke and trials.kills) and time.monotonic() - began < (1 - RESERVE) * task.seconds:
-        trials.one()
+    while not (task.smoke and trials.kills.total()) and time.monotonic() - began < (1 - RESERVE) * task.seconds:
+        trials.one(SETUPS[trials.trials.total() % len(LOSSES)])
         for text in trials.wrong[known:]:
             task.problem(text)
         known = len(trials.wrong)
         task.table({"event": what, "count": count} for what, count in sorted(trials.found.items()))
-    task.note(f"{trials.kills} kills of {trials.count} runs.")
+    task.note(f"{trials.kills.total()} kills of {trials.trials.total()} runs.")

@@ -15,6 +15,7 @@ from typer import Argument, Option
 from ..errors import FormulaError, UnknownLossError, UsageError
 from .output import print_json
 from .parameters import Json, switch
+from .terminal import print_plain
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -115,10 +116,10 @@ def _print_traits(asked: Sequence[Asked], effort: Effort) -> None:
     for each in asked:
         every = [frozenset(traits_that_hold(configuration, effort)) for configuration in each.configurations()]
         names = sorted(trait.name for trait in frozenset.intersection(*every))
-        typer.echo(
+        print_plain(
             f"# {each.target}: holds in {effort.examples} batches per law; declare what follows from the definition"
         )
-        typer.echo(f"traits = frozenset({{{', '.join(f'Trait.{name}' for name in names)}}})")
+        print_plain(f"traits = frozenset({{{', '.join(f'Trait.{name}' for name in names)}}})")
 
 
 def exit_code(results: Iterable[Result]) -> int:

@@ -30,6 +30,7 @@ from .parameters import (
     switch,
     takes_options,
 )
+from .terminal import print_plain
 
 if TYPE_CHECKING:
     from ..runs.cells import Cell
@@ -147,7 +148,7 @@ def compare(
         held.append(budget_content(name, longer.epochs or 0, comparison, other))
     _print(comparison, json_, held)
     if not json_:
-        print(f"\nTo write the report: lossbench report {out} --html report.html", file=sys.stderr)
+        print_plain(f"\nTo write the report: lossbench report {out} --html report.html", file=sys.stderr)
     raise typer.Exit(1 if comparison.problems else 0)
 
 
@@ -201,7 +202,7 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
             run_cells(cells, out, jobs=jobs, gpus=gpus, watch=watch)
 
     for note in grid.notes:
-        print(note, file=sys.stderr)
+        print_plain(note, file=sys.stderr)
     if ranges:
         firsts = [cell for cell in grid.cells if cell.config.seed == asked.seeds[0]]
         found, best = tune(firsts, ranges, asked.trials, out, run)
@@ -217,6 +218,8 @@ def _print(comparison: Comparison, json_: bool, budgets: Sequence[dict[str, Any]
 
         print_json(comparison_content(comparison) | ({"budgets": list(budgets)} if budgets else {}))
         return
+    from rich.text import Text
+
     from ..report.terminal.comparison import comparison_summary
     from .terminal import Console
 
@@ -224,7 +227,7 @@ def _print(comparison: Comparison, json_: bool, budgets: Sequence[dict[str, Any]
     from ..verdict.budgets import budget_text
 
     for content in budgets:
-        Console().print(budget_text(content))
+        Console().print(Text(budget_text(content)))
 
 
 def _self_test(losses: str | None, seeds: int, out: Path | None, json_: bool) -> None:

@@ -13,6 +13,7 @@ from ..runs.option import Role
 from ..runs.options import option_names
 from .output import print_json
 from .parameters import Json, switch, takes_options
+from .terminal import print_plain
 
 data = typer.Typer(name="data", help="Inspect and prepare data before training.", no_args_is_help=True)
 
@@ -97,4 +98,4 @@ def digests(
     with counting("reading images") as progress:
         text = manifest_with_digests(manifest, label, progress)
     write_text(out, text)
-    print(out)
+    print_plain(out)

@@ -54,11 +54,11 @@ def evaluate(
 
 
 def _print(record: Record, out: Path) -> None:
-    from rich.console import Console
     from rich.text import Text
 
     from ..report.tables.table import Table
     from ..report.terminal.table import TerminalTable
+    from .terminal import Console
 
     metrics, counts = record.metrics, record.data.test_counts
     rows = []

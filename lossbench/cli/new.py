@@ -10,6 +10,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from ..scaffold import KINDS, write_package
+from .terminal import print_plain
 
 Kind = StrEnum("Kind", {kind: kind for kind in KINDS})  # type: ignore[misc]  # made of a table
 _DEFAULT = Kind("per-sample-logits")
@@ -31,5 +32,5 @@ def new(
     lossbench new my-loss --kind stateful
     """
     written = write_package(name, kind.value, Path())
-    print("\n".join(map(str, written)))
+    print_plain("\n".join(map(str, written)))
     print(f"next: pip install -e {name} && lossbench check {name} && lossbench run --loss {name}", file=sys.stderr)

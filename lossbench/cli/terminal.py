@@ -1,4 +1,4 @@
-"""The console of the command line: rich's, with the text of others made harmless."""
+"""The console of the command line: rich's, with foreign text made harmless."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console as RichConsole
-from rich.console import ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook, RenderResult
+from rich.console import ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from ..printable import printable
 
 
 class Console(RichConsole):
-    """A console that escapes control characters and marks of direction in all that it prints.
+    """A console that escapes control characters and marks of direction in everything that it prints, live or not.
 
     Names of classes, files and losses come from data sets, records and plugins; printed as they are, they could clear
     the screen, retitle the window, or read as something else than they are.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.push_render_hook(_Door())
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Return the segments of a renderable; rich calls this for each one that it prints, also for nested ones."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def print_error(error: BaseException) -> None:
@@ -29,16 +30,6 @@ def print_error(error: BaseException) -> None:
     Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False, emoji=False)
 
 
-class _Door(RenderHook):
-    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [_Safe(renderable) for renderable in renderables]
-
-
-class _Safe:
-    def __init__(self, inner: RenderableType) -> None:
-        self.inner = inner
-
-    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
-        segments: Iterable[Segment] = console.render(self.inner, options)
-        for segment in segments:
-            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+def print_plain(text: object, **options: Any) -> None:
+    """Print a line of text as `print` does, with foreign text made harmless."""
+    print(printable(str(text)), **options)

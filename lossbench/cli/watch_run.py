@@ -62,7 +62,7 @@ class RichReporter:
 
 def _bar(console: Console, unit: str) -> Progress:
     return Progress(
-        TextColumn("[bold]{task.description}"),
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),

@@ -14,7 +14,7 @@ from ..report.tables.table import Table
 from ..report.terminal.table import TerminalTable
 from .output import print_json
 from .parameters import Json, switch
-from .terminal import Console
+from .terminal import Console, print_plain
 
 weights = typer.Typer(name="weights", help="Inspect and convert files of pretrained weights.", no_args_is_help=True)
 
@@ -32,7 +32,7 @@ def convert(
 
     converted = convert_weights(source, out, force=force)
     Console(stderr=True).print(Text(converted.note), soft_wrap=True)
-    print(out)
+    print_plain(out)
 
 
 @weights.command()

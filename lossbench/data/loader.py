@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ class BatchLoader:
             persistent_workers=workers > 0,
             prefetch_factor=PREFETCHED if workers else None,
             timeout=LONGEST_WAIT if workers else 0,
-            worker_init_fn=_set_up_worker if workers else None,
+            worker_init_fn=partial(_set_up_worker, os.getpid()) if workers else None,
             generator=torch.Generator(),  # its own: starting an epoch must not draw from the run's random state
         )
 
@@ -96,12 +97,15 @@ def files_in_transit(workers: int) -> int:
     return _TENSORS * (PREFETCHED * workers + 1) + 8 * workers if workers else 0
 
 
-def _set_up_worker(worker: int) -> None:
+def _set_up_worker(parent: int, worker: int) -> None:
     """Let a loader process outlive signals for its group, and die where it could not hand over a batch.
 
     The run decides when it is over. A second SIGTERM ends the process: torch sends one if it hangs. If the run ends
     immediately, it no longer takes what the process was handing over, which multiprocessing would print as an error.
+    torch ends a loader process when its parent changes, which it does not see if the run was killed before this.
     """
+    if multiprocessing.get_start_method() != "forkserver" and os.getppid() != parent:
+        os._exit(1)
     printed = sys.excepthook
     sys.excepthook = lambda kind, *rest: None if issubclass(kind, ConnectionError | EOFError) else printed(kind, *rest)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):

@@ -77,8 +77,7 @@ def to_svg(figure: Figure, title: str) -> str:
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"#0[0-9a-f]{5}\b", lambda found: f"var(--{name})" if (name := _variable(found[0])) else found[0], svg)
-    svg = re.sub(r"(font: (?:[\w.]+ )*[\d.]+px) [^;\"]*", r"\1 var(--font)", svg)
+    svg = re.sub(r"<[^>]*>", _with_variables, svg)  # in tags alone: a class may be called #0a0b01
     wide = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg)
     assert wide
     shape = f'style="max-width: {float(wide[1]) * 4 / 3:.0f}px" role="img" aria-label="{_attribute(printable(title))}"'
@@ -106,6 +105,13 @@ def to_pdf(figure: Figure, colors: Mapping[str, str]) -> bytes:
 
     number = rb"(?:0\.\d+|[01])"
     return re.sub(rb"\b(" + rb"\s".join([number] * 3) + rb")(\s(?:rg|RG)\b)", resolved, buffer.getvalue())
+
+
+def _with_variables(tag: re.Match[str]) -> str:
+    colored = re.sub(
+        r"#0[0-9a-f]{5}\b", lambda found: f"var(--{name})" if (name := _variable(found[0])) else found[0], tag[0]
+    )
+    return re.sub(r"(font: (?:[\w.]+ )*[\d.]+px) [^;\"]*", r"\1 var(--font)", colored)
 
 
 def _variable(color: str) -> str | None:

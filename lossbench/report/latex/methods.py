@@ -44,69 +44,98 @@ def _statistics(comparison: Comparison) -> str:
     metric = comparison.metric.name
     tested = [pair for pair in comparison.pairs if pair.interval is not None]
     text = [
-        f"Losses are compared by {metric} on the test split. Differences are paired by seed, on the seeds that both "
-        "losses have."
+        escaped(
+            f"Losses are compared by {metric} on the test split. Differences are paired by seed, on the seeds that "
+            "both losses have."
+        )
     ]
     if not tested:
-        return escaped(f"{text[0]} No pair was tested.")
+        return f"{text[0]} No pair was tested."
     family = max(pair.family for pair in tested)
     text.append(
-        "All runs classify the same test images, so seeds and images are crossed, as readers and cases are in "
-        r"multi-reader multi-case studies~\cite{dorfman1992,hillis2007}: the variance of a mean difference is "
-        "estimated from the seeds, from the test images within each class, and from their interaction. Intervals cover "
-        "new seeds and new test images of the same classes, for this training set."
+        _cited(
+            "All runs classify the same test images, so seeds and images are crossed, as readers and cases are in "
+            "multi-reader multi-case studies",
+            "dorfman1992,hillis2007",
+            ": the variance of a mean difference is estimated from the seeds, from the test images within each class, "
+            "and from their interaction. Intervals cover new seeds and new test images of the same classes, for this "
+            "training set.",
+        )
     )
     text.append(
-        f"The intervals of the {family} pairs of a family hold simultaneously with probability "
-        f"{100 * (1 - ALPHA):g} % (each at level {ALPHA:g}/{family}); two losses are reported as different exactly "
-        r"when the interval of their difference excludes 0, and losses that share a letter are not shown to "
-        r"differ~\cite{piepho2004}."
+        _cited(
+            f"The intervals of the {family} pairs of a family hold simultaneously with probability "
+            f"{100 * (1 - ALPHA):g} % (each at level {ALPHA:g}/{family}); two losses are reported as different exactly "
+            "when the interval of their difference excludes 0, and losses that share a letter are not shown to differ",
+            "piepho2004",
+        )
         if family > 1
-        else f"The interval holds with probability {100 * (1 - ALPHA):g} %; the losses are reported as different "
-        "exactly when it excludes 0."
+        else escaped(
+            f"The interval holds with probability {100 * (1 - ALPHA):g} %; the losses are reported as different "
+            "exactly when it excludes 0."
+        )
     )
     text.append(
-        "The interval of a single loss is Wilson's with an effective number of images that accounts for classes and "
-        r"seeds~\cite{korn1998}."
+        _cited(
+            "The interval of a single loss is Wilson's with an effective number of images that accounts for classes "
+            "and seeds",
+            "korn1998",
+        )
     )
     if comparison.claims:
         claims = listed([f"{pair.first} > {pair.second}" for pair in comparison.claims])
         text.append(
-            f"Planned before the results were known: {claims}; these claims are tested apart from all pairs by Holm's "
-            r"procedure~\cite{holm1979}."
+            _cited(
+                f"Planned before the results were known: {claims}; these claims are tested apart from all pairs by "
+                "Holm's procedure",
+                "holm1979",
+            )
         )
     if comparison.against:
         text.append(
-            f"As planned, every other loss is tested against {comparison.against[0].second}, in a family of "
-            f"{len(comparison.against)} pairs."
+            escaped(
+                f"As planned, every other loss is tested against {comparison.against[0].second}, in a family of "
+                f"{len(comparison.against)} pairs."
+            )
         )
     if len(comparison.looks) > 1:
         text.append(
-            f"Verdicts were read at {listed([str(seeds) for seeds in comparison.looks])} seeds; later looks are tested "
-            r"at levels from alpha spending~\cite{lan1983}."
+            _cited(
+                f"Verdicts were read at {listed([str(seeds) for seeds in comparison.looks])} seeds; later looks are "
+                "tested at levels from alpha spending",
+                "lan1983",
+            )
         )
     margins = sorted({pair.margin for pair in tested if pair.margin is not None})
     if margins:
         text.append(
-            f"Losses are called equal if the whole interval lies within {100 * margins[0]:g} points, which is the "
-            r"two one-sided tests procedure~\cite{schuirmann1987}."
+            _cited(
+                f"Losses are called equal if the whole interval lies within {100 * margins[0]:g} points, which is the "
+                "two one-sided tests procedure",
+                "schuirmann1987",
+            )
         )
     if comparison.trials:
         text.append(
-            f"Hyper-parameters were tuned by random search with {len(comparison.trials)} trials on a selection split "
-            r"held out from training~\cite{dodge2019}; the test split was not used."
+            _cited(
+                f"Hyper-parameters were tuned by random search with {len(comparison.trials)} trials on a selection "
+                "split held out from training",
+                "dodge2019",
+                "; the test split was not used.",
+            )
         )
-    return " ".join(_with_citations(part) for part in text)
+    return " ".join(text)
 
 
 def _control(comparison: Comparison) -> list[str]:
     if not comparison.control:
         return []
     return [
-        _with_citations(
+        _cited(
             "As a control, the log class frequencies of training are subtracted from the scores of plain softmax after "
-            r"training (tau = 1)~\cite{menon2021}; each loss as trained is tested against it in a family of "
-            f"{len(comparison.control)} pairs."
+            "training (tau = 1)",
+            "menon2021",
+            f"; each loss as trained is tested against it in a family of {len(comparison.control)} pairs.",
         )
     ]
 
@@ -124,8 +153,6 @@ def _failures(comparison: Comparison) -> list[str]:
     ]
 
 
-def _with_citations(text: str) -> str:
-    """Escape a text but for its citations."""
-    return "".join(
-        part if part.startswith("~\\cite") else escaped(part) for part in re.split(r"(~\\cite\{[^}]*\})", text)
-    )
+def _cited(before: str, keys: str, after: str = ".") -> str:
+    """Return escaped text with a citation in it."""
+    return f"{escaped(before)}~\\cite{{{keys}}}{escaped(after)}"
