@@ -151,7 +151,7 @@ def _workers(process: ForkedRun) -> list[psutil.Process]:
 
 
 def killed_within(phase: str, delay: float) -> Callable[[], None]:
-    """Return what a process does before its command, so that it is killed so many seconds after a function begins."""
+    """Return what a process does before its command, so that it is killed a given time after a function begins."""
 
     def prepare() -> None:
         with _wrapped(phase) as began:

@@ -8,7 +8,7 @@ import time
 
 import chaos
 import torch
-from chaos_setups import LOSSES, SETUPS
+from chaos_setups import EPOCHS, LOSSES, SETUPS
 
 from gpu_stages.results import Task
 
@@ -28,7 +28,7 @@ def run(task: Task) -> None:
     )
     folder = task.work / "resume"
     folder.mkdir(parents=True, exist_ok=True)
-    trials = chaos.Trials(folder, random.Random(0), task.device, epochs=2 if task.smoke else chaos.EPOCHS)
+    trials = chaos.Trials(folder, random.Random(0), task.device, epochs=2 if task.smoke else EPOCHS)
     known = 0
     while not (task.smoke and trials.kills.total()) and time.monotonic() - began < (1 - RESERVE) * task.seconds:
         trials.one(SETUPS[trials.trials.total() % len(LOSSES)])

@@ -12,7 +12,7 @@ import pytest
 
 from lossbench.children import child_environment, safe_children
 from lossbench.cli import main
-from lossbench.data.loader import BatchLoader
+from lossbench.data.loader import BatchLoader, _set_up_worker
 from lossbench.harness.grid.pool import _Pool, _surroundings
 from lossbench.testing import processes
 
@@ -94,3 +94,10 @@ def test_a_command_leaves_the_environment_as_it_was(monkeypatch: pytest.MonkeyPa
     with pytest.raises(SystemExit):
         main()
     assert dict(os.environ) == before
+
+
+def test_a_loader_process_whose_run_was_killed_before_it_started_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "_exit", lambda code: (_ for _ in ()).throw(SystemExit(code)))
+    with pytest.raises(SystemExit) as end:
+        _set_up_worker(os.getpid(), 0)  # its parent is another process
+    assert end.value.code == 1
