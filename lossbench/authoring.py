@@ -8,7 +8,7 @@ Plugins and scaffolded losses import from `lossbench`, `lossbench.authoring`, `l
 - Base classes: `WeightedLogitLoss`, `EmbeddingLoss`, `MovingCenters` and `CosineLoss`, beside `LogitLoss` and `Loss`
   of `lossbench`.
 - Sets of traits: `MEAN_OF_ROWS`, `SMOOTH`, `OF_LOG_SOFTMAX`, `CROSS_ENTROPY`, `LIKELIHOOD`, `RIGID_MOTIONS`.
-- Numbers per class: `training_counts`, `class_weights`, `effective_number_weights`, `ClassWeights`, beside `PerClass`
+- Numbers per class: `drawn_counts`, `class_weights`, `effective_number_weights`, `ClassWeights`, beside `PerClass`
   of `lossbench`.
 - Softmax: `softmax`, `weighted_softmax`, and `NEVER_A_LABEL` for `ignore_index` of torch's functions.
 - Centers: `center`, `class_statistics`, `start_or_move`, `started`, `mean_center`, `center_separation`,
@@ -41,7 +41,7 @@ from .losses.class_weights import ClassWeights, class_weights, effective_number_
 from .losses.cosine_loss import CosineLoss
 from .losses.embedding_loss import EmbeddingLoss, MovingCenters
 from .losses.hyperparameters import choice, flag, number
-from .losses.per_class import training_counts
+from .losses.per_class import drawn_counts
 from .losses.softmax import NEVER_A_LABEL, softmax
 from .losses.weighted_logit_loss import WeightedLogitLoss
 from .losses.weighted_softmax import weighted_softmax
@@ -88,6 +88,7 @@ __all__ = [
     "class_weights",
     "constructor_parameters",
     "distances",
+    "drawn_counts",
     "effective_number_weights",
     "embeddings_of",
     "flag",
@@ -108,7 +109,6 @@ __all__ = [
     "start_or_move",
     "started",
     "sum_over_ranks",
-    "training_counts",
     "unit_vectors",
     "values_are_readable",
     "weighted_softmax",

@@ -135,6 +135,17 @@ def listed(items: Iterable[object], limit: int = 10) -> str:
     return "\n".join(f"  {row}" for row in rows[:limit] + more)
 
 
+def brief(error: BaseException) -> str:
+    """Return the type of an error and the first line of its message.
+
+    Example:
+        >>> brief(ValueError("no rows\\nTraceback"))
+        'ValueError: no rows'
+    """
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}"
+
+
 def missing_package(feature: str, extra: str, error: ImportError) -> ConfigError:
     """Return the error for a feature whose optional packages are not installed.
 

@@ -14,6 +14,16 @@ _UNSAFE = re.compile(
 )
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """Return a text of at most `most` characters, cut with an ellipsis if it is longer.
+
+    Example:
+        >>> shortened("weighted-softmax", 9)
+        'weighted…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def printable(text: str) -> str:
     """Return a text with everything escaped that a reader does not see and a terminal or an XML parser obeys.
 

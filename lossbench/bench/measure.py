@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import psutil
 import torch
 
+from ..errors import brief
 from ..testing.memory import PeakMemory
 from ..types import ModelOutput
 from .census import Census, take_census
@@ -229,17 +230,12 @@ def _caught(errors: dict[int, str], number: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, torch.cuda.OutOfMemoryError) as error:
-        errors[number] = f"out of memory: {_first_line(error)}"
+        errors[number] = f"out of memory: {brief(error)}"
     except Exception as error:
-        text = _first_line(error)
         is_memory = "can't allocate memory" in str(error) or "DefaultCPUAllocator" in str(error)
-        errors[number] = f"out of memory: {text}" if is_memory else f"{type(error).__name__}: {text}"
+        errors[number] = f"out of memory: {brief(error)}" if is_memory else brief(error)
     if number in errors:
         gc.collect()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import HyperparameterError
 from ..types import LossContext, plain
 from .hyperparameters import number
-from .per_class import PerClass, training_counts
+from .per_class import PerClass, drawn_counts
 
 
 def class_weights(class_counts: tuple[int, ...], power: float = 1.0) -> Tensor:
@@ -115,7 +115,7 @@ class ClassWeights(PerClass):
 def _values(context: LossContext, power: float, weights: Sequence[float] | None, beta: float | None) -> Tensor:
     if weights is not None:
         return _given(weights, context.num_classes)
-    counts = training_counts(context, "class weights")
+    counts = drawn_counts(context, "class weights")
     if beta is not None:
         return effective_number_weights(counts, number("beta", beta, minimum=0, below=1))
     if float(counts.min()) ** -power < 1e-250:  # weights would be 0/0

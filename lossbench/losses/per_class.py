@@ -48,8 +48,8 @@ class PerClass(nn.Module):
         return self.value.to(dtype)
 
 
-def training_counts(context: LossContext, what: str) -> Tensor:
-    """Return the training images of each class, (C,) in float64, all positive.
+def drawn_counts(context: LossContext, what: str) -> Tensor:
+    """Return the images of each class that the sampler draws per epoch, (C,) in float64, all positive.
 
     Args:
         context: supplies the counts.
@@ -59,7 +59,7 @@ def training_counts(context: LossContext, what: str) -> Tensor:
         ContextError: naming the classes without a training image.
 
     Example:
-        >>> training_counts(LossContext(num_classes=2, embedding_dim=1, class_counts=(9, 1)), "margins")
+        >>> drawn_counts(LossContext(num_classes=2, embedding_dim=1, class_counts=(9, 1)), "margins")
         tensor([9., 1.], dtype=torch.float64)
     """
     empty = [context.class_label(c) for c, count in enumerate(context.class_counts) if count == 0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..printable import shortened
+
 _MOST_VALUES = 4_000_000  # of one file: a record of 50,000 classes, or a confusion matrix of 1,000, has fewer
 
 
@@ -35,10 +37,6 @@ def parse(text: bytes | str) -> Any:
         raise FieldError(str(error)) from None
 
 
-def cut(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}…"
-
-
 def _refuse_constant(name: str) -> Any:
     raise FieldError(f"it has the number {name}, which is not finite")
 
@@ -48,5 +46,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) < len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise FieldError(f"the key {cut(twice)!r} appears twice")
+        raise FieldError(f"the key {shortened(twice)!r} appears twice")
     return content

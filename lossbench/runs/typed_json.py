@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, Union
 
-from .json_text import FieldError, cut
+from ..printable import shortened
+from .json_text import FieldError
 
 T = TypeVar("T")
 
@@ -104,7 +105,7 @@ def _read(kind: Any, value: Any, path: str) -> Any:  # noqa: PLR0911  # one retu
         try:
             return kind.from_json(value)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise FieldError(f"{path or 'it'}: {type(error).__name__}: {cut(str(error))}") from None
+            raise FieldError(f"{path or 'it'}: {type(error).__name__}: {shortened(str(error))}") from None
     if dataclasses.is_dataclass(kind):
         return _read_dataclass(kind, value, path)
     return _read_plain(kind, value, path)
@@ -162,8 +163,8 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 def _wrong(path: str, expected: str, value: Any) -> FieldError:
-    return FieldError(f"{path or 'it'}: expected {expected}, got {cut(repr(value))}")
+    return FieldError(f"{path or 'it'}: expected {expected}, got {shortened(repr(value))}")
 
 
 def _join(path: str, name: str) -> str:
-    return f"{path}.{cut(name)}" if path else cut(name)
+    return f"{path}.{shortened(name)}" if path else shortened(name)

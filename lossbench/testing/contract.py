@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .. import time_limit as limits
-from ..errors import LossbenchError, PluginError, UsageError
+from ..errors import LossbenchError, PluginError, UsageError, brief
 from ..loss import Loss
 from ..registry import remedy
 from ..types import LossContext, ModelOutput
@@ -98,7 +98,7 @@ def check_hooks(loss: Loss, output: ModelOutput, targets: Tensor) -> None:
             except PluginError:
                 raise
             except (Exception, SystemExit) as error:  # a plugin's own failure, of whatever type
-                raise PluginError(_refusal(term, f"{call} of it raised {_first_line(error)}")) from error
+                raise PluginError(_refusal(term, f"{call} of it raised {brief(error)}")) from error
 
 
 def _scores(loss: Loss, output: ModelOutput) -> None:
@@ -111,10 +111,6 @@ def _scores(loss: Loss, output: ModelOutput) -> None:
 def _refusal(loss: Loss, problem: str) -> str:
     name = loss.label or type(loss).__name__
     return f"{name} cannot be trained: {problem}{remedy(name.partition(' of ')[2])}"
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _problem(loss: Loss, output: ModelOutput, targets: Tensor) -> str | None:
@@ -131,7 +127,7 @@ def _problem(loss: Loss, output: ModelOutput, targets: Tensor) -> str | None:
         raise
     except (Exception, SystemExit) as error:  # a plugin's own failure, of whatever type
         return (
-            f"its forward raised {_first_line(error)}. It is called as forward(output, targets), here with "
+            f"its forward raised {brief(error)}. It is called as forward(output, targets), here with "
             f"{', '.join(f'{name} {tuple(tensor.shape)}' for name, tensor in given.items())}"
         )
     before = {"embeddings": output.embeddings, "logits": output.logits, "targets": targets}
@@ -169,7 +165,7 @@ def _problem_of_gradient(value: Tensor, leaves: list[Tensor]) -> str | None:
     try:
         gradients = torch.autograd.grad(value, leaves, allow_unused=True, retain_graph=True)
     except Exception as error:  # as above
-        return f"its backward raised {_first_line(error)}"
+        return f"its backward raised {brief(error)}"
     found = [gradient for gradient in gradients if gradient is not None]
     if not found:
         return _DETACHED

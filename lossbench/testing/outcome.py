@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from hypothesis.errors import Unsatisfiable
 
+from ..errors import brief
 from .blame import cause, place_in_kit, place_in_loss
 from .configuration import Configuration
 from .effort import Effort
 from .law import Law
-from .probe import first_line
 from .results import Status
 from .search import Search
 from .violation import Kind, NotApplicableError, Violation
@@ -55,8 +55,8 @@ def _broken(configuration: Configuration, law: Law, search: Search) -> Outcome:
         kind = law.kind if law.kind is not None and error.silent else error.kind
         return Outcome("failed", str(error), counterexample, error.silent, kind, examples=search.judged)
     if place := place_in_kit(error):
-        message = f"the kit failed in {place} with {first_line(error)}; please report this"
+        message = f"the kit failed in {place} with {brief(error)}; please report this"
         return Outcome("skipped", message, counterexample, kit_failed=True, examples=search.judged)
     where = place_in_loss(error)
-    message = f"it refuses the law's input with {first_line(error)}" + (f" ({where})" if where else "")
+    message = f"it refuses the law's input with {brief(error)}" + (f" ({where})" if where else "")
     return Outcome("failed", message, counterexample, False, "unclear refusal", cause(error), examples=search.judged)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..adapters.specs import ReadingContext, counts_were_read
+from ..errors import brief
 from ..loss import Loss
 from ..types import LossContext, ModelOutput
 from .cases import Case, fixed_case
@@ -23,12 +24,6 @@ from .cases import Case, fixed_case
 Build = Callable[[LossContext, torch.dtype], Loss]
 SMALL_SIZES = tuple((classes, dim) for classes in (2, 3, 4) for dim in (1, 2, 3))
 """(C, D) of the batches that a search draws, plainest first."""
-
-
-def first_line(error: BaseException) -> str:
-    """Return the type and the first line of the message of an error."""
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:200]}"
 
 
 def outcome(call: Callable[[], Any]) -> Any:
@@ -82,7 +77,7 @@ def low_precision(build: Build, output_of: Callable[[torch.dtype], ModelOutput],
     if not isinstance(single, Tensor):
         return None
     if isinstance(double, BaseException):
-        return f"it refuses float64 inputs with {first_line(double)}"
+        return f"it refuses float64 inputs with {brief(double)}"
     if isinstance(double, Tensor) and double.dtype is not torch.float64:
         return f"float64 inputs give a value in {str(double.dtype).removeprefix('torch.')}"
     generator = torch.Generator().manual_seed(3)
@@ -110,7 +105,7 @@ def accepted_sizes(build: Build, call: Callable[[Case, Loss], Any]) -> tuple[tup
         error = outcome(lambda: call(case, build(case.context, torch.float32)))
         if not (isinstance(error, ValueError | TypeError) and _names_sizes(str(error), classes, dim)):
             return True
-        refusal = refusal or f"C = {classes}, D = {dim}: {first_line(error)}"
+        refusal = refusal or f"C = {classes}, D = {dim}: {brief(error)}"
         return False
 
     found = [size for size in SMALL_SIZES if takes(*size)]

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import brief
 from ..loss import Loss
 from ..types import ModelOutput
-from .probe import first_line
 from .trial import Trial
 from .violation import Violation
 
@@ -30,12 +30,12 @@ def require_refusal(trial: Trial, what: str, output: ModelOutput, targets: Tenso
     except CLEAR as error:
         if not (any(word in str(error).lower() for word in words) or _states_both(str(error))):
             raise Violation(
-                f"{what} is refused as {first_line(error)}, which names none of {', '.join(words)}",
+                f"{what} is refused as {brief(error)}, which names none of {', '.join(words)}",
                 silent=False,
             ) from error
     except Exception as error:
         raise Violation(
-            f"{what} is refused as {first_line(error)}; expected a ValueError or TypeError",
+            f"{what} is refused as {brief(error)}; expected a ValueError or TypeError",
             silent=False,
         ) from error
     else:
@@ -58,12 +58,12 @@ def require_refusal_at_construction(trial: Trial, name: str, value: Any) -> None
     except CLEAR as error:
         if name not in str(error):
             raise Violation(
-                f"{name}={value!r} is refused as {first_line(error)}, which does not name it",
+                f"{name}={value!r} is refused as {brief(error)}, which does not name it",
                 silent=False,
             ) from error
     except Exception as error:
         raise Violation(
-            f"{name}={value!r} is refused as {first_line(error)}; expected a ValueError or TypeError",
+            f"{name}={value!r} is refused as {brief(error)}; expected a ValueError or TypeError",
             silent=False,
         ) from error
     else:
@@ -75,7 +75,7 @@ def _accepted(trial: Trial, loss: Loss, what: str) -> Violation:
     try:
         value = loss(trial.output(torch.float32), trial.targets)
     except Exception as error:
-        late = f"and refused at the first call, as {first_line(error)}"
+        late = f"and refused at the first call, as {brief(error)}"
         return Violation(f"{what} {late}; expected a ValueError at construction", silent=False)
     return Violation(f"{what} and gives {_shown(value)}, expected a ValueError")
 

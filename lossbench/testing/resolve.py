@@ -20,7 +20,7 @@ from ..adapters import (
     where,
 )
 from ..adapters.adapt import wrapper
-from ..errors import UsageError, did_you_mean
+from ..errors import UsageError, brief, did_you_mean
 from ..expression import Term, is_object_path, parse_call, parse_formula
 from ..registry import loss_info, loss_origin, remedy
 from ..spec import LossSpec
@@ -174,10 +174,9 @@ def _must_work(configuration: Configuration, hint: str) -> None:
     except (KeyboardInterrupt, UsageError):
         raise
     except BaseException as error:
-        first = (str(error).splitlines() or [""])[0]
         raise UsageError(
             f"{configuration} cannot be called with {' and '.join(configuration.reads)} of 12 rows and their labels: "
-            f"{type(error).__name__}: {first}{where(error)}\n{hint}"
+            f"{brief(error)}{where(error)}\n{hint}"
         ) from error
     if not isinstance(value, torch.Tensor):
         raise UsageError(f"{configuration} returns {type(value).__name__}, expected a tensor. {hint}")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..errors import ConfigError, listed
+from ..printable import shortened
 from ..runs.option import Role, flag
 from ..runs.options import option_names
 from .runs import Run
@@ -65,14 +66,9 @@ def _differing(field: str, runs: Sequence[Run], value: Any) -> list[str]:
     """A line where runs hold several values, the commonest first, each with a run that holds it."""
     holders: dict[str, list[Run]] = {}
     for run in runs:
-        holders.setdefault(_short(value(run)), []).append(run)
+        holders.setdefault(shortened(str(value(run))), []).append(run)
     if len(holders) < 2:
         return []
     shown = sorted(holders.items(), key=lambda item: -len(item[1]))
     told = "; ".join(f"{text} in {len(held)} run(s), such as {held[0].directory.name}" for text, held in shown[:3])
     return [f"{field}: {told}"]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -166,7 +166,7 @@ class CloudedLogits(LogitLoss):
 
 @right(Need.LOGITS, Need.CLASS_COUNTS)
 class WeightsInDouble(LogitLoss):
-    """A float64 buffer, which is what `training_counts` returns."""
+    """A float64 buffer, which is what `drawn_counts` returns."""
 
     traits = ROWS
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...errors import CheckpointError
+from ...printable import shortened
 from ...registry import loss_origin
 from ...runs.option import Role
 from ...runs.options import option_names
@@ -108,4 +109,4 @@ def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], within: str
 
 def _short(value: object) -> str:
     text = "none" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"
+    return shortened(text, 200)

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from ...adapters import AdaptedLoss
+from ...errors import brief
 from ...loss import Loss
 from ..configuration import Configuration
 from ..law import Group, judge_parts, law
-from ..probe import first_line
 from ..refusals import CLEAR, require_refusal, require_refusal_at_construction
 from ..trial import Trial
 from ..violation import Violation
@@ -150,7 +150,7 @@ def narrow_integer_labels(trial: Trial) -> None:
         return
     except Exception as error:
         raise Violation(
-            f"int32 labels are refused as {first_line(error)}; expected the value of int64 "
+            f"int32 labels are refused as {brief(error)}; expected the value of int64 "
             "labels, or a ValueError or TypeError",
             silent=False,
         ) from error

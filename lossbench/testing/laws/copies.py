@@ -8,10 +8,10 @@ import pickle
 import torch
 from torch import Tensor
 
+from ...errors import brief
 from ...loss import Loss
 from ..configuration import LAST_EPOCH
 from ..law import Group, law
-from ..probe import first_line
 from ..trial import Trial, same_bits
 from ..violation import Violation
 
@@ -82,7 +82,7 @@ def copies(trial: Trial) -> None:
     try:
         made_by = (("deepcopy", copy.deepcopy(loss)), ("pickle", pickle.loads(pickle.dumps(loss))))
     except Exception as error:  # of pickle in C, whose innermost frame is this one
-        raise Violation(f"it cannot be copied: {first_line(error)}", silent=False) from error
+        raise Violation(f"it cannot be copied: {brief(error)}", silent=False) from error
     for how, made in made_by:
         if not same_bits(made(output, trial.targets), expected):
             raise Violation(f"the copy by {how} gives {float(made(output, trial.targets)):.8g}, not {expected:.8g}")
@@ -112,16 +112,16 @@ def moves(trial: Trial) -> None:
         value = loss(trial.changed(output, lambda t: t.to("meta"), "logits", "embeddings"), targets.to("meta"))
     except Exception as error:
         if any(words in str(error) for words in _READS_VALUES):
-            trial.excuse(f"it reads values, which the meta device does not have: {first_line(error)}")
+            trial.excuse(f"it reads values, which the meta device does not have: {brief(error)}")
             return
         if "device" in str(error).lower() and not _tensors_elsewhere(loss, "meta"):
             raise Violation(
-                f"a tensor is made on another device than that of the inputs: {first_line(error)}", silent=False
+                f"a tensor is made on another device than that of the inputs: {brief(error)}", silent=False
             ) from error
         if left := _tensors_elsewhere(loss, "meta"):
             raise Violation(
                 f"{', '.join(left)} stays behind when the loss moves to another device, and forward fails: "
-                f"{first_line(error)}",
+                f"{brief(error)}",
                 silent=False,
             ) from error
         raise

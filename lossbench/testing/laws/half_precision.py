@@ -7,10 +7,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ...errors import brief
 from ...traits import Need
 from ..configuration import is_stateful
 from ..law import Group, judge_parts, law
-from ..probe import first_line
 from ..trial import Trial, dtype_name
 from ..violation import Violation
 
@@ -69,7 +69,7 @@ def _near_state(trial: Trial, dtype: torch.dtype, tolerance: float) -> None:
         loss.update_state(half, trial.targets)
     except Exception as error:
         raise Violation(
-            f"forward takes {dtype_name(dtype)}, but update_state refuses it with {first_line(error)}",
+            f"forward takes {dtype_name(dtype)}, but update_state refuses it with {brief(error)}",
             silent=False,
         ) from error
     held = trial.states(expected)

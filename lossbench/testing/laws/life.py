@@ -9,11 +9,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ...errors import brief
 from ...loss import Loss
 from ..cases import fixed_case
 from ..configuration import Configuration, is_stateful
 from ..law import Group, judge_parts, law
-from ..probe import first_line
 from ..trial import HALF_PRECISIONS, Trial, dtype_name
 from ..violation import NotApplicableError, Violation
 
@@ -154,7 +154,7 @@ def built_on_meta(trial: Trial) -> None:
         with torch.device("meta"):
             loss = trial.configuration.raw(trial.case.context)
     except Exception as error:
-        reason = f"its constructor reads values, which the meta device does not have: {first_line(error)}"
+        reason = f"its constructor reads values, which the meta device does not have: {brief(error)}"
         raise NotApplicableError(reason) from error
     loss = loss.to_empty(device="cpu")
     for module in loss.modules():

@@ -17,7 +17,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass
-from lossbench.authoring import CROSS_ENTROPY, softmax, training_counts
+from lossbench.authoring import CROSS_ENTROPY, drawn_counts, softmax
 
 from .loops import balanced_softmax as loop
 
@@ -52,7 +52,7 @@ class BalancedSoftmaxLoss(LogitLoss):
 
     def __init__(self, context: LossContext) -> None:
         super().__init__(context)
-        counts = training_counts(context, "log-priors")
+        counts = drawn_counts(context, "log-priors")
         self.share = PerClass(counts / counts.sum())
 
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:

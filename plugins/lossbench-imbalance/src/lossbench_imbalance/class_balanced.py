@@ -25,9 +25,9 @@ from lossbench.authoring import (
     LIKELIHOOD,
     ClassWeights,
     choice,
+    drawn_counts,
     effective_number_weights,
     number,
-    training_counts,
     weighted_softmax,
 )
 
@@ -52,7 +52,7 @@ class ClassBalancedLoss(LogitLoss):
         super().__init__(context)
         self.beta = number("beta", beta, minimum=0, below=1)
         self.scale = choice("scale", scale, ("dataset", "classes"))
-        weight = effective_number_weights(training_counts(context, "class weights"), self.beta)
+        weight = effective_number_weights(drawn_counts(context, "class weights"), self.beta)
         given = weight if self.scale == "dataset" else weight / weight.mean()
         self.weight = ClassWeights(context, 0.0, weights=given.tolist(), defer=defer)
         if self.weight.defer == 0:

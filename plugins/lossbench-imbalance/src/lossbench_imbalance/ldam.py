@@ -26,9 +26,9 @@ from lossbench.authoring import (
     MEAN_OF_ROWS,
     SMOOTH,
     CosineLoss,
+    drawn_counts,
     effective_number_weights,
     number,
-    training_counts,
     weighted_softmax,
 )
 
@@ -83,7 +83,7 @@ class LDAMLoss(CosineLoss):
     ) -> None:
         super().__init__(context, scale)
         self.defer = number("defer", defer, minimum=0, maximum=1)
-        counts = training_counts(context, "margins by class")
+        counts = drawn_counts(context, "margins by class")
         self.margin = PerClass(number("max_margin", max_margin, minimum=0) * (counts.min() / counts) ** 0.25)
         self.weight = PerClass(effective_number_weights(counts, number("beta", beta, minimum=0, below=1)))
         self.register_buffer("weighs", torch.tensor(self.defer == 0))

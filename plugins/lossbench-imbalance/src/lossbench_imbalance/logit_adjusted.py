@@ -15,7 +15,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass, Trait
-from lossbench.authoring import CROSS_ENTROPY, number, softmax, training_counts
+from lossbench.authoring import CROSS_ENTROPY, drawn_counts, number, softmax
 
 from .loops import logit_adjusted as loop
 
@@ -54,7 +54,7 @@ class LogitAdjustedLoss(LogitLoss):
     def __init__(self, context: LossContext, *, tau: float = 1.0) -> None:
         super().__init__(context)
         self.tau = number("tau", tau, minimum=0)
-        counts = training_counts(context, "log-priors")
+        counts = drawn_counts(context, "log-priors")
         self.log_prior = PerClass((counts / counts.sum()).log())
         if self.tau == 0:
             self.traits = LogitAdjustedLoss.traits | {Trait.WEIGHTED_LIKELIHOOD}

@@ -22,7 +22,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass, Trait
-from lossbench.authoring import CROSS_ENTROPY, number, softmax, training_counts
+from lossbench.authoring import CROSS_ENTROPY, drawn_counts, number, softmax
 
 from .loops import seesaw as loop
 
@@ -65,7 +65,7 @@ class SeesawLoss(LogitLoss):
     def __init__(self, context: LossContext, *, p: float = 0.8, q: float = 2.0) -> None:
         super().__init__(context)
         self.p, self.q = number("p", p, minimum=0), number("q", q, minimum=0)
-        counts = training_counts(context, "mitigation by class")
+        counts = drawn_counts(context, "mitigation by class")
         self.log_counts = PerClass((counts / counts.max()).log())
         if self.q == 0:
             neutral = {Trait.WEIGHTED_LIKELIHOOD} if self.p == 0 else set()

@@ -19,7 +19,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lossbench import LogitLoss, LossContext, LossSpec, Need, PerClass, Trait
-from lossbench.authoring import CROSS_ENTROPY, ClassWeights, number, training_counts, weighted_softmax
+from lossbench.authoring import CROSS_ENTROPY, ClassWeights, drawn_counts, number, weighted_softmax
 
 from .loops import vector_scaling as loop
 
@@ -61,7 +61,7 @@ class VectorScalingLoss(LogitLoss):
     def __init__(self, context: LossContext, *, gamma: float = 0.3, tau: float = 1.0, power: float = 0.0) -> None:
         super().__init__(context)
         self.gamma, self.tau = number("gamma", gamma, minimum=0), number("tau", tau, minimum=0)
-        counts = training_counts(context, "factors by class")
+        counts = drawn_counts(context, "factors by class")
         self.factor = PerClass((counts / counts.max()) ** self.gamma)
         self.offset = PerClass(self.tau * (counts / counts.sum()).log())
         self.class_weights = ClassWeights(context, power)
