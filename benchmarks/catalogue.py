@@ -2,7 +2,8 @@
 
     lossbench check --all --installed --json > rows.json          (about ten minutes)
     python benchmarks/catalogue.py --rows rows.json               (stores the results of the laws, and writes the page;
-                                                                   rows of some losses replace only their results)
+                                                                   rows of some losses or laws replace only their
+                                                                   results)
     python benchmarks/catalogue.py                                (counts memory, and writes from stored results)
 
 The page is generated from the losses' specs and docstrings and from benchmarks/results/laws.json, which has the results
@@ -30,6 +31,7 @@ from lossbench.registry import loss_entries
 from lossbench.testing import LAWS, configurations, fixed_case
 from lossbench.testing.laws.calls import growth_of_memory
 from lossbench.testing.trial import Trial
+from lossbench.testing.variants import bare_name
 
 ROOT = Path(__file__).parents[1]
 PAGE, FOUND = ROOT / "docs/catalogue.md", ROOT / "benchmarks/results/laws.json"
@@ -66,20 +68,31 @@ def main() -> None:
     found = json.loads(FOUND.read_text()) if FOUND.exists() else {"losses": {}}
     if rows is not None:
         fresh = kept(json.loads(rows.read_text()))
-        found = {**fresh, "losses": found["losses"] | fresh["losses"]}
+        found = {**fresh, "losses": found["losses"] | merged(found["losses"], fresh["losses"])}
     present = [name for losses in names().values() for name in losses if name in found["losses"]]
     found["losses"] = {name: {**found["losses"][name], "cost": cost(loss_info(name))} for name in present}
     FOUND.write_text(one_line_a_loss(found))
     PAGE.write_text(page(found))
 
 
+def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return new results, with the old results of laws that were not judged again in the same configurations."""
+    judged = {law.name for law in LAWS}
+    result = {}
+    for name, loss in new.items():
+        before = old.get(name, {"configurations": None, "laws": {}})
+        same = before["configurations"] == loss["configurations"]
+        laws = {law: status for law, status in before["laws"].items() if same and law in judged}
+        result[name] = {**loss, "laws": laws | loss["laws"]}
+    return result
+
+
 def kept(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the results for the page: for each loss its configurations, and the worst status of each law by name."""
-    rank, wanted = ("skipped", "passed", "failed"), {name for losses in names().values() for name in losses}
+    rank, wanted = ("skipped", "passed", "xfailed", "failed"), {name for losses in names().values() for name in losses}
     losses: dict[str, dict[str, Any]] = {}
     for row in rows:
-        configuration = row["loss"].removesuffix(", started")
-        name = configuration.partition("(")[0]
+        name = bare_name(row["loss"])
         if name not in wanted:
             continue
         loss = losses.setdefault(name, {"cost": "", "configurations": [], "laws": {}})

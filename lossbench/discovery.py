@@ -13,8 +13,8 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cache, lru_cache
 from importlib.metadata import Distribution, EntryPoint, distributions, version
 from pathlib import Path
@@ -164,14 +164,15 @@ class Learned:
     usable: bool
     summary: str | None = None
     reason: str | None = None
+    expected_failures: Mapping[str, str] = field(default_factory=dict)
 
 
 def learned(plugin: Plugin) -> Learned | None:
     """Return the cached result of this version of a plugin, or None."""
     try:
         row = _memory()[_memory_key(plugin)]
-        return Learned(bool(row["usable"]), row["summary"], row["reason"])
-    except (KeyError, TypeError):
+        return Learned(bool(row["usable"]), row["summary"], row["reason"], dict(row["expected_failures"]))
+    except (KeyError, TypeError, ValueError):
         return None
 
 

@@ -6,7 +6,7 @@ import importlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from typing import Literal
@@ -29,7 +29,10 @@ _registered: dict[str, LossSpec] = {}
 
 @dataclass(frozen=True)
 class LossEntry:
-    """One row of `lossbench list`. `summary` is None until the plugin was loaded once; `reason` is its problem."""
+    """One row of `lossbench list`. `summary` is None until the plugin was loaded once; `reason` is its problem.
+
+    `expected_failures` are the laws that the loss breaks by definition, with the reasons.
+    """
 
     name: str
     summary: str | None
@@ -37,6 +40,7 @@ class LossEntry:
     version: str
     status: Status
     reason: str | None = None
+    expected_failures: Mapping[str, str] = field(default_factory=dict)
 
 
 def list_losses() -> list[str]:
@@ -209,7 +213,10 @@ def loss_entries(*, load: bool = False) -> list[LossEntry]:
     """
     here = version("lossbench")
     rows = [LossEntry(b.name, b.summary, BUILT_IN_ORIGIN, here, "built-in") for b in BUILT_INS]
-    rows += [LossEntry(s.name, s.summary, _THIS_PROCESS, "", "usable") for s in _registered.values()]
+    rows += [
+        LossEntry(s.name, s.summary, _THIS_PROCESS, "", "usable", None, s.expected_failures)
+        for s in _registered.values()
+    ]
     taken = {row.name for row in rows}
     installed = plugins(LOSSES)
     names = [p.name for p in installed]
@@ -244,7 +251,7 @@ def _plugin_spec(plugin: Plugin) -> LossSpec:
     except PluginError as error:
         remember(plugin, Learned(False, reason=str(error)))
         raise
-    remember(plugin, Learned(True, summary=spec.summary))
+    remember(plugin, _of_spec(spec))
     return spec
 
 
@@ -258,8 +265,8 @@ def try_load(plugin: Plugin) -> PluginError | None:
 
 
 def _plugin_row(plugin: Plugin, ambiguous: bool, loaded: bool) -> LossEntry:
-    known = learned(plugin)
-    summary, reason = (known.summary, known.reason) if known else (None, None)
+    known = learned(plugin) or Learned(False)
+    reason = known.reason
     if ambiguous:
         reason = f"the name is used more than once; use {plugin.distribution}/{plugin.name}"
     status: Status = "ambiguous" if ambiguous else "installed"
@@ -267,8 +274,13 @@ def _plugin_row(plugin: Plugin, ambiguous: bool, loaded: bool) -> LossEntry:
         error = try_load(plugin)
         reason, broken = (str(error), True) if error else (reason, False)
         status = "broken" if broken else "ambiguous" if ambiguous else "usable"
-        summary = None if broken else _plugin_spec(plugin).summary
-    return LossEntry(plugin.name, summary, plugin.distribution, plugin.version, status, reason)
+        known = Learned(False) if broken else _of_spec(_plugin_spec(plugin))
+    where = (plugin.distribution, plugin.version)
+    return LossEntry(plugin.name, known.summary, *where, status, reason, known.expected_failures)
+
+
+def _of_spec(spec: LossSpec) -> Learned:
+    return Learned(True, spec.summary, None, dict(spec.expected_failures))
 
 
 def _origin_rows(adapter: Plugin, load: bool) -> list[LossEntry]:
@@ -283,7 +295,9 @@ def _origin_rows(adapter: Plugin, load: bool) -> list[LossEntry]:
     for name in names:
         full = f"{adapter.name}/{name}"
         try:
-            rows.append(replace(row, name=full, summary=_adapted_spec(adapter, name).summary, status="usable"))
+            spec = _adapted_spec(adapter, name)
+            failures = spec.expected_failures
+            rows.append(replace(row, name=full, summary=spec.summary, status="usable", expected_failures=failures))
         except UsageError as error:
             rows.append(replace(row, name=full, status="broken", reason=str(error)))
     return rows

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument
 
 from .output import print_json
 from .parameters import Json, switch
+
+if TYPE_CHECKING:
+    from ..registry import LossEntry
 
 
 def list_(
@@ -29,12 +32,18 @@ def list_(
 
     described = [
         (row.name, row.status, f"{row.origin} {row.version}".strip(),
-         row.reason or row.summary or "(not loaded yet: lossbench list --load)")
+         _described(row))
         for row in rows
     ]  # fmt: skip
     columns = ("name", "status", "origin", "summary")
     table = TerminalTable(Table("losses", "", columns, tuple(described), text=frozenset(columns[1:])))
     Console().print(table)
+
+
+def _described(row: LossEntry) -> str:
+    """Return the problem or the summary of a loss, with the laws that it breaks by definition."""
+    broken = [f" Breaks {law} by definition: {reason}." for law, reason in row.expected_failures.items()]
+    return (row.reason or row.summary or "(not loaded yet: lossbench list --load)") + "".join(broken)
 
 
 def info(
@@ -60,6 +69,7 @@ def info(
         "hyperparameters": {k: None if v is inspect.Parameter.empty else v for k, v in defaults.items()},
         "required": spec.required,
         "auxiliary": spec.auxiliary,
+        "expected_failures": dict(spec.expected_failures),
         "joint": spec.joint,
         "origin": f"{entry.origin} {entry.version}".strip() if entry else None,
         "status": entry.status if entry else None,
@@ -82,6 +92,7 @@ def info(
         ("trained as", spec.joint or name),
         ("use when", spec.use_when or "unknown"),
         ("avoid when", spec.avoid_when or "unknown"),
+        *(("breaks", f"{law}, by definition: {reason}") for law, reason in spec.expected_failures.items()),
         ("reference", spec.reference),
         ("origin", content["origin"]),
     ):

@@ -19,6 +19,7 @@ from ..registry import loss_entries
 
 KINDS = {
     "per-sample-logits": "a mean over rows that reads the logits",
+    "class-counts": "a mean over rows that reads the logits and the class counts",
     "per-sample-embeddings": "a mean over rows that reads the embeddings, with learned proxies",
     "batch-coupled": "a loss whose rows depend on each other",
     "stateful": "a loss with state that moves after each step",

@@ -51,22 +51,26 @@ def _jumps(one: tuple[Tensor, dict[str, Tensor]], other: tuple[Tensor, dict[str,
     return any(float((one[1][k] - other[1][k]).abs().max()) > 1e-3 * max(largest, 1e-9) for k in one[1])
 
 
-def has_no_part(trial: Trial, row: int, gradients: dict[str, Tensor]) -> bool:
-    """Return whether value and gradients are the same whatever finite numbers a row holds."""
+def has_no_part(trial: Trial, row: int, gradients: dict[str, Tensor], column: int | None = None) -> bool:
+    """Return whether the value is the same whatever finite numbers a row holds, or only its `column`."""
     rest = [torch.cat([gradient[:row], gradient[row + 1 :]]) for gradient in gradients.values()]
     if not all(bool(gradient.isfinite().all()) for gradient in rest):
         return False
     seen = []
-    for factor in (1.0, -3.0, 0.1):
+    for factor in (1.0, -3.0, 0.1, 30.0, -30.0):
 
         def moved(tensor: Tensor, factor: float = factor) -> Tensor:
             tensor = tensor.clone()
-            tensor[row] = factor * tensor[row].flip(0) + factor
+            if column is None:
+                tensor[row] = factor * tensor[row].flip(0) + factor
+            else:
+                tensor[row, column] = factor
             return tensor
 
         output = trial.changed(trial.output(torch.float32), moved)
         value, slopes = trial.gradients(trial.build(torch.float32), output, trial.targets)
-        if any(bool(slope[row].any()) for slope in slopes.values()):
+        own = [slope[row] if column is None else slope[row, column] for slope in slopes.values()]
+        if any(bool(slope.any()) for slope in own):
             return False
         seen.append(float(value))
     return len(set(seen)) == 1

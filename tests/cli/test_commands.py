@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,20 @@ def test_list_shows_the_five_losses(lossbench: Any) -> None:
     assert all({"name", "summary", "origin", "status"} <= row.keys() for row in rows)
     text = lossbench("list").out
     assert all(row["summary"] in text for row in built_in.values())
+
+
+def test_list_and_info_show_the_laws_that_a_loss_breaks_by_definition(
+    lossbench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"not-negative": "the entropy is subtracted"}
+    monkeypatch.setattr(registry, "_registered", {})
+    registry.register_loss(replace(registry.loss_info("softmax"), name="entropic", expected_failures=known))
+    (row,) = (row for row in json.loads(lossbench("list", "--json").out) if row["name"] == "entropic")
+    assert row["expected_failures"] == known
+    assert json.loads(lossbench("info", "entropic", "--json").out)["expected_failures"] == known
+    for text in (lossbench("list").out, lossbench("info", "entropic").out):
+        assert "not-negative" in text
+        assert "by definition: the entropy is subtracted" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -6,10 +6,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from lossbench import LogitLoss, Loss, LossContext, LossSpec, Need, Trait
-from lossbench.authoring import EmbeddingLoss, check_target_range, flag, number, softmax
+from lossbench import LogitLoss, Loss, LossContext, LossSpec, ModelOutput, Need, PerClass, Trait
+from lossbench.authoring import (
+    EmbeddingLoss,
+    check_target_range,
+    flag,
+    number,
+    softmax,
+    sum_over_ranks,
+    training_counts,
+)
 
 ROWS = frozenset({Trait.SAMPLEWISE, Trait.SHARDABLE})
 SPECS: list[LossSpec] = []
@@ -178,3 +186,105 @@ class WeightsInDouble(LogitLoss):
 
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
         return softmax(logits, targets) * self.weight.to(logits).index_select(0, targets)
+
+
+@right(expected_failures={"renamed-classes": "the classes are ordered: far ones cost more"})
+class EarthMovers(LogitLoss):
+    """Squared distance of cumulative probabilities, at most C - 1."""
+
+    traits = ROWS | {Trait.SHIFT_INVARIANT}
+
+    def __init__(self, context: LossContext) -> None:
+        super().__init__(context)
+        self.upper_bound = context.num_classes - 1.0
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        check_target_range(targets, self.num_classes)
+        own = F.one_hot(targets, self.num_classes).to(logits)
+        return (logits.softmax(1).cumsum(1) - own.cumsum(1)).square().sum(1)
+
+
+@right(
+    Need.LOGITS,
+    Need.CLASS_COUNTS,
+    expected_failures={"equal-counts-are-no-counts": "a class is few-shot by its number"},
+)
+class FewShotBoost(LogitLoss):
+    """Three times the cost for classes with fewer than 20 images."""
+
+    traits = ROWS | {Trait.SHIFT_INVARIANT}
+
+    def __init__(self, context: LossContext, *, boost: float = 3.0) -> None:
+        super().__init__(context)
+        few = training_counts(context, "a boost") < 20
+        self.weight = PerClass(torch.where(few, number("boost", boost, minimum=1), 1.0).double())
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return softmax(logits, targets) * self.weight(logits.dtype).index_select(0, targets)
+
+
+@right(
+    Need.LOGITS, Need.CLASS_COUNTS, expected_failures={"rare-classes-cost-no-less": "rare classes have wrong labels"}
+)
+class TrustsTheFrequent(LogitLoss):
+    """Weights in proportion to the class counts."""
+
+    traits = ROWS | {Trait.SHIFT_INVARIANT}
+
+    def __init__(self, context: LossContext) -> None:
+        super().__init__(context)
+        counts = training_counts(context, "weights")
+        self.weight = PerClass(counts / counts.mean())
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return softmax(logits, targets) * self.weight(logits.dtype).index_select(0, targets)
+
+
+@right(Need.COSINE_LOGITS)
+class OwnCosine(LogitLoss):
+    """The square of one minus the cosine of the true class: the other cosines have no part."""
+
+    traits = ROWS
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return (1 - logits.gather(1, targets.unsqueeze(1)).squeeze(1)).square()
+
+
+@right(state_axes={"log_variance": ()})
+class LearnedUncertainty(LogitLoss):
+    """Kendall et al.: exp(-s) times the loss, plus s / 2, for a learned s; below zero where the loss is small."""
+
+    traits = ROWS
+    lower_bound = None
+
+    def __init__(self, context: LossContext) -> None:
+        super().__init__(context)
+        self.log_variance = nn.Parameter(torch.zeros(()))
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        log_variance = self.log_variance.to(logits)
+        return (-log_variance).exp() * softmax(logits, targets) + log_variance / 2
+
+
+@right(Need.EMBEDDINGS, state_axes={"mean": ("embedding",), "steps": ()})
+class DistanceToAllRows(EmbeddingLoss):
+    """Squared distance to the running mean of all rows, whatever their class."""
+
+    traits = ROWS
+
+    def __init__(self, context: LossContext) -> None:
+        super().__init__(context)
+        self.register_buffer("mean", torch.zeros(context.embedding_dim))
+        self.register_buffer("steps", torch.zeros(()))
+
+    def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        check_target_range(targets, self.num_classes)
+        return (embeddings - self.mean.to(embeddings)).square().sum(1)
+
+    @torch.no_grad()
+    def update_state(self, output: ModelOutput, targets: Tensor) -> None:
+        rows = output.embeddings.to(self.mean)
+        count, total = rows.new_tensor(float(len(rows))), rows.sum(0)
+        sum_over_ranks(count, total)
+        self.mean.lerp_(total / count.clamp(min=1), 1 / (1 + float(self.steps)))
+        self.steps.add_(1)

@@ -7,11 +7,11 @@ Within a group the laws have the order of these imports, which numbers them: add
 from . import calculus
 from . import large_logits, degenerate_batches, non_finite  # Finiteness
 from . import reordering, renumbering, motions  # Symmetry
-from . import bounds, class_weights, definitions  # Meaning
+from . import bounds, class_weights, rare_classes, definitions  # Meaning
 from . import half_precision, side_effects, execution, copies, calls  # Systems
 from . import arguments
-from . import multiples, sizes  # Size and scale
-from . import hooks, hyperparameters, life, surroundings  # Life
+from . import multiples, sizes, training_counts  # Size and scale
+from . import hooks, hyperparameters, life, surroundings, steps  # Life
 
 __all__ = [
     "arguments",
@@ -31,9 +31,12 @@ __all__ = [
     "motions",
     "multiples",
     "non_finite",
+    "rare_classes",
     "renumbering",
     "reordering",
     "side_effects",
     "sizes",
+    "steps",
     "surroundings",
+    "training_counts",
 ]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...loss import Loss
 from ...traits import Need, Trait
 from ...types import ModelOutput
-from ..configuration import Configuration
+from ..configuration import Configuration, is_stateful
+from ..explicit_weights import takes_weights, weighted
 from ..law import Group, law
 from ..trial import Trial
+from ..violation import NotApplicableError
 
 GROUP: Group = "Meaning"
 
@@ -73,7 +77,7 @@ def equal_counts_are_no_counts(trial: Trial) -> None:
 
 
 def _takes_no_weights(configuration: Configuration) -> str | None:
-    if "weight" not in configuration.spec.hyperparameters:
+    if not takes_weights(configuration):
         return "it takes no explicit class weights"
     if configuration.undeclared_is_unknown and not configuration.declares(Trait.WEIGHTED_LIKELIHOOD):
         return "its weights may multiply something else than the loss of a row"
@@ -88,16 +92,29 @@ def weight_zero(trial: Trial) -> None:
     """
     classes = len(trial.case.class_counts)
     weight = torch.ones(classes, dtype=trial.dtype)
+    if _others_have_a_part(trial, weight):
+        raise NotApplicableError("the weights of other classes have a part in the cost of a row")
     weight[0] = 0
     targets = torch.cat([trial.targets, torch.tensor([classes - 1])])  # some weight is left to divide by
     output = trial.output()
     output = ModelOutput(
         torch.cat([output.embeddings, output.embeddings[:1]]), torch.cat([output.logits, output.logits[:1]])
     )
-    _, gradients = trial.gradients(trial.build(weight=weight), output, targets)
+    _, gradients = trial.gradients(trial.build(**weighted(trial.configuration, weight)), output, targets)
     for name, gradient in gradients.items():
         none = gradient[targets == 0]
         trial.same(f"gradient in {name} of rows without weight", none, torch.zeros_like(none), scale=1.0)
+
+
+def _others_have_a_part(trial: Trial, weights: Tensor) -> bool:
+    """Return whether a row costs another amount if only the weights of the other classes are doubled."""
+    case = trial.case.first_rows(1)
+    costs = []
+    for factor in (1.0, 2.0):
+        others = (factor * weights).index_fill(0, case.labels(), 1.0)
+        loss = trial.build(case=case, **weighted(trial.configuration, others))
+        costs.append(loss(trial.output(case=case), case.labels()).detach())
+    return not torch.isclose(costs[0], costs[1], rtol=1e-6)
 
 
 def _couples_rows(configuration: Configuration) -> str | None:
@@ -126,10 +143,11 @@ def _no_state_by_class(configuration: Configuration) -> str | None:
 
 @law(GROUP, trait=Trait.ABSENT_CLASS_STATE_FIXED, unless=_no_state_by_class)
 def state_of_absent_class(trial: Trial) -> None:
-    """The state of a class that is not in the batch has no influence: its gradient is 0, and a step does not move it
-    (trait absent-class-state-fixed).
+    """The state of a class that is not in the batch has no influence: its gradient is 0, and a step does not move it;
+    a step moves the state of a class by the rows of that class alone (trait absent-class-state-fixed).
 
-    Remedy: index the state by the labels of the batch, or do not declare the trait.
+    Remedy: index the state by the labels of the batch, and divide by the rows of a class, not by those of the batch;
+    or do not declare the trait.
     """
     axes = {n: a.index("class") for n, a in trial.configuration.spec.state_axes.items() if "class" in a}
     last = len(trial.case.class_counts) - 1
@@ -149,3 +167,15 @@ def state_of_absent_class(trial: Trial) -> None:
     for name, axis in axes.items():
         after = trial.states(loss)[name].select(axis, last)
         trial.same_state(f"{name} of an absent class after a step", after, before[name])
+    if is_stateful(loss):
+        _moves_by_own_rows(trial, loss, axes, targets)
+
+
+def _moves_by_own_rows(trial: Trial, moved: Loss, axes: Mapping[str, int], targets: Tensor) -> None:
+    """Require that a step with further rows, of the last class, moves the states of the other classes as `moved`."""
+    more, last = trial.build(), len(trial.case.class_counts) - 1
+    output = trial.changed(trial.output(), lambda t: torch.cat([t, 1 - t[:2]]), "logits", "embeddings")
+    more.update_state(output, torch.cat([targets, torch.full_like(targets[:2], last)]))
+    for name, axis in axes.items():
+        found, expected = (trial.states(each)[name].narrow(axis, 0, last) for each in (more, moved))
+        trial.same_state(f"{name} after a step with rows of another class, too", found, expected, tolerance=1e-8)

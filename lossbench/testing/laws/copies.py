@@ -6,11 +6,11 @@ import copy
 import pickle
 
 import torch
-from torch import Tensor
 
 from ...errors import brief
 from ...loss import Loss
 from ..configuration import LAST_EPOCH
+from ..devices import MixedDevices, tensors_elsewhere
 from ..law import Group, law
 from ..trial import Trial, same_bits
 from ..violation import Violation
@@ -107,18 +107,19 @@ def moves(trial: Trial) -> None:
         moved = trial.changed(trial.output(torch.float32), lambda t, d=device: t.to(d), "logits", "embeddings")  # type: ignore[misc]
         found = loss(moved, targets.to(device))
         trial.same(f"on {device} against the CPU", found.cpu(), expected, tolerance=1e-4)
-    loss = trial.build().to("meta")
+    loss, mixed = trial.build().to("meta"), MixedDevices()
     try:
-        value = loss(trial.changed(output, lambda t: t.to("meta"), "logits", "embeddings"), targets.to("meta"))
+        with mixed:
+            value = loss(trial.changed(output, lambda t: t.to("meta"), "logits", "embeddings"), targets.to("meta"))
     except Exception as error:
         if any(words in str(error) for words in _READS_VALUES):
             trial.excuse(f"it reads values, which the meta device does not have: {brief(error)}")
             return
-        if "device" in str(error).lower() and not _tensors_elsewhere(loss, "meta"):
+        if "device" in str(error).lower() and not tensors_elsewhere(loss, "meta"):
             raise Violation(
                 f"a tensor is made on another device than that of the inputs: {brief(error)}", silent=False
             ) from error
-        if left := _tensors_elsewhere(loss, "meta"):
+        if left := tensors_elsewhere(loss, "meta"):
             raise Violation(
                 f"{', '.join(left)} stays behind when the loss moves to another device, and forward fails: "
                 f"{brief(error)}",
@@ -127,17 +128,10 @@ def moves(trial: Trial) -> None:
         raise
     if value.device.type != "meta" or value.ndim:
         raise Violation(f"on the meta device it gives {tuple(value.shape)} on {value.device}")
+    if mixed.operator:
+        which = ", ".join(tensors_elsewhere(loss, "meta")) or "a tensor that forward makes"
+        raise Violation(f"{mixed.operator} gets a tensor on the CPU beside the inputs on another device: {which}")
 
 
 # What torch says when a number is read of a tensor that has none.
 _READS_VALUES = ("item()", "no data", "_local_scalar_dense", "meta tensors", "dynamic output shape", "data-dependent")
-
-
-def _tensors_elsewhere(loss: torch.nn.Module, device: str) -> list[str]:
-    """Names of tensors of a loss, registered or not, that are not on a device."""
-    found = []
-    for path, module in loss.named_modules():
-        for name, held in {**vars(module), **module._parameters, **module._buffers}.items():
-            if isinstance(held, Tensor) and held.device.type != device:
-                found.append(f"{path}.{name}".lstrip("."))
-    return found

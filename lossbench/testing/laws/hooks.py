@@ -61,10 +61,11 @@ def _has_no_scores(configuration: Configuration) -> str | None:
 
 @law(GROUP, searched=False, unless=_has_no_scores)
 def scores_point_where_the_loss_pulls(trial: Trial) -> None:
-    """`scores` gives finite numbers of shape (B, C) that move with the rows and with the classes, and once the loss has
-    been followed down, the largest score of a row is that of its class.
+    """`scores` gives finite numbers of shape (B, C) that move with the rows and with the classes and do not depend on
+    other rows, and once the loss has been followed down, the largest score of a row is that of its class.
 
     Remedy: give scores in the order of the classes, the larger the likelier; a prior is added where it was subtracted.
+    Normalize over classes, not over the batch.
     """
     loss, output, targets = trial.build(), trial.output(), trial.targets
     scores = loss.scores(output)
@@ -75,6 +76,8 @@ def scores_point_where_the_loss_pulls(trial: Trial) -> None:
     order = torch.arange(len(targets)).flip(0)
     turned = loss.scores(trial.changed(output, lambda t: t[order], "logits", "embeddings"))
     trial.same("scores of the rows in reverse", turned, scores[order])
+    alone = loss.scores(trial.changed(output, lambda t: t[:1], "logits", "embeddings"))
+    trial.same("scores of a row alone against its scores in the batch", alone, scores[:1])
     if not trial.configuration.declares(Trait.STOP_GRADIENT):
         _follow_down(trial, loss)
 
@@ -120,12 +123,13 @@ def parameters_do_not_switch_off(trial: Trial) -> None:
         slopes = torch.autograd.grad(value, parameters, allow_unused=True)
         with torch.no_grad():
             for parameter, slope in zip(parameters, slopes, strict=True):
-                if slope is not None:
-                    parameter.sub_(0.1 * slope)
+                if (
+                    slope is not None
+                ):  # steps of one length, as of Adam: a factor that falls has smaller and smaller slopes
+                    parameter.sub_(0.1 * slope.sign())
     after, right = float(loss(output, wrong).detach()), float(loss(output, targets).detach())
-    if (before > 1e-6 and max(abs(after), abs(right)) < 1e-2 * before) or (
-        min(after, right) < 0 < before and after < 0
-    ):
+    falls_below = loss.lower_bound is not None and max(after, right) < 0 < before
+    if (before > 1e-6 and max(abs(after), abs(right)) < 1e-2 * before) or falls_below:
         raise Violation(
             f"after 300 steps of the parameters alone, right labels cost {right:.4g} and wrong ones {after:.4g} "
             f"({before:.4g} before)"

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..cases import Case
+from ...traits import Trait
+from ..cases import LARGEST_COUNT, Case
 from ..configuration import Configuration, is_scheduled, is_stateful
-from ..law import Group, law
+from ..explicit_weights import takes_weights, weighted
+from ..law import Group, find_law, law
 from ..trial import Trial
 from ..violation import Violation
 
@@ -100,9 +102,10 @@ def _signature(trial: Trial, hyperparameters: dict[str, Any]) -> list[Tensor] | 
 
 
 def _revealing_cases(trial: Trial) -> Iterator[Case]:
-    """Yield an ordinary batch, large values, zeros, and coincident rows."""
+    """Yield an ordinary batch, class counts from 1 to 134,415, large values, zeros, and coincident rows."""
     case = trial.case
     yield case
+    yield replace(case, class_counts=tuple(max(1, LARGEST_COUNT // 40**c) for c in range(len(case.class_counts))))
     yield replace(case, logits=tuple(tuple(30 * v for v in row) for row in case.logits))
     yield replace(
         case,
@@ -115,27 +118,34 @@ def _revealing_cases(trial: Trial) -> Iterator[Case]:
 
 
 def _no_weight(configuration: Configuration) -> str | None:
-    return None if "weight" in configuration.spec.hyperparameters else "it takes no explicit class weights"
+    return None if takes_weights(configuration) else "it takes no explicit class weights"
 
 
 @law(GROUP, searched=False, unless=_no_weight)
 def linear_in_the_weight(trial: Trial) -> None:
     """The cost of a row is proportional to the explicit weight of its class, or, where it is divided by the weights of
-    the batch, does not depend on it.
+    the batch, does not depend on it. Where the weights of other classes have a part in it, as with smoothed labels, it
+    grows linearly with the weight of its class, and in proportion to all weights together. With explicit weights, too,
+    a loss that is declared samplewise is the mean of its rows.
 
-    Remedy: apply the weight to the whole loss of a row, after every other factor.
+    Remedy: apply the weight to the whole loss of a row, after every other factor, and divide by the number of rows.
     """
-    case = trial.case.first_rows(1)
-    target, classes = case.targets[0], len(case.class_counts)
-    values = []
-    for factor in (1.0, 2.0, 10.0):
-        weight = torch.ones(classes, dtype=trial.dtype)
-        weight[target] = factor
-        loss = trial.build(case=case, weight=weight)
-        values.append(float(loss(trial.output(case=case), case.labels()).detach()))
-    linear = all(
-        abs(value / factor - values[0]) <= 1e-6 * abs(values[0]) for factor, value in ((2, values[1]), (10, values[2]))
-    )
-    constant = all(abs(value - values[0]) <= 1e-6 * abs(values[0]) for value in values)
+    ones = torch.ones(len(trial.case.class_counts), dtype=trial.dtype)
+    own = torch.zeros_like(ones).index_fill(0, torch.tensor(trial.case.targets[0]), 1.0)
+    one, two, ten, doubled = (_cost(trial, weights) for weights in (ones, ones + own, ones + 9 * own, 2 * ones))
+    size = 1e-6 * abs(one)
+    linear = abs(ten - one - 9 * (two - one)) <= 9 * size and abs(doubled - 2 * one) <= size and two >= one
+    constant = all(abs(cost - one) <= size for cost in (two, ten, doubled))
     if not (linear or constant):
-        raise Violation(f"weights of 1, 2 and 10 cost {', '.join(f'{value:.6g}' for value in values)}")
+        raise Violation(f"weights of 1, 2 and 10 cost {one:.6g}, {two:.6g}, {ten:.6g}, and all weights 2 {doubled:.6g}")
+    weights = weighted(trial.configuration, ones.cumsum(0))
+    with_weights = replace(trial.configuration, hyperparameters={**trial.configuration.hyperparameters, **weights})
+    if with_weights.declares(Trait.SAMPLEWISE) and not with_weights.undeclared_is_unknown:
+        find_law("mean-of-rows").judge(Trial(with_weights, trial.case))
+
+
+def _cost(trial: Trial, weights: Tensor) -> float:
+    """Return the value of the first row alone, with explicit weights."""
+    case = trial.case.first_rows(1)
+    loss = trial.build(case=case, **weighted(trial.configuration, weights))
+    return float(loss(trial.output(case=case), case.labels()).detach())

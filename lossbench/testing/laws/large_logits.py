@@ -19,14 +19,16 @@ GROUP: Group = "Finiteness"
 @law(GROUP, compares=True)
 def large_logits(trial: Trial) -> None:
     """Logits of ±1e4 give a finite value within 1e-3 of float64's, and a row that is wrong still has a gradient, unless
-    the loss reaches the upper bound that it declares (`Loss.upper_bound`).
+    the loss reaches the upper bound that it declares (`Loss.upper_bound`). Cosines of ±1 give a finite value and
+    gradient.
 
     Remedy: use `log_softmax` or `logsumexp`, not `log(softmax(z))`: a saturated log is finite and teaches nothing. A
-    loss that is bounded on purpose declares its bound.
+    loss that is bounded on purpose declares its bound. `acos` and `sqrt(1 - cos²)` have no derivative at ±1.
     """
     sizes = {"logits": 1e4, "embeddings": 1e4} if "logits" not in trial.reads else {"logits": 1e4}
-    if trial.configuration.spec.needs and Need.COSINE_LOGITS in trial.configuration.spec.needs:
-        sizes = {}  # a cosine has no large values
+    cosines = Need.COSINE_LOGITS in trial.configuration.spec.needs
+    if cosines:
+        sizes = {"logits": 1.0}
 
     def enlarged(output: ModelOutput) -> ModelOutput:
         for name in set(sizes) & set(trial.reads):
@@ -38,7 +40,7 @@ def large_logits(trial: Trial) -> None:
     trial.finite("the value", value)
     for name, gradient in gradients.items():
         trial.finite(f"the gradient in {name}", gradient)
-    if "logits" not in trial.reads or not sizes:
+    if "logits" not in trial.reads or cosines:
         return
     expected = trial.loss(enlarged(trial.output()), targets)
     trial.same("float32 against float64", value, expected, tolerance=1e-3)
@@ -70,10 +72,9 @@ def _teaches_later(trial: Trial, output: ModelOutput, silent: Tensor) -> bool:
 
 
 def _worst_label(trial: Trial) -> float:
-    """What the most expensive label costs that is wrong by 1e4."""
+    """Return the cost of the most expensive row whose label is wrong by 1e4: against all other classes, or one."""
     classes = len(trial.case.class_counts)
-    wrong = 1e4 - 2e4 * torch.eye(classes)
-    output, loss = trial.output(torch.float32, trial.case.first_rows(1)), trial.build(torch.float32)
-    return max(
-        float(loss(output._replace(logits=wrong[c : c + 1]), torch.tensor([c])).detach()) for c in range(classes)
-    )
+    away, output, loss = 1e4 - 2e4 * torch.eye(classes), trial.output(torch.float32), trial.build(torch.float32)
+    wrong = [(c, row) for c in range(classes) for row in (away[c], *(-away[k] for k in range(classes) if k != c))]
+    first = trial.changed(output, lambda t: t[:1], "logits", "embeddings")
+    return max(float(loss(first._replace(logits=row[None]), torch.tensor([c])).detach()) for c, row in wrong)

@@ -58,6 +58,8 @@ def nan_surfaces(trial: Trial) -> None:
             continue
         if bool(value.isfinite().all()) and has_no_part(trial, row, gradients):
             trial.excuse("a row that has no part in the value may hold NaN")
+        elif bool(value.isfinite().all()) and has_no_part(trial, row, gradients, column=-1):
+            trial.excuse("a number that has no part in the value may be NaN")
         elif bool(value.isfinite().all()):
             bad = any(bool(gradient.isnan().any()) for gradient in gradients.values())
             raise Violation(
