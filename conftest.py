@@ -22,11 +22,18 @@ pytest_plugins = ["suite_defaults"]
 # `xdist_group` under pytest 9.2 (pytest-xdist issue 1386).
 TOGETHER = {
     "tests/cli/test_compare.py",
-    "tests/distributed/test_two_processes.py",
     "tests/faults/test_signals.py",
-    "tests/plugins/test_broken.py",
     "tests/scaffold/test_new.py",
+}
+
+# Modules that start processes by `tests/warm.py`: all on one worker, so that its server is started once.
+WARM = {
+    "plugins/lossbench-metric-learning/tests/test_two_processes.py",
+    "tests/distributed/test_two_processes.py",
+    "tests/own_loop/test_attach_processes.py",
+    "tests/plugins/test_broken.py",
     "tests/test_plugins.py",
+    "tests/testing/test_kit.py",
 }
 
 lay_out_plugins()
@@ -37,12 +44,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Distribute single tests, except for the modules above; modules with the most tests come first."""
     from xdist.scheduler import LoadScopeScheduling
 
-    if gone := [module for module in sorted(TOGETHER) if not (config.rootpath / module).is_file()]:
+    if gone := [module for module in sorted(TOGETHER | WARM) if not (config.rootpath / module).is_file()]:
         raise pytest.UsageError(f"conftest.py keeps modules together that do not exist: {', '.join(gone)}")
 
     class ByModuleWhereShared(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module = nodeid.partition("::")[0]
+            if module in WARM:
+                return "tests/warm.py"
             return module if module in TOGETHER else nodeid
 
     return ByModuleWhereShared(config, log)

@@ -198,9 +198,9 @@ def test_a_distribution_twice_on_the_path_counts_once(shell: Shell, tmp_path: Pa
 
 def test_the_command_line_refuses_a_broken_plugin_without_a_traceback(shell: Shell) -> None:
     done = shell("-m", "lossbench", "info", "bad-exit", code=2)
-    assert done.stderr.startswith("error: 'bad-exit' of bad-exit 1.2")
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    assert done.err.startswith("error: 'bad-exit' of bad-exit 1.2")
+    assert "Traceback" not in done.err
+    assert done.out == ""
 
 
 def test_damaged_metadata_of_another_distribution_hides_no_loss(shell: Shell, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_damaged_metadata_of_another_distribution_hides_no_loss(shell: Shell, tm
     (info / "METADATA").write_text("Name: damaged\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[lossbench.losses]\nno equals sign\n")
     code = f"import sys; sys.path.append({str(tmp_path)!r}); import lossbench; print(*lossbench.list_losses())"
-    assert "my-plugin" in shell("-c", code).stdout.split()
+    assert "my-plugin" in shell("-c", code).out.split()
 
 
 @pytest.mark.slow

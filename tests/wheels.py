@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import zipfile
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+
+from warm import Done, start
 
 import lossbench
 
@@ -110,22 +111,23 @@ class Shell:
     site: Path
     home: Path
 
-    def __call__(self, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def __call__(self, how: str, program: str, *arguments: str | Path, code: int = 0) -> Done:
+        """Run `python -m PROGRAM`, or the text of a program for "-c"."""
         (self.home / "markers").mkdir(exist_ok=True)
         environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(self.site), str(REPOSITORY)]),
+            "PYTHONPATH": str(self.site),
             "XDG_CACHE_HOME": str(self.home / "cache"),
             "MARKERS": str(self.home / "markers"),
-            "OMP_NUM_THREADS": "1",
         }
-        command = [sys.executable, *arguments]
-        done = subprocess.run(command, cwd=self.home, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
+        if how == "-c":
+            (self.home / "program.py").write_text(program)
+            program = str(self.home / "program.py")
+        done = start(self.home, program, *arguments, environment=environment).wait()
+        assert done.code == code, done.out + done.err
         return done
 
     def rows(self, *arguments: str) -> dict[tuple[str, str], Row]:
-        rows = json.loads(self("-m", "lossbench", "list", "--json", *arguments).stdout)
+        rows = json.loads(self("-m", "lossbench", "list", "--json", *arguments).out)
         return {(row["name"], row["origin"]): row for row in rows}
 
     @property

@@ -125,7 +125,7 @@ def test_the_report_is_written(lossbench: Any, finished: tuple[Path, Any], tmp_p
     assert "## Every pair" in (tmp_path / "r.md").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_more_seeds_are_added_to_what_is_there(lossbench: Any, tmp_path: Path) -> None:
     out = tmp_path / "grid"
     call = ("compare", "--losses", "softmax, triplet", *TINY, "--out", out, "--seeds")
@@ -280,7 +280,7 @@ def test_losses_of_one_seed_start_alike_and_see_the_same_images(sampler: str) ->
 # --- tuning ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tuning_gives_each_loss_its_budget_and_never_sees_the_test_split(lossbench: Any, tmp_path: Path) -> None:
     out = tmp_path / "grid"
     call = ("compare", "--losses", "softmax, center", "--seeds", 2, *TINY, "--tune", "coefficient=0.01:1:log",

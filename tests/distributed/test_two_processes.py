@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from warm import start, start_ranks
 
 pytestmark = pytest.mark.slow
 
@@ -60,10 +61,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest = make_manifest(folder)
     script = folder / "train.py"
     script.write_text(TRAIN)
-    for launcher in ([sys.executable], [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]):
-        command = [*launcher, str(script), str(manifest), str(folder), ",".join(LOSSES)]
-        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
+    call = (script, manifest, folder, ",".join(LOSSES))
+    for done in (start(folder, *call).wait(), *start_ranks(folder, *call)):
+        assert done.code == 0, done.err[-3000:]
     return folder
 
 
@@ -118,6 +118,7 @@ def test_triplets_within_a_rank_are_another_objective(trained: Path) -> None:
     assert (together["model.head.weight"] - alone["model.head.weight"]).abs().max() > 1e-6
 
 
+@pytest.mark.long
 def test_accelerate_launches_the_command_line(tmp_path: Path) -> None:
     manifest = make_manifest(tmp_path)
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]

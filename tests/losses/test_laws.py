@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import every_loss
 import pytest
 
 from lossbench import LossSpec, loss_info
 from lossbench.losses import BUILT_INS
-from lossbench.testing import Check, Effort, checks
+from lossbench.testing import LAWS, Check, Effort, checks, configurations, judge_all
 
 SPECS = [loss_info(b.name) for b in BUILT_INS]
-CHECKS = checks(SPECS)
+# Quick, for a suite that runs often. On request, the losses of the plugins, too, are judged as `lossbench check` does.
+CHECKS = checks(SPECS, effort=Effort(examples=8))
 
 
 def _parameter(check: Check) -> object:
@@ -24,6 +26,13 @@ def _parameter(check: Check) -> object:
 def test_laws(check: Check) -> None:
     result = check.result()
     assert result.status == "passed", result.message  # a skipped law is not a check, so nothing may be skipped
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", every_loss.NAMES)
+def test_laws_hold_as_check_judges_them(name: str) -> None:
+    results = judge_all(configurations(loss_info(name)), Effort(compile=False), LAWS)
+    assert [f"{each.loss}: {each.message}" for each in results if each.status == "failed"] == []
 
 
 # Laws that do not apply to every loss, and the losses that they apply to.

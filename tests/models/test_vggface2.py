@@ -180,6 +180,7 @@ def test_the_outputs_are_those_of_the_published_network(layout: str, arrays: Arr
     assert relative(embeddings(model.double(), pixels), precise) < 1e-7  # the buffer holds the mean in float32
 
 
+@pytest.mark.long
 def test_at_its_own_size_too(layout: str, arrays: Arrays, weights: Weights) -> None:
     pixels = photographs(224)[:1]
     expected, _ = published(layout, arrays, FEED[layout](pixels, torch.float32))

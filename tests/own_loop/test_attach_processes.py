@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from warm import start_ranks
 
 import lossbench
 
@@ -62,15 +61,8 @@ def train(formula: str, ranks: tuple[int, ...], way: str) -> dict[str, Tensor]:
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["ddp", "fsdp"])
 def test_two_processes_are_one(way: str, tmp_path: Path) -> None:
-    path = os.pathsep.join(filter(None, sys.path))
-    processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(rank), str(tmp_path), way],
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(180) for process in processes] == [0, 0]
+    ended = start_ranks(tmp_path, __file__, tmp_path, way)
+    assert [done.code for done in ended] == [0, 0], [done.err for done in ended]
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     for formula in FORMULAS:
         alone = train(formula, (0, 1), "alone")
@@ -80,7 +72,7 @@ def test_two_processes_are_one(way: str, tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    this, folder = int(sys.argv[1]), Path(sys.argv[2])
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=this, world_size=2)
-    torch.save({formula: train(formula, (this,), sys.argv[3]) for formula in FORMULAS}, folder / f"{this}.pt")
+    dist.init_process_group("gloo")
+    this, folder = dist.get_rank(), Path(sys.argv[1])
+    torch.save({formula: train(formula, (this,), sys.argv[2]) for formula in FORMULAS}, folder / f"{this}.pt")
     dist.destroy_process_group()

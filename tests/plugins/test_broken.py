@@ -147,7 +147,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Said:
     names = [wheel.distribution for wheel in BROKEN]
     commands = [DOCTOR, LIST, CHECK_ALL, *map(run_of, [*names, "sound + 0.5*slow"])]
     commands += [("check", "sound", name, "--law", "convex-in-logits") for name in names]
-    done = shell("-c", COMMANDS, json.dumps(commands)).stdout
+    done = shell("-c", COMMANDS, json.dumps(commands)).out
     return Said(folder, dict(zip(commands, (Done(*each) for each in json.loads(done)), strict=True)))
 
 

@@ -43,6 +43,7 @@ def test_a_breaker_breaks_its_law(name: str) -> None:
     assert result.message
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", breakers.BREAKERS)
 def test_a_breaker_passes_the_other_laws(name: str) -> None:
     breaker = breakers.BREAKERS[name]

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from torch import Tensor
+from warm import Done, start
 
 from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, Trait, loss_info
 from lossbench.errors import UsageError
@@ -184,27 +185,26 @@ def test_three_lines_in_a_plugins_suite(tmp_path: Path, minus: int, code: int, s
     (tmp_path / "my_loss.py").write_text(MY_LOSS.format(minus=minus))
     (tmp_path / "test_my_loss.py").write_text(SUITE.format(folder=str(tmp_path)))
     done = pytest_in(tmp_path, "-k", "laws and (negative or one-number or half)")
-    assert summary in done.stdout
-    assert done.returncode == (0 if minus else code), done.stdout
+    assert summary in done.out
+    assert done.code == (0 if minus else code), done.out
 
 
 @pytest.mark.slow
 def test_pytest_judges_a_loss_without_a_test_file(tmp_path: Path) -> None:
     (tmp_path / "my_loss.py").write_text(MY_LOSS.format(minus=1))
     done = pytest_in(tmp_path, "--lossbench", "my_loss:SPEC", "-k", "negative or one-number")
-    assert "1 failed, 1 passed" in done.stdout
-    assert "my-loss breaks not-negative: the value is -" in done.stdout
-    assert "Smallest batch: targets=[0]" in done.stdout
+    assert "1 failed, 1 passed" in done.out
+    assert "my-loss breaks not-negative: the value is -" in done.out
+    assert "Smallest batch: targets=[0]" in done.out
     for jobs in ("0", "1"):
         unknown = pytest_in(tmp_path, "--lossbench", "no-such-loss", "-n", jobs)
-        assert unknown.returncode == 4
-        assert "unknown loss 'no-such-loss'" in unknown.stderr
+        assert unknown.code == 4
+        assert "unknown loss 'no-such-loss'" in unknown.err
 
 
-def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def pytest_in(folder: Path, *arguments: str) -> Done:
     (folder / "pytest.ini").touch()  # so that no settings of folders above apply
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return start(folder, "pytest", "-q", "-p", "no:cacheprovider", *arguments).wait()
 
 
 def triplet(**settings: object) -> Configuration:

@@ -33,7 +33,7 @@ def test_a_right_loss_passes(spec: LossSpec) -> None:
 
 
 @every
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_right_loss_passes_in_two_processes_and_compiled(spec: LossSpec) -> None:
     found = accused(spec, Effort(seed=1, examples=10), list(LAWS))
     assert set(found) == EXPECTED.get(spec.name, set()), found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from warm import start_ranks
 
 from lossbench import LossContext, ModelOutput, create_loss
 from lossbench.harness.training.step import TrainStep
@@ -54,15 +53,8 @@ def _images(rank: int, number: int) -> Tensor:
 
 @pytest.mark.slow
 def test_learned_parameters_are_synchronised(tmp_path: Path) -> None:
-    path = os.pathsep.join(filter(None, sys.path))
-    processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(rank), str(tmp_path)],
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(120) for process in processes] == [0, 0]
+    ended = start_ranks(tmp_path, __file__, tmp_path)
+    assert [done.code for done in ended] == [0, 0], [done.err for done in ended]
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     fresh = create_loss(ROWS, CONTEXT).state_dict()["terms.1.inner.W"]
     assert not first[ROWS]["loss.terms.1.inner.W"].equal(fresh)
@@ -76,7 +68,7 @@ def test_learned_parameters_are_synchronised(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    this, folder = int(sys.argv[1]), Path(sys.argv[2])
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=this, world_size=2)
+    dist.init_process_group("gloo")
+    this, folder = dist.get_rank(), Path(sys.argv[1])
     torch.save({formula: train(formula, (this,)) for formula in (ROWS, PAIRS)}, folder / f"{this}.pt")
     dist.destroy_process_group()
