@@ -10,9 +10,9 @@ from torch import Tensor
 
 from gpu_stages.results import Task
 from lossbench import ModelOutput, Need, list_losses, loss_info
+from lossbench.bench.call import Bench, batch_of
 from lossbench.bench.contenders import Contender
 from lossbench.bench.cuda_graph import replay_seconds
-from lossbench.bench.measure import Bench, batch_of
 from lossbench.bench.workload import Workload
 
 # Of the largest entry of a value, gradient or state in float64.

@@ -2,7 +2,8 @@
 
 from .contenders import Contender, contender, peers_of
 from .growth import Growth, measure_growth
-from .measure import Row, measure
+from .measure import measure
+from .row import Row
 from .workload import Workload
 
 __all__ = ["Contender", "Growth", "Row", "Workload", "contender", "measure", "measure_growth", "peers_of"]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .contenders import Contender
-from .measure import Row, measure
+from .measure import measure
+from .row import Row
 from .workload import Workload
 
 AXES = {"B": "batch", "C": "classes", "D": "dim"}

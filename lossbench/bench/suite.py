@@ -13,10 +13,12 @@ from typing import Any
 
 import torch
 
+from .call import Bench
 from .contenders import contender, peers_of
 from .cuda_graph import replay_seconds
 from .growth import measure_growth
-from .measure import Bench, Row, measure
+from .measure import measure
+from .row import Row
 from .workload import Workload
 
 EUCLIDEAN, PML = "distance=euclidean", "pytorch_metric_learning"

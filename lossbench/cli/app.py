@@ -8,7 +8,23 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import Interrupted
-from . import bench, check, compare, data, doctor, evaluate, info, judge, new, predict, replay, report, run, weights
+from . import (
+    bench,
+    check,
+    compare,
+    data,
+    doctor,
+    evaluate,
+    info,
+    judge,
+    new,
+    predict,
+    replay,
+    report,
+    run,
+    verify,
+    weights,
+)
 from .terminal import print_error
 
 
@@ -43,7 +59,7 @@ app.command("list")(info.list_)
 app.command("info")(info.info)
 app.command("check")(check.check)
 app.command("bench")(bench.bench)
-app.command("verify")(check.verify)
+app.command("verify")(verify.verify)
 app.command("new")(new.new)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)

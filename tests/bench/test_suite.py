@@ -14,7 +14,7 @@ from rich.console import Console
 from lossbench.bench import Row, Workload, contender, measure
 from lossbench.bench.suite import GOALS, Goal, _judged, measure_goal
 from lossbench.cli import main
-from lossbench.cli.bench import _suite_table
+from lossbench.cli.bench_tables import suite_table
 
 SHAPE = (1, 2, 1)
 
@@ -86,7 +86,7 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 def test_the_suite_s_table_is_whole_in_80_columns() -> None:
     lines = [lines_of(goal, 1.0, 2.0) for goal in GOALS]
     out = io.StringIO()
-    Console(file=out, width=80).print(_suite_table(lines))
+    Console(file=out, width=80).print(suite_table(lines))
     assert "…" not in out.getvalue()
     assert out.getvalue().count("missed") == sum(not line.met for line in lines) > 0
 
