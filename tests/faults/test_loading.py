@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import os
 import resource
 import shutil
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults.runs import Listens, assert_same, outcome, tiny
+from faults.runs import Listens, StopsAt, assert_same, outcome, tiny
 from PIL import Image
 
 from lossbench.data import loader
@@ -184,6 +185,14 @@ def test_a_signal_is_heeded_while_a_batch_is_waited_for(pictures: Path, tmp_path
     resume(out)
     run(tiny(pictures), tmp_path / "whole")
     assert_same(outcome(out), outcome(tmp_path / "whole"))
+
+
+def test_a_run_that_is_stopped_leaves_no_loader_process(pictures: Path, tmp_path: Path) -> None:
+    """At its exit, Python would wait for it without a limit; here the error still holds the run's frames."""
+    with pytest.raises(Interrupted) as stopped:
+        run(tiny(pictures, workers=1), tmp_path / "run", StopsAt(2))
+    assert multiprocessing.active_children() == []
+    assert stopped.value.exit_code == 128 + signal.SIGTERM
 
 
 # --- images that vanish ----------------------------------------------------------------------------------------------
