@@ -107,7 +107,9 @@ def check_file(path: Path, box: Box | None = None) -> Checked:
             image = _decode(file, os.fstat(file.fileno()).st_size, box)
     except _UnreadableError as error:
         return Checked(str(error))
-    return Checked(None, hashlib.blake2b(image.tobytes(), digest_size=16, key=repr(image.size).encode()).digest())
+    pixels = hashlib.sha256(image.tobytes())  # with the instructions of current CPUs twice as fast as BLAKE2
+    pixels.update(repr(image.size).encode())
+    return Checked(None, pixels.digest()[:16])
 
 
 def why_unreadable(path: Path, box: Box | None = None) -> str | None:
