@@ -24,7 +24,7 @@ KeyboardInterrupt
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class LossbenchError(Exception):
@@ -119,6 +119,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     shown = ", ".join(known[:20]) + (f", … ({len(known)} in all)" if len(known) > 20 else "")
     return f"Known: {shown or 'none'}."
+
+
+def some(names: Sequence[str], limit: int = 20) -> str:
+    """Return names in one line, cut after `limit` with their number.
+
+    Example:
+        >>> some(["cat", "dog", "emu"], limit=2)
+        'cat, dog, … (3 in all)'
+    """
+    more = f", … ({len(names):,} in all)" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def listed(items: Iterable[object], limit: int = 10) -> str:

@@ -17,6 +17,7 @@ from ..expression import Formula, parse_formula, split_losses
 from ..registry import allow_objects, check_names
 from ..runs.option import Role
 from ..runs.options import RunConfig, option_names
+from ..what_is import quote
 from .output import output_is_optional, print_json
 from .parameters import (
     AGAINST,
@@ -148,7 +149,7 @@ def compare(
         held.append(budget_content(name, longer.epochs or 0, comparison, other))
     _print(comparison, json_, held)
     if not json_:
-        print_plain(f"\nTo write the report: lossbench report {out} --html report.html", file=sys.stderr)
+        print_plain(f"\nTo write the report: lossbench report {quote(out)} --html report.html", file=sys.stderr)
     raise typer.Exit(1 if comparison.problems else 0)
 
 

@@ -17,7 +17,7 @@ def judge(
         Argument(
             metavar="TABLE...",
             help="CSV, NPZ or Parquet files with one row per run and sample; columns: loss (or model), seed, sample, "
-            "target, predicted, and optionally dataset and score_<class> for every class.",
+            "target, predicted, and optionally dataset and score_<class> for every class; or directories of runs.",
         ),
     ],
     metric: Annotated[

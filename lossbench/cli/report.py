@@ -13,7 +13,7 @@ from .report_options import Csv, Figures, Html, Latex, Md, show
 
 def report(
     directory: Annotated[
-        Path, Argument(metavar="DIR", help="Directory of a comparison, or one whose subdirectories are runs.")
+        Path, Argument(metavar="DIR", help="Directory of a comparison or of a run, or one with runs below it.")
     ],
     html: Html = None,
     md: Md = None,

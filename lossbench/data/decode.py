@@ -16,10 +16,6 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
 from ..errors import DataError
 from .decoder_warnings import forget_decoder_warning
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
-    | {".jp2", ".j2k", ".avif"}
-)
 # A closed list: Pillow's EPS reader would start Ghostscript on any content of a file named .jpg.
 FORMATS = (
     "JPEG",

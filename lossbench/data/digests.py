@@ -30,14 +30,15 @@ def manifest_with_digests(path: Path, label_column: str = "label", progress: Pro
     manifest = read_csv_manifest(path, label_column)
     table = manifest_table(str(path), manifest, class_order(manifest.labels))
     digests = dict(each_file([table], lambda file, box: _sha256(file), progress=progress))
-    header, *rows = [cells for cells in read_records(path) if cells]
+    header, *rows = read_records(path)
     names = [name.strip() for name in header]
     kept = [position for position, name in enumerate(names) if name != "sha256"]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*(names[position] for position in kept), "sha256"])
-    for cells, file in zip(rows, manifest.files, strict=True):
-        writer.writerow([*(cells[position] for position in kept), digests[file]])
+    assert manifest.rows is not None
+    for number, file in zip(manifest.rows, manifest.files, strict=True):  # rows that repeat another one are dropped
+        writer.writerow([*(rows[number - 2][position] for position in kept), digests[file]])
     return out.getvalue()
 
 

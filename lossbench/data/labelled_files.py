@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from .csv_place import CsvPlace, csv_place
 from .files import ImageFiles
 from .folder import read_folder
 from .identities import carve_identities
@@ -35,14 +36,14 @@ CARVE_SEED = 0
 def open_csv(request: Request) -> Splits:
     """Open a manifest with the test split from its column, `--val` or a `val.csv` next to it; otherwise carve one."""
     assert request.path is not None
-    manifest = _read_csv(request, request.path)
+    manifest = _read_csv(request, CsvPlace(path=request.path))
     if request.label == PERSON:
         return _of_identities(request, manifest)
     if request.val is not None:
         return _of_two(request, manifest, _read_val(request, request.val), f"--val {request.val}")
     beside = request.path.with_name("val.csv") if request.path.name == "train.csv" else None
     if manifest.splits is None and beside is not None and beside.exists():
-        return _of_two(request, manifest, _read_csv(request, beside), f"{beside}, next to train.csv")
+        return _of_two(request, manifest, _read_csv(request, CsvPlace(path=beside)), f"{beside}, next to train.csv")
     return _of_one(request, manifest, "the manifest's split column")
 
 
@@ -62,9 +63,14 @@ def open_folder(request: Request) -> Splits:
     return _of_one(request, manifest, "the folder's subfolder")
 
 
-def _read_csv(request: Request, path: Path) -> Manifest:
-    root = None if request.root is None else Path(os.path.expanduser(request.root))
-    return read_csv_manifest(path, request.label, path_column=request.path_column, root=root)
+def _read_csv(request: Request, place: CsvPlace) -> Manifest:
+    root = place.root or request.root
+    return read_csv_manifest(
+        place.path,
+        place.label or request.label,
+        path_column=place.path_column or request.path_column,
+        root=None if root is None else Path(os.path.expanduser(root)),
+    )
 
 
 def _read_val(request: Request, written: str) -> Manifest:
@@ -75,8 +81,9 @@ def _read_val(request: Request, written: str) -> Manifest:
         kind = "folder" if os.path.isdir(os.path.expanduser(written)) else "csv"
     if colon and kind == "csv" and path == written and not os.path.exists(os.path.expanduser(written)):
         raise DataError(f"--val {written!r}: expected csv:PATH, folder:PATH, or the path of a manifest or folder")
-    place = Path(os.path.expanduser(path))
-    return _read_csv(request, place) if kind == "csv" else read_folder(place)
+    if kind == "csv":
+        return _read_csv(request, csv_place(path))
+    return read_folder(Path(os.path.expanduser(path)), one_class=True)
 
 
 def _folded(request: Request, *manifests: Manifest) -> tuple[Manifest, ...]:

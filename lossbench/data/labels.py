@@ -6,35 +6,42 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 from ..errors import DataError, listed
 
-_INTEGER = re.compile(r"-?\d+")
+_NUMBER = re.compile(r"([+-]?)(\d+)(?:\.(\d*))?", re.ASCII)
 _QUOTES = "'\"`\u00b4\u2018\u2019\u201c\u201d\u00ab\u00bb"
-_MISSING = frozenset({"nan", "<na>"})  # what pandas writes for an empty cell
+_MISSING = frozenset({"nan", "<na>", "nat", "#n/a"})  # what pandas and spreadsheets write for an empty cell
 
 
 def class_order(labels: Iterable[str]) -> list[str]:
-    """Return the different labels in the order of their classes: by value if all are whole numbers, else as text.
+    """Return the different labels in the order of their classes: by value if all are numbers, else as text.
 
     Example:
         >>> class_order(["10", "9", "2"]), class_order(["b", "10", "9"])
         (['2', '9', '10'], ['10', '9', 'b'])
     """
     different = sorted(set(labels))
-    if all(_INTEGER.fullmatch(label) for label in different):
-        different.sort(key=int)
+    if all(_NUMBER.fullmatch(label) for label in different):
+        different.sort(key=Decimal)
     return different
 
 
 def folded(label: str) -> str:
-    """Return a label without the differences that a person overlooks: case, quotes, spaces, Unicode composition.
+    """Return a label without the differences that a person overlooks: case, quotes, spaces, Unicode composition,
+    characters without width, and how a number is written.
 
     Example:
-        >>> folded(' "Happy"') == folded("happy")
-        True
+        >>> folded(' "Happy"') == folded("happy"), folded("01") == folded("1.0")
+        (True, True)
     """
-    return " ".join(unicodedata.normalize("NFC", label).strip(_QUOTES + " \t").casefold().split())
+    visible = "".join(mark for mark in label if unicodedata.category(mark) != "Cf")
+    text = " ".join(unicodedata.normalize("NFC", visible).strip(_QUOTES + " \t").casefold().split())
+    if (number := _NUMBER.fullmatch(text)) is None:
+        return text
+    sign, whole, part = number[1].replace("+", ""), number[2].lstrip("0") or "0", (number[3] or "").rstrip("0")
+    return f"{sign}{whole}.{part}"
 
 
 def fold(labels: Iterable[str]) -> dict[str, str]:
@@ -63,7 +70,8 @@ def check_spelling(name: str, counts: Mapping[str, int]) -> None:
     if alike := [labels for labels in groups.values() if len(labels) > 1]:
         rows = [", ".join(f"{label!r} ({counts[label]} image(s))" for label in labels) for labels in alike]
         raise DataError(
-            f"{name}: {len(rows)} group(s) of labels that differ only in case, spaces, quotes or Unicode form:\n"
+            f"{name}: {len(rows)} group(s) of labels that differ only in case, spaces, quotes or Unicode form, "
+            "or are one number:\n"
             f"{listed(rows)}\nCorrect them, or pass --fold-labels to read each group as its most frequent spelling."
         )
     if missing := [label for label in counts if folded(label) in _MISSING]:

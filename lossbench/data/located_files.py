@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from ..errors import DataError
+from .missing_files import other_spelling
 
 
 def existing_root(root: Path) -> Path:
@@ -48,6 +49,15 @@ class LocatedFiles:
         if not stat.S_ISREG(mode):
             raise ValueError("not a file")
         return file
+
+    def locate_as_meant(self, name: str) -> tuple[str, str]:
+        """Return a listed path as it is read, and its file; backslashes and outer spaces count if a file has them."""
+        try:
+            return name, self.locate(name)
+        except ValueError as error:
+            if (other := other_spelling(name)) is None or str(error) != "no such file":
+                raise
+            return other, self.locate(other)
 
     def _within(self, path: str) -> str:
         real = os.path.realpath(path)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError, listed
-from .csv_rows import columns_of, read_records
+from .csv_rows import read_records
 from .located_files import LocatedFiles, existing_root
+from .manifest_columns import columns_of
+from .missing_files import where_instead
 from .split_names import KNOWN, split_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -99,20 +101,26 @@ def read_csv_manifest(
     located = LocatedFiles(path.parent) if root is None else LocatedFiles(existing_root(root), absolute=True)
     problems: list[str] = []
     first_rows: dict[str, tuple[int, list[str]]] = {}
-    repeated = 0
+    missing: list[str] = []
+    repeated = respelled = 0
     unknown_splits: Counter[str] = Counter()
     for number, cells in enumerate(rows, start=2):
-        if not cells:  # a blank line
+        if not any(map(str.strip, cells)):  # a blank line, or a blank row of a spreadsheet
             continue
+        if len(cells) > len(header) and not any(map(str.strip, cells[len(header) :])):
+            cells = cells[: len(header)]  # noqa: PLW2901  # blank columns of a spreadsheet
         if len(cells) != len(header):
             problems.append(f"row {number}: {len(cells)} fields, but the header has {len(header)}")
             continue
         name, label = cells[place], cells[label_at].strip()
         try:
-            file = located.locate(name)
+            name, file = located.locate_as_meant(name)
         except ValueError as error:
             problems.append(f"row {number}: {name!r}: {error}")
+            if not os.path.lexists(os.path.join(root or path.parent, name)):
+                missing.append(name)
             continue
+        respelled += name != cells[place]
         earlier, before = first_rows.setdefault(file, (number, cells))
         if earlier != number and cells == before:
             repeated += 1
@@ -146,9 +154,10 @@ def read_csv_manifest(
     if unknown_splits:
         problems += [f"split {name!r} in {count} row(s): not one of {KNOWN}" for name, count in unknown_splits.items()]
     if problems:
+        hint = where_instead(missing[0], root or path.parent) if missing else None
         raise DataError(
             f"{path}: {len(problems)} problem(s) in its rows (paths are relative to {root or path.parent}):\n"
-            f"{listed(problems, limit=_SHOWN)}\nCorrect or remove these rows."
+            f"{listed(problems, limit=_SHOWN)}\n" + (hint or "Correct or remove these rows.")
         )
     if not files:
         raise DataError(f"{path}: no rows below the header; expected one row per image")
@@ -161,5 +170,12 @@ def read_csv_manifest(
         persons=None if person_at is None else persons,
         rows=numbers,
         sha256s=None if sha256_at is None else sha256s,
-        notes=(f"{path}: {repeated:,} row(s) that repeat another row are dropped",) if repeated else (),
+        notes=tuple(
+            f"{path}: {count:,} {what}"
+            for count, what in (
+                (repeated, "row(s) that repeat another row are dropped"),
+                (respelled, "path(s) are read with slashes and without spaces around them"),
+            )
+            if count
+        ),
     )

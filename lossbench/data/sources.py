@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from ..errors import DataError, did_you_mean
+from ..what_is import is_of_runs, what_is
 from .affectnet import open_affectnet
+from .csv_place import csv_place
 from .embedded import FORM, open_digits, open_synthetic
 from .ferplus import open_ferplus
 from .labelled_files import MIN_IMAGES, PERSON, open_csv, open_folder
@@ -73,8 +75,9 @@ def open_data(spec: str, *, allow_missing_classes: bool = False, **options: Unpa
     """Open a data source without decoding images, and check that its splits are compatible.
 
     Args:
-        spec: `synthetic`, `digits` (both with parameters, as in `synthetic(imbalance=100)`), `csv:PATH`, `folder:PATH`
-            `affectnet:PATH`, `ferplus:PATH` or `rafdb:PATH`.
+        spec: `synthetic`, `digits` (both with parameters, as in `synthetic(imbalance=100)`), `csv:PATH` (with options,
+            as in `csv:PATH?root=DIR&path-column=NAME`), `folder:PATH`, `affectnet:PATH`, `ferplus:PATH` or
+            `rafdb:PATH`.
         allow_missing_classes: accept classes without test images.
         options: see `Options`.
 
@@ -95,6 +98,8 @@ def open_unchecked(spec: str, **options: Unpack[Options]) -> Splits:
     """Open a data source as `open_data` does, without checking that its splits are compatible."""
     name, path = _name_and_path(spec)
     request = Request(spec=spec, path=path, **options)
+    if name == "csv":
+        request = csv_place(spec.partition(":")[2].strip()).of(request)
     _check_options(name, request)
     source = SOURCES[name]
     splits = source.open(request)
@@ -141,8 +146,7 @@ def _name_and_path(spec: str) -> tuple[str, Path | None]:
     if name not in SOURCES:
         bare = os.path.expanduser(spec)
         if spec and os.path.exists(bare):
-            scheme = "folder" if os.path.isdir(bare) else "csv"
-            raise DataError(f"--data {spec!r}: did you mean '{scheme}:{spec}'? {forms}")
+            raise DataError(f"--data {spec!r}: {_guess(spec, Path(bare))} {forms}")
         hint = did_you_mean(name, SOURCES) if name else ""
         raise DataError(f"--data {spec!r}: unknown source {name!r}. {hint} {forms}")
     takes_path = SOURCES[name].form.endswith(":PATH")
@@ -154,7 +158,20 @@ def _name_and_path(spec: str) -> tuple[str, Path | None]:
         raise DataError(
             f"--data {spec!r}: {name!r} does not take a path; write its parameters as {SOURCES[name].form!r}"
         )
-    return name, Path(os.path.expanduser(path)) if takes_path else None
+    return name, _path(path) if takes_path else None
+
+
+def _guess(spec: str, path: Path) -> str:
+    """Return what a path without a kind of source means, as a sentence."""
+    if not is_of_runs(path) and (path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".txt")):
+        return f"did you mean '{'folder' if path.is_dir() else 'csv'}:{spec}'?"
+    return f"it is not data but {what_is(path)}."
+
+
+def _path(written: str) -> Path:
+    """Return a path as it was written, also as a file: address or after a space."""
+    path = os.path.expanduser(written)
+    return Path(path if os.path.lexists(path) else os.path.expanduser(written.strip().removeprefix("file://")))
 
 
 SOURCES: dict[str, Source] = {

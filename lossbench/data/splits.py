@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DataError, listed
+from ..errors import DataError, listed, some
 from .labels import check_spelling
 from .table import ImageTable, Int64Array
 
@@ -73,6 +73,11 @@ def check_splits(train: ImageTable, test: ImageTable, allow_missing_classes: boo
     train_counts = dict(zip(train.class_names, train.class_counts, strict=True))
     test_counts = dict(zip(test.class_names, test.class_counts, strict=True))
     for table, role in ((train, "training"), (test, "test")):
+        if not len(table) and len(train_counts) > 2 and max(train_counts.values()) == 1:
+            raise DataError(
+                f"{train.name}: each of its {len(train_counts):,} classes has a single image, so no test split can be "
+                "carved. Is it the right label column (--label COLUMN)? Values such as ages or scores are not classes"
+            )
         if not len(table):
             raise DataError(f"{table.name}: no images in the {role} split; add some")
     together = {name: train_counts.get(name, 0) + test_counts.get(name, 0) for name in {**train_counts, **test_counts}}
@@ -81,7 +86,7 @@ def check_splits(train: ImageTable, test: ImageTable, allow_missing_classes: boo
         rows = [f"{name!r} ({test_counts[name]} image(s))" for name in unknown]
         raise DataError(
             f"{test.name}: {len(rows)} label(s) that do not occur in {train.name}:\n{listed(rows, limit=_SHOWN)}\n"
-            f"Training has: {', '.join(train.class_names)}. Correct the labels, or add images with these labels "
+            f"Training has: {some(train.class_names)}. Correct the labels, or add images with these labels "
             "to training."
         )
     if train.class_names != test.class_names[: len(train.class_names)]:
@@ -89,11 +94,11 @@ def check_splits(train: ImageTable, test: ImageTable, allow_missing_classes: boo
     if len(train.class_names) < 2:
         raise DataError(f"{train.name}: only one class ({train.class_names[0]!r}); at least two are needed")
     if empty := [name for name, count in train_counts.items() if not count]:
-        raise DataError(f"{train.name}: no training image of {', '.join(empty)}; add images, or remove the class(es)")
+        raise DataError(f"{train.name}: no training image of {some(empty)}; add images, or remove the class(es)")
     _refuse_shared_files(train, test)
     notes = []
     if missing := [name for name in train.class_names if not test_counts.get(name)]:
-        absent = f"{test.name}: no test image of {', '.join(missing)}"
+        absent = f"{test.name}: no test image of {some(missing)}"
         if not allow_missing_classes:
             raise DataError(
                 f"{absent}; balanced accuracy is the mean over all {len(train.class_names)} classes. Add images of "

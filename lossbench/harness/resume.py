@@ -13,6 +13,7 @@ from ..runs.finished_run import read_run
 from ..runs.lock import locked
 from ..runs.options import RunConfig
 from ..runs.options_file import read_options
+from ..what_is import what_is
 from .checkpoints.folder import FOLDER, newest_checkpoint, remove_checkpoints, remove_leftovers
 from .checks import check_loading, check_shares
 from .finish import RunResult
@@ -42,7 +43,7 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
     if not (directory / layout.CONFIG).is_file():
         raise CheckpointError(
             f"--resume {directory}: not a run, because it has no {layout.CONFIG}. Expected the directory that a run "
-            "printed when it was interrupted"
+            f"printed when it was interrupted; it is {what_is(directory)}"
         )
     if (directory / layout.RECORD).exists():
         return _finished(directory)

@@ -17,6 +17,7 @@ from ..runs.lock import locked
 from ..runs.option import Role
 from ..runs.options import RunConfig, option_names
 from ..runs.options_file import read_options
+from ..what_is import quote
 from .batch_parts import coupled_terms, notes_on_parts
 from .checkpoints.belonging import identity_of
 from .checkpoints.folder import Checkpoint
@@ -138,7 +139,7 @@ def complete(
         ) from error
     except Interrupted as error:
         signal_number = error.exit_code - 128
-        raise Interrupted(f"{error}; resume with: lossbench run --resume {directory}", signal_number) from error
+        raise Interrupted(f"{error}; resume with: lossbench run --resume {quote(directory)}", signal_number) from error
     finally:
         if trainer is not None:
             trainer.images.close()

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..strict_files import read_bytes
+from ..what_is import kind_of_content, what_is
 from .pickled_arrays import read_pickled_arrays
 
 # VGGFace2's files have 175 MB, or 260 MB if Python 3 wrote them at protocol 2.
@@ -75,7 +76,7 @@ def read_weights_file(path: Path) -> WeightsFile:
 def _content(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise ModelError(f"{path} is a directory; expected a weight file")
+            raise ModelError(f"{path} is a directory; expected a weight file; it is {what_is(path)}")
         if not path.exists():
             raise ModelError(f"{path}: no such weight file")
     except OSError as error:
@@ -127,11 +128,5 @@ def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
 
 
 def _looks_like(blob: bytes) -> str:
-    start = blob[:200].lstrip().lower()
-    if not blob:
-        return "zero bytes"
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page, perhaps a download that required a login"
-    if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer instead of the file (run git lfs pull)"
-    return f"it starts with {blob[:8]!r}"
+    kind, start = kind_of_content(blob), f"it starts with {blob[:8]!r}"
+    return f"{kind} ({start})" if kind else start if blob else "zero bytes"

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..errors import ModelError, RecordError
 from ..models.preprocessing import Preprocessing
 from ..strict_files import check_within
+from ..what_is import what_is
 from . import layout
 from .record import Record, read_record
 from .safetensors_header import Header, read_tensor_file
@@ -69,7 +70,7 @@ def read_run(run: Path) -> FinishedRun:
         if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             raise
         why = " (an unfinished run?)" if (run / layout.CONFIG).exists() else ""
-        raise RecordError(f"{run} holds no finished run{why}: {error}") from error
+        raise RecordError(f"{run} holds no finished run{why}: {error}. It is {what_is(run)}") from error
     _check_sizes(run, record, header)
     try:
         state = dict(from_safetensors(blob))

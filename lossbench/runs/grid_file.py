@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import files
+from .. import file_names, files
 from ..errors import RecordError
 from ..strict_files import read_bytes
 from .json_text import FieldError, parse
 from .layout import SCHEMA_VERSION, other_version
 from .typed_json import Count, Positive, Scalar, plain, read_as
 
-GRID = "compare.json"
+GRID = file_names.GRID
 BASELINE = "softmax"  # takes part in every comparison: a loss must beat it with its scores shifted
 _LIMIT = 64 * 2**20  # bytes
 _MOST_CELLS = 100_000

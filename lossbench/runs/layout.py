@@ -9,11 +9,14 @@ from typing import Any
 
 import tomli_w
 
+from .. import file_names
 from ..errors import ConfigError
 from ..files import plain, write_atomically
+from ..what_is import quote, what_is
 
 SCHEMA_VERSION = 2  # of record.json and compare.json
-RECORD, CONFIG, HISTORY, PREDICTIONS = "record.json", "config.toml", "history.jsonl", "predictions.npz"
+RECORD, CONFIG = file_names.RECORD, file_names.CONFIG
+HISTORY, PREDICTIONS = file_names.HISTORY, file_names.PREDICTIONS
 WEIGHTS = "checkpoint/weights.safetensors"
 LOCK = ".lock"
 
@@ -37,9 +40,11 @@ def claim_directory(out: Path) -> Path:
             if (out / CONFIG).exists():
                 raise ConfigError(
                     f"--out {out} contains another run; pass a new directory, omit --out, or resume that run with: "
-                    f"lossbench run --resume {out}"
+                    f"lossbench run --resume {quote(out)}"
                 )
-            raise ConfigError(f"--out {out} contains other files; pass a new directory, or omit --out")
+            raise ConfigError(
+                f"--out {out} contains other files: it is {what_is(out)}; pass a new directory, or omit --out"
+            )
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
@@ -59,7 +64,7 @@ def fresh_directory(loss: str, data: str, seed: int, root: Path = Path("runs")) 
     Raises:
         ConfigError: it cannot be made.
     """
-    kind, _, path = data.partition("(")[0].partition(":")
+    kind, _, path = data.partition("(")[0].partition("?")[0].partition(":")
     stem = "-".join(filter(None, (plain(loss), plain(Path(path).stem if path else kind), f"s{seed}")))
     try:
         root.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import ConfigError, did_you_mean
 from ..strict_files import read_bytes
+from ..what_is import what_is
 from .options import RunConfig
 
 _WRITTEN = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -47,7 +48,7 @@ def read_options(
             text = read_bytes(path, _LIMIT, error=ConfigError)
         values = tomllib.loads(text.decode("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{named} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{named} cannot be read: {error.strerror}; it is {what_is(path)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{named} is not valid TOML: {error}") from error
     known = typing.get_type_hints(RunConfig)

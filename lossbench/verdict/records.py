@@ -9,9 +9,11 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..runs.cells import CELLS
 from ..runs.grid_file import GRID, GridCell, GridFile, read_grid_file
+from ..runs.layout import RECORD
+from ..what_is import what_is
 from .run_files import read_run
 from .runs import Ints, Problem, Run
-from .single_runs import single_runs
+from .single_runs import single_run, single_runs
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,21 @@ def read_records(directory: Path) -> Records:
         RecordError: its `compare.json` is damaged or was written in another schema version.
     """
     if not directory.is_dir():
-        raise ConfigError(f"{directory}: no such directory; expected that of a comparison, or one that holds runs")
+        raise ConfigError(
+            f"{directory}: no such directory; expected that of a run or of a comparison, or one that holds runs; it is "
+            f"{what_is(directory)}"
+        )
     grid = read_grid_file(directory) if os.path.lexists(directory / GRID) else None
-    wanted = list(grid.cells) if grid else single_runs(directory)
+    if grid is None and os.path.lexists(directory / RECORD):
+        directory = directory.resolve()
+        root, wanted = directory.parent, [single_run(directory.parent, directory.name)]
+    else:
+        root, wanted = directory, list(grid.cells) if grid else single_runs(directory)
     if not wanted:
-        raise ConfigError(f"{directory} holds neither {GRID} nor directories of runs")
+        raise ConfigError(f"{directory} holds neither {GRID} nor directories of runs: it is {what_is(directory)}")
     known: dict[bytes, Ints] = {}
     found = [
-        cell if isinstance(cell, Problem) else read_run(known, cell, directory, *getattr(cell, "above", (CELLS,)))
+        cell if isinstance(cell, Problem) else read_run(known, cell, root, *getattr(cell, "above", (CELLS,)))
         for cell in wanted
     ]
     cells = [cell for cell in wanted if isinstance(cell, GridCell)]

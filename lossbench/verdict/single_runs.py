@@ -31,18 +31,7 @@ class _SingleRun(GridCell):
 
 def single_runs(directory: Path) -> list[GridCell | Problem]:
     """Return the directories below with a `config.toml`, as runs of the loss, sampler and seed in it."""
-    found: list[GridCell | Problem] = []
-    for name in sorted(_run_directories(directory)):
-        try:
-            place = check_within(directory, *name.split("/"))
-            options = read_options(place / layout.CONFIG, str(place / layout.CONFIG), links=False)
-            config = RunConfig(**options)
-            *above, own = name.split("/")
-            found.append(
-                _SingleRun(loss=config.loss, sampler=config.sampler, seed=config.seed, name=own, above=tuple(above))
-            )
-        except (UsageError, TypeError, ValueError) as error:
-            found.append(Problem(name, "", -1, DAMAGED, f"{layout.CONFIG} does not belong to a run: {error}"))
+    found = [single_run(directory, name) for name in sorted(_run_directories(directory))]
     places: dict[tuple[str, str, int], list[str]] = {}
     for cell in found:
         if isinstance(cell, _SingleRun):
@@ -54,6 +43,18 @@ def single_runs(directory: Path) -> list[GridCell | Problem]:
                 f"{', '.join(same)}. Keep one of them"
             )
     return found
+
+
+def single_run(directory: Path, name: str) -> GridCell | Problem:
+    """Return the run of the loss, sampler and seed in the `config.toml` of a directory below another."""
+    try:
+        place = check_within(directory, *name.split("/"))
+        options = read_options(place / layout.CONFIG, str(place / layout.CONFIG), links=False)
+        config = RunConfig(**options)
+        *above, own = name.split("/")
+        return _SingleRun(loss=config.loss, sampler=config.sampler, seed=config.seed, name=own, above=tuple(above))
+    except (UsageError, TypeError, ValueError) as error:
+        return Problem(name, "", -1, DAMAGED, f"{layout.CONFIG} does not belong to a run: {error}")
 
 
 def _run_directories(directory: Path, inside: str = "", depth: int = 0) -> Iterator[str]:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lossbench.data.decode import FORMATS, IMAGE_SUFFIXES, MAX_PIXELS, decode, why_unreadable
+from lossbench.data.decode import FORMATS, MAX_PIXELS, decode, why_unreadable
 from lossbench.errors import DataError
+from lossbench.file_names import IMAGE_SUFFIXES
 
 
 def saved(image: Image.Image, path: Path, **options: object) -> Path:

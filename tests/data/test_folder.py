@@ -84,10 +84,11 @@ def test_errors(tmp_path: Path) -> None:
     assert "is a file; expected a folder with DIR/<class>/<image>" in message(csv)
     assert message(csv).endswith(f"Did you mean 'csv:{csv}'?")
     flat = make(tmp_path / "flat", "a.png", "b.png")
-    assert message(flat) == f"{flat}: contains no class folders; {layouts}"
+    assert message(flat).startswith(f"{flat}: contains no class folders; {layouts}. Its 2 image(s) have no labels: ")
     empty = make(tmp_path / "empty", "cat/a.png", "dog/a.txt")
-    assert "no images in the class folder(s) dog; add images or remove the folder(s)" in message(empty)
+    assert "no images in the class folder(s) dog (1 x .txt); add images or remove the folder(s)" in message(empty)
     twice = make(tmp_path / "twice", "train/cat/a.png", "val/cat/a.png", "valid/cat/a.png")
     assert message(twice) == f"{twice}: val/ and valid/ mean the same split; remove or merge one"
     half = make(tmp_path / "half", "train/cat/a.png", "val/a.png")
-    assert message(half) == f"{half / 'val'}: contains no class folders; {layouts}"
+    assert message(half).startswith(f"{half / 'val'}: contains no class folders; {layouts}. Its 1 image(s) have no ")
+    assert message(half).endswith(f"to carve the test split from training, pass --data folder:{half / 'train'}")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ..decode import IMAGE_SUFFIXES
+from ...file_names import IMAGE_SUFFIXES
 
 
 class Found(NamedTuple):

@@ -13,18 +13,19 @@ from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from ... import files
+from ... import file_names, files
 from ...errors import ContextError, ModelError
 from ...runs.json_text import parse
 from ...runs.safetensors_header import read_tensor_file
 from ...runs.typed_json import Bounds, Count, Positive, plain, read_as
 from ...types import LossContext, ModelOutput
+from ...what_is import what_is
 from ..task import Task
 from ..training.recent import RecentStep
 from ..training.trainer import Trainer
 from .state import module_state, saved
 
-BAD_BATCH = "bad-batch.safetensors"
+BAD_BATCH = file_names.BAD_BATCH
 SCHEMA_VERSION = 1
 _KEY = "lossbench"
 _LIMIT = 8 * 2**30  # bytes
@@ -139,8 +140,11 @@ def read_bad_batch(path: Path) -> BadBatch:
     Raises:
         ModelError: the file cannot be read or is not a stored batch.
     """
-    if not path.exists():
-        raise ModelError(f"{path}: no such file; expected the {BAD_BATCH} of a stopped run")
+    if not path.is_file():
+        inside = path / BAD_BATCH
+        wrong = f"did you mean {inside}?" if inside.is_file() else f"it is {what_is(path)}"
+        why = "is not a regular file" if path.exists() else "no such file"
+        raise ModelError(f"{path}: {why}; expected the {BAD_BATCH} of a stopped run; {wrong}")
     blob, header = read_tensor_file(path, _LIMIT, error=ModelError, links=True)
     try:
         content = parse(header.metadata[_KEY])

@@ -20,6 +20,7 @@ from ...runs import layout
 from ...runs.finished_run import read_run
 from ...runs.record import Record
 from ...types import LossContext
+from ...what_is import what_is
 from ..training.step import TrainStep
 
 _PIXELS = 64 * 224**2  # of images that go through the model together
@@ -70,6 +71,9 @@ def predict_images(run: Path, paths: Sequence[Path]) -> ImagePredictions:
     images, problems = [], []
     size, share = record.model.image_size, step.model.preprocessing.crop_share
     for path in paths:
+        if path.is_dir():
+            problems.append(f"{path}: expected image files; it is {what_is(path)}")
+            continue
         try:
             images.append(square(decode(path), size, share=share))
         except DataError as error:

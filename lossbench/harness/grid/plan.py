@@ -23,6 +23,7 @@ from ...runs.cells import Cell
 from ...runs.grid_file import BASELINE, GRID, GridCell, GridFile, write_grid_file
 from ...runs.option import Role
 from ...runs.options import RunConfig
+from ...what_is import what_is
 from ..prepare import prepare
 from ..readable_splits import Readable
 from ..reporter import Reporter, SilentReporter
@@ -111,7 +112,10 @@ def write_grid(out: Path, grid: Grid, **more: Any) -> None:
     # Read once, because another comparison may start here at the same time and write the same file.
     found = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if GRID not in found and any(not name.startswith(f".{GRID}.") for name in found):
-        raise ConfigError(f"--out {out} is not empty and not the directory of a comparison; pass a new directory")
+        raise ConfigError(
+            f"--out {out} is not empty and not the directory of a comparison; pass a new directory. It is "
+            f"{what_is(out)}"
+        )
     cells = tuple(
         GridCell(loss=c.loss, copy=c.copy, sampler=c.config.sampler, seed=c.config.seed, name=c.name)
         for c in grid.cells

@@ -14,6 +14,7 @@ from ...models.build import backbone_forms, check_model, own_image_size
 from ...models.check_tensors import check_fit
 from ...models.weights import Weights, imagenet_weights, read_vggface2, to_file
 from ...runs.finished_run import read_run
+from ...what_is import what_is
 
 
 def read_weights(spec: str, model: str, image_size: int | None) -> Weights | None:
@@ -91,7 +92,10 @@ def expanded(path: str) -> Path:
 
 def _of_run(directory: Path, model: str, image_size: int | None) -> Weights:
     if not directory.is_dir():
-        raise ModelError(f"--weights run:{directory}: no such directory; expected the directory of a finished run")
+        raise ModelError(
+            f"--weights run:{directory}: no such directory; expected the directory of a finished run; it is "
+            f"{what_is(directory)}"
+        )
     run = read_run(directory)
     record = run.record
     theirs, preprocessing = record.model.name, run.preprocessing()

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import ConfigError, missing_package
+from ...what_is import what_is
 
 ROWS = 20_000  # per chunk
 SCORE = "score_"
@@ -54,8 +55,13 @@ def read_chunks(file: Path) -> Iterator[Chunk]:
     """
     readers = {".csv": _csv_chunks, ".npz": _npz_chunks, ".parquet": _parquet_chunks}
     reader = readers.get(file.suffix.lower())
+    if file.is_dir():
+        raise ConfigError(
+            f"{file}: expected tables of predictions ({', '.join(readers)}) or directories of finished runs; it is "
+            f"{what_is(file)}"
+        )
     if reader is None:
-        raise ConfigError(f"{file}: expected a name that ends in {', '.join(readers)}")
+        raise ConfigError(f"{file}: expected a name that ends in {', '.join(readers)}; it is {what_is(file)}")
     if not file.is_file():
         raise ConfigError(f"{file}: no such file; expected a table of predictions")
     try:

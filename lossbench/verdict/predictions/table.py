@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...errors import ConfigError
+from ...runs.layout import RECORD
 from .builder import DataSetBuilder
 from .columns import SCORE, Chunk, read_chunks
 from .data_set import DataSet
+from .run_columns import run_chunk
 from .values import few, texts
 
 _REQUIRED = ("seed", "sample", "target")
@@ -18,7 +21,7 @@ def read_tables(files: Sequence[Path], counts: Mapping[str, int] | None = None) 
     """Read tables of predictions that are judged together.
 
     Args:
-        files: `.csv`, `.npz` or `.parquet`, with one row per run and sample.
+        files: `.csv`, `.npz` or `.parquet`, with one row per run and sample, or directories of finished runs.
         counts: class name -> training images, of `read_counts`.
 
     Raises:
@@ -26,7 +29,7 @@ def read_tables(files: Sequence[Path], counts: Mapping[str, int] | None = None) 
     """
     builders: dict[str, DataSetBuilder] = {}
     for file in files:
-        for chunk in read_chunks(file):
+        for chunk in [run_chunk(file)] if os.path.lexists(file / RECORD) else read_chunks(file):
             compared, scored = _check_columns(chunk)
             every = range(chunk.rows)
             names = texts(chunk, "dataset", every) if "dataset" in chunk.columns else [""] * chunk.rows

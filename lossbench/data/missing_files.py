@@ -1,0 +1,57 @@
+"""Explain where the files of a manifest are that do not exist as listed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..file_names import IMAGE_SUFFIXES
+
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_ADDRESS = re.compile(r"[a-z0-9]+://")
+_PARENTS = 3
+
+
+def other_spelling(name: str) -> str | None:
+    r"""Return a path as another program may have meant it: without spaces around it, and with slashes.
+
+    Example:
+        >>> other_spelling(r" cats\a.png "), other_spelling("cats/a.png")
+        ('cats/a.png', None)
+    """
+    other = name.strip().replace("\\", "/")
+    return other if other not in ("", name) else None
+
+
+def where_instead(name: str, root: Path) -> str | None:
+    """Return where a listed file that does not exist probably is, as a sentence that says what to change.
+
+    Args:
+        name: the path as listed.
+        root: the folder that paths start from.
+    """
+    return next(_guesses(name, root), None)
+
+
+def _guesses(name: str, root: Path) -> Iterator[str]:
+    if _ADDRESS.match(name):
+        yield "They are addresses: download the images, and list their paths."
+    if _DRIVE.match(name):
+        yield "They are paths of a Windows computer: list paths relative to a folder, and pass it with --root."
+    for suffix in sorted(IMAGE_SUFFIXES):
+        if os.path.isfile(root / f"{name}{suffix}"):
+            yield f"Their extension is missing: {name}{suffix} exists."
+    parts = Path(name).parts
+    for cut in range(1, len(parts)):
+        if os.path.isfile(root / Path(*parts[cut:])):
+            start = os.path.join(*parts[:cut], "")
+            yield f"{Path(*parts[cut:])} exists: remove {start!r} from the start of the paths."
+    if ".." in parts or os.path.isabs(name):
+        return
+    inside = [os.path.join(root, folder) for folder in sorted(os.listdir(root))]
+    for folder in [*map(str, list(root.absolute().parents)[:_PARENTS]), *inside]:
+        if os.path.isfile(os.path.join(folder, name)):
+            yield f"They start from another folder: pass --root {shlex.quote(folder)}"
