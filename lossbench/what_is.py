@@ -47,7 +47,7 @@ def what_is(path: Path) -> str:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> what_is(folder), what_is(folder / "gone")
-        ('an empty directory', 'no file or directory')
+        ('an empty directory', 'missing')
         >>> _ = (folder / "record.json").write_text("{}")
         >>> what_is(folder).replace(str(folder), "DIR")
         'the directory of a finished run (lossbench report DIR)'
@@ -57,7 +57,7 @@ def what_is(path: Path) -> str:
     try:
         status = os.stat(path)
     except (OSError, ValueError):
-        return "a link to nothing" if path.is_symlink() else "no file or directory"
+        return "a link to nothing" if path.is_symlink() else "missing"
     try:
         if stat.S_ISDIR(status.st_mode):
             return _directory(path)

@@ -42,7 +42,7 @@ CASES: list[tuple[list[str], str]] = [
     (["report", "IMAGES"], r"a folder with images in its subfolders \(--data folder:IMAGES\)"),
     (["report", "EMPTY"], "it is an empty directory"),
     (["report", "RUN/record.json"], r"the record of a run \(lossbench report RUN\)"),
-    (["report", "GONE"], "it is no file or directory"),
+    (["report", "GONE"], "it is missing"),
     (["judge", "RUNS"], r"a directory of runs \(lossbench report RUNS\)"),
     (["judge", "IMAGES"], r"or directories of finished runs; it is a folder with images"),
     (["predict", "RUNS", "x.png"], r"RUNS holds no finished run: .* It is a directory of runs"),
