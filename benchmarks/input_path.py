@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lossbench.data import Sampler
+from lossbench.data import Augment, Sampler
+from lossbench.data.augmentation import Augmentation
 from lossbench.data.loader import BatchLoader
 from lossbench.data.loading import EpochBatches, ImageBatches
 from lossbench.data.rendered_faces import RenderedFaces, open_rendered_faces
@@ -75,7 +76,12 @@ def loaded(folder: Path, workers: int) -> float:
     """Return the images per second of an epoch of the loader, after its workers have started."""
     table = open_data(f"folder:{folder}").train
     batches = EpochBatches(table, BATCH, seed=0, sampler=Sampler.NATURAL)
-    images = BatchLoader(ImageBatches(table, SEEN, augment_seed=0), batches, workers=workers, pin_memory=False)
+    images = BatchLoader(
+        ImageBatches(table, SEEN, augmentation=Augmentation(Augment.STANDARD, 0)),
+        batches,
+        workers=workers,
+        pin_memory=False,
+    )
     for _ in images:  # starts the workers and fills the page cache
         pass
     began = time.perf_counter()

@@ -38,7 +38,8 @@ def main() -> None:
     given = parser.parse_args(sys.argv[1:end])
     tables = []
     for seed in range(given.seeds):
-        common = ["--data", f"csv:{given.manifest}", "--cache", "--seed", str(seed), *sys.argv[end + 1 :]]
+        common = ["--data", f"csv:{given.manifest}", "--cache", "--augment", "standard", "--seed", str(seed)]
+        common += sys.argv[end + 1 :]
         people = given.out / f"people-s{seed}"
         train(people, IDENTITY_LOSS, IDENTITY_EPOCHS, *common, "--label", "person")
         arms = (

@@ -73,18 +73,18 @@ def test_a_built_in_loss_is_as_long_as_stated() -> None:
 
 
 def test_a_data_source_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lossbench.data import sources
+    from lossbench.data import Augment, sources
     from lossbench.errors import DataError
     from lossbench.runs.options import RunConfig
 
     def open_two(request: sources.Request) -> sources.Splits:
         return sources.SOURCES["digits"].open(sources.Request(**{**vars(request), "spec": "digits"}))
 
-    added = sources.Source(form="two(dial=value, ...)", open=open_two, epochs=3, batch_size=7, mirror=False)
+    added = sources.Source(form="two(dial=value, ...)", open=open_two, epochs=3, batch_size=7, augment=Augment.CROP)
     monkeypatch.setitem(sources.SOURCES, "two", added)
     assert sources.open_data("two").train.class_counts == sources.open_data("digits").train.class_counts
     options = RunConfig(loss="softmax", data="two").resolved(48)
-    assert (options.epochs, options.batch_size) == (3, 7)
+    assert (options.epochs, options.batch_size, options.augment) == (3, 7, "crop")
     with pytest.raises(DataError, match=r"Did you mean 'two'.*two\(dial=value, \.\.\.\)"):
         sources.open_data("twoo")
 

@@ -17,6 +17,16 @@ class Sampler(StrEnum):
     SQRT = "sqrt"  # classes by the square root of their counts, with replacement
 
 
+class Augment(StrEnum):
+    """How training images are changed at random."""
+
+    NONE = "none"  # the central square, as in evaluation
+    MIRROR = "mirror"  # the central square; half of the images are mirrored
+    CROP = "crop"  # a square of 80 to 100 % of the short side
+    STANDARD = "standard"  # crop and mirror
+    STRONG = "strong"  # standard, then torchvision's TrivialAugmentWide and RandomErasing
+
+
 @dataclass(frozen=True)
 class ClassBatches:
     """Batches of M classes with N images each, for losses on pairs and triplets; classes are drawn equally often.

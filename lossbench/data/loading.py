@@ -9,18 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
 from ..errors import DataError, ImagesLost
 from ..types import Batch
 from . import ClassBatches, Sampler
+from .augmentation import Augmentation, square
 from .mixing import Mixing
 from .sampling import epoch_order
 from .table import ImageTable, Int64Array
 
 Key = tuple[int, int]  # epoch, row
-_SMALLEST_CROP = 0.8  # of the short side
 
 
 class Unreadable(NamedTuple):
@@ -39,7 +38,7 @@ class ImageBatches(Dataset[Batch | Unreadable]):
     Args:
         table: images to read.
         image_size: side of the square images in pixels.
-        augment_seed: None for the central square; otherwise the seed of random crops and mirroring.
+        augmentation: how images are changed at random; None for the central square.
         crop_share: side of the central square as a share of the image's short side.
         cache: keep decoded images in memory.
         mixing: mix each image with another one; targets are then (B, C) probabilities.
@@ -53,13 +52,13 @@ class ImageBatches(Dataset[Batch | Unreadable]):
         table: ImageTable,
         image_size: int,
         *,
-        augment_seed: int | None,
+        augmentation: Augmentation | None,
         crop_share: float = 1.0,
         cache: bool = False,
         mixing: Mixing | None = None,
     ) -> None:
         self.mixing = mixing
-        self.table, self.image_size, self.augment_seed, self.crop_share = table, image_size, augment_seed, crop_share
+        self.table, self.image_size, self.augmentation, self.crop_share = table, image_size, augmentation, crop_share
         try:
             self.decoded = [table.read(row) for row in range(len(table))] if cache else None
         except DataError as error:
@@ -92,36 +91,9 @@ class ImageBatches(Dataset[Batch | Unreadable]):
     def image(self, epoch: int, row: int) -> npt.NDArray[np.uint8]:
         """Return the (S, S, 3) pixels of a row in an epoch."""
         image = self.table.read(row) if self.decoded is None else self.decoded[row]
-        if self.augment_seed is None:
+        if self.augmentation is None:
             return square(image, self.image_size, share=self.crop_share)
-        draws = np.random.default_rng((self.augment_seed, epoch, row)).random(4)
-        pixels = square(
-            image,
-            self.image_size,
-            share=_SMALLEST_CROP + (1 - _SMALLEST_CROP) * float(draws[0]),
-            across=float(draws[1]),
-            down=float(draws[2]),
-        )
-        return pixels[:, ::-1].copy() if self.table.mirror and draws[3] < 0.5 else pixels
-
-
-def square(
-    image: Image.Image, size: int, *, share: float = 1.0, across: float = 0.5, down: float = 0.5
-) -> npt.NDArray[np.uint8]:
-    """Return a square window of an image, scaled to (size, size, 3).
-
-    Args:
-        image: RGB.
-        size: side of the result in pixels.
-        share: side of the window as a share of the image's short side.
-        across: position of the window from left (0) to right (1).
-        down: position of the window from top (0) to bottom (1).
-    """
-    width, height = image.size
-    side = share * min(width, height)
-    left, top = across * (width - side), down * (height - side)
-    box = (left, top, left + side, top + side)
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+        return self.augmentation(image, self.image_size, self.crop_share, epoch, row)
 
 
 class EpochBatches:

@@ -11,6 +11,7 @@ from typing import TypedDict, Unpack
 
 from ..errors import DataError, did_you_mean
 from ..what_is import is_of_runs, what_is
+from . import Augment
 from .affectnet import open_affectnet
 from .csv_place import csv_place
 from .embedded import FORM, open_digits, open_synthetic
@@ -34,7 +35,7 @@ class Source:
         epochs: passes over its training images, where a run does not say.
         compare_epochs: the same for the runs of a comparison.
         batch_size: images per step, where a run does not say.
-        mirror: whether a mirrored image keeps its label, so that training may mirror it.
+        augment: augmentation of its training images, where a run does not say.
     """
 
     form: str
@@ -43,7 +44,7 @@ class Source:
     epochs: int = 15
     compare_epochs: int = 15
     batch_size: int = 128
-    mirror: bool = True
+    augment: Augment = Augment.NONE
 
 
 class Options(TypedDict, total=False):
@@ -101,10 +102,7 @@ def open_unchecked(spec: str, **options: Unpack[Options]) -> Splits:
     if name == "csv":
         request = csv_place(spec.partition(":")[2].strip()).of(request)
     _check_options(name, request)
-    source = SOURCES[name]
-    splits = source.open(request)
-    train, test = (dataclasses.replace(table, mirror=source.mirror) for table in (splits.train, splits.test))
-    return dataclasses.replace(splits, train=train, test=test)
+    return SOURCES[name].open(request)
 
 
 def _check_options(name: str, request: Request) -> None:
@@ -175,7 +173,9 @@ def _path(written: str) -> Path:
 
 
 SOURCES: dict[str, Source] = {
-    "synthetic": Source(form=FORM.format("synthetic"), open=open_synthetic, epochs=12, compare_epochs=12),
+    "synthetic": Source(
+        form=FORM.format("synthetic"), open=open_synthetic, epochs=12, compare_epochs=12, augment=Augment.STANDARD
+    ),
     "digits": Source(
         form=FORM.format("digits"),
         open=open_digits,
@@ -183,11 +183,11 @@ SOURCES: dict[str, Source] = {
         epochs=40,
         compare_epochs=40,
         batch_size=64,
-        mirror=False,
+        augment=Augment.CROP,
     ),
     "csv": Source(form="csv:PATH", open=open_csv),
     "folder": Source(form="folder:PATH", open=open_folder),
-    "affectnet": Source(form="affectnet:PATH", open=open_affectnet),
-    "ferplus": Source(form="ferplus:PATH", open=open_ferplus),
-    "rafdb": Source(form="rafdb:PATH", open=open_rafdb),
+    "affectnet": Source(form="affectnet:PATH", open=open_affectnet, augment=Augment.STANDARD),
+    "ferplus": Source(form="ferplus:PATH", open=open_ferplus, augment=Augment.STANDARD),
+    "rafdb": Source(form="rafdb:PATH", open=open_rafdb, augment=Augment.STANDARD),
 }

@@ -50,7 +50,6 @@ class ImageTable:
         sha256s: N hexadecimal digests of the files from the manifest, or None.
         boxes: (N, 4) int32, what `read` cuts out of each file: left, top, right and bottom in pixels, which may lie
             beyond the image's edges; a row without width stands for the whole image.
-        mirror: whether a mirrored image keeps its label (true of faces, not of digits); set by the source.
         subject: description of one image, for messages: "a cropped face".
         prepare: function that is called once before the first read.
         details: further values of the source for the record.
@@ -66,7 +65,6 @@ class ImageTable:
     manifest_rows: Sequence[int] | None = None
     sha256s: Sequence[str] | None = None
     boxes: Int32Array | None = None
-    mirror: bool = True
     subject: str = "an image like those of the training folder"
     prepare: Callable[[], None] = _nothing
     details: dict[str, object] = dataclasses.field(default_factory=dict)

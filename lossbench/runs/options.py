@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from ..data import ClassBatches, Sampler, parse_sampler
+from ..data import Augment, ClassBatches, Sampler, parse_sampler
 from ..errors import ConfigError
 from ..expression import Formula, parse_formula
 from ..models import SENET_50, SENET_TINY, WEIGHTS_FORMS, architecture, split_weights
@@ -82,6 +82,13 @@ class RunConfig:
         metavar="SAMPLER",
         rule=_SAMPLER,
         roles=[Role.COMPARED],
+    )
+    augment: str | None = _data(
+        None,
+        help="Augmentation of training images (default: decided by the data)",
+        metavar="NAME",
+        choices=tuple(Augment),
+        roles=[Role.REPORTED],
     )
     cache: bool = _data(False, help="Keep decoded images in memory.", roles=[*_ANY_TIME, Role.READS_DATA])
     skip_unreadable: bool = _data(False, help="Skip unreadable images and list them.", roles=[Role.READS_DATA])
@@ -248,6 +255,7 @@ class RunConfig:
         source, small, sgd = source_of(self.data), self.model == SENET_TINY, self.optimizer == "sgd"
         sampler = parse_sampler(self.sampler)
         defaults: dict[str, Any] = {
+            "augment": source.augment,
             "epochs": source.epochs,
             "batch_size": sampler.batch_size if isinstance(sampler, ClassBatches) else source.batch_size,
             "lr": (0.1 if sgd else 3e-3) if small else (0.01 if sgd else 3e-4),
@@ -277,6 +285,7 @@ class RunConfig:
 class ResolvedConfig(RunConfig):
     """The options of a run with nothing left open."""
 
+    augment: str
     epochs: int
     batch_size: int
     lr: float

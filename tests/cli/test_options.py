@@ -179,7 +179,15 @@ def test_every_source_is_named_in_the_help_of_data() -> None:
 
 def test_a_source_says_what_it_is() -> None:
     assert {name for name, source in SOURCES.items() if source.depends_on_seed} == {"digits"}
-    assert {name for name, source in SOURCES.items() if not source.mirror} == {"digits"}
+    kinds = {name: source.augment for name, source in SOURCES.items()}
+    assert kinds.pop("digits") == "crop"  # a mirrored digit is another one
+    assert {name for name, kind in kinds.items() if kind == "none"} == {"csv", "folder"}
+    assert {name for name, kind in kinds.items() if kind == "standard"} == {
+        "synthetic",
+        "affectnet",
+        "ferplus",
+        "rafdb",
+    }
     assert source_of("digits(imbalance=10)") is SOURCES["digits"]
     assert source_of("csv:digits.csv") is SOURCES["csv"]
     for spec, source in (("digits", SOURCES["digits"]), ("folder:digits", SOURCES["folder"])):
@@ -210,7 +218,7 @@ def test_the_role_of_an_option_decides_whether_it_names_a_cell() -> None:
     other: dict[type, Any] = {bool: True, int: 7, float: 0.25, str: "x"}
     for name in option_names():
         known, value = about(RunConfig, name), getattr(config, name)
-        if known.rule is not None and type(value) is str:
+        if known.rule is not None and str(RunConfig.__dataclass_fields__[name].type).startswith("str"):
             continue  # a choice
         if name in ("weights", "checkpoint_every"):
             continue  # of a form

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lossbench.data.digits import Digits, open_digits
-from lossbench.data.sources import open_data
+from lossbench.data.sources import source_of
 from lossbench.errors import DataError
 
 
@@ -50,7 +50,7 @@ def test_images_are_the_real_ones() -> None:
 def test_what_the_table_says() -> None:
     train, test = open_digits(Digits(), 0)
     assert train.class_names == tuple("0123456789") == test.class_names
-    assert open_data("digits").train.mirror is False
+    assert source_of("digits").augment == "crop"
     assert train.subject == "a grayscale handwritten digit, light on dark"
     assert train.targets.dtype == np.int64
     assert train.paths is None

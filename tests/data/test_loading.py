@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lossbench.data import Sampler
+from lossbench.data import Augment, Sampler
+from lossbench.data.augmentation import Augmentation, square
 from lossbench.data.loader import BatchLoader
-from lossbench.data.loading import EpochBatches, ImageBatches, evaluation_batches, square
+from lossbench.data.loading import EpochBatches, ImageBatches, evaluation_batches
 from lossbench.data.sources import open_data
 from lossbench.data.table import ImageTable
 from lossbench.types import Batch
@@ -33,10 +34,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> ImageTable:
     return open_data(f"folder:{folder}").train
 
 
-def epochs(table: ImageTable, *, workers: int = 0, cache: bool = False, augment_seed: int = 5) -> list[list[Batch]]:
+def epochs(table: ImageTable, *, workers: int = 0, cache: bool = False, seed: int = 5) -> list[list[Batch]]:
     """The batches of three epochs."""
     batches = EpochBatches(table, 6, seed=3, sampler=Sampler.NATURAL)
-    images = ImageBatches(table, 16, augment_seed=augment_seed, cache=cache)
+    images = ImageBatches(table, 16, augmentation=Augmentation(Augment.STANDARD, seed), cache=cache)
     reader = BatchLoader(images, batches, workers=workers, pin_memory=False)
     found = []
     for epoch in range(3):
@@ -71,7 +72,7 @@ def test_epochs_and_seeds_differ_in_order_and_in_pixels(table: ImageTable) -> No
     assert len({tuple(rows) for rows, _ in runs}) == 3
     for row in range(23):
         assert len({pixels[row] for _, pixels in runs}) == 3
-    other_rows, other_pixels = by_row(epochs(table, augment_seed=6)[0])
+    other_rows, other_pixels = by_row(epochs(table, seed=6)[0])
     assert other_rows == runs[0][0]  # the order has its own seed
     assert other_pixels[0] != runs[0][1][0]
 
@@ -107,29 +108,49 @@ def test_a_window_lies_where_it_is_asked_for(across: float, down: float, corner:
     assert window[0, 0, 0] == corner
 
 
-@pytest.mark.parametrize("mirror", [True, False])
-def test_half_of_the_images_are_mirrored_where_labels_allow_it(mirror: bool) -> None:
-    left_to_right = Image.fromarray(np.repeat(np.arange(64, dtype=np.uint8)[None, :, None] * 4, 64, 0).repeat(3, 2))
-    table = ImageTable(
-        name="x",
-        class_names=("a", "b"),
-        targets=np.zeros(200, dtype=np.int64),
-        sample_ids=[str(row) for row in range(200)],
-        read=lambda row: left_to_right,
-        mirror=mirror,
-    )
-    images = ImageBatches(table, 16, augment_seed=0)
-    mirrored = sum(image[0, 0, 0] > image[0, -1, 0] for image in (images.image(0, row) for row in range(200)))
-    assert 70 < mirrored < 130 if mirror else mirrored == 0
+@pytest.mark.parametrize("kind", Augment)
+def test_an_augmentation_mirrors_and_crops_what_its_name_says(kind: Augment) -> None:
+    """Pixels rise by one from left to right: a mirrored image falls, and a part of it spans less."""
+    ramp = Image.fromarray(np.repeat(np.arange(64, dtype=np.uint8)[None, :, None], 64, 0).repeat(3, 2))
+    images = [Augmentation(kind, 0)(ramp, 64, 1.0, 0, row) for row in range(100)]
+    assert all((image.shape, image.dtype) == ((64, 64, 3), np.uint8) for image in images)
+    if kind is Augment.STRONG:
+        standard = [Augmentation(Augment.STANDARD, 0)(ramp, 64, 1.0, 0, row) for row in range(100)]
+        assert 50 < sum(not np.array_equal(a, b) for a, b in zip(images, standard, strict=True)) <= 100
+        return
+    mirrored = sum(int(image[0, 0, 0]) > int(image[0, -1, 0]) for image in images)
+    whole = sum(int(np.ptp(image)) == 63 for image in images)
+    assert (30 < mirrored < 70) if kind in ("mirror", "standard") else mirrored == 0
+    assert whole == 100 if kind in ("none", "mirror") else whole < 10
+
+
+def test_without_augmentation_training_shows_the_square_of_evaluation(table: ImageTable) -> None:
+    training = ImageBatches(table, 16, augmentation=Augmentation(Augment.NONE, 3), crop_share=0.875)
+    evaluation = ImageBatches(table, 16, augmentation=None, crop_share=0.875)
+    for row in range(5):
+        np.testing.assert_array_equal(training.image(7, row), evaluation.image(0, row))
+
+
+@pytest.mark.parametrize("kind", [Augment.STANDARD, Augment.STRONG])
+def test_an_augmentation_is_a_function_of_seed_epoch_and_row(kind: Augment) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = Augmentation(kind, 5)(noise, 16, 1.0, 2, 3)
+    assert torch.equal(torch.get_rng_state(), state)  # a model's dropout does not depend on it
+    torch.manual_seed(2)
+    np.testing.assert_array_equal(Augmentation(kind, 5)(noise, 16, 1.0, 2, 3), first)
+    for seed, epoch, row in ((6, 2, 3), (5, 3, 3), (5, 2, 4)):
+        assert not np.array_equal(Augmentation(kind, seed)(noise, 16, 1.0, epoch, row), first)
 
 
 def test_crops_keep_at_least_four_fifths_of_the_side() -> None:
     ramp = Image.fromarray(np.repeat(np.arange(100, dtype=np.uint8)[None, :, None], 100, 0).repeat(3, 2))
     table = ImageTable(
         name="x", class_names=("a", "b"), targets=np.zeros(300, dtype=np.int64),
-        sample_ids=[str(row) for row in range(300)], read=lambda row: ramp, mirror=False,
+        sample_ids=[str(row) for row in range(300)], read=lambda row: ramp,
     )  # fmt: skip
-    images = ImageBatches(table, 100, augment_seed=0)
+    images = ImageBatches(table, 100, augmentation=Augmentation(Augment.CROP, 0))
     spans = [int(np.ptp(images.image(0, row)[0, :, 0])) for row in range(300)]
     assert 77 < min(spans) < 84
     assert 95 < max(spans) <= 99
@@ -177,7 +198,7 @@ def test_evaluation_shows_every_row_once_over_all_processes(rows: int, processes
 
 
 def test_augmented_pixels_do_not_depend_on_the_rest_of_the_batch(table: ImageTable) -> None:
-    images = ImageBatches(table, 16, augment_seed=1)
+    images = ImageBatches(table, 16, augmentation=Augmentation(Augment.STRONG, 1))
     alone = images[(4, 9)].images[0]
     together: npt.NDArray[np.uint8] = images.__getitems__([(4, 2), (4, 9), (5, 9)]).images.numpy()
     np.testing.assert_array_equal(together[1], alone.numpy())

@@ -81,7 +81,6 @@ def test_the_tables_say_what_is_known_without_drawing() -> None:
     assert (len(train), len(test)) == (4000, 1600)
     assert (train.sample_ids[17], test.sample_ids[3]) == ("train/17", "test/3")
     assert train.class_names == test.class_names == CLASS_NAMES
-    assert train.mirror
     assert train.subject == "a cropped face"
     assert train.details["overlap"] == RenderedFaces().overlap
     assert test.class_counts == (200,) * 8

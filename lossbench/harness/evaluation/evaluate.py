@@ -38,7 +38,7 @@ def predict(
     """
     own = evaluation_batches(len(table), batch_size, accelerator.process_index, accelerator.num_processes)
     loader = BatchLoader(
-        ImageBatches(table, image_size, augment_seed=None, crop_share=step.model.preprocessing.crop_share),
+        ImageBatches(table, image_size, augmentation=None, crop_share=step.model.preprocessing.crop_share),
         own,
         workers=workers,
         pin_memory=accelerator.device.type == "cuda",

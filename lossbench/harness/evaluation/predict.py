@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...data.augmentation import square
 from ...data.decode import decode
-from ...data.loading import square
 from ...errors import DataError, ModelError
 from ...models.build import build_model
 from ...objective import build_loss, expand_formula, formula_needs

@@ -8,7 +8,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import patch_environment
 
-from ...data import parse_sampler
+from ...data import Augment, parse_sampler
+from ...data.augmentation import Augmentation
 from ...data.loader import BatchLoader
 from ...data.loading import EpochBatches, ImageBatches
 from ...data.mixing import Mixing
@@ -85,7 +86,14 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         if config.mixup or config.cutmix
         else None
     )
-    images = ImageBatches(task.train, config.image_size, augment_seed=augment_seed, cache=config.cache, mixing=mixing)
+    images = ImageBatches(
+        task.train,
+        config.image_size,
+        augmentation=Augmentation(Augment(config.augment), augment_seed),
+        crop_share=model.preprocessing.crop_share,
+        cache=config.cache,
+        mixing=mixing,
+    )
     schedule = build_schedule(
         optimizer, steps=config.epochs * len(batches), warmup_steps=round(config.warmup_epochs * len(batches))
     )

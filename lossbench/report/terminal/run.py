@@ -47,7 +47,7 @@ def run_summary(record: Record, directory: Path) -> RenderableType:
         ("data       ", "bold"), f"{data.spec}, {images:,} training images; evaluated on {test_images:,} "
         f"test images ({data.split_origin})\n",
         ("model      ", "bold"), f"{model.name}, {model.parameters:,} parameters, {model.image_size} px, "
-        f"weights: {model.weights}\n",
+        f"weights: {model.weights}, augmentation: {record.config.get('augment', 'unknown')}\n",
     )  # fmt: skip
     if record.selected_epoch is not None:
         head.append(f"kept epoch {record.selected_epoch + 1}, the best on the selection split\n")
