@@ -155,6 +155,18 @@ class RunConfig:
         rule=NOT_NEGATIVE,
         roles=[Role.REPORTED, Role.TUNABLE],
     )
+    freeze_epochs: int = _training(
+        0,
+        help="Epochs at the start in which the backbone keeps its weights, and only the head and the loss learn.",
+        rule=at_least(0),
+        roles=[Role.REPORTED],
+    )
+    layer_decay: float = _training(
+        1.0,
+        help="Learning rate of each layer of the backbone as a share of the next layer's; 1 for one rate.",
+        rule=Rule(lambda value: 0 < value <= 1, "above 0 and at most 1"),
+        roles=[Role.REPORTED, Role.TUNABLE],
+    )
     image_size: int | None = _model(
         None,
         help="Side of the square input images in pixels (default: decided by the model).",
@@ -233,6 +245,10 @@ class RunConfig:
             raise ConfigError(
                 f"--sampler {sampler} makes batches of {sampler.batch_size} images, and --batch-size is "
                 f"{self.batch_size}; leave --batch-size out"
+            )
+        if self.epochs is not None and self.freeze_epochs >= self.epochs:
+            raise ConfigError(
+                f"--freeze-epochs {self.freeze_epochs} leaves no epoch for the backbone: --epochs is {self.epochs}"
             )
         kind, _ = split_weights(self.weights) or ("", "")
         if not kind:

@@ -65,6 +65,36 @@ def test_the_default_groups_of_a_loss_are_not_decayed(model: Any) -> None:
     assert {id(p) for p in optimizer.param_groups[-1]["params"]} == {id(loss.proxies), id(loss.offset)}
 
 
+def test_the_rate_falls_from_the_head_to_the_first_layer(model: Any) -> None:
+    optimizer = build_optimizer("sgd", model, Learning(), lr=0.1, weight_decay=0.5, layer_decay=0.5)
+    group_of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    rates = {name: group_of[id(p)]["lr"] for name, p in model.named_parameters()}
+    assert optimizer.param_groups[0]["lr"] == rates["head.weight"] == 0.1
+    assert rates["backbone.layer4.0.conv1.weight"] == pytest.approx(0.05)
+    assert rates["backbone.layer3.0.conv1.weight"] == pytest.approx(0.025)
+    assert rates["backbone.conv1.0.weight"] == pytest.approx(0.1 * 0.5**5)
+    for name, parameter in model.named_parameters():
+        assert group_of[id(parameter)]["weight_decay"] == (0.5 if parameter.ndim > 1 else 0.0), name
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_a_frozen_backbone_keeps_its_weights_and_then_warms_up(name: str) -> None:
+    model, loss = build_model("senet-tiny", num_classes=3, image_size=48, seed=0), Learning()
+    optimizer = build_optimizer(name, model, loss, lr=0.1, weight_decay=0.5, backbone_apart=True)
+    schedule = build_schedule(optimizer, steps=10, warmup_steps=2, frozen_steps=3)
+    moved = []
+    for _ in range(5):
+        before = {key: value.detach().clone() for key, value in model.named_parameters()}
+        for parameter in (*model.parameters(), *loss.parameters()):
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        schedule.step()
+        moved.append({key.partition(".")[0] for key, value in model.named_parameters() if (value != before[key]).any()})
+    assert moved == [{"head"}] * 3 + [{"head", "backbone"}] * 2
+    (backbone_rate,) = {group["lr"] for group in optimizer.param_groups if "of_backbone" in group}
+    assert backbone_rate == pytest.approx(0.1 * learning_rate_share(5 - 3, 10 - 3, 2))
+
+
 def test_all_groups_keep_their_ratio_through_the_schedule(model: Any) -> None:
     optimizer = build_optimizer("sgd", model, Learning(), lr=0.1, weight_decay=0.5)
     schedule = build_schedule(optimizer, steps=10, warmup_steps=2)

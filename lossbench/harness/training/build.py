@@ -63,7 +63,15 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
     step.to(accelerator.device, dtype=torch.float64 if config.precision == "fp64" else torch.float32)
     step.model.to(memory_format=torch.channels_last)
     guard = FiniteGuard(step, accelerator.device, skips=config.on_nonfinite == "skip")
-    optimizer = build_optimizer(config.optimizer, model, loss, lr=config.lr, weight_decay=config.weight_decay)
+    optimizer = build_optimizer(
+        config.optimizer,
+        model,
+        loss,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        layer_decay=config.layer_decay,
+        backbone_apart=config.freeze_epochs > 0,
+    )
     if guard.read_every > 1 and accelerator.scaler is None:
         mask_steps(optimizer, guard.found)
     batches = EpochBatches(
@@ -95,7 +103,10 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         mixing=mixing,
     )
     schedule = build_schedule(
-        optimizer, steps=config.epochs * len(batches), warmup_steps=round(config.warmup_epochs * len(batches))
+        optimizer,
+        steps=config.epochs * len(batches),
+        warmup_steps=round(config.warmup_epochs * len(batches)),
+        frozen_steps=config.freeze_epochs * len(batches),
     )
     if config.compile:
         step.mark = lambda part: None  # timing inside would break the graph

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
-from timm.optim import param_groups_weight_decay
+from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ...loss import Loss
 from ...models.classifier import Classifier
 
+_OF_BACKBONE = "of_backbone"  # key of a parameter group
 
-def build_optimizer(name: str, model: Classifier, loss: Loss, *, lr: float, weight_decay: float) -> Optimizer:
+
+def build_optimizer(
+    name: str,
+    model: Classifier,
+    loss: Loss,
+    *,
+    lr: float,
+    weight_decay: float,
+    layer_decay: float = 1.0,
+    backbone_apart: bool = False,
+) -> Optimizer:
     """Return AdamW or SGD with Nesterov momentum for the parameters of model and loss.
 
     Biases and normalization scales of the model have no weight decay; the loss sets the weight decay of its parameters.
@@ -24,8 +36,10 @@ def build_optimizer(name: str, model: Classifier, loss: Loss, *, lr: float, weig
         loss: the loss, whose `param_groups` have `lr_scale`, relative to `lr`.
         lr: peak learning rate.
         weight_decay: weight decay of the model.
+        layer_decay: learning rate of each layer of the backbone as a share of the next layer's; the head has `lr`.
+        backbone_apart: whether the backbone has parameter groups of its own, for a schedule of its own.
     """
-    groups = [*param_groups_weight_decay(model, weight_decay), *loss.param_groups()]
+    groups = [*_groups(model, weight_decay, layer_decay, backbone_apart), *loss.param_groups()]
     for group in groups:
         group["lr"] = lr * group.pop("lr_scale", 1.0)
     # Fused kernels are the fastest, and they read the guard's flag on the device.
@@ -35,9 +49,36 @@ def build_optimizer(name: str, model: Classifier, loss: Loss, *, lr: float, weig
     return AdamW(groups, lr=lr, fused=fused)
 
 
-def build_schedule(optimizer: Optimizer, *, steps: int, warmup_steps: int) -> LambdaLR:
-    """Return a schedule with linear warm-up, then cosine decay to zero, per step."""
-    return LambdaLR(optimizer, lambda step: learning_rate_share(step, steps, warmup_steps))
+def _groups(model: Classifier, weight_decay: float, layer_decay: float, backbone_apart: bool) -> list[dict[str, Any]]:
+    """Return parameter groups of the model, those of the head first, whose learning rate is reported."""
+    if layer_decay == 1 and not backbone_apart:
+        together: list[dict[str, Any]] = param_groups_weight_decay(model, weight_decay)
+        return together
+    backbone: list[dict[str, Any]] = param_groups_layer_decay(model.backbone, weight_decay, layer_decay=layer_decay)
+    for group in backbone:
+        group |= {_OF_BACKBONE: True, "lr_scale": layer_decay * group["lr_scale"]}  # the head is one layer further
+    head: list[dict[str, Any]] = param_groups_weight_decay(model.head, weight_decay)
+    return [group for group in head if group["params"]] + backbone
+
+
+def build_schedule(optimizer: Optimizer, *, steps: int, warmup_steps: int, frozen_steps: int = 0) -> LambdaLR:
+    """Return a schedule with linear warm-up, then cosine decay to zero, per step.
+
+    Args:
+        optimizer: the optimizer.
+        steps: number of steps of the run.
+        warmup_steps: number of steps of the warm-up.
+        frozen_steps: number of steps at the start in which the backbone's learning rate is 0; its warm-up follows.
+    """
+
+    def share(step: int) -> float:
+        return learning_rate_share(step, steps, warmup_steps)
+
+    def backbone_share(step: int) -> float:
+        later = step - frozen_steps
+        return learning_rate_share(later, steps - frozen_steps, warmup_steps) if later >= 0 else 0.0
+
+    return LambdaLR(optimizer, [backbone_share if _OF_BACKBONE in g else share for g in optimizer.param_groups])
 
 
 def learning_rate_share(step: int, steps: int, warmup_steps: int) -> float:
