@@ -14,7 +14,6 @@ from torch import Tensor
 
 import lossbench
 from lossbench import Loss, LossContext, LossSpec, ModelOutput, Need, WeightedSum, create_loss, list_losses, loss_info
-from lossbench import registry as registry_module
 from lossbench.errors import FormulaError, HyperparameterError, PluginError, UnknownLossError, UsageError
 from lossbench.losses import BUILT_INS
 from lossbench.objective import expand_formula, formula_needs
@@ -43,7 +42,7 @@ def spec(name: str = "flat", factory: Callable[..., Any] = Flat, **given: Any) -
 @pytest.fixture
 def register(monkeypatch: pytest.MonkeyPatch) -> Callable[[LossSpec], LossSpec]:
     """`register_loss` for the length of one test."""
-    monkeypatch.setattr(registry_module, "_registered", {})
+    monkeypatch.setattr("lossbench.registry.specs._registered", {})
     return register_loss
 
 

@@ -29,7 +29,7 @@ def test_list_and_info_show_the_laws_that_a_loss_breaks_by_definition(
     lossbench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {"not-negative": "the entropy is subtracted"}
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr("lossbench.registry.specs._registered", {})
     registry.register_loss(replace(registry.loss_info("softmax"), name="entropic", expected_failures=known))
     (row,) = (row for row in json.loads(lossbench("list", "--json").out) if row["name"] == "entropic")
     assert row["expected_failures"] == known

@@ -417,7 +417,7 @@ class NoScalar(Watched):
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[type[Loss]], str]]:
     """Registers a class as a loss for one test; gives its name."""
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr("lossbench.registry.specs._registered", {})
 
     def register(factory: type[Loss]) -> str:
         spec = LossSpec(name="own", factory=factory, summary="-", reference="-", needs=frozenset({Need.LOGITS}))

@@ -73,7 +73,7 @@ class Raises(Bad):
 def test_a_loss_that_breaks_the_contract_is_named(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factory: type[Loss], message: str
 ) -> None:
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr("lossbench.registry.specs._registered", {})
     spec = LossSpec(name="own", factory=factory, summary="-", reference="-", needs=frozenset({Need.LOGITS}))
     registry.register_loss(spec)
     with pytest.raises(PluginError, match=rf"^own.* cannot be trained: {message}"):

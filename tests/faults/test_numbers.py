@@ -67,7 +67,7 @@ class SquareRoot(Loss):
 
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr("lossbench.registry.specs._registered", {})
     spec = LossSpec(
         name="own", factory=SquareRoot, summary="-", reference="-", needs=frozenset({Need.LOGITS, Need.EMBEDDINGS})
     )

@@ -1,28 +1,15 @@
-"""Find losses of other distributions by their entry points, and import them only when they are used.
-
-[project.entry-points."lossbench.losses"]
-my-loss = "my_package.my_loss:SPEC"          # a LossSpec
-
-[project.entry-points."lossbench.origins"]
-pml = "my_package.adapter:ORIGIN"            # names() -> list[str], spec(name) -> LossSpec
-"""
+"""Entry points of installed distributions, imported only when they are used."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from functools import cache, lru_cache
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions, version
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from .caches import user_cache
-from .errors import PluginError
-from .spec import LossSpec
+from ..errors import PluginError
+from ..spec import LossSpec
 
 LOSSES, ORIGINS = "lossbench.losses", "lossbench.origins"
 
@@ -155,62 +142,3 @@ def _distribution_name(distribution: Distribution) -> str:
     from packaging.utils import canonicalize_name
 
     return str(canonicalize_name(distribution.metadata["Name"]))
-
-
-@dataclass(frozen=True)
-class Learned:
-    """The result of an earlier load of a plugin."""
-
-    usable: bool
-    summary: str | None = None
-    reason: str | None = None
-    expected_failures: Mapping[str, str] = field(default_factory=dict)
-
-
-def learned(plugin: Plugin) -> Learned | None:
-    """Return the cached result of this version of a plugin, or None."""
-    try:
-        row = _memory()[_memory_key(plugin)]
-        return Learned(bool(row["usable"]), row["summary"], row["reason"], dict(row["expected_failures"]))
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def remember(plugin: Plugin, result: Learned) -> None:
-    """Cache the result of a load; a cache that cannot be written is ignored."""
-    file = _memory_file()
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        rows = _memory()
-        if rows.get(_memory_key(plugin)) == asdict(result):
-            return
-        rows[_memory_key(plugin)] = asdict(result)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as beside:
-            json.dump(rows, beside, indent=1)
-        os.replace(beside.name, file)
-
-
-def _memory() -> dict[str, Any]:
-    """Return the cached results of all plugins, read again only if the file has changed."""
-    try:
-        state = _memory_file().stat()
-    except OSError:
-        return {}
-    return dict(_read_memory(_memory_file(), state.st_ino, state.st_mtime_ns))
-
-
-@lru_cache(maxsize=1)
-def _read_memory(file: Path, inode: int, changed_ns: int) -> dict[str, Any]:
-    try:
-        rows = json.loads(file.read_text())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return rows if isinstance(rows, dict) else {}
-
-
-def _memory_file() -> Path:
-    return user_cache() / "plugins.json"
-
-
-def _memory_key(plugin: Plugin) -> str:
-    return f"{plugin.distribution}=={plugin.version}:{plugin.name}"

@@ -1,0 +1,13 @@
+"""Find losses of other distributions by their entry points, and import them only when they are used.
+
+[project.entry-points."lossbench.losses"]
+my-loss = "my_package.my_loss:SPEC"          # a LossSpec
+
+[project.entry-points."lossbench.origins"]
+pml = "my_package.adapter:ORIGIN"            # names() -> list[str], spec(name) -> LossSpec
+"""
+
+from .memory import Learned, learned, remember
+from .plugins import LOSSES, ORIGINS, Origin, Plugin, mend, plugins
+
+__all__ = ["LOSSES", "ORIGINS", "Learned", "Origin", "Plugin", "learned", "mend", "plugins", "remember"]
