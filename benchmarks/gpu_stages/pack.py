@@ -89,8 +89,9 @@ def unpack(file: Path, folder: Path) -> Path:
     """Unpack an archive, unless that was done, and return the folder."""
     if not (folder / _ABOUT).exists():
         with zipfile.ZipFile(file) as archive:
-            archive.extractall(folder, [name for name in archive.namelist() if name != _ABOUT])
-            archive.extract(_ABOUT, folder)  # last: what was interrupted is unpacked again
+            # That which says that all is there comes last: what was interrupted is unpacked again.
+            for name in sorted(archive.namelist(), key=lambda name: name == _ABOUT):
+                archive.extract(name, folder)
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,9 +59,10 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_sum_is_told_from_a_mean(lossbench: Command, mine: str) -> None:
-    code, out, _ = lossbench("check", f"{mine}:Summed", "--law", "repeated-batch", "--law", "52")
+    place = next(n for n, law in enumerate(LAWS, start=1) if law.name == "not-negative")
+    code, out, _ = lossbench("check", f"{mine}:Summed", "--law", "repeated-batch", "--law", place)
     assert code == 1
-    assert "36 repeated-batch  failed" in out
+    assert re.search(r"\d+ repeated-batch  failed", out)
     assert "three times the batch against once: 2.079441542 against 0.6931471806" in out
     assert "targets=[0], class_counts=(1, 1), logits=[[0.0, 0.0]]" in out
     assert "remedy  divide by the number of rows." in out

@@ -457,6 +457,25 @@ class WeightsNotScaled(Softmax):
         return super().rows(inputs, targets) / (1 + counts).index_select(0, targets)
 
 
+@breaks("rare-classes-cost-no-less", needs=WEIGHTED)
+class FrequentClassesCountMore(Softmax):
+    traits = Softmax.traits - {Trait.WEIGHTED_LIKELIHOOD}
+
+    def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        counts = torch.tensor(self.context.class_counts, dtype=inputs.dtype, device=inputs.device)
+        return super().rows(inputs, targets) * (counts / counts.mean()).index_select(0, targets)
+
+
+@breaks("neighbouring-counts", needs=WEIGHTED)
+class CountsInOneByte(Softmax):
+    traits = Softmax.traits - {Trait.WEIGHTED_LIKELIHOOD}
+
+    def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        counts = torch.tensor(self.context.class_counts).to(torch.uint8).to(inputs)
+        weights = (1 + counts.mean()) / (1 + counts)
+        return super().rows(inputs, targets) * weights.index_select(0, targets)
+
+
 @breaks("weight-zero", also=("linear-in-the-weight",))
 class WeightPlusATenth(Softmax):
     def __init__(self, context: LossContext, *, weight: Tensor | None = None) -> None:

@@ -8,7 +8,7 @@ from slips import Plain, Scaled, found_by, nats
 from torch import Tensor, nn
 
 from lossbench import LogitLoss, LoopBatch, LossContext, ModelOutput, Need, PerClass, Trait
-from lossbench.authoring import MEAN_OF_ROWS, EmbeddingLoss, class_sums, sum_over_ranks, training_counts
+from lossbench.authoring import MEAN_OF_ROWS, EmbeddingLoss, class_sums, drawn_counts, sum_over_ranks
 
 # Sizes and scales
 
@@ -89,7 +89,7 @@ class PriorTakenOff(Plain):
 
     def __init__(self, context: LossContext) -> None:
         super().__init__(context)
-        counts = training_counts(context, "a prior")
+        counts = drawn_counts(context, "a prior")
         self.log_prior = PerClass((counts / counts.sum()).log())
 
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ class ScoresOverTheBatch(Plain):
 class TensorAsAttribute(Plain):
     def __init__(self, context: LossContext) -> None:
         super().__init__(context)
-        counts = training_counts(context, "weights").float()
+        counts = drawn_counts(context, "weights").float()
         self.weight = counts.mean() / counts
 
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -12,11 +12,11 @@ from lossbench import LogitLoss, Loss, LossContext, LossSpec, ModelOutput, Need,
 from lossbench.authoring import (
     EmbeddingLoss,
     check_target_range,
+    drawn_counts,
     flag,
     number,
     softmax,
     sum_over_ranks,
-    training_counts,
 )
 
 ROWS = frozenset({Trait.SAMPLEWISE, Trait.SHARDABLE})
@@ -216,7 +216,7 @@ class FewShotBoost(LogitLoss):
 
     def __init__(self, context: LossContext, *, boost: float = 3.0) -> None:
         super().__init__(context)
-        few = training_counts(context, "a boost") < 20
+        few = drawn_counts(context, "a boost") < 20
         self.weight = PerClass(torch.where(few, number("boost", boost, minimum=1), 1.0).double())
 
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -233,7 +233,7 @@ class TrustsTheFrequent(LogitLoss):
 
     def __init__(self, context: LossContext) -> None:
         super().__init__(context)
-        counts = training_counts(context, "weights")
+        counts = drawn_counts(context, "weights")
         self.weight = PerClass(counts / counts.mean())
 
     def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
