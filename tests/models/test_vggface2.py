@@ -371,7 +371,7 @@ class Runs:
 
 
 def archive(path: Path) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         file.writestr("archive/data.pkl", bytes(2**30 + 1))
 
 
