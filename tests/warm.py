@@ -9,6 +9,7 @@ import importlib
 import multiprocessing
 import os
 import runpy
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,7 +75,8 @@ def start(
 
 def start_ranks(folder: Path, program: str | Path, *arguments: object, ranks: int = 2) -> list[Done]:
     """Run a program in processes of one group, as torchrun does, and return how they ended."""
-    port = 29_500 + os.getpid() % 20_000
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     group = {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1"}
     group["MASTER_PORT"] = str(port)
     running = [
