@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from .parameters import AGAINST, CLAIM, EQUAL_WITHIN, Json
-from .report_options import Csv, Figures, Html, Latex, Md, show
+from .report_options import Csv, Figures, Html, Latex, Md, MetricName, show
 
 
 def judge(
@@ -20,9 +20,7 @@ def judge(
             "target, predicted, and optionally dataset and score_<class> for every class; or directories of runs.",
         ),
     ],
-    metric: Annotated[
-        str, Option(help="Metric that losses are compared by: balanced-accuracy, accuracy or macro-f1.")
-    ] = "balanced-accuracy",
+    metric: MetricName = "balanced-accuracy",
     counts: Annotated[
         Path | None,
         Option(

@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Argument
 
 from .parameters import ALLOW_DIFFERENCES, TARGET, Json
-from .report_options import Csv, Figures, Html, Latex, Md, show
+from .report_options import Csv, Figures, Html, Latex, Md, MetricName, show
 
 
 def report(
@@ -20,6 +20,7 @@ def report(
     figures: Figures = None,
     csv: Csv = None,
     latex: Latex = None,
+    metric: MetricName = "balanced-accuracy",
     target: Annotated[float | None, TARGET] = None,
     allow_differences: Annotated[bool, ALLOW_DIFFERENCES] = False,
     json_: Json = False,
@@ -35,5 +36,8 @@ def report(
     outputs = Outputs(html, md, figures, csv, latex)
     outputs.check()
     from ..verdict.judge import compare
+    from ..verdict.metric import metric_named
 
-    show(compare(directory, allow_differences=allow_differences, target=target), outputs, json_)
+    compared_by = metric_named(metric)
+    comparison = compare(directory, allow_differences=allow_differences, target=target, metric=compared_by)
+    show(comparison, outputs, json_)

@@ -29,6 +29,11 @@ Latex = Annotated[
     ),
 ]
 
+MetricName = Annotated[
+    str,
+    Option("--metric", help="Metric that losses are compared by: balanced-accuracy, accuracy or macro-f1."),
+]
+
 
 def show(comparison: Comparison, outputs: Outputs, json_: bool) -> None:
     """Write the files that are asked for; print JSON, or the verdict if no file is asked for."""

@@ -23,20 +23,28 @@ from .runs import Trial
 from .statistics import groups
 
 
-def compare(directory: Path, *, allow_differences: bool = False, target: float | None = None) -> Comparison:
-    """Reads a directory and judges what is in it.
+def compare(
+    directory: Path,
+    *,
+    allow_differences: bool = False,
+    target: float | None = None,
+    metric: Metric = BALANCED_ACCURACY,
+) -> Comparison:
+    """Read a directory and judge what is in it.
 
     Args:
         directory: of a comparison, or of runs.
         allow_differences: compare also what differs in more than loss, sampler and seed.
         target: balanced accuracy on the selection split to which time is taken, between 0 and 1.
+        metric: what entrants are compared by.
 
     Raises:
         ConfigError: nothing to compare, or what must not be compared, with the reason.
     """
     if target is not None and not 0 < target <= 1:
         raise ConfigError(f"--target must be a balanced accuracy above 0 and at most 1, got {target}")
-    return replace(judge(read_records(directory), allow_differences=allow_differences), target=target)
+    comparison = judge(read_records(directory), allow_differences=allow_differences, metric=metric)
+    return replace(comparison, target=target)
 
 
 def judge(

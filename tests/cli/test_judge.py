@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_records import make_records
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 CLASSES = ("cat", "dog", "emu")
@@ -209,3 +210,14 @@ def test_bad_options(lossbench: Any, table: Path, arguments: list[str], message:
     done = lossbench("judge", table, *arguments)
     assert done.code == 2
     assert message in done.err
+
+
+def test_a_report_of_runs_takes_another_metric(lossbench: Any, tmp_path: Path) -> None:
+    grid = make_records(tmp_path / "grid", {"softmax": 0.5, "center": 0.6}, seeds=3)
+    done = lossbench("report", grid, "--metric", "macro-f1")
+    assert done.code == 0, done.err
+    assert "% macro F1." in done.out
+    assert "balanced accuracy" not in done.out.partition("Macro F1")[0]
+    done = lossbench("report", grid, "--metric", "f1")
+    assert (done.code, done.out) == (2, "")
+    assert "--metric f1: expected one of balanced-accuracy, accuracy, macro-f1" in done.err
