@@ -30,6 +30,7 @@ TOGETHER = {
 WARM = {
     "plugins/lossbench-metric-learning/tests/test_two_processes.py",
     "tests/distributed/test_two_processes.py",
+    "tests/faults/test_strangers.py",
     "tests/own_loop/test_attach_processes.py",
     "tests/plugins/test_broken.py",
     "tests/test_plugins.py",

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from faults.runs import Listens, StopsAt, tiny
 from safetensors.torch import load_file, save_file
+from warm import Done, start
 
 from lossbench import time_limit
 from lossbench.errors import (
@@ -315,39 +316,38 @@ main()
 """
 
 
-def command(act: str, pictures: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def command(act: str, pictures: Path, out: Path, *more: str) -> Done:
     given = ["--loss", "softmax", "--data", f"csv:{pictures}", "--model", "test_efficientnet", "--image-size", "32",
              "--epochs", "1", "--batch-size", "8", "--device", "cpu", "--out", str(out), *more]  # fmt: skip
-    return subprocess.run(
-        [sys.executable, "-c", PLUGIN.replace("{act!r}", repr(act)), "run", *given], capture_output=True, text=True,
-        timeout=120, check=False, cwd=out.parent,
-    )  # fmt: skip
+    program = out.parent / "program.py"
+    program.write_text(PLUGIN.replace("{act!r}", repr(act)))
+    return start(out.parent, program, "run", *given).wait()
 
 
 @pytest.mark.slow
 def test_noise_of_a_plugin_does_not_spoil_json(pictures: Path, tmp_path: Path) -> None:
     done = command("work", pictures, tmp_path / "run", "--json")
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if not line.startswith("noise at import")]
+    assert done.code == 0, done.err
+    lines = [line for line in done.out.splitlines() if not line.startswith("noise at import")]
     assert json.loads(lines[-1])["formula"] == "softmax"
-    assert "noise in a step" not in done.stdout
-    assert "noise in a step" in done.stderr
+    assert "noise in a step" not in done.out
+    assert "noise in a step" in done.err
 
 
 @pytest.mark.slow
 def test_a_process_that_is_ended_without_a_record_has_not_exit_code_0(pictures: Path, tmp_path: Path) -> None:
     done = command("exit", pictures, tmp_path / "run")
-    assert done.returncode == 1
-    assert "ended the process; it has no record" in done.stderr
+    assert done.code == 1
+    assert "ended the process; it has no record" in done.err
     assert not (tmp_path / "run" / "record.json").exists()
 
 
 @pytest.mark.slow
 def test_a_loss_that_hangs_in_its_trial_is_named(pictures: Path, tmp_path: Path) -> None:
     done = command("hang", pictures, tmp_path / "run")
-    assert done.returncode == 2
-    assert "softmax" in done.stderr
-    assert "its first call did not end within 2 s" in done.stderr
+    assert done.code == 2
+    assert "softmax" in done.err
+    assert "its first call did not end within 2 s" in done.err
     assert not (tmp_path / "run").exists()
 
 
