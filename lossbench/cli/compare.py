@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ import typer
 from typer import Option
 
 from ..errors import ConfigError
-from ..expression import Formula, parse_formula, split_losses
+from ..expression import parse_formula, split_losses
 from ..registry import allow_objects, check_names
 from ..runs.option import Role
 from ..runs.options import RunConfig, option_names
@@ -31,10 +31,11 @@ from .parameters import (
     switch,
     takes_options,
 )
+from .run_grid import Asked, run_and_judge
+from .self_test import print_self_test
 from .terminal import print_plain
 
 if TYPE_CHECKING:
-    from ..runs.cells import Cell
     from ..verdict.comparison import Comparison
 
 _grid = partial(Option, rich_help_panel="Grid")
@@ -110,7 +111,7 @@ def compare(
     lossbench compare --self-test
     """
     if self_test:
-        _self_test(losses, seeds, out, json_)
+        print_self_test(losses, seeds, out, json_)
         return
     if losses is None or out is None:
         raise ConfigError(
@@ -141,76 +142,16 @@ def compare(
     epochs = run_config.resolved(1).epochs
     if first_budget != 1:
         run_config = replace(run_config, epochs=max(1, round(first_budget * epochs)))
-    comparison = _compared(run_config, asked, out, allow_differences, target)
+    comparison = run_and_judge(run_config, asked, out, allow_differences, target)
     held = []
     for budget in others:
         name, longer = f"{budget:g}x", replace(run_config, epochs=max(1, round(budget * epochs)))
-        other = _compared(longer, asked, out / "budgets" / name, allow_differences, target)
+        other = run_and_judge(longer, asked, out / "budgets" / name, allow_differences, target)
         held.append(budget_content(name, longer.epochs or 0, comparison, other))
     _print(comparison, json_, held)
     if not json_:
         print_plain(f"\nTo write the report: lossbench report {quote(out)} --html report.html", file=sys.stderr)
     raise typer.Exit(1 if comparison.problems else 0)
-
-
-def _compared(config: RunConfig, asked: Asked, out: Path, allow_differences: bool, target: float | None) -> Comparison:
-    """Run what is not finished of a comparison, and judge it."""
-    from ..verdict.asked_before import remember_look
-    from ..verdict.judge import compare as compare_records
-
-    _run(config, asked, out)
-    remember_look(out)
-    return compare_records(out, allow_differences=allow_differences, target=target)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The grid that the command line asks for."""
-
-    losses: tuple[Formula, ...]
-    samplers: tuple[str, ...]
-    seeds: tuple[int, ...]
-    jobs: int | None
-    tune: tuple[str, ...]
-    trials: int
-    claims: tuple[str, ...]
-    against: str | None
-    equal_within: float | None
-
-
-def _run(config: RunConfig, asked: Asked, out: Path) -> None:
-    """Plan the grid, tune if asked to, and run the cells that are not finished."""
-    from ..harness.grid.devices import gpus_for
-    from ..harness.grid.plan import plan, tuned, write_grid
-    from ..harness.grid.pool import run_cells
-    from ..harness.grid.tuning import check_tunable, parse_range, tune
-    from ..verdict.asked_before import check_names as check_questions
-    from ..verdict.asked_before import keep_questions
-    from .watch_grid import GridWatch
-
-    ranges = [parse_range(text) for text in asked.tune]
-    check_tunable(asked.losses, ranges)
-    grid = plan(config, asked.losses, asked.samplers, asked.seeds)
-    gpus = gpus_for(config.device)
-    jobs = asked.jobs or max(gpus, 1)
-    check_questions(asked.claims, asked.against, [str(loss) for loss in grid.losses])
-    known: dict[str, Any] = {"command": ("lossbench", *sys.argv[1:])}
-    known |= keep_questions(out, asked.claims, asked.against, asked.equal_within)
-    write_grid(out, grid, **known)
-
-    def run(cells: Sequence[Cell], title: str = f"tuning in {out}") -> None:
-        with GridWatch(title, cells) as watch:
-            run_cells(cells, out, jobs=jobs, gpus=gpus, watch=watch)
-
-    for note in grid.notes:
-        print_plain(note, file=sys.stderr)
-    if ranges:
-        firsts = [cell for cell in grid.cells if cell.config.seed == asked.seeds[0]]
-        found, best = tune(firsts, ranges, asked.trials, out, run)
-        grid = tuned(grid, best)
-        options = tuple(sorted({r.name for r in ranges if r.is_option}))
-        write_grid(out, grid, trials=found, tuned_options=options, tuned=best, **known)
-    run(grid.cells, f"comparison in {out}")
 
 
 def _print(comparison: Comparison, json_: bool, budgets: Sequence[dict[str, Any]]) -> None:
@@ -229,27 +170,3 @@ def _print(comparison: Comparison, json_: bool, budgets: Sequence[dict[str, Any]
 
     for content in budgets:
         Console().print(Text(budget_text(content)))
-
-
-def _self_test(losses: str | None, seeds: int, out: Path | None, json_: bool) -> None:
-    """Simulate comparisons like the one in `out`, or like the defaults with these losses and seeds."""
-    from ..report.terminal.self_test import self_test, self_test_table
-    from ..verdict.judge import compare as compare_records
-    from ..verdict.measured_setting import setting_of
-    from ..verdict.simulation import Setting
-
-    if out is not None:
-        setting = setting_of(compare_records(out))
-    else:
-        entrants = len(split_losses(losses)) if losses else Setting.losses
-        if entrants < 2 or seeds < 2:
-            raise ConfigError("--self-test simulates at least two losses and two seeds")
-        setting = Setting(losses=entrants, seeds=seeds)
-    content = self_test(setting)
-    if json_:
-        print_json(content)
-        return
-    from ..report.terminal.table import TerminalTable
-    from .terminal import Console
-
-    Console().print(TerminalTable(self_test_table(content)))

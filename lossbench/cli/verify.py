@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from typer import Argument
@@ -11,9 +11,6 @@ from typer import Argument
 from .check_losses import law_progress
 from .output import print_json
 from .parameters import Json
-
-if TYPE_CHECKING:
-    pass
 
 
 def verify(

@@ -11,9 +11,9 @@ from pathlib import Path
 from ..errors import DataError
 from .csv_rows import read_records
 from .files import Progress, each_file
-from .labelled_files import manifest_table
 from .labels import class_order
 from .manifest import read_csv_manifest
+from .manifest_table import manifest_table
 
 
 def manifest_with_digests(path: Path, label_column: str = "label", progress: Progress | None = None) -> str:

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from ..errors import DataError
 from .csv_place import CsvPlace, csv_place
-from .files import ImageFiles
 from .folder import read_folder
 from .identities import carve_identities
 from .labels import class_order, fold
 from .manifest import Manifest, read_csv_manifest
+from .manifest_table import manifest_table, tables_of
 from .request import Request, Splits
 from .splits import carve
-from .table import ImageTable
 
 PERSON = "person"  # the value of --label that makes people the classes
 MIN_IMAGES = 4  # per person
@@ -109,7 +105,7 @@ def _of_two(request: Request, training: Manifest, evaluation: Manifest, origin: 
             )
     if evaluation.splits is not None:
         evaluation, _ = _evaluation_of(evaluation, str(evaluation.path))
-    train, test = _tables(request.spec, training, evaluation, str(evaluation.path))
+    train, test = tables_of(request.spec, training, evaluation, str(evaluation.path))
     return Splits(train=train, test=test, origin=origin, notes=notes)
 
 
@@ -118,7 +114,7 @@ def _of_one(request: Request, manifest: Manifest, where: str) -> Splits:
     if manifest.splits is not None:
         training = _nonempty(manifest.of_split("train"), request.spec, "train")
         evaluation, split = _evaluation_of(manifest, request.spec)
-        train, test = _tables(request.spec, training, evaluation, f"{request.spec} [{split}]")
+        train, test = tables_of(request.spec, training, evaluation, f"{request.spec} [{split}]")
         notes = manifest.notes
         if unused := len(manifest) - len(train) - len(test):
             notes += (f"{request.spec}: {unused} image(s) of split 'val' are not used; split 'test' is the test split",)
@@ -178,27 +174,3 @@ def _nonempty(manifest: Manifest, name: str, split: str) -> Manifest:
             f"{name}: no images in split {split}; add some, or remove the splits to carve one automatically"
         )
     return manifest
-
-
-def _tables(name: str, training: Manifest, evaluation: Manifest, other: str) -> tuple[ImageTable, ImageTable]:
-    """Build tables with the labels of training as classes, followed by labels that occur only in the test split."""
-    classes = class_order(training.labels)
-    unknown = class_order(set(evaluation.labels).difference(classes))
-    return manifest_table(name, training, classes), manifest_table(other, evaluation, classes + unknown)
-
-
-def manifest_table(name: str, manifest: Manifest, classes: Sequence[str]) -> ImageTable:
-    """Return the rows of a manifest as a table whose classes are numbered in the given order."""
-    number = {label: position for position, label in enumerate(classes)}
-    return ImageTable(
-        name=name,
-        class_names=tuple(classes),
-        targets=np.array([number[label] for label in manifest.labels], dtype=np.int64),
-        sample_ids=manifest.ids,
-        read=ImageFiles(manifest.files),
-        persons=None if manifest.persons is None else np.array(manifest.persons, dtype=np.str_),
-        paths=manifest.files,
-        manifest_rows=manifest.rows,
-        sha256s=manifest.sha256s,
-        details={"path": str(manifest.path)},
-    )

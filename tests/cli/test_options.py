@@ -106,7 +106,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunConfig, Any]]:
         calls.append((config, grid))
         raise SystemExit(0)
 
-    monkeypatch.setattr(importlib.import_module("lossbench.cli.compare"), "_run", end)
+    monkeypatch.setattr(importlib.import_module("lossbench.cli.run_grid"), "_run", end)
     return calls
 
 

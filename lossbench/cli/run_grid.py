@@ -1,0 +1,79 @@
+"""Run the grid that `lossbench compare` asks for, and judge it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..expression import Formula
+from ..runs.options import RunConfig
+from .terminal import print_plain
+
+if TYPE_CHECKING:
+    from ..runs.cells import Cell
+    from ..verdict.comparison import Comparison
+
+
+def run_and_judge(
+    config: RunConfig, asked: Asked, out: Path, allow_differences: bool, target: float | None
+) -> Comparison:
+    """Run what is not finished of a comparison, and judge it."""
+    from ..verdict.asked_before import remember_look
+    from ..verdict.judge import compare as compare_records
+
+    _run(config, asked, out)
+    remember_look(out)
+    return compare_records(out, allow_differences=allow_differences, target=target)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The grid that the command line asks for."""
+
+    losses: tuple[Formula, ...]
+    samplers: tuple[str, ...]
+    seeds: tuple[int, ...]
+    jobs: int | None
+    tune: tuple[str, ...]
+    trials: int
+    claims: tuple[str, ...]
+    against: str | None
+    equal_within: float | None
+
+
+def _run(config: RunConfig, asked: Asked, out: Path) -> None:
+    """Plan the grid, tune if asked to, and run the cells that are not finished."""
+    from ..harness.grid.devices import gpus_for
+    from ..harness.grid.plan import plan, tuned, write_grid
+    from ..harness.grid.pool import run_cells
+    from ..harness.grid.tuning import check_tunable, parse_range, tune
+    from ..verdict.asked_before import check_names as check_questions
+    from ..verdict.asked_before import keep_questions
+    from .watch_grid import GridWatch
+
+    ranges = [parse_range(text) for text in asked.tune]
+    check_tunable(asked.losses, ranges)
+    grid = plan(config, asked.losses, asked.samplers, asked.seeds)
+    gpus = gpus_for(config.device)
+    jobs = asked.jobs or max(gpus, 1)
+    check_questions(asked.claims, asked.against, [str(loss) for loss in grid.losses])
+    known: dict[str, Any] = {"command": ("lossbench", *sys.argv[1:])}
+    known |= keep_questions(out, asked.claims, asked.against, asked.equal_within)
+    write_grid(out, grid, **known)
+
+    def run(cells: Sequence[Cell], title: str = f"tuning in {out}") -> None:
+        with GridWatch(title, cells) as watch:
+            run_cells(cells, out, jobs=jobs, gpus=gpus, watch=watch)
+
+    for note in grid.notes:
+        print_plain(note, file=sys.stderr)
+    if ranges:
+        firsts = [cell for cell in grid.cells if cell.config.seed == asked.seeds[0]]
+        found, best = tune(firsts, ranges, asked.trials, out, run)
+        grid = tuned(grid, best)
+        options = tuple(sorted({r.name for r in ranges if r.is_option}))
+        write_grid(out, grid, trials=found, tuned_options=options, tuned=best, **known)
+    run(grid.cells, f"comparison in {out}")
