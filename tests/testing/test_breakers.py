@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
+import breakers
 import pytest
 
 from lossbench.testing import LAWS, Configuration, Effort, Law, Result, configurations, find_law, judge, judge_all
-
-# Under a name that the two processes of `equal-shards` can import, too.
-sys.path.insert(0, str(Path(__file__).parent))
-import breakers
 
 # What starts processes or compiles is left out of the judgement by all laws.
 QUICK = [law for law in LAWS if not (law.compiles or law.needs_processes)]

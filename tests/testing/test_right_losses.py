@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
+import right_losses
+import right_unusual
 
 from lossbench import LossSpec
 from lossbench.testing import LAWS, Effort, configurations, judge_all
-
-# Under a name that the two processes of `equal-shards` can import, too.
-sys.path.insert(0, str(Path(__file__).parent))
-import right_losses
-import right_unusual
 
 QUICK = [law for law in LAWS if not (law.compiles or law.needs_processes)]
 EXPECTED = {"right-queue": {"equal-shards"}}  # it does say that each process has its own

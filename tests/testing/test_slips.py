@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
+import more_slips  # noqa: F401  # enters its mistakes into the table
 import pytest
+import slips
 
 from lossbench.testing import configurations, find_law, judge
-
-# Under a name that the two processes of `equal-shards` can import, too.
-sys.path.insert(0, str(Path(__file__).parent))
-import more_slips  # noqa: F401  # enters its mistakes into the table
-import slips
 
 
 @pytest.mark.parametrize("name", slips.SLIPS)
