@@ -17,6 +17,7 @@ from .evaluation.evaluate import predict_split, share_running_statistics
 from .evaluation.metrics import classification_metrics
 from .reporter import Reporter
 from .task import Task
+from .training.average import averaged
 from .training.signals import StopSignals, stopped_by
 from .training.trainer import Trainer
 
@@ -91,11 +92,13 @@ def _report_skipped(task: Task, trainer: Trainer, progress: Progress, directory:
 
 def _judge(task: Task, selection: ImageTable, trainer: Trainer, progress: Progress) -> float:
     """Return balanced accuracy on the selection split, and keep the best epoch if the run selects."""
-    share_running_statistics(trainer.step)
-    predicted = predict_split(selection, task, trainer)
+    with averaged(trainer.step.model, trainer.average):
+        share_running_statistics(trainer.step)
+        predicted = predict_split(selection, task, trainer)
+        evaluated = trainer.step.state_dict()
+        weights = {k: v.detach().cpu().clone() for k, v in evaluated.items()} if task.config.select else {}
     metrics = classification_metrics(predicted.scores, predicted.targets, task.train.class_names)
     score = float(metrics["balanced_accuracy"])
     if task.config.select and (progress.best is None or score > progress.best.balanced_accuracy):
-        weights = {k: v.detach().cpu().clone() for k, v in trainer.step.state_dict().items()}
         progress.best = Best(progress.epoch, score, weights)
     return score

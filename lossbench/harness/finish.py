@@ -45,6 +45,8 @@ def finish(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> RunRe
     """Evaluate the trained or best model on the test split, and write the files of a finished run."""
     accelerator, best = trainer.accelerator, saver.progress.best
     timing = timing_of(trainer, task.config, total_seconds=0.0)
+    if trainer.average is not None:
+        trainer.step.model.load_state_dict(trainer.average.module.state_dict())
     share_running_statistics(trainer.step)
     if best is not None:
         trainer.step.load_state_dict(best.weights)

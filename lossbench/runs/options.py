@@ -167,6 +167,13 @@ class RunConfig:
         rule=Rule(lambda value: 0 < value <= 1, "above 0 and at most 1"),
         roles=[Role.REPORTED, Role.TUNABLE],
     )
+    ema: float = _training(
+        0.0,
+        help="Decay per step of an average of the weights, such as 0.999, that is evaluated in place of the last "
+        "weights; 0 for none.",
+        rule=Rule(lambda value: 0 <= value < 1, "at least 0 and below 1"),
+        roles=[Role.REPORTED],
+    )
     image_size: int | None = _model(
         None,
         help="Side of the square input images in pixels (default: decided by the model).",

@@ -27,7 +27,8 @@ def gather_shared(trainer: Trainer) -> tuple[dict[str, Any], Tensors]:
     Returns:
         JSON values, and tensors by name.
     """
-    tensors = {f"step.{name}": tensor for name, tensor in module_state(trainer.step).items()}
+    parts = trainer.parts().items()
+    tensors = {f"{part}.{name}": tensor for part, module in parts for name, tensor in module_state(module).items()}
     optimizer = trainer.optimizer.state_dict()
     values: dict[str, dict[str, Any]] = {}
     for number, state in optimizer["state"].items():
@@ -54,7 +55,8 @@ def restore_shared(trainer: Trainer, content: Mapping[str, Any], tensors: Mappin
     Raises:
         CheckpointError: the tensors do not fit this model, loss and optimizer.
     """
-    put_back(trainer.step, {n.removeprefix("step."): v for n, v in tensors.items() if n.startswith("step.")})
+    for part, module in trainer.parts().items():
+        put_back(module, {n.removeprefix(f"{part}."): v for n, v in tensors.items() if n.startswith(f"{part}.")})
     optimizer = trainer.optimizer
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Any]] = {int(n): dict(v) for n, v in content["optimizer"]["values"].items()}

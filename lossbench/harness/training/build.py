@@ -18,6 +18,7 @@ from ...models.build import build_model
 from ...objective import build_loss
 from ...runs.options import RunConfig
 from ..task import Task, derived_seed
+from .average import build_average
 from .clock import StepClock
 from .guard import FiniteGuard
 from .optimizer import build_optimizer, build_schedule, mask_steps
@@ -108,6 +109,7 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         warmup_steps=round(config.warmup_epochs * len(batches)),
         frozen_steps=config.freeze_epochs * len(batches),
     )
+    average = build_average(model, config.ema)
     if config.compile:
         step.mark = lambda part: None  # timing inside would break the graph
         step.compile()
@@ -124,4 +126,5 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         guard=guard,
         micro_batches=config.micro_batches,
         marks_inside=not config.compile,
+        average=average,
     )

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import reduce
+from timm.utils import ModelEmaV3
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -46,6 +47,7 @@ class Trainer:
         guard: guard against non-finite values.
         micro_batches: number of parts into which a step's rows are split.
         marks_inside: whether `step` itself marks the end of forward and loss (not when compiled).
+        average: moving average of the model's weights, or None.
         recent: the last steps that the guard may not have checked yet.
         seconds_before: seconds spent on earlier epochs.
         so_far: progress of the current epoch.
@@ -62,6 +64,7 @@ class Trainer:
     guard: FiniteGuard
     micro_batches: int = 1
     marks_inside: bool = True
+    average: ModelEmaV3 | None = None
     recent: deque[RecentStep] = field(default_factory=deque)
     seconds_before: float = 0.0
     last_lr: float = 0.0
@@ -194,9 +197,16 @@ class Trainer:
             self.step.loss.update_state(ModelOutput(output.embeddings[own], output.logits[own], extras), targets[own])
         self.guard.after_update(skipped)
         self.guard.count_skip(skipped)
+        if self.average is not None and not skipped:
+            self.average.update(self.step.model)
         if not nonfinite or self.last is None:
             self.last = output, targets
         return nonfinite
+
+    def parts(self) -> dict[str, torch.nn.Module]:
+        """Return the modules whose state the next step depends on, by name."""
+        average = {} if self.average is None else {"average": self.average.module}
+        return {"step": self.step, **average}
 
     def first_bad_step(self) -> RecentStep | None:
         """Return the first non-finite step if the guard has found one and it is still known."""
