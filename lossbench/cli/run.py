@@ -9,8 +9,7 @@ import typer
 from typer import Option
 
 from ..errors import ConfigError
-from ..expression import is_object_path
-from ..registry import allow_objects, check_names
+from ..registry import allow_objects, check_names, object_names
 from ..runs.option import Role, flag
 from ..runs.options import RunConfig, option_names
 from .output import exits_are_failures, output_is_optional, print_json
@@ -75,7 +74,7 @@ def _given_with_resume(context: typer.Context) -> dict[str, Any]:
     }
     allowed = {name: value for name, value in given.items() if name in any_time}
     # A run does not import a file that its own options name; the command line names it again.
-    again = {"loss"} if is_object_path(str(given.get("loss", ""))) else set()
+    again = {"loss"} if "loss" in given and object_names(str(given["loss"])) else set()
     if odd := sorted(given.keys() - allowed.keys() - {"resume", "json_"} - again):
         why = _EPOCHS if "epochs" in odd else ""
         raise ConfigError(

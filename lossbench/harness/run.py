@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from ..errors import Interrupted, RunFailed
+from ..registry import object_names
 from ..runs import layout
 from ..runs.lock import locked
 from ..runs.option import Role
@@ -139,10 +140,17 @@ def complete(
         ) from error
     except Interrupted as error:
         signal_number = error.exit_code - 128
-        raise Interrupted(f"{error}; resume with: lossbench run --resume {quote(directory)}", signal_number) from error
+        again = f"{quote(directory)}{_loss_again(task.config)}"
+        raise Interrupted(f"{error}; resume with: lossbench run --resume {again}", signal_number) from error
     finally:
         if trainer is not None:
             trainer.images.close()
+
+
+def _loss_again(config: RunConfig) -> str:
+    """Return the option that names the files of a loss again, which a resumed run does not import by itself."""
+    objects = object_names(config.loss)
+    return f" --loss {quote(' + '.join(objects))}" if objects else ""
 
 
 def _remember_place(config: RunConfig, directory: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lossbench.errors import Interrupted
+
 Command = Callable[..., tuple[int, str, str]]
 
 IDEA = '''
@@ -42,6 +44,31 @@ def test_a_file_is_described_like_a_registered_loss(lossbench: Command, idea: Pa
     found = json.loads(out)
     assert code == 0
     assert (found["summary"], found["hyperparameters"], found["needs"]) == ("Focal loss.", {"gamma": 2.0}, ["logits"])
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_names_the_file_in_the_command_that_resumes_it(
+    lossbench: Command, idea: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lossbench.harness.run.finish", interrupted)
+    small = ("--data", "synthetic(images=20,test_images_per_class=1)", "--epochs", "1", "--image-size", "32")
+    code, _, err = lossbench("run", "--loss", "idea.py:Focal(gamma=1)", *small, "--device", "cpu", "--out", "run")
+    resume = "lossbench run --resume run --loss idea.py:Focal"
+    assert code == 130
+    assert err.endswith(f"; resume with: {resume}\n")
+    monkeypatch.undo()
+    monkeypatch.chdir(idea.parent)
+    monkeypatch.setenv("LOSSBENCH_OBJECTS", "")
+    code, _, err = lossbench("run", "--resume", "run")
+    assert code == 2
+    assert "nothing is imported; pass --loss idea.py:Focal" in err
+    code, _, err = lossbench(*resume.split()[1:])
+    assert code == 0, err
+    assert json.loads(Path("run/record.json").read_text())["formula"] == "idea.py:Focal(gamma=1)"
+
+
+def interrupted(*arguments: object) -> None:
+    raise Interrupted("stopped by Ctrl-C", 2)
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lossbench import LogitLoss, LossContext, LossSpec, Need, Trait, loss_info
+from lossbench import LogitLoss, LossContext, LossSpec, ModelOutput, Need, PerClass, Trait, loss_info
+from lossbench.authoring import class_weights
 from lossbench.losses.softmax import softmax
 from lossbench.testing import Configuration, Effort, Result, find_law, judge
 
@@ -180,3 +181,54 @@ def test_softmax_reaches_separation_at_a_tenth_of_the_distance() -> None:
     """600 is far enough for a loss that scales a rare class's logits down."""
     assert judge(Configuration(spec=loss_info("vector-scaling")), find_law("zero-at-separation")).status == "passed"
     assert math.exp(-600 / 10) < 1e-12
+
+
+class CountsOnRequest(LogitLoss):
+    """Weights from the class counts, if a hyper-parameter asks for them."""
+
+    traits = frozenset({Trait.SAMPLEWISE})
+
+    def __init__(self, context: LossContext, *, power: float = 0.0) -> None:
+        super().__init__(context)
+        self.weight = PerClass(class_weights(context.class_counts, power))
+
+    def per_sample(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return softmax(logits, targets) * self.weight(logits.dtype).index_select(0, targets)
+
+
+class CountsAlways(CountsOnRequest):
+    def __init__(self, context: LossContext, *, power: float = 1.0) -> None:
+        super().__init__(context, power=power)
+
+
+class LogitsToo(LogitLoss):
+    """A loss that declares embeddings alone, and reads the logits as well if a hyper-parameter says so."""
+
+    traits = frozenset({Trait.BATCH_COUPLED})
+
+    def __init__(self, context: LossContext, *, share: float = 0.0) -> None:
+        super().__init__(context)
+        self.share = share
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        return output.embeddings.square().mean() + self.share * output.logits.square().mean()
+
+
+@pytest.mark.parametrize(
+    ("factory", "needs", "given", "message"),
+    [
+        (CountsOnRequest, {Need.LOGITS}, {}, ""),
+        (CountsOnRequest, {Need.LOGITS}, {"power": 1.0}, ""),
+        (CountsAlways, {Need.LOGITS}, {}, "it reads class_counts and gives other values for other counts"),
+        (CountsAlways, {Need.LOGITS, Need.CLASS_COUNTS}, {}, ""),
+        (LogitsToo, {Need.EMBEDDINGS}, {}, ""),
+        (LogitsToo, {Need.EMBEDDINGS}, {"share": 0.1}, "with other logits, which it does not declare"),
+    ],
+)
+def test_counts_are_declared_if_the_defaults_read_them_and_tensors_in_every_configuration(
+    factory: type[LogitLoss], needs: set[Need], given: dict[str, float], message: str
+) -> None:
+    spec = LossSpec(name="some-loss", factory=factory, summary="-", reference="-", needs=frozenset(needs))
+    result = judge(Configuration(spec=spec, hyperparameters=given), find_law("reads-what-it-declares"))
+    assert result.status == ("failed" if message else "passed")
+    assert result.message.startswith(message)

@@ -104,8 +104,9 @@ def _reads_only_declared(configuration: Configuration) -> str | None:
 
 @law(GROUP, searched=False, unless=_reads_only_declared)
 def reads_what_it_declares(trial: Trial) -> None:
-    """What a loss does not declare as a need has no influence: logits or embeddings that it does not read, and class
-    counts.
+    """What a loss does not declare as a need has no influence: other numbers in logits or embeddings that it does not
+    declare give the same value, in every configuration. Neither do other class counts, with the default
+    hyper-parameters: counts that only a hyper-parameter such as `power=1` makes it read need no declaration.
 
     Remedy: add what is read to `needs`, so that it is provided, checked and judged.
     """
@@ -115,7 +116,6 @@ def reads_what_it_declares(trial: Trial) -> None:
         other = output._replace(**{name: 1 - 2 * getattr(output, name)})
         trial.same(f"with other {name}, which it does not declare", trial.build()(other, targets).detach(), expected)
     spec = trial.configuration.spec
-    # Class weights that a hyper-parameter asks for bring their own need, so counts are judged without hyper-parameters.
     plain = trial.configuration if spec.required else replace(trial.configuration, hyperparameters={})
     if Need.CLASS_COUNTS not in spec.needs and plain.counts_matter:
         raise Violation(
