@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
-from slips import Plain, Scaled, found_by, nats
 from torch import Tensor, nn
 
 from lossbench import LogitLoss, LoopBatch, LossContext, ModelOutput, Need, PerClass, Trait
 from lossbench.authoring import MEAN_OF_ROWS, EmbeddingLoss, class_sums, drawn_counts, sum_over_ranks
+
+# The two processes of `equal-shards` import both files by these names, too.
+sys.path.insert(0, str(Path(__file__).parent))
+from slips import Plain, Scaled, found_by, nats
 
 # Sizes and scales
 
