@@ -8,9 +8,9 @@ import shutil
 import torch
 
 from ..data.loader import bytes_in_transit, files_in_transit
-from ..errors import ConfigError, RunFailed
+from ..errors import ConfigError, RunFailed, some
 from ..machine.limits import allow_open_files, few_open_files, no_shared_memory, open_files_limit, shared_memory
-from ..models.build import takes_single_images
+from ..models.build import parameters_without_gradient, takes_single_images
 from ..runs.options import RunConfig
 from .task import Task
 
@@ -59,6 +59,24 @@ def check_shares(task: Task, processes: int) -> None:
             f"{f', split into {parts} parts' if parts > 1 else ''} and leaves batches of a single image; at "
             f"{config.image_size} px {config.model} cannot normalize a single image. Change --batch-size or "
             "--image-size"
+        )
+
+
+def check_gradients(task: Task, processes: int) -> None:
+    """Check that every parameter receives a gradient, which several processes wait for at each step.
+
+    Args:
+        task: checked task.
+        processes: number of processes that share each batch.
+
+    Raises:
+        ConfigError: naming the parameters.
+    """
+    config = task.config
+    if processes > 1 and (idle := parameters_without_gradient(config.model, config.image_size)):
+        raise ConfigError(
+            f"--model {config.model}: {len(idle)} of its parameters receive no gradient: {some(idle, 5)}. Several "
+            "processes wait for the gradient of every parameter; start one process, or choose another model"
         )
 
 

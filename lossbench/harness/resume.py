@@ -15,7 +15,7 @@ from ..runs.options import RunConfig
 from ..runs.options_file import read_options
 from ..what_is import what_is
 from .checkpoints.folder import FOLDER, newest_checkpoint, remove_checkpoints, remove_leftovers
-from .checks import check_loading, check_shares
+from .checks import check_gradients, check_loading, check_shares
 from .finish import RunResult
 from .prepare import prepare
 from .reporter import Reporter, SteadyReporter
@@ -58,6 +58,7 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
             return _finished(directory)
         task = prepare(config, reporter)
         check_shares(task, accelerator.num_processes)
+        check_gradients(task, accelerator.num_processes)
         check_loading(task, accelerator.num_processes)
         checkpoint = newest_checkpoint(directory / FOLDER, reporter.warning)
         if checkpoint is None:

@@ -25,7 +25,7 @@ from .checkpoints.folder import Checkpoint
 from .checkpoints.progress import Progress
 from .checkpoints.restore import restore
 from .checkpoints.saver import Interval, Saver
-from .checks import check_loading, check_shares
+from .checks import check_gradients, check_loading, check_shares
 from .epochs import train_epochs
 from .finish import RunResult, finish
 from .prepare import prepare
@@ -71,6 +71,7 @@ def run(
     accelerator = build_accelerator(task.config)
     reset_peak_memory(accelerator.device)
     check_shares(task, accelerator.num_processes)
+    check_gradients(task, accelerator.num_processes)
     check_loading(task, accelerator.num_processes)
     with _claimed(task, out, accelerator) as directory:
         return complete(task, accelerator, directory, reporter, began=began)

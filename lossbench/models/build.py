@@ -99,6 +99,21 @@ def takes_single_images(name: str, image_size: int) -> bool:
     return True
 
 
+def parameters_without_gradient(name: str, image_size: int) -> tuple[str, ...]:
+    """Return the backbone's trainable parameters that its embeddings do not depend on, by a dry run.
+
+    Args:
+        name: "senet-tiny" or a timm name.
+        image_size: side of the square images in pixels.
+    """
+    with torch.device("meta"):
+        backbone = _backbone(name, image_size).train()
+        embeddings = backbone(torch.zeros(2, 3, image_size, image_size))
+    trained = {key: value for key, value in backbone.named_parameters() if value.requires_grad}
+    found = torch.autograd.grad(embeddings.sum(), list(trained.values()), allow_unused=True)
+    return tuple(key for key, gradient in zip(trained, found, strict=True) if gradient is None)
+
+
 def backbone_forms(name: str, image_size: int) -> dict[str, Form]:
     """Return names, shapes and types of a backbone's state, without weights.
 

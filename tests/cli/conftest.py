@@ -30,14 +30,17 @@ Command = Callable[..., Outcome]
 
 @pytest.fixture(scope="session")
 def lossbench() -> Command:
-    """`lossbench("run", "--loss", "softmax")` -> `Outcome`, by the entry point of the installed command."""
+    """`lossbench("run", "--loss", "softmax")` -> `Outcome`, by the entry point of the installed command.
+
+    `columns` is the width of the terminal; None for that of a pipe.
+    """
     from lossbench.cli import main
 
-    def call(*arguments: object) -> Outcome:
+    def call(*arguments: object, columns: int | None = 200) -> Outcome:
         out, err = io.StringIO(), io.StringIO()
         with (
             mock.patch("sys.argv", ["lossbench", *map(str, arguments)]),
-            mock.patch.dict("os.environ", {"COLUMNS": "200"}),
+            mock.patch.dict("os.environ", {} if columns is None else {"COLUMNS": str(columns)}),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
             pytest.raises(SystemExit) as end,

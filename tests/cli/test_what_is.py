@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import lossbench.what_is as what_is_module
 from lossbench.what_is import what_is
 
 FINISHED = r"the directory of a finished run \(lossbench report \S*RUN\)"
@@ -33,6 +34,8 @@ def places(lossbench: Callable[..., Any], faces: Path, tmp_path_factory: pytest.
         (root / "IMAGES" / label).mkdir(parents=True)
         for number in range(3):
             Image.new("RGB", (8, 8)).save(root / "IMAGES" / label / f"{number}.png")
+    for label in ("a-class-with-a-long-name", "another-class-with-a-name"):
+        shutil.copytree(root / "IMAGES/cat", root / "LONG" / label)
     (root / "EMPTY").mkdir()
     return root
 
@@ -105,6 +108,39 @@ def test_directories_of_runs_are_judged_as_tables_are(
     assert {(entrant["loss"], *entrant["seeds"]) for entrant in entrants} == {("softmax", 0, 1), ("center", 0, 1)}
     for entrant in entrants:
         assert entrant["mean"] == pytest.approx(100 * record["metrics"]["balanced_accuracy"])
+
+
+# Command -> what identifies its rows.
+TABLES: dict[str, tuple[list[str], tuple[str, ...]]] = {
+    "list": (["list"], ("softmax", "weighted-cluster", "softmax-focal")),
+    "doctor": (["doctor"], ("torch",)),
+    "inspect": (["data", "inspect", "folder:LONG"], ("a-class-with-a-long-name", "another-class-with-a-name")),
+    "predict": (["predict", "RUN", "IMAGES/cat/0.png", "IMAGES/dog/1.png"], ("IMAGES/cat/0.png", "IMAGES/dog/1.png")),
+    "weights": (["weights", "inspect", "RUN"], ("blocks", "conv_head", "skipped")),
+    "report": (["report", "RUN"], ("softmax (post-hoc)", "(constant answer)")),
+    "resume": (["run", "--resume", "RUN"], ("amber", "blue", "cyan")),
+}
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200, None], ids=["40", "80", "200", "pipe"])
+@pytest.mark.parametrize("name", TABLES)
+def test_what_identifies_a_row_is_never_cut(
+    lossbench: Callable[..., Any], places: Path, monkeypatch: pytest.MonkeyPatch, name: str, columns: int | None
+) -> None:
+    arguments, rows = TABLES[name]
+    monkeypatch.chdir(places)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    done = lossbench(*arguments, columns=columns)
+    assert done.code in (0, 1), done.err  # `doctor` may miss something
+    assert all(row in done.out for row in rows), done.out
+    for line in done.out.splitlines():
+        assert len(line.rstrip()) <= (columns or 80) or line.startswith("record "), line
+
+
+def test_tables_are_drawn_by_one_class_alone() -> None:
+    package = Path(what_is_module.__file__).parent
+    drawn = [file.name for file in package.rglob("*.py") if "rich.table" in file.read_text()]
+    assert drawn == ["table.py"]
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,20 @@ def test_a_run_that_is_told_to_stop_or_killed_goes_on(
     assert_same(outcome(out), whole)
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_a_closed_terminal_and_a_batch_system_stop_a_process(pictures: Path, tmp_path: Path, number: int) -> None:
+    out = tmp_path / "run"
+    process = started(tiny(pictures, epochs=200), out, 1)
+    process.send(number)
+    code, said = process.wait(), process.said()
+    name = signal.Signals(number).name
+    assert code == 128 + number, said
+    assert f"{name}: writing a checkpoint" in said
+    assert f"error: stopped by {name} at epoch " in said
+    assert "Traceback" not in said
+    assert list((out / "checkpoint").glob("step-*"))
+
+
 def test_the_second_ctrl_c_stops_at_once_and_nothing_is_corrupt(
     pictures: Path, whole: dict[str, Any], tmp_path: Path
 ) -> None:

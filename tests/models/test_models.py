@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -165,6 +167,28 @@ def test_a_model_without_one_vector_per_image_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr(build, "_timm_backbone", lambda name, size, pretrained: nn.Conv2d(3, 4, 3))
     with pytest.raises(ConfigError, match=r"'test_resnet' returns features of shape \(1, 4, 46, 46\)"):
         check_model("test_resnet", 48)
+
+
+def test_weights_that_cannot_be_loaded_are_one_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The hub's client warns before each of its five retries."""
+    import timm
+
+    def offline(name: str, **settings: object) -> nn.Module:
+        for _ in range(5):
+            logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s")
+        raise OSError("We couldn't connect to the hub")
+
+    logging.getLogger("huggingface_hub").setLevel(logging.WARNING)
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(ModelError) as failure:
+        build.imagenet_backbone("test_resnet", 32)
+    assert str(failure.value).splitlines() == [
+        "the ImageNet weights of 'test_resnet' cannot be loaded: We couldn't connect to the hub",
+        "They come from timm's hub or cache; without a network, pass --weights none",
+    ]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_refusal_gives_sizes_that_work_even_if_the_model_gives_no_reason() -> None:
