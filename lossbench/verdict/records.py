@@ -46,7 +46,7 @@ def read_records(directory: Path) -> Records:
     """
     if not directory.is_dir():
         raise ConfigError(
-            f"{directory}: no such directory; expected that of a run or of a comparison, or one that holds runs; it is "
+            f"{directory}: no such directory; expected that of a comparison, of a run, or one that holds runs; it is "
             f"{what_is(directory)}"
         )
     grid = read_grid_file(directory) if os.path.lexists(directory / GRID) else None
