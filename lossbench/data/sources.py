@@ -33,7 +33,6 @@ class Source:
         open: opens it.
         depends_on_seed: whether the seed of a run decides which images it holds.
         epochs: passes over its training images, where a run does not say.
-        compare_epochs: the same for the runs of a comparison.
         batch_size: images per step, where a run does not say.
         augment: augmentation of its training images, where a run does not say.
     """
@@ -42,7 +41,6 @@ class Source:
     open: Callable[[Request], Splits]
     depends_on_seed: bool = False
     epochs: int = 15
-    compare_epochs: int = 15
     batch_size: int = 128
     augment: Augment = Augment.NONE
 
@@ -173,15 +171,12 @@ def _path(written: str) -> Path:
 
 
 SOURCES: dict[str, Source] = {
-    "synthetic": Source(
-        form=FORM.format("synthetic"), open=open_synthetic, epochs=12, compare_epochs=12, augment=Augment.STANDARD
-    ),
+    "synthetic": Source(form=FORM.format("synthetic"), open=open_synthetic, epochs=12, augment=Augment.STANDARD),
     "digits": Source(
         form=FORM.format("digits"),
         open=open_digits,
         depends_on_seed=True,
         epochs=40,
-        compare_epochs=40,
         batch_size=64,
         augment=Augment.CROP,
     ),

@@ -15,10 +15,12 @@ BINS = 10
 
 
 class Reliability(NamedTuple):
-    """Attributes:
-    confidence: (B,) mean probability of the predicted class in each bin that holds images.
-    accuracy: (B,) share of them that is right.
-    images: (B,).
+    """Confidence and accuracy of predictions, in bins of confidence.
+
+    Attributes:
+        confidence: (B,) mean probability of the predicted class in each bin that holds images.
+        accuracy: (B,) share of them that is right.
+        images: (B,).
     """
 
     confidence: Array
@@ -46,22 +48,12 @@ def reliability(scores: Array, targets: Array, bins: int = BINS) -> Reliability:
     )
 
 
-def expected_calibration_error(scores: Array, targets: Array, bins: int = BINS) -> float:
-    """Mean distance of confidence from accuracy, bins weighted by their images (Naeini et al., AAAI 2015).
-
-    Example:
-        >>> sure_and_wrong = np.array([[9.0, 0.0], [9.0, 0.0]])
-        >>> round(expected_calibration_error(sure_and_wrong, np.array([0, 1])), 2)
-        0.5
-    """
-    found = reliability(scores, targets, bins)
-    return float(np.average(np.abs(found.confidence - found.accuracy), weights=found.images))
-
-
 class Calibration(NamedTuple):
-    """Attributes:
-    error: (C,) classwise calibration error.
-    null: (C,) error that a calibrated model with the same probabilities and as many images shows on average.
+    """How far stated probabilities lie from observed shares.
+
+    Attributes:
+        error: (C,) classwise calibration error.
+        null: (C,) error that a calibrated model with the same probabilities and as many images shows on average.
     """
 
     error: npt.NDArray[np.float64]
@@ -102,10 +94,13 @@ def classwise_calibration(scores: Array, targets: Array, bins: int = BINS, draws
 
 
 class Geometry(NamedTuple):
-    """Attributes:
-    scatter: (C,) root mean squared distance of a class's embeddings to their mean, over `spacing`; NaN without images.
-    spacing: mean distance between class means, in the embedding's own units.
-    nearest: (C,) distance to the nearest other class mean, over `spacing`.
+    """The geometry of embeddings by class.
+
+    Attributes:
+        scatter: (C,) root mean squared distance of the embeddings of a class to their mean, over `spacing`; NaN without
+            images.
+        spacing: mean distance between class means, in the embedding's own units.
+        nearest: (C,) distance to the nearest other class mean, over `spacing`.
     """
 
     scatter: npt.NDArray[np.float64]

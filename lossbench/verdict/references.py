@@ -14,9 +14,11 @@ Ints = npt.NDArray[np.integer[Any]]
 
 
 class Reference(NamedTuple):
-    """Attributes:
-    name: what tables call it.
-    value: the metric, between 0 and 1.
+    """The score of an answer that needs no training.
+
+    Attributes:
+        name: what tables call it.
+        value: the metric, between 0 and 1.
     """
 
     name: str

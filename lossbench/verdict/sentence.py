@@ -21,10 +21,12 @@ Relation = Literal[
 
 @dataclass(frozen=True)
 class Claim:
-    """Attributes:
-    subject: label of an entrant.
-    relation: what is claimed.
-    objects: labels of entrants, or seeds.
+    """What a sentence claims of an entrant.
+
+    Attributes:
+        subject: label of an entrant.
+        relation: what is claimed.
+        objects: labels of entrants, or seeds.
     """
 
     subject: str
@@ -34,10 +36,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Sentence:
-    """Attributes:
-    kind: "decision", "failures", "training", "claim", "finding", "control", "resolution", "limit" or "check".
-    text: the sentence.
-    claims: everything that it claims of losses.
+    """A sentence of the verdict.
+
+    Attributes:
+        kind: "decision", "failures", "training", "claim", "finding", "control", "resolution", "limit" or "check".
+        text: the sentence.
+        claims: everything that it claims of losses.
     """
 
     kind: str

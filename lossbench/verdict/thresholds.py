@@ -28,14 +28,16 @@ PRIORS = ("training-like", "uniform", "reversed")
 
 
 class Thresholds(NamedTuple):
-    """Attributes:
-    as_trained: balanced accuracy of the argmax of the scores.
-    tau_1: with the drawn frequencies taken off once; None except for plain softmax.
-    tau: power of the training prior that the scores carry, measured on the selection split; None if it cannot be.
-    tuned: balanced accuracy with it; None without.
-    best_shift: balanced accuracy with the best tau for the test images themselves: a bound, not a result.
-    refit: of the balanced linear classifier on the embeddings; None where it was not fitted.
-    sweep: test prior -> accuracy under it, as trained and adjusted; None if the carried prior is not known.
+    """Balanced accuracy of one run under decision rules that shift its scores.
+
+    Attributes:
+        as_trained: balanced accuracy of the argmax of the scores.
+        tau_1: with the drawn frequencies taken off once; None except for plain softmax.
+        tau: power of the training prior that the scores carry, measured on the selection split; None if it cannot be.
+        tuned: balanced accuracy with it; None without.
+        best_shift: balanced accuracy with the best tau for the test images themselves: a bound, not a result.
+        refit: of the balanced linear classifier on the embeddings; None where it was not fitted.
+        sweep: test prior -> accuracy under it, as trained and adjusted; None if the carried prior is not known.
     """
 
     as_trained: float
