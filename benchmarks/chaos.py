@@ -1,9 +1,9 @@
 """Kill runs at random instants and resume them: each result must be bit-identical to an uninterrupted run.
 
-    nice python benchmarks/chaos.py benchmarks/results/chaos.md --kills 130
+    nice python benchmarks/chaos.py benchmarks/results/chaos.md --kills 110
 
 Every trial is a real `lossbench run` or `lossbench compare` of one of the set-ups in `chaos_setups.py`. It receives
-SIGKILL at a random instant, one to three times, and is resumed after each. After each kill all files must be readable:
+SIGKILL at a random instant, one to four times, and is resumed after each. After each kill all files must be readable:
 options, history, checkpoints. At the end weights, metrics, predictions and history (except times) are compared bit by
 bit. Processes are forks of this one, so that torch is imported once. `--hostile` also feeds 10,000 generated manifests,
 formulas, records and images to their readers, and damages the files of a finished run and of a comparison 10,000 times
@@ -36,6 +36,7 @@ from lossbench.harness.run import run
 from lossbench.runs.options import RunConfig
 from lossbench.runs.options_file import read_options
 
+_SHARE = 0.7  # of the duration of a run, up to which a kill waits; later instants are reached by resumed runs
 _TIMES = ("seconds", "images_per_second")
 _TESTS = Path(__file__).parents[1] / "tests"
 _HOSTILE = ("test_hostile.py", "test_damaged_runs.py")
@@ -45,7 +46,7 @@ def main() -> int:
     """Kill, resume, compare and write the results; return 1 if a result differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("result", type=Path, help="Markdown file to write")
-    parser.add_argument("--kills", type=int, default=130, help="number of kills, spread evenly over the set-ups")
+    parser.add_argument("--kills", type=int, default=110, help="number of kills, spread evenly over the set-ups")
     parser.add_argument("--seed", type=int, default=0, help="seed of the instants")
     parser.add_argument("--only", metavar="TEXT", default="", help="only set-ups whose names contain this text")
     parser.add_argument("--hostile", action="store_true", help="also generate 10,000 hostile inputs of each kind")
@@ -101,13 +102,13 @@ class Trials:
         self.seconds: dict[str, float] = {}  # from which instants are drawn
 
     def one(self, setup: Setup) -> None:
-        """Run, kill one to three times, and compare the result."""
+        """Run, kill one to four times, and compare the result."""
         expected, name = self._reference(setup), setup.name
         self.trials[name] += 1
         out, every = self.folder / f"{self.trials.total()}", self.draw.choice((1, 2, 5))
         log = out.with_suffix(".log")
-        for _ in range(self.draw.choice((1, 1, 2, 3))):
-            delay = self.draw.uniform(0, 1.1 * self.seconds[name])
+        for _ in range(self.draw.choice((1, 2, 3, 4))):
+            delay = self.draw.uniform(0, (0.8 if setup.phase else _SHARE) * self.seconds[name])
             phase = chaos_setups.killed_within(setup.phase, delay) if setup.phase else None
             began = time.monotonic()
             processes = chaos_setups.start(setup, self._arguments(setup, every, out), log, phase)
@@ -223,7 +224,7 @@ def _head(asked: argparse.Namespace) -> list[str]:
         f"    python benchmarks/chaos.py benchmarks/results/chaos.md --kills {asked.kills} --seed {asked.seed}{more}",
         "",
         f"with torch {torch.__version__}, Python {platform.python_version()}, one thread, {os.cpu_count()} cores. Each "
-        f"run is {EPOCHS} epochs (`compare`: four runs) of a tiny network on {chaos_setups.ROWS} "
+        f"run is {EPOCHS} epochs (`compare`: two runs) of a tiny network on {chaos_setups.ROWS} "
         "images in batches of 8, with a checkpoint every 1, 2 or 5 steps.",
         "",
     ]

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
 from .errors import LossbenchError, RecordError
 
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 2**20
+
+
+def open_regular(path: str | os.PathLike[str], *, links: bool = True) -> BufferedReader:
+    """Open a regular file for reading; pipes, sockets and devices are refused without reading or waiting.
+
+    Args:
+        path: the file.
+        links: follow a symbolic link, which is right for a file that the user names, and wrong for files within a
+            directory.
+
+    Raises:
+        OSError: it is missing, not a regular file, or cannot be opened.
+        ValueError: its name holds a NUL.
+    """
+    more = os.O_NONBLOCK | (0 if links else os.O_NOFOLLOW)
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | more))  # noqa: SIM115  # the caller closes it
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return file
 
 
 @contextlib.contextmanager
@@ -32,21 +53,16 @@ def opened(
         LossbenchError: of the type `error`: the file is missing, not a regular file, too large, or cannot be read.
     """
     try:
-        handle = os.open(path, _FLAGS | (0 if links else os.O_NOFOLLOW))
+        file = open_regular(path, links=links)
     except (OSError, ValueError) as failure:
         if not links and os.path.islink(path):
             raise error(f"{path} is a symbolic link; expected a regular file") from failure
+        if isinstance(failure, IsADirectoryError) or getattr(failure, "errno", None) in (errno.EINVAL, errno.ENXIO):
+            raise error(f"{path} is not a regular file") from failure
         raise error(f"{path}: {getattr(failure, 'strerror', None) or failure}") from failure
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise error(f"{path} is not a regular file")
-        if status.st_size > most:
-            raise error(f"{path} has {status.st_size:,} bytes; at most {most:,} are read")
-    except BaseException:
-        os.close(handle)
-        raise
-    with open(handle, "rb") as file:
+    with file:
+        if (size := os.fstat(file.fileno()).st_size) > most:
+            raise error(f"{path} has {size:,} bytes; at most {most:,} are read")
         yield file
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import DataError
+from ..strict_files import open_regular
 from ..what_is import is_of_runs, kind_of_content, what_is
 
 _HEAD = 512  # bytes
@@ -30,7 +31,7 @@ def read_records(path: Path) -> Iterator[list[str]]:
         raise DataError(f"{path}: is a folder; expected a CSV file. {hint}")
     line, kind = 0, None
     try:
-        with open(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
+        with open_regular(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
             kind = kind_of_content(raw.peek(_HEAD))
             reader = csv.reader(() if kind else file, strict=True)
             for cells in reader:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import stat
 import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
 
 from ..errors import DataError
+from ..strict_files import open_regular
 from .decoder_warnings import forget_decoder_warning
 
 # A closed list: Pillow's EPS reader would start Ghostscript on any content of a file named .jpg.
@@ -162,18 +162,13 @@ class _UnreadableError(Exception):
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
     """Open a regular file; a pipe would be waited for, and a device never ends."""
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        return open_regular(path)
     except FileNotFoundError as error:
         raise _UnreadableError("no such file") from error
     except OSError as error:
         raise _UnreadableError((error.strerror or str(error)).lower()) from error
     except ValueError as error:  # a NUL in the name
         raise _UnreadableError("not a file name") from error
-    mode = os.fstat(handle).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(handle)
-        raise _UnreadableError("is a directory" if stat.S_ISDIR(mode) else "not a regular file")
-    return open(handle, "rb")
 
 
 def _decode(file: BinaryIO, size: int, box: Box | None) -> Image.Image:

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from ..errors import DataError
+from ..strict_files import open_regular
 from .csv_rows import read_records
 from .files import Progress, each_file
 from .labels import class_order
@@ -44,7 +45,7 @@ def manifest_with_digests(path: Path, label_column: str = "label", progress: Pro
 
 def _sha256(file: Path) -> str:
     try:
-        with open(file, "rb") as opened:
+        with open_regular(file) as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{os.fspath(file)}: cannot read: {error.strerror or error}") from None

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..strict_files import open_regular
 from .affectnet.images import ImageFolder
 from .affectnet.rows import Rows
 from .face_expressions import CLASS_NAMES
@@ -87,7 +88,8 @@ def _read(path: Path, folder: ImageFolder) -> tuple[Rows, Rows]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        with open_regular(path) as file:
+            return file.read().decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason}); copy it again") from None
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ..runs.finished_run import read_run
 from ..runs.lock import locked
 from ..runs.options import RunConfig
 from ..runs.options_file import read_options
+from ..strict_files import check_within
 from ..what_is import what_is
 from .checkpoints.folder import FOLDER, newest_checkpoint, remove_checkpoints, remove_leftovers
 from .checks import check_gradients, check_loading, check_shares
@@ -53,6 +55,8 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
     with contextlib.ExitStack() as held:
         if accelerator.is_main_process:
             held.enter_context(locked(directory))
+            if os.path.lexists(directory / FOLDER):
+                check_within(directory, FOLDER)
             _remove_half_written(directory)
         if (directory / layout.RECORD).exists():  # it ended while this process waited for its lock
             return _finished(directory)
@@ -79,4 +83,5 @@ def _remove_half_written(directory: Path) -> None:
     for folder in (directory, directory / FOLDER):
         for name in (layout.CONFIG, layout.HISTORY, layout.PREDICTIONS, layout.RECORD, Path(layout.WEIGHTS).name):
             for left in folder.glob(f".{name}.*"):
-                left.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    left.unlink(missing_ok=True)

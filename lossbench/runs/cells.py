@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -130,7 +131,11 @@ def claim(directory: Path) -> Iterator[bool]:
     The operating system lets go of the claim when the process ends, however it ends.
     """
     directory.parent.mkdir(exist_ok=True)  # within the grid: one that was removed is not made again
-    lock = FileLock(directory.with_name(f".{directory.name}.claim"))
+    file = directory.with_name(f".{directory.name}.claim")
+    for place in (directory.parent, directory, file):
+        if place.is_symlink():
+            raise OSError(errno.ELOOP, "it is a symbolic link, and nothing is written through links", str(place))
+    lock = FileLock(file)
     try:
         lock.acquire(blocking=False)
     except Timeout:

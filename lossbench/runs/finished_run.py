@@ -49,6 +49,10 @@ class FinishedRun:
         except (KeyError, ValueError) as error:
             raise ModelError(f"{self.directory / layout.WEIGHTS} does not fit its record: {error}") from error
 
+    def backbone_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the backbone's state."""
+        return {n.removeprefix(BACKBONE): tuple(t.shape) for n, t in self.state.items() if n.startswith(BACKBONE)}
+
     def backbone(self) -> dict[str, Tensor]:
         """The backbone's state, in single precision whatever the run's was."""
         state = {n.removeprefix(BACKBONE): value for n, value in self.state.items() if n.startswith(BACKBONE)}

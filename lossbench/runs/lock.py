@@ -25,7 +25,12 @@ def locked(directory: Path) -> Iterator[None]:
     """
     path = directory / LOCK
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise ConfigError(
+                f"{path} cannot be opened: {error.strerror or error}; it should be a file that a run makes, or absent"
+            ) from error
         try:
             _take(handle, directory)
             if _is(handle, path):

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 import re
 import sys
 import zipfile
+import zlib
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-
-
+# What reading a damaged archive raises; RuntimeError: it is encrypted.
+ZIP_ERRORS = (
+    OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    lzma.LZMAError,
+)  # fmt: skip
 _LARGE, _MOST_PACKED = 64 * 2**20, 50  # bytes, and the maximum compression ratio of larger arrays
 _MOST_NAME = 4 * 4096  # bytes of a sample's name
 _MOST_HEADER = 1000  # bytes
 _HEADER = re.compile(
-    r"\{'descr': '(?P<type>[<|][fiuU]\d{1,5})', 'fortran_order': (?P<order>True|False), "
+    r"\{'descr': '(?P<type>[<>|=]?(?:[fiubSU]\d{1,5}|O))', 'fortran_order': (?P<order>True|False), "
     r"'shape': \((?P<shape>(\d{1,15}, ?)*(\d{1,15})?)\), \}\s*"
 )
 
@@ -46,10 +51,7 @@ class NpzReader:
         return array
 
     def names(self, name: str, rows: int) -> Array:
-        array = self._array(name, (rows,), "U")
-        if array.size and array.view(np.uint32).max() > sys.maxunicode:
-            raise ValueError(f"{name} holds numbers that are not characters")
-        return array
+        return self._array(name, (rows,), "U")
 
     def optional(self, name: str, shape: tuple[int, ...]) -> Array | None:
         return self.floats(name, shape) if f"{name}.npy" in self.members else None
@@ -58,21 +60,35 @@ class NpzReader:
         """Centers of any form: a loss of another package may keep them in its own way."""
         return self._array("centers", None, "f") if "centers.npy" in self.members else None
 
-    def _array(self, name: str, shape: tuple[int, ...] | None, kind: str) -> Array:
+    def columns(self) -> dict[str, Array]:
+        """Return all arrays of numbers and text, of any shape."""
+        names = [name.removesuffix(".npy") for name in self.archive.namelist() if name.endswith(".npy")]
+        return {name: self._array(name, None, None) for name in names}
+
+    def _array(self, name: str, shape: tuple[int, ...] | None, kind: str | None) -> Array:
         if f"{name}.npy" not in self.members:
             raise ValueError(f"it has no array {name}")
         info = self.archive.getinfo(f"{name}.npy")
         with self.archive.open(info) as member:
             found, fortran, dtype = _header(member)
-            if found != (shape or found) or dtype.kind != kind or dtype.itemsize > (_MOST_NAME if kind == "U" else 8):
+            if dtype.kind == "O":
+                raise ValueError(f"{name} holds Python objects, which are not loaded; save text with dtype=str")
+            widest = _MOST_NAME if dtype.kind in "US" else 8
+            if found != (shape or found) or dtype.kind != (kind or dtype.kind):
                 raise ValueError(f"{name} is {found} of {dtype}; the record expects {shape} of kind {kind!r}")
+            if dtype.itemsize > widest:
+                raise ValueError(f"{name} has values of {dtype.itemsize:,} bytes; at most {widest:,} are read")
             size = math.prod(found) * dtype.itemsize
             if size > max(_LARGE, _MOST_PACKED * info.compress_size):
-                raise ValueError(f"{name} would unpack {info.compress_size:,} bytes to {size:,}")
+                raise ValueError(f"{name} would unpack {info.compress_size:,} bytes to {size:,}; save it uncompressed")
             content = member.read(size)
         if len(content) != size:
             raise ValueError(f"{name} has {len(content):,} bytes of data, expected {size:,}")
-        return np.frombuffer(content, dtype=dtype).reshape(found, order="F" if fortran else "C")
+        array = np.frombuffer(content, dtype=dtype)
+        letters = np.dtype(np.uint32).newbyteorder(dtype.byteorder)
+        if dtype.kind == "U" and array.size and array.view(letters).max(initial=0) > sys.maxunicode:
+            raise ValueError(f"{name} holds numbers that are not characters")
+        return array.reshape(found, order="F" if fortran else "C")
 
 
 def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

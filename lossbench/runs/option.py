@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 
 from ..errors import ConfigError
 
-_KEY = "option"
+_KEY, _MOST_BITS = "option", 200
 
 
 class Role(StrEnum):
@@ -35,15 +36,17 @@ class Rule:
     Attributes:
         holds: the condition.
         words: what a value must be, for messages.
+        most: the greatest value of a number.
     """
 
     holds: Callable[[Any], bool]
     words: str
+    most: float = math.inf
 
 
-def at_least(minimum: int) -> Rule:
-    """Return the rule for a number with a lower bound."""
-    return Rule(lambda value: value >= minimum, f"at least {minimum}")
+def at_least(minimum: int, most: float = math.inf) -> Rule:
+    """Return the rule for a number with a lower bound, and an upper one that only mistakes and forgeries exceed."""
+    return Rule(lambda value: value >= minimum, f"at least {minimum}", most)
 
 
 def matching(pattern: re.Pattern[str], words: str) -> Rule:
@@ -128,5 +131,21 @@ def check(named: str, value: Any, rule: Rule | None) -> None:
     Raises:
         ConfigError: with the option, the rule and the value.
     """
-    if rule is not None and value is not None and not rule.holds(value):
-        raise ConfigError(f"{named} must be {rule.words}, got {repr(value) if isinstance(value, str) else value}")
+    if rule is None or value is None:
+        return
+    if not rule.holds(value):
+        raise ConfigError(f"{named} must be {rule.words}, got {shown(value)}")
+    if rule.most < math.inf and value > rule.most:
+        raise ConfigError(f"{named} must be at most {rule.most:,}, got {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message; a number of thousands of digits is described.
+
+    Example:
+        >>> shown("a"), shown(-1), shown(2**20_000)
+        ("'a'", '-1', 'a number of 20001 bits')
+    """
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return f"a number of {value.bit_length()} bits"
+    return repr(value)

@@ -116,19 +116,19 @@ class RunConfig:
     epochs: int | None = _training(
         None,
         help="Passes over the training images (default: decided by the data).",
-        rule=at_least(1),
+        rule=at_least(1, 10**6),
         roles=[Role.REPORTED],
     )
     batch_size: int | None = _training(
         None,
         help="Images per training step, over all processes (default: decided by the data).",
-        rule=at_least(1),
+        rule=at_least(1, 2**24),
         roles=[Role.REPORTED],
     )
     micro_batches: int = _training(
         1,
         help="Micro-batches per step (gradient accumulation), to save memory.",
-        rule=at_least(1),
+        rule=at_least(1, 2**16),
     )
     optimizer: str = _training(
         "adamw",
@@ -177,7 +177,7 @@ class RunConfig:
     image_size: int | None = _model(
         None,
         help="Side of the square input images in pixels (default: decided by the model).",
-        rule=at_least(1),
+        rule=at_least(1, 2**12),
         roles=[Role.REPORTED],
     )
     mixup: float = _training(
@@ -206,7 +206,7 @@ class RunConfig:
     seed: int = _training(
         0,
         help="Random seed for data order, augmentation, model and loss.",
-        rule=at_least(0),
+        rule=at_least(0, 2**53),
         roles=[Role.COMPARED, Role.OPENS_DATA],
     )
     on_nonfinite: str = _training(
@@ -231,7 +231,7 @@ class RunConfig:
     workers: int = _machine(
         0,
         help="Processes that decode images; with 0, the training process decodes them.",
-        rule=at_least(0),
+        rule=at_least(0, 1024),
         roles=_ANY_TIME,
     )
     compile: bool = _machine(False, help="Compile the training step with torch.compile.")

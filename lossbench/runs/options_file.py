@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import ConfigError, did_you_mean
 from ..strict_files import read_bytes
 from ..what_is import what_is
+from .option import shown
 from .options import RunConfig
 
 _WRITTEN = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -49,7 +50,7 @@ def read_options(
         values = tomllib.loads(text.decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{named} cannot be read: {error.strerror}; it is {what_is(path)}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, or a number with too many digits
         raise ConfigError(f"{named} is not valid TOML: {error}") from error
     known = typing.get_type_hints(RunConfig)
     options: dict[str, Any] = {}
@@ -62,7 +63,7 @@ def read_options(
         kinds = typing.get_args(known[name]) or (known[name],)
         if type(value) not in kinds and not (float in kinds and type(value) is int):
             wanted = next(_WRITTEN[kind] for kind in kinds if kind in _WRITTEN)
-            raise ConfigError(f"{named}: {key} must be {wanted}, got {value!r}")
+            raise ConfigError(f"{named}: {key} must be {wanted}, got {shown(value)}")
         options[name] = value
     if used is not None and (unused := [name for name in options if name not in used]):
         hints = (f"{name} ({(instead or {}).get(name, 'without effect here')})" for name in unused)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from .. import files
 from ..errors import RecordError
 from ..strict_files import opened
 from .layout import PREDICTIONS
-from .npz_reader import Array, NpzReader
+from .npz_reader import ZIP_ERRORS, Array, NpzReader
 from .record import Record
 
 _FILE_LIMIT = 64 * 2**30  # bytes on disk
@@ -109,7 +108,7 @@ def read_predictions(directory: Path, record: Record, *, embeddings: bool = Fals
                 refit_scores=read.optional("test_refit_scores", (images, classes)),
                 centers=read.centers() if embeddings else None,
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except ZIP_ERRORS as error:
         if isinstance(error, RecordError):
             raise
         raise RecordError(f"{file} is truncated or damaged: {type(error).__name__}: {error}") from error

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
+from ..allocations import bounded_allocations
 from ..errors import UsageError
 from ..machine.facts import LAW_PACKAGES, versions
+from ..runs.json_text import FieldError, parse
 from ..strict_files import read_bytes
 from .configuration import Configuration
 from .effort import Effort
@@ -25,7 +27,11 @@ SCHEMA_VERSION = 1
 _LIMIT, _MOST_EXAMPLES = 64 * 2**20, 1_000_000
 
 
-_KEYS = {"schema_version", "quote", "target", "takes", "traits", "effort", "source_sha256", "versions", "results"}
+_KEYS: dict[str, type | tuple[type, ...]] = {
+    "schema_version": int, "quote": str, "target": str, "takes": (str, NoneType), "traits": list, "effort": dict,
+    "source_sha256": str, "versions": dict, "results": list,
+}  # fmt: skip
+_MOST_BYTES = 2**30  # that building the loss may take at once
 
 
 @dataclass(frozen=True)
@@ -84,20 +90,22 @@ def read_certificate(path: Path) -> dict[str, Any]:
     """
     text = read_bytes(path, _LIMIT, links=True, error=UsageError)
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not a certificate: not JSON ({error})") from error
-    if not isinstance(content, dict) or not content.keys() >= _KEYS:
-        missing = sorted(_KEYS - (content.keys() if isinstance(content, dict) else set()))
+        content = parse(text)
+    except FieldError as error:
+        raise UsageError(f"{path} is not a certificate: {error}") from error
+    if not isinstance(content, dict) or not content.keys() >= _KEYS.keys():
+        missing = sorted(_KEYS.keys() - (content.keys() if isinstance(content, dict) else set()))
         raise UsageError(
             f"{path} is not a certificate: {', '.join(missing)} missing. Write one with: lossbench "
             "check LOSS --certificate FILE"
         )
     if content["schema_version"] != SCHEMA_VERSION:
         raise UsageError(
-            f"{path} is a certificate of schema {content['schema_version']!r}, this lossbench reads {SCHEMA_VERSION}; "
-            "judge the loss again with lossbench check"
+            f"{path} is a certificate of schema {str(content['schema_version'])[:40]}, this lossbench reads "
+            f"{SCHEMA_VERSION}; judge the loss again with lossbench check"
         )
+    if wrong := [name for name, kind in _KEYS.items() if not isinstance(content[name], kind)]:
+        raise UsageError(f"{path} is not a certificate: {', '.join(wrong)} is of another type than lossbench writes")
     return content
 
 
@@ -139,14 +147,16 @@ def verify(
         certified = {str(name): str(number) for name, number in content["versions"].items()}
     except (AttributeError, TypeError, KeyError, ValueError) as error:
         raise UsageError(f"the certificate is damaged: {error!r}") from error
-    if ":" in asked.target.partition("(")[0] and target != asked.target:
+    name = asked.target.partition("(")[0].strip()
+    if (":" in name or name.endswith(".py")) and target != asked.target:
         raise UsageError(
             f"the certificate is of {asked.target!r}, which is not a registered loss: verifying it runs that code. "
             f"If you trust it, repeat it: lossbench verify CERTIFICATE {shlex.quote(asked.target)}"
         )
     if not 1 <= effort.examples <= _MOST_EXAMPLES or not 0 <= effort.seed < 2**63:
         raise UsageError(f"the certificate is damaged: {effort}")
-    configurations = asked.configurations()
+    with bounded_allocations(_MOST_BYTES, lambda text: UsageError(f"{asked.target[:200]}: {text}")):
+        configurations = asked.configurations()
     notes = []
     if source_digest(configurations[0]) != content["source_sha256"]:
         notes.append("the loss's source is not the one that was judged")

@@ -165,10 +165,10 @@ def test_bad_use_is_one_clear_error(
     ("content", "message"),
     [
         (None, "No such file or directory"),
-        ("not json", "is not a certificate: not JSON"),
+        ("not json", "is not a certificate: it is not valid JSON"),
         ("[]", "is not a certificate: effort"),
         ('{"target": "softmax"}', "is not a certificate: effort"),
-        ("[" * 100_000, "is not a certificate: not JSON"),
+        ("[" * 100_000, "is not a certificate: it nests too deeply"),
     ],
 )
 def test_what_is_no_certificate_is_refused(

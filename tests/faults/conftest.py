@@ -7,13 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults.runs import make_pictures
+from faults.runs import make_pictures, tiny
+
+from lossbench.harness.run import run
 
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A manifest of 31 and 6 pictures; don't change it."""
     return make_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="session")
+def finished_run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of softmax with a selection split; a test that changes it puts it back."""
+    return run(tiny(pictures, "softmax", epochs=1, carve=True), tmp_path_factory.mktemp("finished") / "run").directory
 
 
 @pytest.fixture(autouse=True)

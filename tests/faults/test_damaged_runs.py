@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from faults.corrupt import corrupt, restore
-from faults.runs import tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_records import make_records
@@ -21,7 +20,6 @@ from rich.console import Console
 
 from lossbench.errors import LossbenchError, ModelError, RecordError
 from lossbench.harness.evaluation.predict import load_run
-from lossbench.harness.run import run
 from lossbench.report.terminal.comparison import comparison_summary
 from lossbench.runs.history import read_history
 from lossbench.runs.predictions import read_predictions
@@ -41,12 +39,6 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small comparison; a test that changes it puts it back."""
     losses = {"softmax": 0.6, "center": 0.6, "softmax #2": 0.6}
     return make_records(tmp_path_factory.mktemp("grid") / "grid", losses, seeds=2, images=24, embedding_dim=4)
-
-
-@pytest.fixture(scope="module")
-def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run; a test that changes it puts it back."""
-    return run(tiny(pictures, epochs=1, carve=True), tmp_path_factory.mktemp("finished") / "run").directory
 
 
 def files_of(directory: Path) -> list[Path]:
@@ -76,16 +68,16 @@ def test_a_comparison_with_any_file_corrupted_is_read_or_refused(grid: Path, see
 @pytest.mark.slow
 @MANY
 @given(seed=st.integers(0, 2**32 - 1))
-def test_a_finished_run_with_any_file_corrupted_is_read_or_refused(finished: Path, seed: int) -> None:
-    files = files_of(finished)
-    file = files[seed % len(files)] if seed % 2 else finished / "record.json"
+def test_a_finished_run_with_any_file_corrupted_is_read_or_refused(finished_run: Path, seed: int) -> None:
+    files = files_of(finished_run)
+    file = files[seed % len(files)] if seed % 2 else finished_run / "record.json"
     content = file.read_bytes()
     began = time.monotonic()
     try:
         corrupt(file, seed)
         with contextlib.suppress(LossbenchError):
-            record, _ = load_run(finished)
-            read_history(finished)
+            record, _ = load_run(finished_run)
+            read_history(finished_run)
             read_predictions(finished, record, embeddings=True)
     finally:
         restore(file, content)
@@ -244,8 +236,8 @@ def test_a_report_is_written_beside_damaged_runs(copy: Path, capsys: pytest.Capt
 # --- named faults of a run -------------------------------------------------------------------------------------------
 
 
-def test_weights_are_read_as_far_as_they_are_there(finished: Path, tmp_path: Path) -> None:
-    run_directory = Path(shutil.copytree(finished, tmp_path / "run"))
+def test_weights_are_read_as_far_as_they_are_there(finished_run: Path, tmp_path: Path) -> None:
+    run_directory = Path(shutil.copytree(finished_run, tmp_path / "run"))
     weights = run_directory / "checkpoint/weights.safetensors"
     with weights.open("r+b") as file:
         file.truncate(2**34)  # sparse: 16 GiB that nobody wrote
@@ -255,8 +247,8 @@ def test_weights_are_read_as_far_as_they_are_there(finished: Path, tmp_path: Pat
     assert time.monotonic() - began < _SECONDS
 
 
-def test_a_record_of_more_classes_than_its_weights_builds_nothing(finished: Path, tmp_path: Path) -> None:
-    run_directory = Path(shutil.copytree(finished, tmp_path / "run"))
+def test_a_record_of_more_classes_than_its_weights_builds_nothing(finished_run: Path, tmp_path: Path) -> None:
+    run_directory = Path(shutil.copytree(finished_run, tmp_path / "run"))
     record = json.loads((run_directory / "record.json").read_text())
     record["model"]["embedding_dim"] = 2**20
     (run_directory / "record.json").write_text(json.dumps(record))
@@ -264,8 +256,8 @@ def test_a_record_of_more_classes_than_its_weights_builds_nothing(finished: Path
         load_run(run_directory)
 
 
-def test_a_checkpoint_folder_that_is_a_link_is_refused(finished: Path, tmp_path: Path) -> None:
-    run_directory = Path(shutil.copytree(finished, tmp_path / "run"))
+def test_a_checkpoint_folder_that_is_a_link_is_refused(finished_run: Path, tmp_path: Path) -> None:
+    run_directory = Path(shutil.copytree(finished_run, tmp_path / "run"))
     (run_directory / "checkpoint").rename(tmp_path / "elsewhere")
     (run_directory / "checkpoint").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RecordError, match="checkpoint is a symbolic link"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import os
 import posixpath
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import DataError
+from ...strict_files import open_regular
 from .codes import NAMES
 from .images import ImageTree
 from .rows import Rows
@@ -122,7 +124,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield each row's number, from 1, and its fields."""
     number = 0
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open_regular(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
             for number, cells in enumerate(csv.reader(file, strict=True), start=1):
                 yield number, cells
     except UnicodeDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ...errors import DataError
+from ...strict_files import open_regular
 from .votes import USAGES
 
 SIDE = 48  # pixels
@@ -56,7 +58,7 @@ def read_pixels(path: Path) -> Iterator[PixelRow]:
         DataError: the file cannot be read, has other columns, or has an invalid row.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with open_regular(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             header = [cell.strip().lower() for cell in next(reader, [])]
             at = [header.index(name) if name in header else -1 for name in ("emotion", "pixels", "usage")]

@@ -33,7 +33,7 @@ FOLDER, MANIFEST = "checkpoint", "manifest.json"
 KEPT = 2  # the newest and the previous one, in case the newest is damaged
 _NAME = re.compile(r"step-(\d{9,18})")
 _FILE = re.compile(r"(state|process-\d{1,6})\.safetensors")
-_MANIFEST_LIMIT = 64 * 2**20
+_MANIFEST_LIMIT, _TENSORS_LIMIT = 64 * 2**20, 16 * 2**30  # bytes
 _BESIDE = (".writing-", ".old-")
 
 
@@ -121,6 +121,8 @@ def newest_checkpoint(parent: Path, warn: Callable[[str], None]) -> Checkpoint |
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint and verify the digest of every file."""
+    if path.is_symlink():
+        raise _DamagedError("it is a symbolic link")
     content = _read_manifest(path / MANIFEST)
     try:
         files = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in content.pop("files").items()}
@@ -130,7 +132,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     for name, (size, sha256) in files.items():
         if not _FILE.fullmatch(name):
             raise _DamagedError(f"{MANIFEST} names a file {name!r}")
-        blob = _read_regular(path / name, size)
+        blob = _read_regular(path / name, min(size, _TENSORS_LIMIT))
         if len(blob) != size or hashlib.sha256(blob).hexdigest() != sha256:
             raise _DamagedError(f"{name}: its SHA-256 does not match {MANIFEST}")
         try:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...allocations import bounded_allocations
 from ...errors import ModelError, UsageError
 from ...loss import Loss
 from ...objective import build_loss, expand_formula
@@ -21,6 +22,7 @@ from .state import put_back
 
 _MOST_EPOCHS = 10_000  # whose beginning a loss is told; what it draws from them depends on fewer
 _MOST_ROWS = 4096  # each is excluded once
+_SMALL = 64 * 2**20  # bytes that building the loss may take at once, whatever the file holds
 
 
 def replay(path: Path) -> dict[str, Any]:
@@ -62,7 +64,10 @@ def replay(path: Path) -> dict[str, Any]:
 
 
 def _loss_of(batch: BadBatch, path: Path) -> Loss:
-    loss = build_loss(expand_formula(batch.facts["formula"]), batch.context)
+    formula, stored = batch.facts["formula"], [*batch.state.values(), batch.output.embeddings, batch.output.logits]
+    most = max(_SMALL, 4 * sum(tensor.nbytes for tensor in stored))
+    with bounded_allocations(most, lambda text: ModelError(f"{path}: {formula[:200]}: {text}")):
+        loss = build_loss(expand_formula(formula), batch.context)
     last = batch.facts["epoch"]
     for epoch in range(max(0, last - _MOST_EPOCHS), last + 1):
         loss.begin_epoch(epoch, batch.facts["epochs"])

@@ -10,20 +10,23 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...allocations import bounded_allocations
 from ...data.augmentation import square
 from ...data.decode import decode
 from ...errors import DataError, ModelError
-from ...models.build import build_model
+from ...models.build import backbone_forms, build_model
+from ...models.check_tensors import written
 from ...objective import build_loss, expand_formula, formula_needs
 from ...registry import loss_origin
 from ...runs import layout
-from ...runs.finished_run import read_run
+from ...runs.finished_run import FinishedRun, read_run
 from ...runs.record import Record
 from ...types import LossContext
 from ...what_is import what_is
 from ..training.step import TrainStep
 
 _PIXELS = 64 * 224**2  # of images that go through the model together
+_SMALL = 64 * 2**20  # bytes that building a loss may take at once, whatever the weights take
 
 
 @dataclass(frozen=True)
@@ -68,21 +71,24 @@ def predict_images(run: Path, paths: Sequence[Path]) -> ImagePredictions:
         DataError: listing every image that cannot be read.
     """
     record, step = load_run(run)
-    images, problems = [], []
     size, share = record.model.image_size, step.model.preprocessing.crop_share
-    for path in paths:
-        if path.is_dir():
-            problems.append(f"{path}: expected image files; it is {what_is(path)}")
-            continue
-        try:
-            images.append(square(decode(path), size, share=share))
-        except DataError as error:
-            problems.append(str(error))
+    together, found, problems = max(1, _PIXELS // size**2), [], []
+    for start in range(0, len(paths), together):
+        images = []
+        for path in paths[start : start + together]:
+            if path.is_dir():
+                problems.append(f"{path}: expected image files; it is {what_is(path)}")
+                continue
+            try:
+                images.append(square(decode(path), size, share=share))
+            except DataError as error:
+                problems.append(str(error))
+        if not problems:
+            with torch.no_grad():
+                found.append(step.loss.scores(step.model(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2))))
     if problems:
         raise DataError("\n".join(problems))
-    batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-    with torch.no_grad():
-        scores = torch.cat([step.loss.scores(step.model(part)) for part in batch.split(max(1, _PIXELS // size**2))])
+    scores = torch.cat(found)
     return ImagePredictions(
         tuple(paths),
         record.data.class_names,
@@ -112,6 +118,7 @@ def load_run(run: Path) -> tuple[Record, TrainStep]:
         class_counts=tuple(data.in_order(data.drawn_counts)),
         class_names=data.class_names,
     )
+    _check_backbone(finished)
     model = build_model(
         record.model.name,
         num_classes=context.num_classes,
@@ -120,9 +127,30 @@ def load_run(run: Path) -> tuple[Record, TrainStep]:
         needs=formula_needs(formula),
         preprocessing=finished.preprocessing(),
     )
-    step = TrainStep(model, build_loss(formula, context))
+    stored = sum(tensor.nbytes for tensor in finished.state.values())
+    with bounded_allocations(
+        max(_SMALL, 4 * stored), lambda text: ModelError(f"{run}: {record.formula[:200]}: {text}")
+    ):
+        loss = build_loss(formula, context)
+    step = TrainStep(model, loss)
     try:
         step.load_state_dict(finished.state)
     except RuntimeError as error:
         raise ModelError(f"{run / layout.WEIGHTS} does not fit its record: {error}") from error
     return record, step.float().eval()
+
+
+def _check_backbone(run: FinishedRun) -> None:
+    """Refuse a record whose model is not the one of the weights, before it is built: it may be far larger.
+
+    Raises:
+        ModelError: naming the first tensor that differs.
+    """
+    model, stored = run.record.model, run.backbone_shapes()
+    for name, form in backbone_forms(model.name, model.image_size).items():
+        if (shape := stored.get(name)) != form.shape:
+            found = "lacks it" if shape is None else f"has shape {written(shape)}"
+            raise ModelError(
+                f"{run.directory / layout.WEIGHTS} does not fit its record: {name} of {model.name} has shape "
+                f"{written(form.shape)}, the file {found}"
+            )

@@ -125,7 +125,10 @@ class _Pool:
     def start(self, number: int, environment: dict[str, str]) -> subprocess.Popen[str]:
         logs = self.out / "logs"
         logs.mkdir(exist_ok=True)
-        with (logs / f"worker-{os.getpid()}-{number}.txt").open("a") as log:
+        if logs.is_symlink():
+            raise ConfigError(f"{logs} is a symbolic link, and nothing is written through links; remove it")
+        name = logs / f"worker-{os.getpid()}-{number}.txt"
+        with open(name, "a", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o666)) as log:
             worker = subprocess.Popen(
                 [sys.executable, "-P", "-m", "lossbench.harness.grid.worker"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import ConfigError, missing_package
+from ...runs.npz_reader import ZIP_ERRORS, NpzReader
+from ...strict_files import open_regular
 from ...what_is import what_is
 
 ROWS = 20_000  # per chunk
@@ -68,12 +71,12 @@ def read_chunks(file: Path) -> Iterator[Chunk]:
         yield from reader(file)
     except ConfigError:
         raise
-    except (OSError, ValueError, csv.Error, zipfile.BadZipFile, EOFError) as error:
+    except (*ZIP_ERRORS, csv.Error) as error:
         raise ConfigError(f"{file} cannot be read as {file.suffix[1:].upper()}: {error}") from error
 
 
 def _csv_chunks(file: Path) -> Iterator[Chunk]:
-    with file.open(newline="", encoding="utf-8-sig") as opened:
+    with open_regular(file) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as opened:
         reader = csv.reader(opened, strict=True)
         header = [name.strip() for name in next(reader, [])]
         if not header:
@@ -96,13 +99,8 @@ def _csv_chunks(file: Path) -> Iterator[Chunk]:
 
 
 def _npz_chunks(file: Path) -> Iterator[Chunk]:
-    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
-        try:
-            arrays = {name: stored[name] for name in stored}
-        except ValueError as error:
-            raise ConfigError(
-                f"{file} holds Python objects, which are not loaded; save text with dtype=str: {error}"
-            ) from error
+    with open_regular(file) as raw, zipfile.ZipFile(raw) as archive:
+        arrays = NpzReader(archive).columns()
     if "scores" in arrays:
         scores, names = arrays.pop("scores"), arrays.pop("classes", None)
         if names is None or scores.ndim != 2 or names.shape != scores.shape[1:]:

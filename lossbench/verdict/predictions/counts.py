@@ -8,6 +8,7 @@ from ...errors import ConfigError
 from .columns import read_chunks
 
 _COLUMNS = ("class", "training_count")
+_MOST_DIGITS = 15
 
 
 def read_counts(file: Path) -> dict[str, int]:
@@ -28,9 +29,10 @@ def read_counts(file: Path) -> dict[str, int]:
             )
         for row, (name, text) in enumerate(zip(*(chunk.columns[name] for name in _COLUMNS), strict=True)):
             label, written = str(name).strip(), str(text).strip()
-            if not written.isdecimal() or int(written) < 1:
+            if not written.isdecimal() or len(written) > _MOST_DIGITS or int(written) < 1:
                 raise ConfigError(
-                    f"{chunk.where(row)}: training_count of class {label!r} must be a positive integer, got {written!r}"
+                    f"{chunk.where(row)}: training_count of class {label!r} must be a positive integer, got "
+                    f"{written[:40]!r}"
                 )
             if label in counts:
                 raise ConfigError(f"{chunk.where(row)}: class {label!r} is listed twice")

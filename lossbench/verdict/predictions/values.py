@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from ...errors import ConfigError
 from .columns import Chunk
 
 _SHOWN = 5
+_SEED = re.compile(r"[+-]?\d{1,18}")
 _SUMS_TO_1 = 0.01
 
 
@@ -37,11 +39,10 @@ def seeds(chunk: Chunk, rows: Sequence[int]) -> list[int]:
         ConfigError: a value is not an integer.
     """
     found = texts(chunk, "seed", rows)
-    try:
-        return [int(text) for text in found]
-    except ValueError:
-        at = next(n for n, text in enumerate(found) if not text.lstrip("+-").isdecimal())
-        raise ConfigError(f"{chunk.where(rows[at])}: seed must be an integer, got {found[at]!r}") from None
+    for at, text in enumerate(found):
+        if not _SEED.fullmatch(text):
+            raise ConfigError(f"{chunk.where(rows[at])}: seed must be an integer, got {text[:40]!r}")
+    return [int(text) for text in found]
 
 
 def scores(chunk: Chunk, names: Sequence[str], rows: Sequence[int]) -> npt.NDArray[np.float64]:
