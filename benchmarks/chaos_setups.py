@@ -26,7 +26,7 @@ from lossbench.losses.softmax import SoftmaxLoss
 from lossbench.registry import register_loss
 
 EPOCHS, ROWS = 3, 54
-_PEER_SECONDS = 60.0  # for a process to notice that its peer is gone
+_PEER_SECONDS = 5.0  # for a process to notice that its peer is gone
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,14 @@ def kill(processes: list[ForkedRun], draw: random.Random) -> int:
     for process in victims:
         if process.poll() is None:
             process.send(signal.SIGKILL)
-    for process in processes:
-        process.wait(_PEER_SECONDS)
-    psutil.wait_procs(workers, timeout=_PEER_SECONDS)
+    end = time.monotonic() + _PEER_SECONDS
+    while any(process.poll() is None for process in processes) and time.monotonic() < end:
+        time.sleep(0.05)
+    for process in processes:  # a peer that waits for one that never came; torchrun ends it, too
+        if process.poll() is None:
+            process.send(signal.SIGKILL)
+        process.wait()
+    psutil.wait_procs(workers, timeout=60)
     return sum(process.code == -signal.SIGKILL for process in processes)
 
 

@@ -13,6 +13,7 @@ from .json_text import FieldError, parse
 from .typed_json import Count, read_as
 
 _MOST_HEADER = 16 * 2**20  # bytes
+_MOST_TENSORS = 50_000
 _WIDTH = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
     "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8,
@@ -89,4 +90,6 @@ def _header(content: Any) -> Header:
     metadata = content.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise FieldError("__metadata__ is not an object of texts")
+    if len(content) > _MOST_TENSORS:
+        raise FieldError(f"its head lists {len(content):,} tensors; at most {_MOST_TENSORS:,} are read")
     return Header({name: read_as(StoredTensor, value, name) for name, value in content.items()}, metadata)

@@ -78,7 +78,7 @@ def test_a_finished_run_with_any_file_corrupted_is_read_or_refused(finished_run:
         with contextlib.suppress(LossbenchError):
             record, _ = load_run(finished_run)
             read_history(finished_run)
-            read_predictions(finished, record, embeddings=True)
+            read_predictions(finished_run, record, embeddings=True)
     finally:
         restore(file, content)
     assert time.monotonic() - began < _SECONDS

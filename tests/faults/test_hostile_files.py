@@ -233,6 +233,14 @@ def test_what_a_stored_batch_asks_for_is_bounded_by_its_content(
         replay(tmp_path / "b")
 
 
+def test_the_tensors_of_a_file_are_counted_before_they_are_looked_at(tmp_path: Path) -> None:
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    head = json.dumps({f"t{number}": empty for number in range(50_001)}).encode()
+    (tmp_path / "b").write_bytes(len(head).to_bytes(8, "little") + head)
+    with pytest.raises(ModelError, match="its head lists 50,001 tensors"):
+        replay(tmp_path / "b")
+
+
 PLACES: dict[str, tuple[Callable[[Path], object], str]] = {
     "the lock is a directory": (lambda run: (run / ".lock").mkdir(), "lock cannot be opened: Is a directory"),
     "the lock is a link": (lambda run: (run / ".lock").symlink_to(run / "victim"), "lock cannot be opened: Too many"),
