@@ -49,9 +49,7 @@ def main() -> int:
     parser.add_argument("result", type=Path, help="Markdown file to write")
     parser.add_argument("--kills", type=int, default=110, help="number of kills, spread evenly over the set-ups")
     parser.add_argument("--seed", type=int, default=0, help="seed of the instants")
-    parser.add_argument(
-        "--only", metavar="PATTERN", default="", help="only set-ups whose names match this regular expression"
-    )
+    parser.add_argument("--only", metavar="PATTERN", default="", help="regular expression for the names of set-ups")
     parser.add_argument("--hostile", action="store_true", help="also generate 10,000 hostile inputs of each kind")
     asked = parser.parse_args()
     torch.set_num_threads(1)
