@@ -89,10 +89,13 @@ class Trials:
         draw: random numbers.
         device: device of the runs.
         epochs: of each run.
+        warm: whether a run in this process first loads everything that a run imports.
     """
 
-    def __init__(self, folder: Path, draw: random.Random, device: str = "cpu", epochs: int = EPOCHS) -> None:
-        self.folder, self.draw, self.device, self.epochs = folder, draw, device, epochs
+    def __init__(
+        self, folder: Path, draw: random.Random, device: str = "cpu", epochs: int = EPOCHS, warm: bool = True
+    ) -> None:
+        self.folder, self.draw, self.device, self.epochs, self.warm = folder, draw, device, epochs, warm
         self.data = chaos_setups.make_pictures(folder)
         self.kills: Counter[str] = Counter()  # by set-up
         self.trials: Counter[str] = Counter()
@@ -138,7 +141,7 @@ class Trials:
         """Return the result of an uninterrupted run of a set-up."""
         if setup.name not in self.references:
             out = self.folder / f"reference-{len(self.references)}"
-            if not self.references:  # everything that a run imports is loaded before the fork
+            if self.warm and not self.references:  # everything that a run imports is loaded before the fork
                 run(RunConfig(loss="softmax", data=f"csv:{self.data}", epochs=1, device="cpu"), self.folder / "warm")
             began, phase = time.monotonic(), out.with_suffix(".phase")
             prepare = chaos_setups.timed(setup.phase, phase) if setup.phase else None

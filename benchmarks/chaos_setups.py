@@ -54,7 +54,7 @@ class Setup:
         return [
             self.command, "--data", f"csv:{data}", "--model", "test_efficientnet", "--image-size", "32",
             "--batch-size", "8", "--lr", "0.01", "--device", device, "--epochs", str(epochs),
-            "--checkpoint-every", str(every),
+            "--checkpoint-every", str(every), "--augment", "standard",
             *self.options, "--out", str(out),
         ]  # fmt: skip
 

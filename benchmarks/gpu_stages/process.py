@@ -24,6 +24,7 @@ METHOD: Literal["forkserver"] = "forkserver"
 
 def start_server() -> None:
     """Start the server and wait until it has imported everything, which counts for no stage."""
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asking CUDA whether there is a device would break later forks
     context = multiprocessing.get_context(METHOD)
     context.set_forkserver_preload(PRELOADED)
     first = context.Process(target=os.getpid)

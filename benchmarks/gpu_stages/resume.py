@@ -29,7 +29,9 @@ def run(task: Task) -> None:
     )
     folder = task.work / "resume"
     folder.mkdir(parents=True, exist_ok=True)
-    trials = chaos.Trials(folder, random.Random(0), task.device, epochs=2 if task.smoke else EPOCHS)
+    epochs = 2 if task.smoke else EPOCHS
+    # Without a run in this process, because a fork has to find CUDA untouched.
+    trials = chaos.Trials(folder, random.Random(0), task.device, epochs, warm=False)
     setups = [
         Setup(f"{loss}, {workers} loader workers", ("--loss", loss, "--select", "--workers", str(workers)))
         for loss, workers in zip(LOSSES, (0, 2, 0, 2, 0), strict=True)

@@ -40,7 +40,7 @@ def tiny(data: Path, loss: str = "weighted-cluster", **options: Any) -> RunConfi
     """The options of a tiny run."""
     base = RunConfig(
         loss=loss, data=f"csv:{data}", model="test_efficientnet", image_size=32, epochs=EPOCHS, batch_size=BATCH,
-        lr=1e-2, device="cpu", seed=5,
+        lr=1e-2, device="cpu", seed=5, augment="standard",
     )  # fmt: skip
     return dataclasses.replace(base, **options)
 
