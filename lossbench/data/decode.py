@@ -9,12 +9,12 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
 
 from ..errors import DataError
 from ..strict_files import open_regular
 from .decoder_warnings import forget_decoder_warning
+from .upright import UPRIGHT, Box, UnreadableError, cropped, orientation_of, to_rgb
 
 # A closed list: Pillow's EPS reader would start Ghostscript on any content of a file named .jpg.
 FORMATS = (
@@ -35,25 +35,6 @@ MAX_PIXELS = 89_478_485
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 * 2**20
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\x00", b"MM\x00*")
-_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-class Box(NamedTuple):
-    """A rectangle in pixels of an upright image, excluding right and bottom; it may exceed the image."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
 
 
 def decode(source: str | os.PathLike[str] | bytes, box: Box | None = None) -> Image.Image:
@@ -79,7 +60,7 @@ def decode(source: str | os.PathLike[str] | bytes, box: Box | None = None) -> Im
             return _decode(io.BytesIO(source), len(source), box)
         with _open(source) as file:
             return _decode(file, os.fstat(file.fileno()).st_size, box)
-    except _UnreadableError as error:
+    except UnreadableError as error:
         name = f"an image of {len(source)} bytes" if isinstance(source, bytes) else os.fspath(source)
         raise DataError(f"{name}: {error}") from error.__cause__
 
@@ -101,16 +82,11 @@ def check_file(path: Path, box: Box | None = None) -> Checked:
     try:
         with _open(path) as file:
             image = _decode(file, os.fstat(file.fileno()).st_size, box)
-    except _UnreadableError as error:
+    except UnreadableError as error:
         return Checked(str(error))
     pixels = hashlib.sha256(image.tobytes())  # with the instructions of current CPUs twice as fast as BLAKE2
     pixels.update(repr(image.size).encode())
     return Checked(None, pixels.digest()[:16])
-
-
-def why_unreadable(path: Path, box: Box | None = None) -> str | None:
-    """Return why an image file cannot be decoded, or None if all of it decodes."""
-    return check_file(path, box).reason
 
 
 def why_not_as_listed(path: Path, sha256: str) -> str | None:
@@ -118,7 +94,7 @@ def why_not_as_listed(path: Path, sha256: str) -> str | None:
     try:
         with _open(path) as file:
             found = hashlib.sha256(file.read()).hexdigest()
-    except _UnreadableError as error:
+    except UnreadableError as error:
         return str(error)
     except OSError as error:
         return (error.strerror or str(error)).lower()
@@ -147,16 +123,12 @@ def examine(path: Path, box: Box | None = None) -> Examined:
         with _open(path) as file:
             data = file.read()
         image = _decode(io.BytesIO(data), len(data), None)
-        _cut(image, box)
-    except _UnreadableError as error:
+        cropped(image, box)
+    except UnreadableError as error:
         return Examined(str(error))
     except OSError as error:
         return Examined((error.strerror or str(error)).lower())
     return Examined(None, hashlib.sha256(data).digest(), *image.size)
-
-
-class _UnreadableError(Exception):
-    """Carries only the reason; the callers add the file name."""
 
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
@@ -164,68 +136,39 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
     try:
         return open_regular(path)
     except FileNotFoundError as error:
-        raise _UnreadableError("no such file") from error
+        raise UnreadableError("no such file") from error
     except OSError as error:
-        raise _UnreadableError((error.strerror or str(error)).lower()) from error
+        raise UnreadableError((error.strerror or str(error)).lower()) from error
     except ValueError as error:  # a NUL in the name
-        raise _UnreadableError("not a file name") from error
+        raise UnreadableError("not a file name") from error
 
 
 def _decode(file: BinaryIO, size: int, box: Box | None) -> Image.Image:
     forget_decoder_warning()
     if size == 0:
-        raise _UnreadableError("zero bytes")
+        raise UnreadableError("zero bytes")
     try:
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise _UnreadableError(_too_large(f"{width} x {height} pixels"))
+                raise UnreadableError(_too_large(f"{width} x {height} pixels"))
             image.load()
-            orientation = _orientation(image)  # read now: the TIFF reader rotates the image while loading
-            upright = _UPRIGHT.get(orientation)
-            rgb = _rgb(image)
-            return _cut(rgb if upright is None else rgb.transpose(upright), box)
-    except (_UnreadableError, MemoryError):
+            orientation = orientation_of(image)  # read now: the TIFF reader rotates the image while loading
+            upright = UPRIGHT.get(orientation)
+            rgb = to_rgb(image)
+            return cropped(rgb if upright is None else rgb.transpose(upright), box)
+    except (UnreadableError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         file.seek(0)
         known = file.read(8).startswith(_SIGNATURES)
-        raise _UnreadableError("truncated or damaged in its header" if known else "not an image") from error
+        raise UnreadableError("truncated or damaged in its header" if known else "not an image") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _UnreadableError(_too_large("its header declares too many pixels")) from error
+        raise UnreadableError(_too_large("its header declares too many pixels")) from error
     except Exception as error:  # readers of damaged files raise any kind of exception
         cut = isinstance(error, EOFError | struct.error) or "truncat" in str(error).lower()
-        raise _UnreadableError("truncated" if cut else f"damaged ({error})") from error
-
-
-def _cut(image: Image.Image, box: Box | None) -> Image.Image:
-    if box is None:
-        return image
-    if not (0 <= box.left + box.right < 2 * image.width and 0 <= box.top + box.bottom < 2 * image.height):
-        raise _UnreadableError(f"its box {tuple(box)} lies outside its {image.width} x {image.height} pixels")
-    return image.crop((max(box.left, 0), max(box.top, 0), min(box.right, image.width), min(box.bottom, image.height)))
+        raise UnreadableError("truncated" if cut else f"damaged ({error})") from error
 
 
 def _too_large(what: str) -> str:
     return f"{what}; at most {MAX_PIXELS} are decoded"
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a damaged tag does not make the image unreadable
-        return 1
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        levels = np.asarray(image).astype(np.int64)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise _UnreadableError("32-bit pixels of unknown scale; save it with 8 or 16 bits")
-        return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise _UnreadableError("floating-point pixels of unknown scale; save it with 8 or 16 bits")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from PIL import Image
 
-from .decode import Box, decode
+from .decode import decode
 from .table import ImageTable, Int32Array
+from .upright import Box
 
 Progress = Callable[[int, int], None]  # number of processed files, total
 Seen = TypeVar("Seen")

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, listed
-from .decode import Box, check_file, why_not_as_listed
+from .decode import check_file, why_not_as_listed
 from .decoder_warnings import decoder_warning
 from .files import Progress, each_file
 from .readable_cache import ReadableFiles
 from .table import ImageTable
+from .upright import Box
 
 _SHOWN = 50
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import PIL
 
 from ..caches import user_cache
-from .decode import Box
+from .upright import Box
 
 _KEY = 16  # bytes, of a key and of a digest of pixels
 _MOST = 4_000_000  # files: 128 MB

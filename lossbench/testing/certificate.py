@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..strict_files import read_bytes
 from .configuration import Configuration
 from .effort import Effort
 from .judge import judge_all
+from .quote import quote_of
 from .resolve import resolve
 from .results import Result
 from .source_digest import source_digest
@@ -70,7 +70,7 @@ def certificate(
     digest, known = source_digest(configurations[0]), _versions()
     return {
         "schema_version": SCHEMA_VERSION,
-        "quote": _quote(asked.target, rows, digest, known, effort),
+        "quote": quote_of(asked.target, rows, digest, known, effort),
         "target": asked.target,
         "takes": asked.takes,
         "traits": list(asked.traits),
@@ -185,25 +185,3 @@ def _row(result: Result) -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     known = versions(LAW_PACKAGES)
     return {"python": platform.python_version(), **{name: number or "unknown" for name, number in known.items()}}
-
-
-def _quote(
-    target: str, rows: Sequence[Mapping[str, Any]], digest: str, versions: Mapping[str, str], effort: Effort
-) -> str:
-    """One line for a paper."""
-    laws: dict[str, set[str]] = {}
-    for row in rows:
-        laws.setdefault(str(row["law"]), set()).add(str(row["status"]))
-    verdicts = Counter(
-        "failed" if "failed" in found else "xfailed" if "xfailed" in found else "held" if "passed" in found else "none"
-        for found in laws.values()
-    )
-    judged = verdicts["held"] + verdicts["failed"] + verdicts["xfailed"]
-    count = len({row["loss"] for row in rows})
-    configurations = f"{count} configuration{'s' if count > 1 else ''}"
-    expected = f", {verdicts['xfailed']} violated as expected" if verdicts["xfailed"] else ""
-    return (
-        f"{target} obeys {verdicts['held']} of {judged} applicable laws{expected} in {configurations} "
-        f"(lossbench {versions['lossbench']}, torch {versions['torch']}, seed {effort.seed}, "
-        f"{effort.examples} batches a law, source sha256 {digest[:12]})"
-    )

@@ -190,7 +190,7 @@ def test_what_is_no_certificate_is_refused(
         ({"effort": {"examples": "many"}}, "the certificate is damaged: TypeError"),
         ({"results": [{"loss": "softmax"}]}, "the certificate is damaged: KeyError('law')"),
         ({"target": "nono"}, "unknown loss 'nono'"),
-        ({"versions": 3}, "the certificate is damaged"),
+        ({"versions": 3}, "is not a certificate: versions is of another type than lossbench writes"),
     ],
 )
 def test_a_damaged_certificate_is_refused(

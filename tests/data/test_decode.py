@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lossbench.data.decode import FORMATS, MAX_PIXELS, decode, why_unreadable
+from lossbench.data.decode import FORMATS, MAX_PIXELS, check_file, decode
 from lossbench.errors import DataError
 from lossbench.file_names import IMAGE_SUFFIXES
 
@@ -123,14 +123,14 @@ def test_errors_name_the_file_and_what_is_wrong(tmp_path: Path) -> None:
     for name, (data, reason) in cases.items():
         path = tmp_path / name
         path.write_bytes(data)
-        assert why_unreadable(path) == reason
+        assert check_file(path).reason == reason
         with pytest.raises(DataError) as caught:
             decode(path)
         assert str(caught.value) == f"{path}: {reason}"
-    assert why_unreadable(tmp_path / "whole.jpg") is None
-    assert why_unreadable(tmp_path / "absent.jpg") == "no such file"
-    assert why_unreadable(tmp_path) == "is a directory"
-    assert why_unreadable(Path("nul\0.jpg")) == "not a file name"
+    assert check_file(tmp_path / "whole.jpg").reason is None
+    assert check_file(tmp_path / "absent.jpg").reason == "no such file"
+    assert check_file(tmp_path).reason == "is a directory"
+    assert check_file(Path("nul\0.jpg")).reason == "not a file name"
     with pytest.raises(DataError, match=r"^an image of 0 bytes: zero bytes"):
         decode(b"")
 
@@ -141,7 +141,7 @@ def test_every_format_is_read_and_its_first_half_is_refused(tmp_path: Path, suff
     assert f".{suffix}" in IMAGE_SUFFIXES
     assert decode(path).size == (64, 64)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert why_unreadable(path)
+    assert check_file(path).reason
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "gif"])

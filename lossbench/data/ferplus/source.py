@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError
-from ..decode import Box, decode
+from ..decode import decode
 from ..face_expressions import CLASS_NAMES
 from ..files import ImageFiles, each_file
 from ..request import Request, Splits
 from ..table import ImageTable
+from ..upright import Box
 from .duplicates import AMBIGUOUS, IN_TEST, REPEATED, without_duplicates
 from .pixels import PixelImages
 from .samples import (
