@@ -139,6 +139,9 @@ def compare(
 
     first_budget, *others = parse_budgets(budgets)
     run_config = RunConfig(loss=str(asked.losses[0]), **options)
+    from ..data.sources import check_place
+
+    check_place(run_config.data, **run_config.opening())
     epochs = run_config.resolved(1).epochs
     if first_budget != 1:
         run_config = replace(run_config, epochs=max(1, round(first_budget * epochs)))

@@ -39,7 +39,9 @@ def evaluate(
     lossbench evaluate runs/NAME --data folder:photos --out photos
     """
     from ..registry import allow_objects
+    from ..runs.layout import check_finished
 
+    check_finished(run)
     if not json_:
         output_is_optional()
     allow_objects(loss or "")

@@ -22,7 +22,9 @@ def predict(
 ) -> None:
     """Predict class probabilities for images with a trained run."""
     from ..registry import allow_objects
+    from ..runs.layout import check_finished
 
+    check_finished(run)
     allow_objects(loss or "")
     from ..harness.evaluation.predict import predict_images
 

@@ -10,6 +10,7 @@ from typer import Option
 
 from ..errors import ConfigError
 from ..registry import allow_objects, check_names, object_names
+from ..runs.layout import check_unfinished
 from ..runs.option import Role, flag
 from ..runs.options import RunConfig, option_names
 from .output import exits_are_failures, output_is_optional, print_json
@@ -49,6 +50,7 @@ def run(
         if resume is not None:
             changed = _given_with_resume(context)
             allow_objects(str(options["loss"] or ""))
+            check_unfinished(resume)
             from ..harness.resume import resume as resume_run
 
             _show(resume_run(resume, reporter, **changed), json_)
@@ -57,7 +59,11 @@ def run(
             raise ConfigError("--loss is missing: a loss or formula, such as --loss weighted-cluster")
         allow_objects(options["loss"])
         checked = RunConfig(**options)
-        check_names(checked.formula)  # before torch is imported, which takes seconds
+        # Before torch is imported, which takes seconds.
+        check_names(checked.formula)
+        from ..data.sources import check_place
+
+        check_place(checked.data, **checked.opening())
         from ..harness.run import run as run_task
 
         result = run_task(checked, out, reporter)

@@ -122,6 +122,20 @@ def _check_options(name: str, request: Request) -> None:
         raise DataError(f"--fold-labels applies to csv:PATH and folder:PATH, not to --data {spec!r}")
 
 
+def check_place(spec: str, **options: Unpack[Options]) -> None:
+    """Raise the error of `open_unchecked` if the data is named wrongly or not where the spec says.
+
+    Nothing is read where it exists: commands call this before they import what takes seconds.
+
+    Raises:
+        DataError: as `open_unchecked`.
+    """
+    name, path = _name_and_path(spec)
+    place = csv_place(spec.partition(":")[2].strip()).path if name == "csv" else path
+    if place is not None and not os.path.lexists(place):
+        open_unchecked(spec, **options)
+
+
 def source_of(spec: str) -> Source:
     """Return the kind of data that a `--data` spec names.
 

@@ -8,14 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
 from ..runs import layout
 from ..runs.finished_run import read_run
 from ..runs.lock import locked
 from ..runs.options import RunConfig
 from ..runs.options_file import read_options
 from ..strict_files import check_within
-from ..what_is import what_is
 from .checkpoints.folder import FOLDER, newest_checkpoint, remove_checkpoints, remove_leftovers
 from .checks import check_gradients, check_loading, check_shares
 from .finish import RunResult
@@ -42,11 +40,7 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
     """
     began = time.perf_counter()
     reporter = SteadyReporter(reporter)
-    if not (directory / layout.CONFIG).is_file():
-        raise CheckpointError(
-            f"--resume {directory}: not a run, because it has no {layout.CONFIG}. Expected the directory that a run "
-            f"printed when it was interrupted; it is {what_is(directory)}"
-        )
+    layout.check_unfinished(directory)
     if (directory / layout.RECORD).exists():
         return _finished(directory)
     options = read_options(directory / layout.CONFIG, str(directory / layout.CONFIG), links=False)

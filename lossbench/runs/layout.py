@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 
 from .. import file_names
-from ..errors import ConfigError
+from ..errors import CheckpointError, ConfigError, RecordError
 from ..files import plain, write_atomically
 from ..what_is import quote, what_is
 
@@ -27,6 +27,29 @@ def other_version(file: Path | str, version: object) -> str:
         f"{file} has schema version {str(version)[:40]}, this lossbench reads {SCHEMA_VERSION}: another release of "
         "lossbench wrote it. Run it again with this release, or read it with the one that wrote it"
     )
+
+
+def check_unfinished(directory: Path) -> None:
+    """Check that a directory holds a run that can be resumed or is finished.
+
+    Raises:
+        CheckpointError: saying what it is instead.
+    """
+    if not (directory / CONFIG).is_file():
+        raise CheckpointError(
+            f"--resume {directory}: not a run, because it has no {CONFIG}. Expected the directory that a run "
+            f"printed when it was interrupted; it is {what_is(directory)}"
+        )
+
+
+def check_finished(directory: Path) -> None:
+    """Check that a directory exists, where that of a finished run is expected; `read_run` checks what it holds.
+
+    Raises:
+        RecordError: saying what it is instead.
+    """
+    if not directory.is_dir():
+        raise RecordError(f"{directory} holds no finished run: no such directory. It is {what_is(directory)}")
 
 
 def claim_directory(out: Path) -> Path:

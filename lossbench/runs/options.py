@@ -299,6 +299,10 @@ class RunConfig:
         """Return option -> value without the Nones: what `config.toml` holds and `--config` reads back."""
         return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
 
+    def opening(self) -> dict[str, Any]:
+        """Return the options that `open_unchecked` takes."""
+        return {name: value for name, value in self.values(Role.OPENS_DATA).items() if name != "allow_missing_classes"}
+
     def values(self, role: Role) -> dict[str, Any]:
         """Return option -> value for the options of one role."""
         return {name: getattr(self, name) for name in option_names(role)}

@@ -69,6 +69,35 @@ def test_cheap_errors_come_before_torch_is_imported(arguments: list[str], messag
     assert message in done.stderr
 
 
+def test_missing_files_are_named_before_torch_is_imported(tmp_path: Path) -> None:
+    calls = {
+        "run --loss softmax --data csv:gone.csv": "gone.csv: no such manifest",
+        "run --loss softmax --data csv:gone.csv?root=x": "no such manifest",
+        "run --loss softmax --data folder:gone": "gone: no such folder",
+        "run --loss softmax --data nothing": "unknown source 'nothing'",
+        "compare --losses softmax --data folder:gone --out o": "gone: no such folder",
+        "run --resume gone": "--resume gone: not a run",
+        "run --loss softmax --config gone.toml": "--config gone.toml cannot be read",
+        "predict gone a.png": "gone holds no finished run",
+        "evaluate gone --data digits --out o": "gone holds no finished run",
+        "report gone": "gone: no such directory",
+        "judge gone.csv": "gone.csv: no such file",
+        "data inspect folder:gone": "gone: no such folder",
+    }
+    script = (
+        "import sys\nfrom lossbench.cli import main\nfor call in sys.argv[1:]:\n"
+        "    sys.argv = ['lossbench', *call.split()]\n    try:\n        main()\n    except SystemExit as end:\n"
+        "        print(end.code, sorted({'torch', 'timm'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *calls], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.stdout == "2 []\n" * len(calls), done.stderr
+    for said in calls.values():
+        assert said in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_home_directory_is_expanded_in_every_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ann")
     given = ["run", "--out=~/runs", "~/a.png", "--lr=0.1", "a~b", "--loss", "softmax + 0.1*center(alpha=0.5)", "~"]

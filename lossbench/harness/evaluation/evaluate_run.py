@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -48,7 +47,7 @@ def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
         ConfigError: `out` is not empty or cannot be written.
     """
     record, step = load_run(run)
-    splits = open_unchecked(config.data, **_opening(config))
+    splits = open_unchecked(config.data, **config.opening())
     table = _of_classes(splits.test if splits.whole is None else splits.whole, record.data.class_names, run)
     if found := unreadable([table], known=ReadableFiles(recognize=config.recognize_files)):
         raise unreadable_error(found)
@@ -112,7 +111,3 @@ def _of_classes(table: ImageTable, class_names: tuple[str, ...], run: Path) -> I
     number = {name: position for position, name in enumerate(class_names)}
     renumbered = np.array([number.get(name, -1) for name in table.class_names], dtype=np.int64)
     return dataclasses.replace(table, class_names=class_names, targets=renumbered[table.targets])
-
-
-def _opening(config: RunConfig) -> dict[str, Any]:
-    return {k: v for k, v in config.values(Role.OPENS_DATA).items() if k != "allow_missing_classes"}
