@@ -50,8 +50,7 @@ class Options(TypedDict, total=False):
 
     Attributes:
         val: manifest or folder of the test split, for sources that are files.
-        label: label column of manifests (default: "label"); "person" makes each person a class (for folders, each
-            subfolder).
+        label: label column of manifests; "person" makes each person (of folders, each subfolder) a class.
         seed: seed of the run (default: 0); only `digits` depends on it.
         classes: 7 or 8, for AffectNet and FER+; None for the classes of the release.
         min_images: minimum images per person, with people as classes; None for `MIN_IMAGES`.
@@ -74,9 +73,8 @@ def open_data(spec: str, *, allow_missing_classes: bool = False, **options: Unpa
     """Open a data source without decoding images, and check that its splits are compatible.
 
     Args:
-        spec: `synthetic`, `digits` (both with parameters, as in `synthetic(imbalance=100)`), `csv:PATH` (with options,
-            as in `csv:PATH?root=DIR&path-column=NAME`), `folder:PATH`, `affectnet:PATH`, `ferplus:PATH` or
-            `rafdb:PATH`.
+        spec: name of a source of `SOURCES` with its path or parameters, as in `synthetic(imbalance=100)` or
+            `csv:PATH?root=DIR&path-column=NAME`.
         allow_missing_classes: accept classes without test images.
         options: see `Options`.
 
