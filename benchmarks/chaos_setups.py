@@ -83,7 +83,10 @@ SETUPS = (
 
 
 class NowAndThenNaN(Loss):
-    """Softmax that is NaN on batches whose first two rows are of the last class, about one in nine."""
+    """Softmax that is NaN on batches of 8 rows whose first two are of the last class, about one in nine.
+
+    The batch of its trial before a run has other rows.
+    """
 
     def __init__(self, context: LossContext) -> None:
         super().__init__()
@@ -91,7 +94,8 @@ class NowAndThenNaN(Loss):
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         value: Tensor = self.softmax(output, targets)
-        return value * float("nan") if targets[:2].tolist() == [self.last] * 2 else value
+        fails = len(targets) == 8 and targets[:2].tolist() == [self.last] * 2
+        return value * float("nan") if fails else value
 
 
 def register_losses() -> None:

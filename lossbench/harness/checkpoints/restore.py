@@ -38,6 +38,7 @@ def restore(checkpoint: Checkpoint, trainer: Trainer, saver: Saver, epochs: int,
             trainer.step.loss.begin_epoch(told, epochs)
         restore_shared(trainer, content, checkpoint.tensors["state"])
         restore_own(trainer, own, checkpoint.tensors[f"process-{trainer.accelerator.process_index}"])
+        trainer.step.relied_on = trainer.guard.step > 0  # checked on the first batch of the run
         _restore_progress(saver, checkpoint, position)
     except CheckpointError as error:
         raise CheckpointError(
