@@ -105,6 +105,12 @@ class Configuration:
         """One instance for reading what it declares; not to be changed."""
         return self.build(fixed_case().context)
 
+    @cached_property
+    def state_axes(self) -> dict[str, tuple[str, ...]]:
+        """The declared axes of the states that the loss has with these hyper-parameters."""
+        held = {name for name, _ in (*self.specimen.named_parameters(), *self.specimen.named_buffers())}
+        return {name: axes for name, axes in self.spec.state_axes.items() if name in held}
+
     def declares(self, trait: Trait) -> bool:
         """Return whether the instance, or whoever asked for the check, declares a trait."""
         return trait in self.traits or (trait in self.specimen.traits and trait not in self.without)

@@ -57,10 +57,16 @@ class Check:
         return expect(found, self.expected_failure, lambda: fails_in(self.others, self.law, self.effort))
 
     def __call__(self) -> None:
-        """Pass, skip, xfail or raise `Violation`, as pytest understands it."""
+        """Pass, skip, xfail or raise `Violation`, as pytest understands it.
+
+        Raises:
+            RuntimeError: the kit itself failed, so that the law was not judged.
+        """
         import pytest
 
         found = self.result()
+        if found.kit_failed:
+            raise RuntimeError(f"{self}: {found.message}")
         if found.status == "skipped":
             pytest.skip(found.message)
         if found.status == "xfailed":

@@ -104,7 +104,7 @@ class Trial:
         """Applies `change(tensor, dimension)` to each state that has an axis of that name."""
         states = self.states(loss)
         with torch.no_grad():
-            for name, axes in self.configuration.spec.state_axes.items():
+            for name, axes in self.configuration.state_axes.items():
                 if axis in axes:
                     states[name].copy_(change(states[name], axes.index(axis)))
 

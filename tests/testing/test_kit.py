@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -286,3 +287,25 @@ class Cooling(Modest):
 
     def begin_epoch(self, epoch: int, total: int) -> None:
         self.factor = 1.0 if epoch else 4.0
+
+
+def test_a_failure_of_the_kit_is_no_skip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trial, "same", None)
+    (check,) = checks(["softmax"], laws=["naive-loop"])
+    result = check.result()
+    assert (result.status, result.kit_failed) == ("skipped", True)
+    with pytest.raises(RuntimeError, match=r"^softmax-naive-loop: the kit failed in .*\.py:\d+ with TypeError"):
+        check()
+
+
+def test_state_that_only_some_hyperparameters_have_is_renumbered_where_it_is() -> None:
+    (without, *_), (weighted, *_) = (
+        configurations(loss_info("softmax-focal")),
+        configurations(loss_info("softmax-focal"), {"beta": 0.9, "defer": 0.5}),
+    )
+    assert (dict(without.state_axes), dict(weighted.state_axes)) == ({}, {"class_weights.weighs": ()})
+    for configuration in (without, weighted):
+        assert judge(configuration, find_law("renamed-classes")).status == "passed"
+    never = replace(loss_info("softmax-focal"), state_axes={"centers": ("class",)})
+    result = judge(replace(without, spec=never), find_law("renamed-classes"))
+    assert (result.status, result.message) == ("failed", "state_axes names centers, which the loss does not have")

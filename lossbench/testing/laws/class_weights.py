@@ -137,7 +137,7 @@ def repeated_batch(trial: Trial) -> None:
 
 
 def _no_state_by_class(configuration: Configuration) -> str | None:
-    by_class = any("class" in axes for axes in configuration.spec.state_axes.values())
+    by_class = any("class" in axes for axes in configuration.state_axes.values())
     return None if by_class else "it has no state by class"
 
 
@@ -149,7 +149,7 @@ def state_of_absent_class(trial: Trial) -> None:
     Remedy: index the state by the labels of the batch, and divide by the rows of a class, not by those of the batch;
     or do not declare the trait.
     """
-    axes = {n: a.index("class") for n, a in trial.configuration.spec.state_axes.items() if "class" in a}
+    axes = {n: a.index("class") for n, a in trial.configuration.state_axes.items() if "class" in a}
     last = len(trial.case.class_counts) - 1
     targets = trial.targets.clamp(max=last - 1)
     loss, output = trial.build(), trial.output()

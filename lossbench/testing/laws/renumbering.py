@@ -49,12 +49,12 @@ def _is_renamed(trial: Trial, configuration: Configuration, order: list[int], co
     renamed = Trial(configuration, replace(trial.case, class_counts=tuple(counts[c] for c in order)))
     loss, other = trial.build(), renamed.build()
     states, others = trial.states(loss), trial.states(other)
-    if unknown := sorted(trial.configuration.spec.state_axes.keys() - states.keys()):
+    if unknown := _never_held(configuration):
         raise Violation(f"state_axes names {', '.join(unknown)}, which the loss does not have", silent=False)
     if not (configuration.started or trial.configuration.is_random):
         _derived_state_is_renamed(trial, other, new)
     with torch.no_grad():
-        for name, axes in trial.configuration.spec.state_axes.items():
+        for name, axes in trial.configuration.state_axes.items():
             moved = states[name]
             for dimension, axis in enumerate(axes):
                 moved = moved.index_select(dimension, new) if axis == "class" else moved
@@ -78,11 +78,19 @@ def _is_renamed(trial: Trial, configuration: Configuration, order: list[int], co
         trial.same_states(other, loss)
 
 
+def _never_held(configuration: Configuration) -> list[str]:
+    """Return the states that `state_axes` names and the loss has with no hyper-parameters that are judged."""
+    missing = configuration.spec.state_axes.keys() - configuration.state_axes.keys()
+    for variant in configuration.spec.variants if missing else ():
+        missing -= replace(configuration, hyperparameters=variant).state_axes.keys()
+    return sorted(missing)
+
+
 def _derived_state_is_renamed(trial: Trial, renamed: Loss, order: Tensor) -> None:
     """Require that state which is not drawn at random follows the class counts."""
     first, again = trial.states(trial.build()), trial.states(trial.build(case=trial.case, seed=9))
     others = trial.states(renamed)
-    for name, axes in trial.configuration.spec.state_axes.items():
+    for name, axes in trial.configuration.state_axes.items():
         if "class" not in axes or name not in first or not torch.allclose(first[name], again[name], equal_nan=True):
             continue
         moved = first[name].detach().index_select(axes.index("class"), order)
@@ -142,7 +150,7 @@ def _renamed_value(value: Any, order: list[int]) -> Any:
 def _seed_draws_more_than_state(trial: Trial) -> bool:
     loss, other = trial.build(), trial.build(seed=9)
     with torch.no_grad():
-        for name in trial.configuration.spec.state_axes:
+        for name in trial.configuration.state_axes:
             trial.states(other)[name].copy_(trial.states(loss)[name])
     output, targets = trial.output(), trial.targets
     return not torch.equal(loss(output, targets), other(output, targets))
