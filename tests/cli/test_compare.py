@@ -413,7 +413,7 @@ def test_a_directory_in_which_another_comparison_begins_at_this_moment_is_no_oth
 def test_a_report_of_nothing(lossbench: Any, tmp_path: Path) -> None:
     done = lossbench("report", tmp_path / "nowhere")
     assert (done.code, done.out) == (2, "")
-    assert "nowhere: no such directory; expected that of a comparison, or one that holds runs" in done.err
+    assert "nowhere: no such directory; expected that of a comparison, of a run, or one that holds runs" in done.err
     done = lossbench("report", tmp_path, "--html", "report.pdf")
     assert "--html report.pdf: expected a name that ends in .html" in done.err
 

@@ -49,7 +49,7 @@ def _is_renamed(trial: Trial, configuration: Configuration, order: list[int], co
     renamed = Trial(configuration, replace(trial.case, class_counts=tuple(counts[c] for c in order)))
     loss, other = trial.build(), renamed.build()
     states, others = trial.states(loss), trial.states(other)
-    if unknown := _never_held(configuration):
+    if unknown := _never_held(trial.configuration):
         raise Violation(f"state_axes names {', '.join(unknown)}, which the loss does not have", silent=False)
     if not (configuration.started or trial.configuration.is_random):
         _derived_state_is_renamed(trial, other, new)

@@ -25,6 +25,8 @@ GROUP: Group = "Life"
 def _watched() -> Iterator[Callable[[bool], list[str]]]:
     """Give a function that lists the global settings that differ from those at the beginning."""
 
+    numpy = sys.modules.get("numpy")
+
     def settings() -> dict[str, Any]:
         return {
             "grad mode": torch.is_grad_enabled(),
@@ -41,13 +43,18 @@ def _watched() -> Iterator[Callable[[bool], list[str]]]:
         }
 
     def drawn() -> dict[str, Any]:
-        numpy = sys.modules.get("numpy")
         return {
             "torch's random numbers": torch.get_rng_state().tolist(),
             "Python's random numbers": random.getstate(),
             "NumPy's random numbers": str(numpy.random.get_state()) if numpy is not None else "",
         }
 
+    states = torch.get_rng_state(), random.getstate(), numpy.random.get_state() if numpy is not None else None
+    # Away from the state that a seed gives: seeding again would not show there.
+    torch.rand(1)
+    random.random()
+    if numpy is not None:
+        numpy.random.random()
     before, before_drawn = settings(), drawn()
 
     def changed(random_too: bool) -> list[str]:
@@ -57,6 +64,10 @@ def _watched() -> Iterator[Callable[[bool], list[str]]]:
     try:
         yield changed
     finally:
+        torch.set_rng_state(states[0])
+        random.setstate(states[1])
+        if numpy is not None:
+            numpy.random.set_state(states[2])
         torch.set_grad_enabled(before["grad mode"])
         torch.set_default_dtype(before["the default dtype"])
         if torch.are_deterministic_algorithms_enabled() != before["deterministic algorithms"]:  # setting it is slow
