@@ -22,7 +22,13 @@ pytest_plugins = ["suite_defaults"]
 # `xdist_group` under pytest 9.2 (pytest-xdist issue 1386).
 TOGETHER = {
     "tests/cli/test_compare.py",
+    "tests/cli/test_run.py",
+    "tests/cli/test_weights.py",
+    "tests/cli/test_what_is.py",
     "tests/faults/test_signals.py",
+    "tests/models/test_vggface2.py",
+    "tests/report/test_outputs.py",
+    "tests/report/test_page.py",
     "tests/scaffold/test_new.py",
 }
 

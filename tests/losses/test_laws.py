@@ -1,4 +1,4 @@
-"""Every built-in loss, in every variant, fresh and started, obeys every law that applies; none is expected to fail."""
+"""Every built-in loss, fresh, started and in its last epoch, obeys every law that applies; none is expected to fail."""
 
 from __future__ import annotations
 
@@ -10,22 +10,29 @@ from lossbench.losses import BUILT_INS
 from lossbench.testing import LAWS, Check, Effort, checks, configurations, judge_all
 
 SPECS = [loss_info(b.name) for b in BUILT_INS]
-# Quick, for a suite that runs often. On request, the losses of the plugins, too, are judged as `lossbench check` does.
-CHECKS = checks(SPECS, effort=Effort(examples=8))
+# With the defaults and few batches, for a suite that runs often; every variant, and the losses of the plugins, are
+# judged as `lossbench check` does on request.
+DEFAULTS = [configuration for spec in SPECS for configuration in configurations(spec, {})]
+CHECKS = checks(DEFAULTS, effort=Effort(examples=8, compile=False))
+COMPILED = [check for check in checks(SPECS) if check.law.compiles]
 
 
-def _parameter(check: Check) -> object:
-    """Compiling takes 15 to 40 s for each configuration: the first of a loss by default, the others if asked."""
-    if not check.law.compiles:
-        return pytest.param(check, id=str(check))
-    of_loss = [c for c in CHECKS if c.law is check.law and c.configuration.spec is check.configuration.spec]
-    return pytest.param(check, id=str(check), marks=pytest.mark.slow if check is of_loss[0] else pytest.mark.long)
-
-
-@pytest.mark.parametrize("check", [_parameter(check) for check in CHECKS])
+@pytest.mark.parametrize("check", CHECKS, ids=str)
 def test_laws(check: Check) -> None:
     result = check.result()
     assert result.status == "passed", result.message  # a skipped law is not a check, so nothing may be skipped
+
+
+def _parameter(check: Check) -> object:
+    """Compiling takes long: one configuration of each loss by default, the others on request."""
+    first = next(c for c in COMPILED if c.configuration.spec is check.configuration.spec)
+    return pytest.param(check, id=str(check), marks=pytest.mark.slow if check is first else pytest.mark.long)
+
+
+@pytest.mark.parametrize("check", [_parameter(check) for check in COMPILED])
+def test_it_compiles(check: Check) -> None:
+    result = check.result()
+    assert result.status == "passed", result.message
 
 
 @pytest.mark.long
@@ -56,7 +63,9 @@ MUST_BE_JUDGED = {
 
 @pytest.mark.parametrize("law", MUST_BE_JUDGED)
 def test_a_law_applies_where_it_matters(law: str) -> None:
-    assert {check.configuration.spec.name for check in CHECKS if check.law.name == law} == MUST_BE_JUDGED[law]
+    assert {check.configuration.spec.name for check in CHECKS + COMPILED if check.law.name == law} == MUST_BE_JUDGED[
+        law
+    ]
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
