@@ -546,7 +546,7 @@ class CountsItsCalls(Softmax):
         return value
 
 
-@breaks("inputs-are-left-alone")
+@breaks("inputs-are-left-alone", also=("steps-settle",))  # the steps change nothing of the loss
 class WritesToItsInputs(Softmax):
     def update_state(self, output: ModelOutput, targets: Tensor) -> None:
         output.embeddings.zero_()
@@ -598,7 +598,7 @@ class DrawsRandomNumbers(Softmax):
         return super().rows(inputs, targets) + 0 * torch.rand_like(inputs[:, 0])
 
 
-@breaks("nothing-gathers")
+@breaks("nothing-gathers", also=("steps-settle",))  # what the steps gather is never read
 class RemembersEveryValue(Softmax):
     def __init__(self, context: LossContext, *, slope: float = 1.0) -> None:
         super().__init__(context, slope=slope)
