@@ -67,9 +67,9 @@ def test_a_sample_of_models_takes_a_step(name: str) -> None:
 
 
 @pytest.mark.long
-def test_a_model_of_every_third_module_takes_a_step_or_is_refused_with_a_reason() -> None:
+def test_a_model_of_every_eighth_module_takes_a_step_or_is_refused_with_a_reason() -> None:
     """Of every module, it would take some quarter of an hour: `small_models(timm.list_modules())`."""
-    names, refused = small_models(timm.list_modules()[::3]), {}
+    names, refused = small_models(timm.list_modules()[::8]), {}
     for name in names:
         if reason := one_step(name):
             refused[name] = reason
