@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
+from made_images import make, refused
 
 from lossbench.data.folder import read_folder
 from lossbench.data.inspect import inspect_splits
@@ -15,20 +14,6 @@ from lossbench.data.manifest import read_csv_manifest
 from lossbench.data.sources import open_data, open_unchecked
 from lossbench.data.split_names import split_of
 from lossbench.errors import DataError
-
-
-def make(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (4, 4), "red").save(root / name, "PNG")
-    return root
-
-
-def refused(spec: str, **options: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        open_data(spec, **options)
-    return str(caught.value)
-
 
 PETS = [f"{label}/{n}.png" for label in ("cat", "dog") for n in range(6)]
 

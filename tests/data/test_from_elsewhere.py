@@ -6,29 +6,14 @@ import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
+from made_images import make, refused
 
 from lossbench.data.digests import manifest_with_digests
 from lossbench.data.sources import open_data
-from lossbench.errors import DataError
 
 PETS = [f"{label}/{n}.png" for label in ("cat", "dog") for n in range(3)]
-
-
-def make(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (4, 4), "red").save(root / name, "PNG")
-    return root
-
-
-def refused(spec: str, **options: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        open_data(spec, **options)
-    return str(caught.value)
 
 
 def table(path: Path, change: Callable[[str, str], str], header: str = "path,label") -> Path:
