@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-# What reading a damaged archive raises; RuntimeError: it is encrypted.
+# What reading a damaged archive raises. NotImplementedError: its compression is unknown; RuntimeError: it is encrypted.
 ZIP_ERRORS = (
     OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
     lzma.LZMAError,
