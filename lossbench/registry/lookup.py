@@ -86,7 +86,8 @@ def _find_plugin(name: str) -> Plugin:
         return (adapters or found)[0]
     known = list_losses() + [f"{p.distribution}/{p.name}" for p in plugins(LOSSES)]
     hint = where_to_find(bare, known) or did_you_mean(name, known)
-    raise UnknownLossError(f"unknown loss {name!r}. {hint.rstrip('.')}. To list all: lossbench list")
+    end = "" if hint.endswith((".", "?")) else "."
+    raise UnknownLossError(f"unknown loss {name!r}. {hint}{end} To list all: lossbench list")
 
 
 def check_names(formula: Formula) -> None:
