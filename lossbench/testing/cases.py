@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 import torch
 from hypothesis import strategies as st
@@ -40,7 +41,7 @@ class Case:
     embeddings: Rows
     embedding_dim: int
 
-    @property
+    @cached_property
     def context(self) -> LossContext:
         """The task that the loss is built for."""
         return LossContext(
@@ -49,9 +50,12 @@ class Case:
 
     def output(self, dtype: torch.dtype = torch.float64) -> ModelOutput:
         """What a model would have given."""
-        return ModelOutput(
-            _tensor(self.embeddings, self.embedding_dim, dtype), _tensor(self.logits, len(self.class_counts), dtype)
-        )
+        embeddings, logits = self._tensors
+        return ModelOutput(embeddings.to(dtype, copy=True), logits.to(dtype, copy=True))
+
+    @cached_property
+    def _tensors(self) -> tuple[Tensor, Tensor]:
+        return _tensor(self.embeddings, self.embedding_dim), _tensor(self.logits, len(self.class_counts))
 
     def labels(self) -> Tensor:
         """(B,) int64."""
@@ -72,8 +76,8 @@ class Case:
         return ", ".join(parts)
 
 
-def _tensor(rows: Rows, columns: int, dtype: torch.dtype) -> Tensor:
-    return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), columns).to(dtype)
+def _tensor(rows: Rows, columns: int) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), columns)
 
 
 _QUARTERS = st.integers(-8, 8)
@@ -138,6 +142,7 @@ def _rows(values: list[float], columns: int) -> Rows:
     return tuple(tuple(values[i : i + columns]) for i in range(0, len(values), columns))
 
 
+@lru_cache(maxsize=64)
 def fixed_case(*, size: int = 12, classes: int = 4, dim: int = 6, seed: int = 1) -> Case:
     """One ordinary batch on no kink, with every class in it when `size` allows.
 

@@ -6,10 +6,7 @@ precision, sizes and batches that it takes, so that one cause is one finding.
 
 from __future__ import annotations
 
-import random
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,6 +17,7 @@ from ..errors import brief
 from ..loss import Loss
 from ..types import LossContext, ModelOutput
 from .cases import Case, fixed_case
+from .generators import seeded
 
 Build = Callable[[LossContext, torch.dtype], Loss]
 SMALL_SIZES = tuple((classes, dim) for classes in (2, 3, 4) for dim in (1, 2, 3))
@@ -32,31 +30,6 @@ def outcome(call: Callable[[], Any]) -> Any:
         return call()
     except (Exception, SystemExit) as error:
         return error
-
-
-def generators() -> tuple[Any, ...]:
-    """Return the states of the global generators of torch, Python and, if it is loaded, NumPy."""
-    numpy = sys.modules.get("numpy")
-    state = numpy.random.get_state() if numpy is not None else ()
-    return (torch.get_rng_state().tolist(), random.getstate(), str(state))
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators, and put them back afterwards."""
-    numpy = sys.modules.get("numpy")
-    before = torch.get_rng_state(), random.getstate(), numpy.random.get_state() if numpy is not None else None
-    torch.manual_seed(seed)
-    random.seed(seed)
-    if numpy is not None:
-        numpy.random.seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(before[0])
-        random.setstate(before[1])
-        if numpy is not None:
-            numpy.random.set_state(before[2])
 
 
 def low_precision(build: Build, output_of: Callable[[torch.dtype], ModelOutput], reads: tuple[str, ...]) -> str | None:

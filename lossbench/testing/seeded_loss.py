@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..loss import Loss
 from ..types import ModelOutput
-from . import probe
+from .generators import seeded
 
 
 @cache
@@ -17,7 +17,7 @@ def seeded_class(kind: type[Loss]) -> type[Loss]:
     """Return a subclass whose forward draws the same random numbers at each call."""
 
     def forward(self: Loss, output: ModelOutput, targets: Tensor) -> Tensor:
-        with probe.seeded(0):
+        with seeded(0):
             value: Tensor = kind.forward(self, output, targets)
         return value
 

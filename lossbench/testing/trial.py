@@ -72,7 +72,8 @@ class Trial:
         self, dtype: torch.dtype | None = None, case: Case | None = None, *, seed: int = 0, **changes: Any
     ) -> Loss:
         """Return a new instance for the trial's task, or for the task of `case` with another seed."""
-        return self.configuration.build(replace((case or self.case).context, seed=seed), dtype, **changes)
+        context = (case or self.case).context
+        return self.configuration.build(replace(context, seed=seed) if seed else context, dtype, **changes)
 
     def output(self, dtype: torch.dtype | None = None, case: Case | None = None) -> ModelOutput:
         """Return the batch of the trial, or `case`, as the loss reads it."""

@@ -13,9 +13,9 @@ from ...adapters import AdaptedLoss
 from ...traits import Trait
 from ..cases import fixed_case
 from ..configuration import Configuration
+from ..generators import states
 from ..law import Group, law
 from ..memory import PeakMemory
-from ..probe import generators
 from ..trial import Trial, same_bits
 from ..violation import Violation
 
@@ -30,14 +30,14 @@ def deterministic(trial: Trial) -> None:
     """
     loss = trial.configuration.plain_build(trial.case.context, torch.float32)
     output, targets = trial.output(torch.float32), trial.targets
-    states = generators()
+    before = states()
     first = loss(output, targets).detach().clone()
     loss(trial.changed(output, lambda t: 1 - 2 * t), targets.flip(0))
     second = loss(output, targets).detach()
     if not same_bits(first, second):
-        drawn = ", and draws random numbers" if states != generators() else ""
+        drawn = ", and draws random numbers" if before != states() else ""
         raise Violation(f"the same batch gives {float(first):.8g}, and later {float(second):.8g}{drawn}")
-    if states != generators():
+    if before != states():
         raise Violation("forward draws random numbers")
 
 

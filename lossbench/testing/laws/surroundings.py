@@ -13,6 +13,7 @@ import torch
 
 from ...loss import Loss
 from ...traits import Need
+from .. import generators
 from ..configuration import Configuration
 from ..law import Group, law
 from ..trial import Trial
@@ -43,13 +44,9 @@ def _watched() -> Iterator[Callable[[bool], list[str]]]:
         }
 
     def drawn() -> dict[str, Any]:
-        return {
-            "torch's random numbers": torch.get_rng_state().tolist(),
-            "Python's random numbers": random.getstate(),
-            "NumPy's random numbers": str(numpy.random.get_state()) if numpy is not None else "",
-        }
+        return {f"{name}'s random numbers": state for name, state in generators.states().items()}
 
-    states = torch.get_rng_state(), random.getstate(), numpy.random.get_state() if numpy is not None else None
+    untouched = generators.states()
     # Away from the state that a seed gives: seeding again would not show there.
     torch.rand(1)
     random.random()
@@ -59,15 +56,13 @@ def _watched() -> Iterator[Callable[[bool], list[str]]]:
 
     def changed(random_too: bool) -> list[str]:
         after = settings() | (drawn() if random_too else {})
-        return [name for name, value in after.items() if value != (before | before_drawn)[name]]
+        known = before | before_drawn
+        return [name for name, value in after.items() if name in known and value != known[name]]
 
     try:
         yield changed
     finally:
-        torch.set_rng_state(states[0])
-        random.setstate(states[1])
-        if numpy is not None:
-            numpy.random.set_state(states[2])
+        generators.put_back(untouched)
         torch.set_grad_enabled(before["grad mode"])
         torch.set_default_dtype(before["the default dtype"])
         if torch.are_deterministic_algorithms_enabled() != before["deterministic algorithms"]:  # setting it is slow
