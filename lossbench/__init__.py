@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .attached import attach as attach
     from .errors import LossbenchError as LossbenchError
+    from .harness.evaluation.trained_run import TrainedRun as TrainedRun
+    from .harness.evaluation.trained_run import load_run as load_run
     from .harness.training.step import TrainStep as TrainStep
     from .loss import Loss as Loss
     from .losses.arguments import debug as debug
@@ -45,6 +47,8 @@ _HOMES = {
     "PerClass": "losses.per_class",
     "WeightedSum": "losses.weighted_sum",
     "create_loss": "objective",
+    "load_run": "harness.evaluation.trained_run",
+    "TrainedRun": "harness.evaluation.trained_run",
     "list_losses": "registry",
     "loss_info": "registry",
     "plugin_errors": "registry",

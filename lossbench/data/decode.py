@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
 from ..errors import DataError
 from ..strict_files import open_regular
 from .decoder_warnings import forget_decoder_warning
-from .upright import UPRIGHT, Box, UnreadableError, cropped, orientation_of, to_rgb
+from .upright import Box, UnreadableError, cropped, upright_rgb
 
 # A closed list: Pillow's EPS reader would start Ghostscript on any content of a file named .jpg.
 FORMATS = (
@@ -152,11 +152,7 @@ def _decode(file: BinaryIO, size: int, box: Box | None) -> Image.Image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UnreadableError(_too_large(f"{width} x {height} pixels"))
-            image.load()
-            orientation = orientation_of(image)  # read now: the TIFF reader rotates the image while loading
-            upright = UPRIGHT.get(orientation)
-            rgb = to_rgb(image)
-            return cropped(rgb if upright is None else rgb.transpose(upright), box)
+            return cropped(upright_rgb(image), box)
     except (UnreadableError, MemoryError):
         raise
     except UnidentifiedImageError as error:

@@ -49,6 +49,18 @@ def orientation_of(image: Image.Image) -> int:
         return 1
 
 
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Return an image in RGB with its EXIF rotation applied.
+
+    Raises:
+        UnreadableError: pixel values of unknown scale.
+    """
+    image.load()
+    upright = UPRIGHT.get(orientation_of(image))  # read now: the TIFF reader rotates the image while loading
+    rgb = to_rgb(image)
+    return rgb if upright is None else rgb.transpose(upright)
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an image in RGB, transparent pixels on white and 16 bits scaled to 8."""
     if image.mode.startswith("I"):

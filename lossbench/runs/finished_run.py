@@ -73,7 +73,10 @@ def read_run(run: Path) -> FinishedRun:
     except RecordError as error:
         if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             raise
-        why = " (an unfinished run?)" if (run / layout.CONFIG).exists() else ""
+        if (run / layout.RECORD).exists():
+            why = " (its weights are missing; the record of an evaluation has none: pass the run that was evaluated)"
+        else:
+            why = " (an unfinished run?)" if (run / layout.CONFIG).exists() else ""
         raise RecordError(f"{run} holds no finished run{why}: {error}. It is {what_is(run)}") from error
     _check_sizes(run, record, header)
     try:

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from made_records import make_records
 from rich.console import Console
 
+from lossbench import load_run
 from lossbench.errors import LossbenchError, ModelError, RecordError
-from lossbench.harness.evaluation.predict import load_run
 from lossbench.report.terminal.comparison import comparison_summary
 from lossbench.runs.finished_run import read_run
 from lossbench.runs.history import read_history
@@ -92,7 +92,8 @@ def test_a_finished_run_with_any_file_corrupted_is_read_or_refused(finished_run:
     try:
         corrupt(file, seed)
         with contextlib.suppress(LossbenchError):
-            record = load_run(finished_run)[0] if seed % 10 == 0 else read_run(finished_run).record  # builds the model
+            reader = load_run if seed % 10 == 0 else read_run  # `load_run` builds the model
+            record = reader(finished_run).record
             read_history(finished_run)
             read_predictions(finished_run, record, embeddings=True)
     finally:

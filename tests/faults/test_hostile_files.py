@@ -17,6 +17,7 @@ from faults.runs import StopsAt, tiny
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from lossbench import load_run
 from lossbench.data.affectnet.annotations import _read
 from lossbench.data.affectnet.full import _lines as full_lines
 from lossbench.data.affectnet.npy import parse_npy
@@ -25,7 +26,6 @@ from lossbench.data.ferplus.pixels import read_pixels
 from lossbench.data.rafdb import _lines as raf_lines
 from lossbench.errors import ConfigError, DataError, LossbenchError, ModelError, NonFiniteError, UsageError
 from lossbench.harness.checkpoints.replay import replay
-from lossbench.harness.evaluation.predict import load_run
 from lossbench.harness.grid.pool import _Pool
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run

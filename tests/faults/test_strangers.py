@@ -17,7 +17,7 @@ from faults.runs import Listens, StopsAt, tiny
 from safetensors.torch import load_file, save_file
 from warm import Done, start
 
-from lossbench import time_limit
+from lossbench import load_run, time_limit
 from lossbench.errors import (
     CheckpointError,
     Interrupted,
@@ -30,7 +30,6 @@ from lossbench.errors import (
 )
 from lossbench.harness.checkpoints.folder import write_checkpoint
 from lossbench.harness.checkpoints.replay import replay
-from lossbench.harness.evaluation.predict import load_run
 from lossbench.harness.grid.pool import _surroundings
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run

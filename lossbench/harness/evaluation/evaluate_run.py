@@ -23,7 +23,7 @@ from ...runs.record import Environment, Git, Metrics, Record, write_record
 from ..training.build import build_accelerator
 from .evaluate import predict
 from .metrics import classification_metrics, retrieval_quality
-from .predict import load_run
+from .trained_run import load_run
 
 _SHOWN = 20
 
@@ -46,7 +46,8 @@ def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
         DataError: the data cannot be read, or has labels that the run does not know.
         ConfigError: `out` is not empty or cannot be written.
     """
-    record, step = load_run(run)
+    trained = load_run(run)
+    record, step = trained.record, trained.step
     splits = open_unchecked(config.data, **config.opening())
     table = _of_classes(splits.test if splits.whole is None else splits.whole, record.data.class_names, run)
     if found := unreadable([table], known=ReadableFiles(recognize=config.recognize_files)):
