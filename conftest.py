@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent / "tests"))
 
 from plugin_sites import lay_out_plugins
 
-pytest_plugins = ["suite_defaults"]
+pytest_plugins = ["suite_defaults", "made_detector"]
 
 # Modules whose tests share a costly fixture: each runs on one worker. Listed here because xdist 3.8 silently ignores
 # `xdist_group` under pytest 9.2 (pytest-xdist issue 1386).

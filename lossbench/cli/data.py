@@ -1,4 +1,4 @@
-"""`lossbench data inspect`."""
+"""`lossbench data inspect` and `lossbench data digests`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typer import Argument, Option
 from ..errors import ConfigError
 from ..runs.option import Role
 from ..runs.options import option_names
+from .crop import crop
 from .output import print_json
 from .parameters import Json, switch, takes_options
 from .terminal import print_plain
@@ -21,6 +22,9 @@ data = typer.Typer(name="data", help="Inspect and prepare data before training."
 @data.callback()
 def _group() -> None:
     pass
+
+
+data.command("crop")(crop)
 
 
 @data.command()

@@ -11,7 +11,7 @@ from ..file_names import IMAGE_SUFFIXES
 
 # Folders that systems leave behind, beside hidden ones.
 _JUNK = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "System Volume Information"})
-_OTHER_IMAGES = frozenset({".heic", ".heif", ".jxl", ".cr2", ".nef", ".arw", ".dng", ".psd", ".svg", ".ico", ".tga"})
+OTHER_IMAGES = frozenset({".heic", ".heif", ".jxl", ".cr2", ".nef", ".arw", ".dng", ".psd", ".svg", ".ico", ".tga"})
 
 
 def subfolders(folder: Path) -> list[str]:
@@ -62,4 +62,4 @@ def kinds_below(folder: Path) -> str:
 
 
 def named(what: str) -> str:
-    return f"{what} (images of a kind that is not read: convert them)" if what in _OTHER_IMAGES else what
+    return f"{what} (images of a kind that is not read: convert them)" if what in OTHER_IMAGES else what

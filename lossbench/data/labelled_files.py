@@ -96,6 +96,8 @@ def _of_two(request: Request, training: Manifest, evaluation: Manifest, origin: 
     """Take training rows from one manifest and test rows from the other, also if both have splits."""
     training, evaluation = _folded(request, training, evaluation)
     notes = training.notes + evaluation.notes
+    if training.crop != evaluation.crop:
+        notes += (f"{training.path} and {evaluation.path} are not crops of the same options of lossbench data crop",)
     if training.splits is not None:
         rows = len(training)
         training = _nonempty(training.of_split("train"), request.spec, "train")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError, listed
+from .crop_recipe import CropRecipe, read_recipe
 from .csv_rows import read_records
 from .located_files import LocatedFiles, existing_root
 from .manifest_columns import columns_of
@@ -34,6 +35,7 @@ class Manifest:
         rows: N row numbers in the CSV file; the header is row 1.
         sha256s: N hexadecimal digests of the files, or None.
         notes: messages for the user, for example about ignored files.
+        crop: how faces were cut out of photographs, if the manifest is that of `lossbench data crop`.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Manifest:
     rows: Sequence[int] | None = None
     sha256s: Sequence[str] | None = None
     notes: tuple[str, ...] = ()
+    crop: CropRecipe | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -61,6 +64,7 @@ class Manifest:
             rows=None if self.rows is None else [self.rows[row] for row in rows],
             sha256s=None if self.sha256s is None else [self.sha256s[row] for row in rows],
             notes=self.notes,
+            crop=self.crop,
         )
 
 
@@ -74,7 +78,8 @@ def read_csv_manifest(
     """Read a CSV file with columns `path`, `label` and optionally `split`, `person` (or `group`) and `sha256`.
 
     Paths are relative to the manifest and must stay inside its folder. With `root`, they are relative to that folder or
-    absolute, and must stay inside it. Files must exist and are not decoded. A row that repeats another one is dropped.
+    absolute, and must stay inside it. Files must exist and are not decoded. A row that repeats another one is dropped,
+    and so is one that says why a face or photograph has no crop, in a manifest of `lossbench data crop`.
 
     Raises:
         DataError: the manifest does not exist, is not CSV or has missing columns; or a list of all invalid rows: an
@@ -102,7 +107,8 @@ def read_csv_manifest(
     problems: list[str] = []
     first_rows: dict[str, tuple[int, list[str]]] = {}
     missing: list[str] = []
-    repeated = respelled = 0
+    repeated = respelled = uncropped = 0
+    reason_at = columns.get("reason") if "photo" in columns else None
     unknown_splits: Counter[str] = Counter()
     for number, cells in enumerate(rows, start=2):
         if not any(map(str.strip, cells)):  # a blank line, or a blank row of a spreadsheet
@@ -111,6 +117,9 @@ def read_csv_manifest(
             cells = cells[: len(header)]  # noqa: PLW2901  # blank columns of a spreadsheet
         if len(cells) != len(header):
             problems.append(f"row {number}: {len(cells)} fields, but the header has {len(header)}")
+            continue
+        if reason_at is not None and cells[reason_at] and not cells[place]:
+            uncropped += 1
             continue
         name, label = cells[place], cells[label_at].strip()
         try:
@@ -160,7 +169,11 @@ def read_csv_manifest(
             f"{listed(problems, limit=_SHOWN)}\n" + (hint or "Correct or remove these rows.")
         )
     if not files:
-        raise DataError(f"{path}: no rows below the header; expected one row per image")
+        raise DataError(
+            f"{path}: no rows below the header; expected one row per image"
+            if not uncropped
+            else f"{path}: none of its {uncropped:,} row(s) has a crop; column 'reason' says why"
+        )
     return Manifest(
         path=path,
         ids=ids,
@@ -175,7 +188,9 @@ def read_csv_manifest(
             for count, what in (
                 (repeated, "row(s) that repeat another row are dropped"),
                 (respelled, "path(s) are read with slashes and without spaces around them"),
+                (uncropped, "row(s) without a crop are left out; column 'reason' says why"),
             )
             if count
         ),
+        crop=None if reason_at is None else read_recipe(path.parent),
     )

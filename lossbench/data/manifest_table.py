@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,8 @@ from .files import ImageFiles
 from .labels import class_order
 from .manifest import Manifest
 from .table import ImageTable
+
+_CROP = "a face as lossbench data crop cuts it out"
 
 
 def tables_of(name: str, training: Manifest, evaluation: Manifest, other: str) -> tuple[ImageTable, ImageTable]:
@@ -22,7 +25,7 @@ def tables_of(name: str, training: Manifest, evaluation: Manifest, other: str) -
 def manifest_table(name: str, manifest: Manifest, classes: Sequence[str]) -> ImageTable:
     """Return the rows of a manifest as a table whose classes are numbered in the given order."""
     number = {label: position for position, label in enumerate(classes)}
-    return ImageTable(
+    table = ImageTable(
         name=name,
         class_names=tuple(classes),
         targets=np.array([number[label] for label in manifest.labels], dtype=np.int64),
@@ -32,5 +35,6 @@ def manifest_table(name: str, manifest: Manifest, classes: Sequence[str]) -> Ima
         paths=manifest.files,
         manifest_rows=manifest.rows,
         sha256s=manifest.sha256s,
-        details={"path": str(manifest.path)},
+        details={"path": str(manifest.path), "crop": manifest.crop},
     )
+    return table if manifest.crop is None else dataclasses.replace(table, subject=_CROP)

@@ -1,13 +1,16 @@
-"""Find losses of other distributions by their entry points, and import them only when they are used.
+"""Find losses and detectors of other distributions by their entry points, and import them only when they are used.
 
 [project.entry-points."lossbench.losses"]
 my-loss = "my_package.my_loss:SPEC"          # a LossSpec
 
 [project.entry-points."lossbench.origins"]
 pml = "my_package.adapter:ORIGIN"            # names() -> list[str], spec(name) -> LossSpec
+
+[project.entry-points."lossbench.detectors"]
+my-detector = "my_package.detector:build"     # build(argument) -> lossbench.detectors.Detector
 """
 
 from .memory import Learned, learned, remember
-from .plugins import LOSSES, ORIGINS, Origin, Plugin, mend, plugins
+from .plugins import DETECTORS, LOSSES, ORIGINS, Origin, Plugin, mend, plugins
 
-__all__ = ["LOSSES", "ORIGINS", "Learned", "Origin", "Plugin", "learned", "mend", "plugins", "remember"]
+__all__ = ["DETECTORS", "LOSSES", "ORIGINS", "Learned", "Origin", "Plugin", "learned", "mend", "plugins", "remember"]

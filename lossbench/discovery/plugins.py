@@ -11,7 +11,7 @@ from typing import Protocol
 from ..errors import PluginError
 from ..spec import LossSpec
 
-LOSSES, ORIGINS = "lossbench.losses", "lossbench.origins"
+LOSSES, ORIGINS, DETECTORS = "lossbench.losses", "lossbench.origins", "lossbench.detectors"
 
 
 class Origin(Protocol):
@@ -116,7 +116,7 @@ def _all_plugins() -> tuple[Plugin, ...]:
     found: dict[tuple[str, str, str], Plugin] = {}
     for distribution in distributions():
         for entry_point in _entry_points(distribution):
-            if entry_point.group in (LOSSES, ORIGINS):
+            if entry_point.group in (LOSSES, ORIGINS, DETECTORS):
                 name = _distribution_name(distribution)
                 found.setdefault(
                     (entry_point.group, name, entry_point.name),

@@ -119,6 +119,7 @@ def _data_facts(task: Task) -> DataFacts:
         release=details.get("release"),
         dropped=details.get("dropped", {}),
         box_margin=details.get("margin"),
+        crop=details.get("crop"),
         subject=task.train.subject,
         class_names=names,
         training_counts=dict(zip(names, task.train.class_counts, strict=True)),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from .. import files
+from ..data.crop_recipe import CropRecipe
 from ..errors import RecordError
 from ..models.preprocessing import Preprocessing
 from ..strict_files import read_bytes
@@ -108,6 +109,7 @@ class DataFacts:
         train_digest, selection_digest, test_digest: SHA-256 of the splits' labels and names.
         subject: what the images show, in words.
         release, box_margin: release and crop margin of AffectNet; None for other data.
+        crop: how `lossbench data crop` cut faces out of photographs; None for other data.
         dropped: split -> reason -> rows that were left out.
         skipped_unreadable: unreadable files that were skipped.
         notes: what the user was told about the data.
@@ -126,6 +128,7 @@ class DataFacts:
     release: str | None = None
     dropped: dict[str, dict[str, Count]] = field(default_factory=dict)
     box_margin: float | None = None
+    crop: CropRecipe | None = None
     skipped_unreadable: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from ..data.crop_recipe import CropRecipe
 from ..errors import ConfigError, listed
 from ..printable import shortened
 from ..runs.option import Role, flag
@@ -33,6 +34,8 @@ def differences(runs: Sequence[Run], tuned: Collection[str] = ()) -> list[str]:
     for part, fields in (("data", _DATA), ("model", _MODEL), ("environment", _ENVIRONMENT)):
         for name in fields:
             found += _differing(f"{part}.{name}", runs, lambda run, p=part, n=name: getattr(getattr(run.record, p), n))
+    for name in CropRecipe.__dataclass_fields__:
+        found += _differing(f"data.crop.{name}", runs, lambda run, n=name: getattr(run.record.data.crop, n, None))
     found += _differing("environment.device", runs, lambda run: run.record.environment.device.partition(":")[0])
     found += _differing("weights", runs, lambda run: run.record.weights and run.record.weights.sha256)
     for seed in dict.fromkeys(run.seed for run in runs):

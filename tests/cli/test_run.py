@@ -47,7 +47,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "data.drawn_counts": dict, "data.test_counts": dict, "data.selection_images": int,
     "data.split_origin": str, "data.train_digest": str, "data.test_digest": str, "data.skipped_unreadable": list,
     "data.notes": list, "data.dropped": dict,
-    "data.box_margin": (float, type(None)),
+    "data.box_margin": (float, type(None)), "data.crop": (dict, type(None)),
     "timing.seconds_per_step": float, "timing.loss_seconds_per_step": float, "timing.loss_share": float,
     "timing.data_wait_seconds": float, "timing.data_wait_share": float,
     "timing.images_per_second": float, "timing.train_seconds": float, "timing.evaluation_seconds": float,
