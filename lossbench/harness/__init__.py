@@ -9,5 +9,5 @@ evaluation/    predictions, metrics, the balanced linear refit
 weights/       what a backbone starts from
 grid/          cells of `lossbench compare`: planning, tuning, worker processes
 
-May import runs, testing.contract, models, data and everything below; nothing here imports report or cli.
+May import runs, contract, models, data and everything below; nothing here imports report or cli.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import time_limit as limits
+from ..contract import check_contract, check_hooks, made_batch
 from ..data import ClassBatches, parse_sampler
 from ..data.sampling import drawn_counts
 from ..data.splits import carve, left_out
@@ -13,7 +14,6 @@ from ..loss import Loss
 from ..models.build import check_model, own_image_size
 from ..objective import build_loss, expand_formula, formula_needs
 from ..runs.options import RunConfig
-from ..testing.contract import check_contract, check_hooks, made_batch
 from ..types import LossContext
 from .checks import check_device
 from .readable_splits import Readable, read_splits

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import nn
 
 from . import SENET_TINY, SENET_TINY_IMAGE_SIZE
+from .senet_tiny import SENetTiny
 
 
 class OwnBackbone(NamedTuple):
@@ -22,20 +23,4 @@ class OwnBackbone(NamedTuple):
     image_size: int
 
 
-def senet_tiny() -> nn.Module:
-    """Return an SE-ResNet of basic blocks [1, 1, 1, 1], 16 to 128 channels, 0.3 M parameters, made for 48 px."""
-    from timm.models.resnet import BasicBlock, ResNet
-
-    backbone: nn.Module = ResNet(
-        BasicBlock,
-        [1, 1, 1, 1],
-        num_classes=0,
-        stem_type="deep",
-        stem_width=8,
-        channels=(16, 32, 64, 128),
-        block_args={"attn_layer": "se"},
-    )
-    return backbone
-
-
-OWN_BACKBONES = {SENET_TINY: OwnBackbone(senet_tiny, SENET_TINY_IMAGE_SIZE)}
+OWN_BACKBONES = {SENET_TINY: OwnBackbone(SENetTiny, SENET_TINY_IMAGE_SIZE)}

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import Loss, LossContext, ModelOutput, create_loss
+from lossbench.contract import check_contract, check_hooks, made_batch
 from lossbench.errors import PluginError, RunFailed, UsageError
 from lossbench.harness.training.step import TrainStep
 from lossbench.losses.weighted_sum import WeightedSum
 from lossbench.registry import loss_entries, loss_info
-from lossbench.testing.contract import check_contract, check_hooks, made_batch
 
 CONTEXT = LossContext(num_classes=3, embedding_dim=4, class_counts=(30, 20, 10))
 

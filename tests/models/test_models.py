@@ -15,6 +15,7 @@ from lossbench.models.build import build_model, check_model, own_image_size
 from lossbench.models.classifier import Classifier, CosineHead
 from lossbench.models.dry_run import embedding_dim_of
 from lossbench.models.preprocessing import Preprocessing
+from lossbench.models.senet_tiny import SENetTiny
 from lossbench.traits import Need
 
 COSINE = frozenset({Need.COSINE_LOGITS})
@@ -29,10 +30,43 @@ def tiny(**options: object) -> Classifier:
     return build_model("senet-tiny", **{"num_classes": 8, "image_size": 48, "seed": 0, **options})  # type: ignore[arg-type]
 
 
-def test_senet_tiny_is_small_and_has_squeeze_and_excitation() -> None:
-    model = tiny()
-    assert 250_000 < sum(p.numel() for p in model.parameters()) < 350_000
-    assert sum(type(m).__name__ == "SEModule" for m in model.modules()) == 4
+def test_senet_tiny_is_timm_s_resnet_with_squeeze_and_excitation() -> None:
+    from timm.models.resnet import BasicBlock, ResNet
+
+    torch.manual_seed(3)
+    theirs = ResNet(
+        BasicBlock,
+        [1, 1, 1, 1],
+        num_classes=0,
+        stem_type="deep",
+        stem_width=8,
+        channels=(16, 32, 64, 128),
+        block_args={"attn_layer": "se"},
+    )
+    torch.manual_seed(3)
+    ours = SENetTiny()
+    expected, found = theirs.state_dict(), ours.state_dict()
+    assert list(found) == list(expected)
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    assert theirs.feature_info == ours.feature_info
+    assert [theirs.group_matcher(coarse) for coarse in (False, True)] == [
+        ours.group_matcher(coarse) for coarse in (False, True)
+    ]
+    for model in (ours, theirs):  # the last scale of each block is 0 at the start and would hide what is before it
+        for name, parameter in model.named_parameters():
+            if name.endswith("bn2.weight"):
+                nn.init.constant_(parameter, 0.7)
+    batch = torch.randn(3, 3, 48, 40).to(memory_format=torch.channels_last)
+    for model in (ours, theirs):
+        model.train()(batch).square().sum().backward()
+    assert torch.equal(ours(batch), theirs(batch))
+    gradients = dict(theirs.named_parameters())
+    assert all(torch.equal(parameter.grad, gradients[name].grad) for name, parameter in ours.named_parameters())
+    assert all(torch.equal(value, ours.state_dict()[name]) for name, value in theirs.state_dict().items())
+
+
+def test_senet_tiny_is_small() -> None:
+    assert 250_000 < sum(p.numel() for p in tiny().parameters()) < 350_000
     assert check_model("senet-tiny", 48) == 128
     assert own_image_size("senet-tiny") == 48
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import logsumexp
 
 from ...runs.predictions import SplitPredictions
 from ...runs.record import TrainingFit
@@ -17,6 +16,9 @@ def training_fit(seen: SplitPredictions) -> TrainingFit:
         >>> training_fit(seen).balanced_accuracy
         0.5
     """
+
+    from scipy.special import logsumexp  # here, because it is slow to import
+
     scores, targets = seen.scores.astype(np.float64), seen.targets
     counts = np.bincount(targets)
     present = counts > 0

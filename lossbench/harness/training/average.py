@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-
-from timm.utils import ModelEmaV3
+from typing import TYPE_CHECKING
 
 from ...models.classifier import Classifier
+
+if TYPE_CHECKING:
+    from timm.utils import ModelEmaV3
 
 
 def build_average(model: Classifier, decay: float) -> ModelEmaV3 | None:
@@ -17,7 +19,11 @@ def build_average(model: Classifier, decay: float) -> ModelEmaV3 | None:
         model: the classifier, on its device and not yet compiled.
         decay: share of the average that remains after a step.
     """
-    return ModelEmaV3(model, decay=decay) if decay > 0 else None
+    if decay == 0:
+        return None
+    from timm.utils import ModelEmaV3  # here, because it is slow to import
+
+    return ModelEmaV3(model, decay=decay)
 
 
 @contextlib.contextmanager

@@ -113,7 +113,8 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
     if config.compile:
         step.mark = lambda part: None  # timing inside would break the graph
         step.compile()
-    wrapped, prepared = accelerator.prepare(step, optimizer)
+    # Everything is on its device already; to find that out, accelerate would import torch's distributed tensors.
+    wrapped, prepared = accelerator.prepare(step, optimizer, device_placement=[False, False])
     return Trainer(
         accelerator=accelerator,
         wrapped=wrapped,

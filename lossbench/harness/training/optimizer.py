@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 import torch
-from timm.optim import param_groups_layer_decay, param_groups_weight_decay
+from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ...loss import Loss
 from ...models.classifier import Classifier
+from .eager import eager
 
 _OF_BACKBONE = "of_backbone"  # key of a parameter group
 
@@ -45,20 +46,31 @@ def build_optimizer(
     # Fused kernels are the fastest, and they read the guard's flag on the device.
     fused = next(model.parameters()).device.type in ("cuda", "cpu")
     if name == "sgd":
-        return SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=fused)
-    return AdamW(groups, lr=lr, fused=fused)
+        return eager(SGD)(groups, lr=lr, momentum=0.9, nesterov=True, fused=fused)
+    return eager(AdamW)(groups, lr=lr, fused=fused)
 
 
 def _groups(model: Classifier, weight_decay: float, layer_decay: float, backbone_apart: bool) -> list[dict[str, Any]]:
     """Return parameter groups of the model, those of the head first, whose learning rate is reported."""
     if layer_decay == 1 and not backbone_apart:
-        together: list[dict[str, Any]] = param_groups_weight_decay(model, weight_decay)
-        return together
+        return _by_decay(model, weight_decay)
+    from timm.optim import param_groups_layer_decay  # here, because it is slow to import
+
     backbone: list[dict[str, Any]] = param_groups_layer_decay(model.backbone, weight_decay, layer_decay=layer_decay)
     for group in backbone:
         group |= {_OF_BACKBONE: True, "lr_scale": layer_decay * group["lr_scale"]}  # the head is one layer further
-    head: list[dict[str, Any]] = param_groups_weight_decay(model.head, weight_decay)
-    return [group for group in head if group["params"]] + backbone
+    return [*_by_decay(model.head, weight_decay), *backbone]
+
+
+def _by_decay(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Return a group of vectors, scalars and biases without weight decay, and a group of the other parameters."""
+    without, with_decay = [], []
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            is_vector = parameter.ndim <= 1 or name.endswith(".bias")
+            (without if is_vector or not weight_decay else with_decay).append(parameter)
+    groups = ({"params": without, "weight_decay": 0.0}, {"params": with_decay, "weight_decay": weight_decay})
+    return [group for group in groups if group["params"]]
 
 
 def build_schedule(optimizer: Optimizer, *, steps: int, warmup_steps: int, frozen_steps: int = 0) -> LambdaLR:

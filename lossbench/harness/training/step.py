@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ...contract import check_contract
 from ...errors import RunFailed
 from ...loss import Loss
 from ...models.classifier import Classifier
-from ...testing.contract import check_contract
 from ...types import ModelOutput
 
 

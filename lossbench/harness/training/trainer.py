@@ -9,12 +9,11 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import reduce
-from timm.utils import ModelEmaV3
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -29,6 +28,9 @@ from .guard import FiniteGuard
 from .outputs import detached, joined
 from .recent import EpochSoFar, RecentStep
 from .step import TrainStep
+
+if TYPE_CHECKING:
+    from timm.utils import ModelEmaV3
 
 
 @dataclass

@@ -16,13 +16,13 @@ from pytorch_metric_learning import distances, losses, miners, reducers
 from torch import Tensor, nn
 
 from lossbench import LossContext, ModelOutput, Need, Trait, create_loss, loss_info
+from lossbench.contract import check_contract, made_batch
 from lossbench.errors import HyperparameterError, NonFiniteError, PluginError, UnknownLossError
 from lossbench.harness.run import run
 from lossbench.harness.training.guard import FiniteGuard
 from lossbench.registry import loss_entries
 from lossbench.runs.options import RunConfig
 from lossbench.testing import find_law, judge, resolve
-from lossbench.testing.contract import check_contract, made_batch
 from lossbench_metric_learning import pml, timm_losses, torch_losses
 from lossbench_metric_learning.guarded import GuardedLoss, Origin
 

@@ -1,6 +1,6 @@
-"""What every loss owes a training program, looked at once before it is relied on: one call on one batch.
+"""Check a loss once before it is trained: one call of each of its terms on one batch.
 
-The laws judge far more, and take far longer; this is what would otherwise end in a wrong number or an error far away.
+The laws test far more and take far longer. This finds what would otherwise end in a wrong number or a distant error.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .. import time_limit as limits
-from ..errors import LossbenchError, PluginError, UsageError, brief
-from ..loss import Loss
-from ..registry import remedy
-from ..types import LossContext, ModelOutput
+from . import time_limit as limits
+from .errors import LossbenchError, PluginError, UsageError, brief
+from .loss import Loss
+from .registry import remedy
+from .types import LossContext, ModelOutput
 
 _CLASSES = 8
 _DETACHED = (
@@ -26,10 +26,10 @@ _DETACHED = (
 
 
 def made_batch(context: LossContext) -> tuple[ModelOutput, Tensor]:
-    """An ordinary batch for a task: two rows of each of the first eight classes, logits between -1 and 1.
+    """Return an ordinary batch for a task: two rows of each of the first eight classes, logits between -1 and 1.
 
     Args:
-        context: of the task.
+        context: the task.
     """
     classes = min(context.num_classes, _CLASSES)
     generator = torch.Generator().manual_seed(0)
@@ -39,13 +39,13 @@ def made_batch(context: LossContext) -> tuple[ModelOutput, Tensor]:
 
 
 def check_contract(loss: Loss, output: ModelOutput, targets: Tensor, error: type[LossbenchError] = PluginError) -> None:
-    """Calls each term once: a finite number that depends on the output, with a finite gradient, and nothing written.
+    """Require of one call of each term a finite value that depends on the output, a finite gradient, and no write.
 
     Args:
         loss: the objective.
-        output: of a model; not changed, whatever the loss does.
+        output: output of a model; it stays unchanged even if the loss writes to its input.
         targets: (B,).
-        error: what is raised.
+        error: type of the error.
 
     Raises:
         LossbenchError: of type `error`, naming the loss, its distribution, and what to change.
@@ -73,11 +73,11 @@ def _terms(loss: Loss) -> Iterator[Loss]:
 
 
 def check_hooks(loss: Loss, output: ModelOutput, targets: Tensor) -> None:
-    """Calls what else a run calls of each term: begin_epoch, scores, update_state, param_groups. Moves its state.
+    """Call the other hooks of each term that a run calls: begin_epoch, scores, update_state, param_groups.
 
     Args:
-        loss: an objective that is thrown away afterwards.
-        output: of a model.
+        loss: an objective that is not used afterwards, because its state moves.
+        output: output of a model.
         targets: (B,).
 
     Raises:
@@ -114,7 +114,7 @@ def _refusal(loss: Loss, problem: str) -> str:
 
 
 def _problem(loss: Loss, output: ModelOutput, targets: Tensor) -> str | None:
-    """What is wrong with one call, and what to change; None if nothing is."""
+    """Return the problem with one call and its remedy, or None."""
     with torch.enable_grad():
         leaves = [output.embeddings.detach().requires_grad_(), output.logits.detach().requires_grad_()]
         # No leaves: writing to one is an error of torch's own.
