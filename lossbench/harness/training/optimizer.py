@@ -45,9 +45,12 @@ def build_optimizer(
         group["lr"] = lr * group.pop("lr_scale", 1.0)
     # Fused kernels are the fastest, and they read the guard's flag on the device.
     fused = next(model.parameters()).device.type in ("cuda", "cpu")
+    optimizer: Optimizer
     if name == "sgd":
-        return eager(SGD)(groups, lr=lr, momentum=0.9, nesterov=True, fused=fused)
-    return eager(AdamW)(groups, lr=lr, fused=fused)
+        optimizer = eager(SGD)(groups, lr=lr, momentum=0.9, nesterov=True, fused=fused)
+    else:
+        optimizer = eager(AdamW)(groups, lr=lr, fused=fused)
+    return optimizer
 
 
 def _groups(model: Classifier, weight_decay: float, layer_decay: float, backbone_apart: bool) -> list[dict[str, Any]]:
@@ -64,7 +67,8 @@ def _groups(model: Classifier, weight_decay: float, layer_decay: float, backbone
 
 def _by_decay(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Return a group of vectors, scalars and biases without weight decay, and a group of the other parameters."""
-    without, with_decay = [], []
+    without: list[nn.Parameter] = []
+    with_decay: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             is_vector = parameter.ndim <= 1 or name.endswith(".bias")
