@@ -98,6 +98,8 @@ def write_synced(path: Path, content: bytes, whole: Path) -> None:
 
 def sync_directory(path: Path) -> None:
     """Sync a directory, so that created or renamed names persist, if the file system supports it."""
+    if os.name == "nt":  # directories cannot be opened
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):

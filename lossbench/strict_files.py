@@ -28,7 +28,8 @@ def open_regular(path: str | os.PathLike[str], *, links: bool = True) -> Buffere
         OSError: it is missing, not a regular file, or cannot be opened.
         ValueError: its name holds a NUL.
     """
-    more = os.O_NONBLOCK | (0 if links else os.O_NOFOLLOW)
+    # Windows has neither flag.
+    more = getattr(os, "O_NONBLOCK", 0) | (0 if links else getattr(os, "O_NOFOLLOW", 0))
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | more))  # noqa: SIM115  # the caller closes it
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()

@@ -33,6 +33,7 @@ from .parameters import (
 )
 from .run_grid import Asked, run_and_judge
 from .self_test import print_self_test
+from .status import print_status
 from .terminal import print_plain
 
 if TYPE_CHECKING:
@@ -72,6 +73,17 @@ def compare(
     out: Annotated[
         Path | None, _grid(metavar="DIR", help="Directory of the grid; cells finished there are not run again.")
     ] = None,
+    executor: Annotated[
+        str,
+        _grid(metavar="NAME", help="What runs the cells: local (this machine), or the name of an installed plugin's."),
+    ] = "local",
+    executor_options: Annotated[
+        list[str] | None,
+        _grid(metavar="NAME=VALUE", help='Options of the executor, such as "partition=gpu time=2:00:00"; repeatable.'),
+    ] = None,
+    status: Annotated[
+        Path | None, _grid(metavar="DIR", help="Print how far the cells of the grid in this directory are, and exit.")
+    ] = None,
     tune: Annotated[
         list[str] | None,
         _grid(
@@ -108,15 +120,19 @@ def compare(
 
     lossbench compare --losses "softmax, weighted-softmax, weighted-cluster" --seeds 5 --data digits --out grid
 
+    lossbench compare --status grid
+
     lossbench compare --self-test
     """
+    if status is not None:
+        print_status(status, json_)
+        return
     if self_test:
         print_self_test(losses, seeds, out, json_)
         return
     if losses is None or out is None:
-        raise ConfigError(
-            'pass --losses "softmax, weighted-cluster" and --out DIR, a new directory or that of a comparison to resume'
-        )
+        needed = '--losses "softmax, weighted-cluster" and --out DIR, a new directory or that of a comparison to resume'
+        raise ConfigError(f"pass {needed}")
     if not json_:
         output_is_optional()
     file = context.default_map or {}
@@ -132,6 +148,8 @@ def compare(
         claims=tuple(claim or ()),
         against=against,
         equal_within=equal_within,
+        executor=executor,
+        executor_options=tuple(executor_options or ()),
     )
     for formula in asked.losses:
         check_names(formula)  # before torch is imported, which takes seconds

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
+from ..errors import Interrupted
 from ..expression import Formula
 from ..runs.options import RunConfig
 from .terminal import print_plain
@@ -20,11 +24,24 @@ if TYPE_CHECKING:
 def run_and_judge(
     config: RunConfig, asked: Asked, out: Path, allow_differences: bool, target: float | None
 ) -> Comparison:
-    """Run what is not finished of a comparison, and judge it."""
+    """Run what is not finished of a comparison, and judge it.
+
+    Raises:
+        Exit: with code 0, if the executor submitted jobs and does not wait for them.
+    """
+    from ..harness.grid.executors import Submitted
     from ..verdict.asked_before import remember_look
     from ..verdict.judge import compare as compare_records
 
-    _run(config, asked, out)
+    try:
+        _run(config, asked, out)
+    except Submitted as submitted:
+        print_plain(submitted, file=sys.stderr)
+        raise typer.Exit(0) from submitted
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            "stopped by Ctrl-C; run the same command again, and cells continue from their checkpoints", signal.SIGINT
+        ) from error
     remember_look(out)
     return compare_records(out, allow_differences=allow_differences, target=target)
 
@@ -42,23 +59,25 @@ class Asked:
     claims: tuple[str, ...]
     against: str | None
     equal_within: float | None
+    executor: str = "local"
+    executor_options: tuple[str, ...] = ()
 
 
 def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     """Plan the grid, tune if asked to, and run the cells that are not finished."""
     from ..harness.grid.devices import gpus_for
+    from ..harness.grid.executors import Order, executor, parse_options
     from ..harness.grid.plan import plan, tuned, write_grid
-    from ..harness.grid.pool import run_cells
     from ..harness.grid.tuning import check_tunable, parse_range, tune
     from ..verdict.asked_before import check_names as check_questions
     from ..verdict.asked_before import keep_questions
     from .watch_grid import GridWatch
 
+    execute, engine_options = executor(asked.executor), parse_options(asked.executor_options)
     ranges = [parse_range(text) for text in asked.tune]
     check_tunable(asked.losses, ranges)
     grid = plan(config, asked.losses, asked.samplers, asked.seeds)
     gpus = gpus_for(config.device)
-    jobs = asked.jobs or max(gpus, 1)
     check_questions(asked.claims, asked.against, [str(loss) for loss in grid.losses])
     known: dict[str, Any] = {"command": ("lossbench", *sys.argv[1:])}
     known |= keep_questions(out, asked.claims, asked.against, asked.equal_within)
@@ -66,7 +85,7 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
 
     def run(cells: Sequence[Cell], title: str = f"tuning in {out}") -> None:
         with GridWatch(title, cells) as watch:
-            run_cells(cells, out, jobs=jobs, gpus=gpus, watch=watch)
+            execute(Order(cells=cells, out=out, watch=watch, jobs=asked.jobs, gpus=gpus, options=engine_options))
 
     for note in grid.notes:
         print_plain(note, file=sys.stderr)

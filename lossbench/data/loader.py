@@ -108,8 +108,9 @@ def _set_up_worker(parent: int, worker: int) -> None:
         os._exit(1)
     printed = sys.excepthook
     sys.excepthook = lambda kind, *rest: None if issubclass(kind, ConnectionError | EOFError) else printed(kind, *rest)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+    for number in signal.Signals:
+        if number.name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"):  # Windows has only the first
+            signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     # multiprocessing prints the error, drops the batch and goes on, and the run would wait for the batch for ever.
     multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_not_handed_over)  # type: ignore[attr-defined]

@@ -8,9 +8,24 @@ pml = "my_package.adapter:ORIGIN"            # names() -> list[str], spec(name) 
 
 [project.entry-points."lossbench.detectors"]
 my-detector = "my_package.detector:build"     # build(argument) -> lossbench.detectors.Detector
+
+[project.entry-points."lossbench.executors"]
+dask = "my_package.dask_executor:run"        # runs the cells of a comparison, see `lossbench.harness.grid.executors`
 """
 
 from .memory import Learned, learned, remember
-from .plugins import DETECTORS, LOSSES, ORIGINS, Origin, Plugin, mend, plugins
+from .plugins import DETECTORS, EXECUTORS, LOSSES, ORIGINS, Origin, Plugin, mend, plugins
 
-__all__ = ["DETECTORS", "LOSSES", "ORIGINS", "Learned", "Origin", "Plugin", "learned", "mend", "plugins", "remember"]
+__all__ = [
+    "DETECTORS",
+    "EXECUTORS",
+    "LOSSES",
+    "ORIGINS",
+    "Learned",
+    "Origin",
+    "Plugin",
+    "learned",
+    "mend",
+    "plugins",
+    "remember",
+]

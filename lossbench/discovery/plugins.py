@@ -11,7 +11,8 @@ from typing import Protocol
 from ..errors import PluginError
 from ..spec import LossSpec
 
-LOSSES, ORIGINS, DETECTORS = "lossbench.losses", "lossbench.origins", "lossbench.detectors"
+LOSSES, ORIGINS = "lossbench.losses", "lossbench.origins"
+DETECTORS, EXECUTORS = "lossbench.detectors", "lossbench.executors"
 
 
 class Origin(Protocol):
@@ -116,7 +117,7 @@ def _all_plugins() -> tuple[Plugin, ...]:
     found: dict[tuple[str, str, str], Plugin] = {}
     for distribution in distributions():
         for entry_point in _entry_points(distribution):
-            if entry_point.group in (LOSSES, ORIGINS, DETECTORS):
+            if entry_point.group in (LOSSES, ORIGINS, DETECTORS, EXECUTORS):
                 name = _distribution_name(distribution)
                 found.setdefault(
                     (entry_point.group, name, entry_point.name),

@@ -15,6 +15,7 @@ from ..runs import layout
 from ..runs.predictions import Predictions, SplitPredictions, write_predictions
 from ..runs.record import Record, write_record
 from .checkpoints.folder import FOLDER, remove_checkpoints
+from .checkpoints.resumptions import forget_resumptions
 from .checkpoints.saver import Saver
 from .evaluation.evaluate import predict_split, share_running_statistics
 from .evaluation.refit import Refit, refit, refit_rows
@@ -84,6 +85,7 @@ def finish(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> RunRe
         saver.place.check()
         write_record(directory, record)  # last: a directory with a record is a finished run
         remove_checkpoints(directory / FOLDER)
+        forget_resumptions(directory)
     accelerator.wait_for_everyone()
     return RunResult(directory, record)
 

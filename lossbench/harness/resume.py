@@ -1,10 +1,11 @@
-"""`lossbench run --resume DIR`: resume an interrupted run."""
+"""Resume an interrupted run: `lossbench run --resume DIR`, and the cells of a grid."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from ..runs.options import RunConfig
 from ..runs.options_file import read_options
 from ..strict_files import check_within
 from .checkpoints.folder import FOLDER, newest_checkpoint, remove_checkpoints, remove_leftovers
-from .checks import check_gradients, check_loading, check_shares
+from .checkpoints.resumptions import forget_resumptions
 from .finish import RunResult
-from .prepare import prepare
+from .readable_splits import Readable
 from .reporter import Reporter, SteadyReporter
-from .run import complete
+from .run import check_processes, complete, prepare_run
 from .training.build import build_accelerator
+from .training.clock import reset_peak_memory
 
 
 def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) -> RunResult:
@@ -38,14 +40,39 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
         UsageError: no run is there, it is in use, its input is gone, or its checkpoint belongs to a different run.
         RunFailed: as `run`.
     """
-    began = time.perf_counter()
-    reporter = SteadyReporter(reporter)
     layout.check_unfinished(directory)
     if (directory / layout.RECORD).exists():
         return _finished(directory)
     options = read_options(directory / layout.CONFIG, str(directory / layout.CONFIG), links=False)
     config = RunConfig(**options | {name: value for name, value in changed.items() if value is not None})
+    return resume_with(config, directory, reporter)
+
+
+def resume_with(
+    config: RunConfig,
+    directory: Path,
+    reporter: Reporter | None = None,
+    *,
+    read: Callable[[RunConfig, Reporter], Readable] | None = None,
+    sealed: bool = False,
+) -> RunResult:
+    """Resume the run in a directory with these options, which may differ from its own as `resume` allows.
+
+    Args:
+        config: options of the run.
+        directory: directory of the run.
+        reporter, read, sealed: as for `run`.
+
+    Returns:
+        As `resume`.
+
+    Raises:
+        UsageError, RunFailed: as `resume`.
+    """
+    began = time.perf_counter()
+    reporter = SteadyReporter(reporter)
     accelerator = build_accelerator(config)
+    reset_peak_memory(accelerator.device)
     with contextlib.ExitStack() as held:
         if accelerator.is_main_process:
             held.enter_context(locked(directory))
@@ -54,10 +81,8 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
             _remove_half_written(directory)
         if (directory / layout.RECORD).exists():  # it ended while this process waited for its lock
             return _finished(directory)
-        task = prepare(config, reporter)
-        check_shares(task, accelerator.num_processes)
-        check_gradients(task, accelerator.num_processes)
-        check_loading(task, accelerator.num_processes)
+        task = prepare_run(config, reporter, read, sealed)
+        check_processes(task, accelerator.num_processes)
         checkpoint = newest_checkpoint(directory / FOLDER, reporter.warning)
         if checkpoint is None:
             reporter.message(f"{directory} has no checkpoint; starting from the beginning")
@@ -68,6 +93,7 @@ def _finished(directory: Path) -> RunResult:
     """Return the record after checking it against its weights, and remove leftover checkpoints."""
     record = read_run(directory).record
     remove_checkpoints(directory / FOLDER)
+    forget_resumptions(directory)
     return RunResult(directory, record)
 
 

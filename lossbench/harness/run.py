@@ -64,17 +64,30 @@ def run(
     """
     began = time.perf_counter()
     reporter = SteadyReporter(reporter)
-    task = prepare(config, reporter, read)
-    if sealed:
-        assert task.selection is not None
-        task = dataclasses.replace(task, test=task.selection, split_origin="the selection split, for tuning")
+    task = prepare_run(config, reporter, read, sealed)
     accelerator = build_accelerator(task.config)
     reset_peak_memory(accelerator.device)
-    check_shares(task, accelerator.num_processes)
-    check_gradients(task, accelerator.num_processes)
-    check_loading(task, accelerator.num_processes)
+    check_processes(task, accelerator.num_processes)
     with _claimed(task, out, accelerator) as directory:
         return complete(task, accelerator, directory, reporter, began=began)
+
+
+def prepare_run(
+    config: RunConfig, reporter: Reporter, read: Callable[[RunConfig, Reporter], Readable] | None, sealed: bool
+) -> Task:
+    """Return the checked task of a run; of a sealed one, with the selection split in place of the test split."""
+    task = prepare(config, reporter, read)
+    if not sealed:
+        return task
+    assert task.selection is not None
+    return dataclasses.replace(task, test=task.selection, split_origin="the selection split, for tuning")
+
+
+def check_processes(task: Task, processes: int) -> None:
+    """Check what a run needs from its machine and its batches with this number of processes."""
+    check_shares(task, processes)
+    check_gradients(task, processes)
+    check_loading(task, processes)
 
 
 def complete(

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from ..discovery import LOSSES, ORIGINS, plugins
+from ..discovery import EXECUTORS, LOSSES, ORIGINS, Plugin, plugins
 from ..errors import PluginError
 from .facts import RUN_PACKAGES
 from .limits import SHARED_MEMORY, open_files_limit, shared_memory
@@ -92,10 +92,11 @@ def _add_limits(add: Any) -> None:
 
 def _add_plugins(add: Any) -> None:
     """Load every plugin, to find broken and slow ones."""
-    for plugin in (*plugins(LOSSES), *plugins(ORIGINS)):
+    loaders = {LOSSES: Plugin.load_spec, ORIGINS: Plugin.load_origin, EXECUTORS: Plugin.load}
+    for plugin in (plugin for group in loaders for plugin in plugins(group)):
         began = time.perf_counter()
         try:
-            plugin.load_spec() if plugin.entry_point.group == LOSSES else plugin.load_origin()
+            loaders[plugin.entry_point.group](plugin)
         except PluginError as error:
             add("broken", f"plugin {plugin.name}", str(error))
             continue

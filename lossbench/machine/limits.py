@@ -1,9 +1,12 @@
-"""Limits of the operating system on shared memory and open files, which loader processes use."""
+"""Limits of the operating system on shared memory and open files, which loader processes use, and memory in use."""
 
 from __future__ import annotations
 
 import shutil
+import sys
 from typing import NamedTuple
+
+import psutil
 
 SHARED_MEMORY = "/dev/shm"
 
@@ -45,6 +48,17 @@ def allow_open_files(wanted: int) -> None:
         resource.setrlimit(
             resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
         )
+
+
+def peak_resident_bytes() -> int:
+    """Return the greatest resident memory that this process has had."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        used = psutil.Process().memory_info()
+        return int(getattr(used, "peak_wset", used.rss))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux
 
 
 def no_shared_memory() -> str:

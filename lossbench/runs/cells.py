@@ -37,6 +37,7 @@ class _Failure:
 
     status: str
     message: str
+    attempt: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +100,30 @@ def state(directory: Path) -> tuple[str, str]:
         return DONE, ""
     if not os.path.lexists(directory / FAILURE):
         return MISSING, ""
-    try:
-        content = read_as(_Failure, parse(read_bytes(directory / FAILURE, _FAILURE_LIMIT)))
-    except (RecordError, FieldError) as error:
-        return FAILED, f"the reason cannot be read: {error}"
+    content = _read_failure(directory)
     return (DIVERGED if content.status == DIVERGED else FAILED), content.message
+
+
+def settled(directory: Path, attempt: str = "") -> tuple[str, str] | None:
+    """Return status and message of a cell that is not to be run again; None for one that is.
+
+    Args:
+        directory: directory of the cell.
+        attempt: name of a submission; a cell that failed in it is not run again in it.
+    """
+    status, message = state(directory)
+    if status in (DONE, DIVERGED):
+        return status, message
+    if status == FAILED and attempt and _read_failure(directory).attempt == attempt:
+        return status, message
+    return None
+
+
+def _read_failure(directory: Path) -> _Failure:
+    try:
+        return read_as(_Failure, parse(read_bytes(directory / FAILURE, _FAILURE_LIMIT)))
+    except (RecordError, FieldError) as error:
+        return _Failure(FAILED, f"the reason cannot be read: {error}")
 
 
 def trial_score(directory: Path) -> float | None:
@@ -116,10 +136,10 @@ def trial_score(directory: Path) -> float | None:
         return None
 
 
-def write_failure(directory: Path, status: str, message: str, config: RunConfig) -> None:
-    """Leaves the reason where the record would be; on a full disk it cannot, and whoever watches knows it anyway."""
+def write_failure(directory: Path, status: str, message: str, config: RunConfig, attempt: str = "") -> None:
+    """Leave the reason where the record would be; on a full disk it cannot, and whoever watches knows it anyway."""
     with contextlib.suppress(OSError, ValueError):
-        content = {"status": status, "message": message, "config": config.as_options()}
+        content = {"status": status, "message": message, "attempt": attempt, "config": config.as_options()}
         directory.mkdir(exist_ok=True)
         files.write_json(directory / FAILURE, content, make_directory=False)
 
@@ -148,6 +168,15 @@ def claim(directory: Path) -> Iterator[bool]:
 
 
 def clear(directory: Path) -> None:
-    """Removes what an interrupted or failed cell left, so that it can be run again."""
+    """Remove what an interrupted or failed cell left, so that it can be run from the beginning."""
     if directory.exists() and not os.path.lexists(directory / layout.RECORD):
         shutil.rmtree(directory)
+
+
+def checkpoint_step(directory: Path) -> int:
+    """Return the optimizer steps of a cell's newest checkpoint; 0 without one."""
+    try:
+        names = os.listdir(directory / Path(layout.WEIGHTS).parent)
+    except OSError:
+        return 0
+    return max((int(name[5:]) for name in names if name.startswith("step-") and name[5:].isdecimal()), default=0)

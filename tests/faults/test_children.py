@@ -13,7 +13,7 @@ import pytest
 from lossbench.children import child_environment, safe_children
 from lossbench.cli import main
 from lossbench.data.loader import BatchLoader, _set_up_worker
-from lossbench.harness.grid.pool import _Pool, _surroundings
+from lossbench.harness.grid.worker_process import WorkerProcess, worker_environment
 from lossbench.testing import processes
 
 IMPORT = "import colorsys, decoy; print(colorsys.__file__, decoy.__file__)"
@@ -42,7 +42,7 @@ def started(monkeypatch: pytest.MonkeyPatch, start: Any) -> tuple[list[str], dic
 
 
 def start_worker() -> None:
-    _Pool([], Path.cwd(), lambda *_: None).start(0, _surroundings(0, 1, 0))
+    WorkerProcess(Path.cwd(), 0, worker_environment(0, 1, 0))
 
 
 def start_pair() -> None:

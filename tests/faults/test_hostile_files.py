@@ -26,7 +26,7 @@ from lossbench.data.ferplus.pixels import read_pixels
 from lossbench.data.rafdb import _lines as raf_lines
 from lossbench.errors import ConfigError, DataError, LossbenchError, ModelError, NonFiniteError, UsageError
 from lossbench.harness.checkpoints.replay import replay
-from lossbench.harness.grid.pool import _Pool
+from lossbench.harness.grid.worker_process import WorkerProcess
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run
 from lossbench.runs.cells import claim
@@ -282,5 +282,5 @@ def test_logs_of_a_grid_are_not_written_through_links(tmp_path: Path) -> None:
     (tmp_path / "victim").mkdir()
     (tmp_path / "logs").symlink_to(tmp_path / "victim")
     with pytest.raises(ConfigError, match="logs is a symbolic link"):
-        _Pool([], tmp_path, lambda *_: None).start(0, {})
+        WorkerProcess(tmp_path, 0, {})
     assert list((tmp_path / "victim").iterdir()) == []

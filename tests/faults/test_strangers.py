@@ -30,7 +30,7 @@ from lossbench.errors import (
 )
 from lossbench.harness.checkpoints.folder import write_checkpoint
 from lossbench.harness.checkpoints.replay import replay
-from lossbench.harness.grid.pool import _surroundings
+from lossbench.harness.grid.worker_process import worker_environment
 from lossbench.harness.resume import resume
 from lossbench.harness.run import run
 from lossbench.losses.softmax import SoftmaxLoss
@@ -123,8 +123,8 @@ def test_a_worker_imports_what_its_parent_imports_and_not_the_working_directory(
     write_module(tmp_path, "h2.py", tmp_path / "was-run")
     code = "import sys, filelock, lossbench.harness.grid.worker; print(filelock.__file__)"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=tmp_path, env=_surroundings(0, 1, 0), capture_output=True, text=True,
-        check=False,
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, env=worker_environment(0, 1, 0), capture_output=True,
+        text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) not in done.stdout

@@ -77,7 +77,7 @@ def _read(
     for stem in stems:
         try:
             # Takes half the time of a Python file object; there are 290,000 files.
-            descriptor = os.open(f"{folder}/{stem}{ending}", os.O_RDONLY | os.O_NONBLOCK)
+            descriptor = os.open(f"{folder}/{stem}{ending}", os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
             try:
                 data = os.read(descriptor, _LARGEST + 1)
             finally:

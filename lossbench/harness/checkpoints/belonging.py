@@ -39,8 +39,8 @@ def identity_of(task: Task, processes: int, device: torch.device) -> dict[str, A
         processes: number of processes.
         device: device of the run.
     """
-    # Where the data is does not matter: digests tell whether it is the same.
-    free = option_names(Role.ANY_TIME, Role.LOCATES_DATA)
+    # Where the data is does not matter: digests tell whether it is the same. The device has an entry of its own.
+    free = option_names(Role.ANY_TIME, Role.LOCATES_DATA, Role.NO_EFFECT)
     options = {name: value for name, value in task.config.as_options().items() if name not in free}
     return {
         "lossbench": version("lossbench"),

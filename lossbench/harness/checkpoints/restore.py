@@ -11,6 +11,7 @@ from .belonging import check_identity
 from .folder import Checkpoint
 from .position import Position, position_of
 from .progress import Best
+from .resumptions import count_resumption
 from .saver import Saver
 from .state import restore_own, restore_shared
 
@@ -64,4 +65,6 @@ def _restore_progress(saver: Saver, checkpoint: Checkpoint, position: Position) 
         progress.best = Best(position.best.epoch, position.best.balanced_accuracy, weights)
     progress.seconds, progress.checkpoint_seconds = position.seconds, position.checkpoint_seconds
     progress.checkpoints, progress.resumed = position.checkpoints, position.resumed + 1
+    if saver.trainer.accelerator.is_main_process:
+        progress.resumed = count_resumption(saver.place.directory, progress.resumed)
     saver.written_at = progress.epoch, saver.trainer.so_far.step

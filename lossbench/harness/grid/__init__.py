@@ -3,7 +3,8 @@
 plan        cells, checked before anything is written
 tuning      the same number of trials for every loss
 pool        worker processes that share cells, also with other machines on one directory
-worker      the process that runs cells one after another; `kept_data` keeps data between them
+worker      the process that runs cells one after another, each from its newest checkpoint; `worker_process` starts it,
+            `kept_data` keeps data between cells
 
 May import the rest of harness and below.
 """

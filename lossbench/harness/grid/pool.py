@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -14,17 +9,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...children import child_environment
 from ...errors import ConfigError
-from ...runs.cells import BUSY, DIVERGED, DONE, FAILED, Cell, state, write_failure
+from ...runs.cells import BUSY, FAILED, Cell, checkpoint_step, settled, write_failure
+from .worker_process import GRACE_SECONDS, Ended, WorkerProcess, worker_environment
 
 Watch = Callable[[Cell, dict[str, Any]], None]
 Outcome = tuple[str, str]  # status, message
 _PAUSE = 1.0  # seconds between polls of cells that other processes run
+_STOPS_WITHOUT_PROGRESS = 3
 
 
 def run_cells(cells: Sequence[Cell], out: Path, *, jobs: int, gpus: int, watch: Watch) -> dict[str, Outcome]:
     """Run unfinished cells, and wait for cells that other processes run.
+
+    When this process is interrupted, cells in training write a checkpoint, from which the next call continues.
 
     Args:
         cells: cells in the desired order.
@@ -36,64 +34,77 @@ def run_cells(cells: Sequence[Cell], out: Path, *, jobs: int, gpus: int, watch: 
     Returns:
         Status and message by cell name.
     """
-    pool = _Pool(cells, out, watch)
-    threads = [threading.Thread(target=pool.work, args=(n, _surroundings(n, jobs, gpus)), daemon=True)
-               for n in range(min(jobs, max(pool.left, 1)))]  # fmt: skip
-    for thread in threads:
-        thread.start()
-    try:
-        while any(thread.is_alive() for thread in threads):
-            for thread in threads:
-                thread.join(timeout=0.2)  # a join without a timeout would block Ctrl-C
-    finally:
-        pool.stop()
-    if isinstance(pool.error, OSError):
-        raise ConfigError(f"{out}: {pool.error.strerror or pool.error}; make room or write elsewhere") from pool.error
-    if pool.error is not None:
-        raise pool.error
+    pool = Pool(cells, out, watch)
+    pool.run([worker_environment(n, jobs, gpus) for n in range(min(jobs, max(pool.left, 1)))])
     return pool.outcomes
 
 
-def _surroundings(number: int, jobs: int, gpus: int) -> dict[str, str]:
-    """Return the environment of a worker: its own GPU, or its share of the cores."""
-    own = child_environment()
-    if gpus:
-        own["CUDA_VISIBLE_DEVICES"] = _visible(number % gpus)
-    elif jobs > 1 and "OMP_NUM_THREADS" not in own:
-        own["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
-    return own
+class Pool:
+    """A queue of cells, a table of outcomes, and the worker processes.
 
+    Args:
+        cells: cells in the desired order.
+        out: directory of the grid.
+        watch: receives events, one at a time.
+        attempt: name of a submission, of which this pool is one of many: it does not run cells that failed in this
+            submission, and does not wait for cells that others run. Empty for the only pool, which does both.
 
-def _visible(number: int) -> str:
-    given = [part for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part]
-    return given[number] if given else str(number)
+    Attributes:
+        outcomes: status and message by cell name.
+        error: what ended a thread; None if nothing did.
+    """
 
-
-class _Pool:
-    """A queue of cells, a table of outcomes, and the worker processes."""
-
-    def __init__(self, cells: Sequence[Cell], out: Path, watch: Watch) -> None:
-        self.out, self.watch = out, watch
+    def __init__(self, cells: Sequence[Cell], out: Path, watch: Watch, attempt: str = "") -> None:
+        self.out, self.watch, self.attempt = out, watch, attempt
         self.lock = threading.Lock()
         self.outcomes: dict[str, Outcome] = {}
         self.queue: deque[Cell] = deque()
-        self.workers: set[subprocess.Popen[str]] = set()
-        self.stopped = False
+        self.busy: list[Cell] = []  # run by other pools of the submission, and tried once more at the end
+        self.training: dict[WorkerProcess, Cell] = {}
+        self.again = False
+        self.stopped = threading.Event()
         self.error: BaseException | None = None
         for cell in cells:
-            status, message = state(cell.place(out))
-            if status in (DONE, DIVERGED):
-                self.settle(cell, status, message)
+            if outcome := settled(cell.place(out), attempt):
+                self.settle(cell, *outcome)
             else:
                 self.queue.append(cell)
 
+    def run(self, environments: Sequence[dict[str, str]]) -> None:
+        """Run the cells in worker processes with these environments.
+
+        Raises:
+            ConfigError: the directory cannot be written.
+        """
+        threads = [
+            threading.Thread(target=self.work, args=(number, environment), daemon=True)
+            for number, environment in enumerate(environments)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while any(thread.is_alive() for thread in threads):
+                for thread in threads:
+                    thread.join(timeout=0.2)  # a join without a timeout would block Ctrl-C
+        finally:
+            self.stop()
+        if isinstance(self.error, OSError):
+            why = self.error.strerror or self.error
+            raise ConfigError(f"{self.out}: {why}; make room or write elsewhere") from self.error
+        if self.error is not None:
+            raise self.error
+
     @property
     def left(self) -> int:
+        """Return the number of cells in the queue."""
         return len(self.queue)
 
     def settle(self, cell: Cell, status: str, message: str) -> None:
+        """Record the outcome of a cell, or queue a cell that another process runs again."""
         with self.lock:
-            if status == BUSY:
+            if status == BUSY and self.attempt:
+                self.busy.append(cell)
+            elif status == BUSY:
                 self.queue.append(cell)
             else:
                 self.outcomes[cell.name] = status, message
@@ -101,78 +112,81 @@ class _Pool:
 
     def work(self, number: int, environment: dict[str, str]) -> None:
         """Run cells in a worker process, which is replaced if it dies."""
-        worker = None
+        workers: list[WorkerProcess] = []
+
+        def living() -> WorkerProcess:
+            if not workers or not workers[-1].is_alive():
+                workers.append(WorkerProcess(self.out, number, environment))
+            return workers[-1]
+
         try:
-            while not self.stopped and (cell := self.next_cell()) is not None:
-                status, message = state(cell.place(self.out))
-                if status not in (DONE, DIVERGED):
-                    worker = worker if worker is not None and worker.poll() is None else self.start(number, environment)
-                    status, message = self.ask(worker, cell)
+            while not self.stopped.is_set() and (cell := self.next_cell()) is not None:
+                status, message = settled(cell.place(self.out), self.attempt) or self.train(cell, living)
                 self.settle(cell, status, message)
-                if status == BUSY:
+                if status == BUSY and not self.attempt:
                     time.sleep(_PAUSE)
         except BaseException as error:
             self.error = error
-            self.stopped = True
+            self.stopped.set()
         finally:
-            if worker is not None:
-                _end(worker)
+            for worker in workers:
+                worker.close()
+
+    def train(self, cell: Cell, worker: Callable[[], WorkerProcess]) -> Outcome:
+        """Run a cell, again if its process dies, as long as each process gets further than the one before."""
+        place, stops = cell.place(self.out), 0
+        while True:
+            reached = checkpoint_step(place)
+            answer = self.ask(worker(), cell)
+            if not isinstance(answer, Ended):
+                return answer
+            if self.stopped.is_set():
+                return BUSY, ""
+            stops = 0 if checkpoint_step(place) > reached else stops + 1
+            if stops >= (_STOPS_WITHOUT_PROGRESS if answer.stopped else 1):
+                message = f"its process {answer.how}; see {self.out / 'logs'}"
+                write_failure(place, FAILED, message, cell.config, self.attempt)
+                return FAILED, message
+            self.warn(cell, f"its process {answer.how}; the cell continues from its newest checkpoint")
+            time.sleep(_PAUSE)
 
     def next_cell(self) -> Cell | None:
+        """Return the next cell of the queue, or None."""
         with self.lock:
+            if not self.queue and not self.again:
+                self.again = True
+                self.queue.extend(self.busy)
             return self.queue.popleft() if self.queue else None
 
-    def start(self, number: int, environment: dict[str, str]) -> subprocess.Popen[str]:
-        logs = self.out / "logs"
-        logs.mkdir(exist_ok=True)
-        if logs.is_symlink():
-            raise ConfigError(f"{logs} is a symbolic link, and nothing is written through links; remove it")
-        name = logs / f"worker-{os.getpid()}-{number}.txt"
-        with open(name, "a", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o666)) as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "lossbench.harness.grid.worker"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
-                start_new_session=True,  # Ctrl-C goes to this process, which ends the worker
-            )  # fmt: skip
-        with self.lock:
-            self.workers.add(worker)
-        return worker
+    def ask(self, worker: WorkerProcess, cell: Cell) -> Outcome | Ended:
+        """Run a cell in a worker process."""
 
-    def ask(self, worker: subprocess.Popen[str], cell: Cell) -> Outcome:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
+        def tell(event: dict[str, Any]) -> None:
+            with self.lock:
+                self.watch(cell, event)
+
+        self.training[worker] = cell
         try:
-            worker.stdin.write(json.dumps({"cell": cell.to_json(), "out": str(self.out)}) + "\n")
-            worker.stdin.flush()
-            for line in worker.stdout:
-                event = json.loads(line)
-                if event["event"] == "end":
-                    return event["status"], event["message"]
-                with self.lock:
-                    self.watch(cell, event)
-        except (BrokenPipeError, ValueError):
-            pass  # it died; reported below
-        code = worker.wait()
-        if self.stopped:
-            return BUSY, ""
-        ended = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
-        why = "; possibly out of memory" if code == -9 else ""
-        message = f"its process {ended}{why}; see {self.out / 'logs'}"
-        write_failure(cell.place(self.out), FAILED, message, cell.config)
-        return FAILED, message
+            return worker.ask(cell, tell, self.attempt)
+        finally:
+            self.training.pop(worker, None)
+
+    def warn(self, cell: Cell, text: str) -> None:
+        """Pass on a warning about a cell."""
+        with self.lock:
+            self.watch(cell, {"event": "warning", "text": text})
 
     def stop(self) -> None:
-        self.stopped = True
-        with self.lock:
-            for worker in self.workers:
-                _end(worker)
-
-
-def _end(worker: subprocess.Popen[str]) -> None:
-    """End a worker immediately; its unfinished cell has no record and is run again."""
-    worker.kill()
-    worker.wait()
-    for pipe in (worker.stdin, worker.stdout):
-        if pipe is not None:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
+        """End all worker processes; cells in training write a checkpoint first. A second Ctrl-C ends them at once."""
+        self.stopped.set()
+        training = dict(self.training)
+        until = time.monotonic() + GRACE_SECONDS
+        for worker, cell in training.items():
+            worker.stop()
+            self.warn(cell, "writing a checkpoint; press Ctrl-C again to stop immediately")
+        try:
+            for worker in training:
+                worker.end(max(0.0, until - time.monotonic()))
+        finally:
+            for worker in training:
+                worker.end()

@@ -3,7 +3,8 @@
     python -m lossbench.harness.grid.worker
 
 It reads one cell per line from standard input, as JSON, and writes one event per line to standard output. It exits when
-standard input closes, even during a cell, because its parent process has then ended.
+standard input closes, because its parent process has then ended, and on every signal that stops a run; a cell in
+training writes a checkpoint first.
 """
 
 from __future__ import annotations
@@ -12,17 +13,34 @@ import gc
 import json
 import os
 import queue
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...errors import LossbenchError, NonFiniteError
-from ...runs.cells import BUSY, DIVERGED, DONE, FAILED, Cell, claim, clear, state, write_failure
+from ...errors import CheckpointError, LossbenchError, NonFiniteError
+from ...runs.cells import (
+    BUSY,
+    DIVERGED,
+    DONE,
+    FAILED,
+    FAILURE,
+    Cell,
+    checkpoint_step,
+    claim,
+    clear,
+    settled,
+    write_failure,
+)
 from ...runs.history import HistoryRow
+from ..reporter import Reporter
+from ..resume import resume_with
 from ..run import run
 from .kept_data import WarmSplits
+from .worker_process import GRACE_SECONDS
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -50,30 +68,34 @@ class _Telling:
         self.say({"event": "epoch", "epoch": row.epoch + 1, "epochs": self.epochs})
 
 
-def run_cell(cell: Cell, out: Path, say: Say, read: WarmSplits) -> tuple[str, str]:
+def run_cell(cell: Cell, out: Path, say: Say, read: WarmSplits, attempt: str = "") -> tuple[str, str]:
     """Claim and run a cell unless it is finished; return its status and, for failures, the message.
+
+    A cell that was interrupted continues from its newest checkpoint.
 
     Args:
         cell: cell to run.
         out: directory of the grid.
         say: receives events.
         read: data of the process.
+        attempt: name of the submission; a cell that failed in it is not run again.
+
+    Raises:
+        Interrupted: a signal stopped the cell, which has a checkpoint if it was in training.
     """
     directory = cell.place(out)
     try:
         with claim(directory) as ours:
-            return _run_claimed(cell, directory, say, read) if ours else (BUSY, "")
+            return _run_claimed(cell, directory, say, read, attempt) if ours else (BUSY, "")
     except OSError as error:  # the claim cannot be written
         return FAILED, f"{error.filename or directory}: {error.strerror or error}"
 
 
-def _run_claimed(cell: Cell, directory: Path, say: Say, read: WarmSplits) -> tuple[str, str]:
-    status, message = state(directory)
-    if status in (DONE, DIVERGED):
-        return status, message
+def _run_claimed(cell: Cell, directory: Path, say: Say, read: WarmSplits, attempt: str) -> tuple[str, str]:
+    if outcome := settled(directory, attempt):
+        return outcome
     try:
-        clear(directory)
-        run(cell.config, directory, _Telling(say), read=read, sealed=cell.sealed)
+        _train(cell, directory, _Telling(say), read)
         return DONE, ""
     except NonFiniteError as error:
         status, message = DIVERGED, str(error)
@@ -81,8 +103,21 @@ def _run_claimed(cell: Cell, directory: Path, say: Say, read: WarmSplits) -> tup
         status, message = FAILED, str(error)
     except (Exception, SystemExit) as error:  # errors of plugins or libraries become a row of the table
         status, message = FAILED, f"{type(error).__name__}: {error}"
-    write_failure(directory, status, message, cell.config)
+    write_failure(directory, status, message, cell.config, attempt)
     return status, message
+
+
+def _train(cell: Cell, directory: Path, reporter: Reporter, read: WarmSplits) -> None:
+    """Run a cell, from its newest checkpoint if it has one that fits."""
+    (directory / FAILURE).unlink(missing_ok=True)
+    if checkpoint_step(directory):
+        try:
+            resume_with(cell.config, directory, reporter, read=read, sealed=cell.sealed)
+            return
+        except CheckpointError as error:
+            reporter.warning(f"starting from the beginning: {error}")
+    clear(directory)
+    run(cell.config, directory, reporter, read=read, sealed=cell.sealed)
 
 
 def main() -> None:
@@ -93,7 +128,9 @@ def main() -> None:
     def listen() -> None:
         for line in sys.stdin:
             orders.put(json.loads(line))
-        os._exit(0)
+        signal.raise_signal(signal.SIGTERM)  # ends a process that is not training
+        time.sleep(GRACE_SECONDS)
+        os._exit(1)
 
     def say(event: dict[str, Any]) -> None:
         answers.write(json.dumps(event) + "\n")
@@ -102,7 +139,11 @@ def main() -> None:
     read = WarmSplits()
     while True:
         order = orders.get()
-        status, message = run_cell(Cell.from_json(order["cell"]), Path(order["out"]), say, read)
+        try:
+            cell, out = Cell.from_json(order["cell"]), Path(order["out"])
+            status, message = run_cell(cell, out, say, read, order["attempt"])
+        except KeyboardInterrupt as error:  # also `Interrupted`
+            os._exit(getattr(error, "exit_code", 130))
         say({"event": "end", "status": status, "message": message})
         gc.collect()
         _empty_gpu()

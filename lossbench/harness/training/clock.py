@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import re
-import resource
 import statistics
-import sys
 import time
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 
 import torch
+
+from ...machine.limits import peak_resident_bytes
 
 PARTS = ("data", "forward", "loss", "backward", "step")
 _WARMUP_STEPS = 5
@@ -112,5 +112,4 @@ def peak_memory_bytes(device: torch.device) -> int:
     with contextlib.suppress(OSError):
         if found := re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text()):
             return int(found[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux
+    return peak_resident_bytes()

@@ -1,4 +1,4 @@
-"""Signals that end a run with a checkpoint: SIGTERM, Ctrl-C, SIGHUP and SIGUSR1. A second Ctrl-C ends it at once."""
+"""Signals that end a run with a checkpoint: SIGTERM, Ctrl-C, SIGHUP, SIGUSR1, SIGUSR2. A second Ctrl-C ends it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from types import FrameType
 
 from ...errors import Interrupted
 
-# SIGHUP: the terminal was closed. SIGUSR1: what Slurm sends before the time limit, with --signal=USR1@60.
-_NAMES = {
-    signal.SIGINT: "Ctrl-C",
-    **{number: number.name for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)},
+# SIGHUP: the terminal was closed. SIGUSR1, SIGUSR2: what Slurm sends before the time limit, with --signal=USR1@60 or
+# from submitit. SIGBREAK: Ctrl-Break on Windows, which has none of the other three.
+_NAMES = {signal.SIGINT: "Ctrl-C"} | {
+    number: number.name
+    for number in signal.Signals
+    if number.name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGBREAK")
 }
 
 
