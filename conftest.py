@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ sys.path.insert(0, str(Path(__file__).parent / "tests"))
 from plugin_sites import lay_out_plugins
 
 pytest_plugins = ["suite_defaults", "made_detector"]
+
+# Modules that can be imported only with an extra, which the search for examples in docstrings leaves out without it.
+collect_ignore = [] if importlib.util.find_spec("skorch") else ["lossbench/skorch.py"]
 
 # Modules whose tests share a costly fixture: each runs on one worker. Listed here because xdist 3.8 silently ignores
 # `xdist_group` under pytest 9.2 (pytest-xdist issue 1386).

@@ -15,7 +15,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from ..errors import HyperparameterError
 from ..loss import Loss
+from ..losses.hyperparameters import number
 from ..types import LossContext
 from .loss import AdaptedLoss, Form, Takes
 from .objects import load_object
@@ -25,12 +27,15 @@ from .signatures import (
     EMBEDDING_SIZE,
     NUMBER_OF_CLASSES,
     OF_THE_TASK,
+    SIZES,
     call_parameters,
     constructor_parameters,
     taken_of_the_task,
 )
 
 CountsAs = Literal["list", "tensor", "array"]
+LR_SCALE = "lr_scale"
+"""Hyper-parameter of losses that learn parameters: their learning rate relative to that of the model."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ class AdaptedFactory:
     """Builds an `AdaptedLoss` from the name `module:object`, so that it can be sent to another process.
 
     A constructor or function that takes sizes or class counts of the task receives them; parameters are drawn from the
-    context's seed.
+    context's seed. A class that takes sizes also has the hyper-parameter `lr_scale`: the learning rate of what it
+    learns relative to that of the model.
 
     Attributes:
         path: `module:object` or `file.py:object`.
@@ -61,11 +67,17 @@ class AdaptedFactory:
         context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)
         parameters = self._parameters(load_object(self.path))
         free = [p for name, p in parameters.items() if name not in OF_THE_TASK and name not in self.fixed]
+        if SIZES & set(parameters) and LR_SCALE not in parameters:  # it may learn proxies or class vectors
+            free.append(inspect.Parameter(LR_SCALE, inspect.Parameter.KEYWORD_ONLY, default=1.0))
         return inspect.Signature([context, *(p.replace(kind=p.KEYWORD_ONLY) for p in free)])
 
     def __call__(self, context: LossContext, /, **hyperparameters: Any) -> Loss:
         made = load_object(self.path)
-        taken = taken_of_the_task(self._parameters(made)) - set(hyperparameters)
+        parameters = self._parameters(made)
+        if LR_SCALE in hyperparameters and LR_SCALE not in parameters:
+            lr_scale = number(LR_SCALE, hyperparameters.pop(LR_SCALE), above=0)
+            return self._scaled(self(context, **hyperparameters), lr_scale)
+        taken = taken_of_the_task(parameters) - set(hyperparameters)
         wanted = {name: self._of_the_task(name, context) for name in taken}
         given = {**wanted, **self.fixed, **hyperparameters}
         if not isinstance(made, type):
@@ -75,6 +87,13 @@ class AdaptedFactory:
             torch.manual_seed(context.seed)
             inner = self.build(made, given)
         return self.wrap(inner, hyperparameters, knows_sizes=bool(wanted))
+
+    def _scaled(self, loss: Loss, lr_scale: float) -> Loss:
+        if isinstance(loss, AdaptedLoss):
+            loss.lr_scale = lr_scale
+        if lr_scale != 1 and not loss.param_groups():
+            raise HyperparameterError(f"{LR_SCALE}={lr_scale:g} has no effect: the loss learns no parameters")
+        return loss
 
     def _parameters(self, made: Any) -> dict[str, inspect.Parameter]:
         """Return the parameters of the constructor, or those of a function after inputs and labels."""

@@ -26,7 +26,12 @@ class AdaptedLoss(Loss):
             embeddings as two equal views of shape (B, 2, D).
         knows_sizes: whether its constructor was given C or D, so that it can refuse others.
         labels_first: whether it is called as `inner(labels, inputs)`.
+
+    Attributes:
+        lr_scale: learning rate of the loss's parameters relative to that of the model.
     """
+
+    lr_scale: float = 1.0
 
     def __init__(
         self,
@@ -42,6 +47,9 @@ class AdaptedLoss(Loss):
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
         return self.value(self.input_of(output), targets)
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [{**group, "lr_scale": self.lr_scale} for group in super().param_groups()]
 
     def input_of(self, output: ModelOutput) -> Tensor:
         """Return the tensor that the loss is given."""

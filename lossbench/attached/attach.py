@@ -23,6 +23,7 @@ def attach(
     labels: Any = None,
     embedding_dim: int | None = None,
     num_classes: int | None = None,
+    gather: bool = False,
 ) -> Attached:
     """Build a loss and attach it to the head of a model.
 
@@ -34,6 +35,8 @@ def attach(
         labels: labels, where `class_counts` could also be read as counts.
         embedding_dim: D, if the head does not tell.
         num_classes: C, if the head does not tell.
+        gather: with several processes, compute a loss on pairs or triplets on the rows of all of them; see
+            `docs/own-loop.md`.
 
     Returns:
         A criterion, called as `criterion(logits, targets)` after a forward pass of the model; `follow` connects it with
@@ -60,4 +63,4 @@ def attach(
             raise UsageError(f"{formula} needs class_counts: pass the training labels or the images of each class")
         counts = (0,) * classes  # an option that needs counts, such as power=1, refuses them
     context = LossContext(num_classes=classes, embedding_dim=dim, class_counts=counts)
-    return Attached(build_loss(formula, context), head, str(formula), context)
+    return Attached(build_loss(formula, context), head, str(formula), context, gather=gather)

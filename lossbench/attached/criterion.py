@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from typing import Any
 
-import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..distributed import is_distributed
 from ..errors import UsageError
 from ..loss import REMIND_AFTER, Loss
 from ..losses.arguments import logits_of
+from ..ops.gather import gather_batch
+from ..traits import Trait
 from ..types import LossContext, ModelOutput
+from .fingerprint import check_fingerprint, fingerprint
 from .hooks import Capture, Cycle, no_rows
-from .optimizer import give_parameters, trained_parameters
+from .optimizer import Averaging, give_parameters, trained_parameters
 
 
 class Attached(nn.Module):
@@ -27,11 +28,15 @@ class Attached(nn.Module):
         head: the head of the model.
         formula: as text, for messages and the fingerprint.
         context: the task.
+        gather: whether each process computes a loss on pairs or triplets on the rows of all processes.
     """
 
-    def __init__(self, loss: Loss, head: nn.Module, formula: str, context: LossContext) -> None:
+    def __init__(
+        self, loss: Loss, head: nn.Module, formula: str, context: LossContext, *, gather: bool = False
+    ) -> None:
         super().__init__()
         self.loss, self.formula, self.context = loss, formula, context
+        self.gathers = gather and Trait.SHARDABLE not in loss.traits
         self.moves = 0
         self._capture = Capture()
         self._head = (head,)  # in a tuple, so that the head is not a submodule
@@ -57,7 +62,8 @@ class Attached(nn.Module):
             UsageError: there was no forward pass of the head, or shapes do not match.
         """
         output, training = self._output(logits, targets)
-        value: Tensor = self.loss(output, targets)
+        gathered = self.gathers and self.training and training  # processes may evaluate different numbers of batches
+        value: Tensor = self.loss(*(gather_batch(output, targets) if gathered else (output, targets)))
         if self._has_state and self.training and training:
             if self._optimizer is None:
                 self._remind()
@@ -117,7 +123,11 @@ class Attached(nn.Module):
         give_parameters(optimizer, self.loss)
         for handle in self._handles:
             handle.remove()
-        self._handles = [optimizer.register_step_post_hook(self._after_step)]
+        averaging = Averaging(self.loss)
+        self._handles = [
+            optimizer.register_step_pre_hook(averaging),
+            optimizer.register_step_post_hook(self._after_step),
+        ]
         if self._has_state and own:
             self._handles.append(own[0].register_post_accumulate_grad_hook(self._cycle.after_backward))
         self._optimizer, self._cycle.steps = optimizer, 0
@@ -127,8 +137,8 @@ class Attached(nn.Module):
         return optimizer
 
     def get_extra_state(self) -> Tensor:
-        """Return a fingerprint of formula, sizes and counts as bytes in a tensor, which every format can hold."""
-        return torch.tensor(list(json.dumps(self._fingerprint()).encode()), dtype=torch.uint8, device="cpu")
+        """Return the fingerprint of the loss, which a state is compared with when it is loaded."""
+        return fingerprint(self.formula, self.context)
 
     def set_extra_state(self, state: Any) -> None:
         """Compare a fingerprint with this loss.
@@ -136,20 +146,7 @@ class Attached(nn.Module):
         Raises:
             UsageError: the state belongs to another loss, or to other class counts.
         """
-        found = json.loads(bytes(state.tolist()))
-        expected = self._fingerprint()
-        for name, value in expected.items():
-            if found.get(name) != value:
-                raise UsageError(
-                    f"this state belongs to another loss: its {name} is {found.get(name)}, and here it is {value}"
-                )
-
-    def _fingerprint(self) -> dict[str, Any]:
-        return {
-            "formula": self.formula,
-            "class_counts": list(self.context.class_counts),
-            "embedding_dim": self.context.embedding_dim,
-        }
+        check_fingerprint(state, self.formula, self.context)
 
     def _output(self, logits: Any, targets: Tensor) -> tuple[ModelOutput, bool]:
         embeddings, training = self._capture.embeddings, self._capture.training
@@ -180,8 +177,7 @@ class Attached(nn.Module):
     def _after_step(self, *_: Any) -> None:
         if self._has_state:
             output = self._cycle.take()
-            together = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-            if output is None and together:  # a process without rows still takes part in the sums
+            if output is None and is_distributed():  # a process without rows still takes part in the sums
                 device = next(self._head[0].parameters()).device
                 output = no_rows(self.context, device)
             if output is not None:

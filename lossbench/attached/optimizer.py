@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+import torch.distributed as dist
 from torch import nn
 from torch.optim import Optimizer
 
+from ..distributed import is_distributed
 from ..errors import UsageError
 from ..loss import Loss
 
@@ -39,3 +44,29 @@ def give_parameters(optimizer: Optimizer, loss: Loss) -> None:
             added["weight_decay"] = wanted.get("weight_decay", 0.0)
         optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
         optimizer.add_param_group(added)
+
+
+class Averaging:
+    """A hook before each optimizer step that averages the gradients of what a loss learns over all processes.
+
+    DistributedDataParallel averages only the parameters of the module that it wraps: those of a loss outside would
+    drift apart. If the loss is inside, the average of equal gradients changes nothing. Parameters that FSDP shards have
+    another type or shape than before and are left to it.
+
+    Args:
+        loss: the loss.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.parameters = [(parameter, parameter.shape) for parameter in loss.parameters() if parameter.requires_grad]
+
+    def __call__(self, *_: Any) -> None:
+        if not self.parameters or not is_distributed():
+            return
+        for parameter, shape in self.parameters:
+            if hasattr(parameter, "device_mesh") or parameter.shape != shape:
+                continue
+            if parameter.grad is None:  # of a batch without pairs; the other processes wait for it
+                parameter.grad = torch.zeros_like(parameter)
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= dist.get_world_size()

@@ -25,9 +25,15 @@ def notes_on_parts(task: Task, trainer: Trainer) -> list[str]:
     has_batch_statistics = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in trainer.step.modules())
     if has_batch_statistics and not task.config.sync_bn:
         notes.append("batch normalization uses each process's own rows; results differ from those of one process")
+    if trainer.step.gathers:
+        return [
+            *notes,
+            f"{', '.join(coupled)}: the rows of all processes are gathered, so pairs and triplets are those "
+            "of the whole batch",
+        ]
     notes += [
         f"{name} is computed by each process on its own rows (only pairs and triplets within one process); results "
-        "differ from those of one process"
+        "differ from those of one process; --gather computes it on the rows of all"
         for name in coupled
     ]
     return notes

@@ -130,6 +130,10 @@ class RunConfig:
         help="Micro-batches per step (gradient accumulation), to save memory.",
         rule=at_least(1, 2**16),
     )
+    gather: bool = _training(
+        False,
+        help="With several processes, compute losses on pairs and triplets on the rows of all processes.",
+    )
     optimizer: str = _training(
         "adamw",
         help="Optimizer",
@@ -252,6 +256,11 @@ class RunConfig:
             raise ConfigError(
                 f"--sampler {sampler} makes batches of {sampler.batch_size} images, and --batch-size is "
                 f"{self.batch_size}; leave --batch-size out"
+            )
+        if self.gather and self.micro_batches > 1:
+            raise ConfigError(
+                f"--gather joins the rows of a step and --micro-batches {self.micro_batches} splits them, so pairs "
+                "across micro-batches would be missing; use one of the two options"
             )
         if self.epochs is not None and self.freeze_epochs >= self.epochs:
             raise ConfigError(

@@ -54,7 +54,7 @@ _INTRODUCTIONS: dict[Group, str] = {
     "CPU, for the arguments that the loss reads.",
     "Size and scale": "The laws hold for large tasks and values, and the gradient scales with the loss.",
     "Life": "A loss is used beyond one call of forward: from its construction to its last epoch, with its parameters, "
-    "hyper-parameters, scores and surroundings.",
+    "hyper-parameters, scores, soft targets and surroundings.",
 }
 
 

@@ -19,6 +19,7 @@ from warm import start, start_ranks
 pytestmark = pytest.mark.slow
 
 LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
+GATHERED = "gathered"  # triplet with --gather
 # Ten steps of nine rows, an uneven share each; the last step has three rows.
 ROWS, BATCH = 84, 9
 
@@ -34,10 +35,11 @@ from lossbench.harness.reporter import SilentReporter
 
 manifest, out = sys.argv[1:3]
 for loss in sys.argv[3].split(","):
-    for model, image_size in (("test_vit", 32), ("test_resnet", 64)):
+    gather = loss == "gathered"
+    for model, image_size in (("test_vit", 32), ("test_resnet", 64))[: 1 if gather else 2]:
         config = RunConfig(
-            loss=loss, data=f"csv:{manifest}", model=model, image_size=image_size, batch_size=9, epochs=1,
-            precision="fp64", device="cpu",
+            loss="triplet" if gather else loss, data=f"csv:{manifest}", model=model, image_size=image_size,
+            batch_size=9, epochs=1, precision="fp64", device="cpu", gather=gather,
         )
         task = prepare(config, SilentReporter())
         accelerator = build_accelerator(task.config)
@@ -61,7 +63,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest = make_manifest(folder)
     script = folder / "train.py"
     script.write_text(TRAIN)
-    call = (script, manifest, folder, ",".join(LOSSES))
+    call = (script, manifest, folder, ",".join((*LOSSES, GATHERED)))
     for done in (start(folder, *call).wait(), *start_ranks(folder, *call)):
         assert done.code == 0, done.err[-3000:]
     return folder
@@ -116,6 +118,14 @@ def test_triplets_within_a_rank_are_another_objective(trained: Path) -> None:
     (alone,) = states(trained, "triplet", "test_vit", 1)
     together = states(trained, "triplet", "test_vit", 2)[0]
     assert (together["model.head.weight"] - alone["model.head.weight"]).abs().max() > 1e-6
+
+
+def test_gathered_triplets_are_those_of_one_process(trained: Path) -> None:
+    (alone,) = states(trained, GATHERED, "test_vit", 1)
+    first, second = states(trained, GATHERED, "test_vit", 2)
+    for name in alone:
+        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(first[name], alone[name], rtol=0, atol=1e-6)
 
 
 @pytest.mark.long

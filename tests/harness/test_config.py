@@ -47,6 +47,11 @@ def test_an_option_outside_its_range_is_refused(option: str, value: Any, message
     assert str(refusal.value) == message
 
 
+def test_gathering_and_splitting_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="--gather joins the rows of a step and --micro-batches 2 splits them"):
+        RunConfig(loss="triplet", gather=True, micro_batches=2)
+
+
 def test_what_is_open_is_filled_by_data_and_model() -> None:
     config = RunConfig(loss="softmax", data="digits(imbalance=10)").resolved(image_size=48)
     assert (config.epochs, config.batch_size, config.lr, config.image_size) == (40, 64, 3e-3, 48)

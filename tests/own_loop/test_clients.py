@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import lossbench
 from lossbench import LossContext, ModelOutput, create_loss
+from lossbench.errors import UsageError
 
 pytestmark = [pytest.mark.filterwarnings("ignore")]  # the libraries' own
 
@@ -84,6 +85,23 @@ def same(net: Any, criterion: Any, accumulate: int = 1) -> None:
 
 def names(**more: Any) -> dict[str, Any]:
     return {"torch": torch, "lossbench": lossbench, "labels": LABELS, "Net": Net, **more}
+
+
+@pytest.mark.parametrize(
+    ("heading", "most"),
+    [
+        ("A loss in your own training loop", 3),
+        ("PyTorch Lightning", 3),
+        ("Hugging Face Trainer", 4),
+        ("Accelerate", 3),
+        ("timm's loop, with accumulation and a moving average", 3),
+        ("skorch, with a grid over formulas", 4),
+        ("DistributedDataParallel and FSDP2", 3),
+    ],
+)
+def test_a_snippet_adds_few_lines(heading: str, most: int) -> None:
+    added = [line for line in snippet(heading).splitlines() if re.search("lossbench|criterion|optimizer, None", line)]
+    assert 2 <= len(added) <= most
 
 
 def test_the_plain_loop() -> None:
@@ -160,7 +178,8 @@ def test_hugging_face_trainer(accumulate: int, tmp_path: Path) -> None:
     def train(epochs: int, folder: str, resume: bool = False) -> Any:
         arguments = transformers.TrainingArguments(
             str(tmp_path / folder), num_train_epochs=epochs, per_device_train_batch_size=16, use_cpu=True, report_to=[],
-            gradient_accumulation_steps=accumulate, max_grad_norm=0, save_strategy="epoch", disable_tqdm=True,
+            lr_scheduler_type="constant", gradient_accumulation_steps=accumulate, max_grad_norm=0,
+            save_strategy="epoch", disable_tqdm=True,
         )  # fmt: skip
         dataset = [{"x": x, "labels": int(y)} for x, y in DATASET]
         here = names(transformers=transformers, model=Model(), arguments=arguments, dataset=dataset)
@@ -178,16 +197,33 @@ def test_hugging_face_trainer(accumulate: int, tmp_path: Path) -> None:
         torch.testing.assert_close(value, other, rtol=0, atol=1e-6, msg=name)
 
 
+@pytest.fixture
+def skorch_net() -> Any:
+    pytest.importorskip("skorch", reason="needs the extra [clients]")
+    here = names()
+    exec(snippet("skorch, with a grid over formulas"), here)
+    return here["net"].set_params(lr=0.05, train_split=None, max_epochs=2, verbose=0, batch_size=16)
+
+
 @pytest.mark.clients
-def test_skorch() -> None:
-    skorch = pytest.importorskip("skorch", reason="needs the extra [clients]")
+def test_skorch(skorch_net: Any, tmp_path: Path) -> None:
     from sklearn.model_selection import GridSearchCV
 
-    here = names(skorch=skorch)
-    exec(snippet("skorch, with a grid over formulas"), here)
-    net = here["net"].set_params(lr=0.05, train_split=None, max_epochs=2, verbose=0, batch_size=16)
-    net.fit(IMAGES.numpy(), LABELS.numpy())
+    net = skorch_net.fit(IMAGES.numpy(), LABELS.numpy())
     same(net.module_, net.criterion_)
+    torch.testing.assert_close(torch.from_numpy(net.predict_proba(IMAGES.numpy()).sum(axis=1)), torch.ones(96))
+    net.save_params(tmp_path / "module.pt", f_criterion=tmp_path / "criterion.pt")
+    other = net.__class__(Net, **{name: net.get_params()[name] for name in net.get_params() if "criterion__" in name})
+    other.set_params(criterion__class_counts=LABELS).initialize()
+    other.load_params(tmp_path / "module.pt", f_criterion=tmp_path / "criterion.pt")
+    same_state = zip(other.criterion_.state_dict().values(), net.criterion_.state_dict().values(), strict=True)
+    assert all(one.equal(two) for one, two in same_state)
     grid = GridSearchCV(net, {"criterion__expression": ["softmax", "weighted-softmax"]}, cv=2, refit=False)
     grid.fit(IMAGES.numpy(), LABELS.numpy())
     assert len(grid.cv_results_["mean_test_score"]) == 2
+
+
+@pytest.mark.clients
+def test_a_head_that_skorch_s_module_lacks_is_named(skorch_net: Any) -> None:
+    with pytest.raises(UsageError, match=r"criterion__head must be the name of the head in Net, got 'fcc'.*fc"):
+        skorch_net.set_params(criterion__head="fcc").fit(IMAGES.numpy(), LABELS.numpy())

@@ -765,6 +765,14 @@ class ScoresUpsideDown(Softmax):
         return -output.logits
 
 
+@breaks("soft-targets")
+class MostProbableClass(Softmax):
+    takes_soft_targets = True
+
+    def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
+        return super().forward(output, targets.argmax(dim=1) if targets.ndim == 2 else targets)
+
+
 @breaks("cast-to-half-precision")
 class MatrixInItsOwnType(Softmax):
     def __init__(self, context: LossContext, *, slope: float = 1.0) -> None:

@@ -17,6 +17,7 @@ from ...data.sampling import row_probabilities
 from ...models.build import build_model
 from ...objective import build_loss
 from ...runs.options import RunConfig
+from ...traits import Trait
 from ..task import Task, derived_seed
 from .average import build_average
 from .clock import StepClock
@@ -58,7 +59,8 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
     torch.manual_seed(task.context.seed)
     loss = build_loss(task.formula, task.context)
     clock = StepClock(accelerator.device)
-    step = TrainStep(model, loss, mark=clock.mark)
+    gathers = config.gather and accelerator.num_processes > 1 and Trait.SHARDABLE not in loss.traits
+    step = TrainStep(model, loss, mark=clock.mark, gathers=gathers)
     if config.sync_bn:
         step = torch.nn.SyncBatchNorm.convert_sync_batchnorm(step)
     step.to(accelerator.device, dtype=torch.float64 if config.precision == "fp64" else torch.float32)

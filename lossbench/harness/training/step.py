@@ -11,6 +11,7 @@ from ...contract import check_contract
 from ...errors import RunFailed
 from ...loss import Loss
 from ...models.classifier import Classifier
+from ...ops.gather import gather_batch
 from ...types import ModelOutput
 
 
@@ -21,20 +22,39 @@ class TrainStep(nn.Module):
         model: module from images to `ModelOutput`.
         loss: the objective.
         mark: called with the name of each part when it ends.
+        gathers: whether each process computes the loss on the rows of all processes.
     """
 
-    def __init__(self, model: Classifier, loss: Loss, mark: Callable[[str], None] = lambda part: None) -> None:
+    def __init__(
+        self,
+        model: Classifier,
+        loss: Loss,
+        mark: Callable[[str], None] = lambda part: None,
+        gathers: bool = False,
+    ) -> None:
         super().__init__()
-        self.model, self.loss, self.mark = model, loss, mark
+        self.model, self.loss, self.mark, self.gathers = model, loss, mark, gathers
         self.relied_on = False  # whether the loss was checked on a batch of this model
 
-    def forward(self, images: Tensor, targets: Tensor) -> tuple[Tensor, ModelOutput]:
-        """Return the scalar loss of a batch and the model's output."""
+    def forward(self, images: Tensor, targets: Tensor, rows: int | None = None) -> tuple[Tensor, ModelOutput]:
+        """Return the scalar loss of a batch and the model's output.
+
+        Args:
+            images: (B, 3, H, W).
+            targets: (B,) class numbers or (B, C) probabilities.
+            rows: number of rows, from the first one, that other processes gather; None for all.
+        """
         output = self.model(images)
         self.mark("forward")
         if not self.relied_on and not torch.compiler.is_compiling():
             check_contract(self.loss, output, targets, RunFailed)
             self.relied_on = True
-        value = self.loss(output, targets)
+        value = self.loss(*(self._of_all(output, targets, rows) if self.gathers else (output, targets)))
         self.mark("loss")
         return value, output
+
+    @staticmethod
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # collectives stay outside of compiled graphs
+    def _of_all(output: ModelOutput, targets: Tensor, rows: int | None) -> tuple[ModelOutput, Tensor]:
+        extras = {name: tensor[:rows] for name, tensor in output.extras.items()}
+        return gather_batch(ModelOutput(output.embeddings[:rows], output.logits[:rows], extras), targets[:rows])

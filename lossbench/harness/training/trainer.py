@@ -160,7 +160,7 @@ class Trainer:
             last = number == len(parts) - 1
             rows = len(labels) if own_rows else 0
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
-                value, output = self.wrapped(part, labels)
+                value, output = self.wrapped(part, labels, *((rows,) if self.step.gathers else ()))
                 if not self.marks_inside:
                     self.clock.mark("forward")
                 # Gradients are averaged over processes, so each is weighted by its share of the step's rows.

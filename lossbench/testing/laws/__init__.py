@@ -11,7 +11,7 @@ from . import bounds, class_weights, rare_classes, definitions  # Meaning
 from . import half_precision, side_effects, execution, copies, calls  # Systems
 from . import arguments
 from . import multiples, sizes, training_counts  # Size and scale
-from . import hooks, hyperparameters, life, surroundings, steps  # Life
+from . import hooks, hyperparameters, life, surroundings, steps, soft_targets  # Life
 
 __all__ = [
     "arguments",
@@ -36,6 +36,7 @@ __all__ = [
     "reordering",
     "side_effects",
     "sizes",
+    "soft_targets",
     "steps",
     "surroundings",
     "training_counts",

@@ -104,8 +104,8 @@ def epochs(trial: Trial) -> None:
 
 @law(GROUP, searched=False, compares=True)
 def cast_to_half_precision(trial: Trial) -> None:
-    """A loss that is cast to bfloat16 or float16 as a whole still takes a batch, gives a finite value near that of
-    float32, and takes a step of its state.
+    """A loss that is cast to bfloat16 or float16 as a whole still takes a batch, gives a value near that of float32 and
+    a finite gradient, and takes a step of its state.
 
     Remedy: compute in float32 what parameters and buffers hold in half precision: `self.weight.float()`.
     """
@@ -120,7 +120,8 @@ def _cast(trial: Trial, dtype: torch.dtype) -> None:
     expected, gradients = trial.gradients(rounded, output, trial.targets)
     loss = trial.build(torch.float32).to(dtype)
     for what, given in (("half-precision", trial.output(dtype)), ("float32", output)):
-        value = loss(given, trial.targets).detach().float()
+        value, slopes = trial.gradients(loss, given, trial.targets)
+        value = value.float()
         largest = max([float(expected.abs()), *(float(g.abs().max()) for g in gradients.values())])
         if dtype is torch.float16 and largest > 65_504 and not value.isfinite():
             trial.excuse(f"its values reach {largest:.3g}, beyond the range of float16")
@@ -130,6 +131,9 @@ def _cast(trial: Trial, dtype: torch.dtype) -> None:
                 f"cast to {short}, with {what} inputs: {float(value):.6g} against {float(expected):.6g}",
                 kind="precision",
             )
+        for name, slope in slopes.items():
+            if bool(gradients[name].isfinite().all()) and not bool(slope.isfinite().all()):
+                raise Violation(f"cast to {short}, with {what} inputs: the gradient in {name} is not finite")
     if is_stateful(loss):
         loss.update_state(trial.output(dtype), trial.targets)
         trial.finite(f"the value after a step, cast to {short}", loss(trial.output(dtype), trial.targets))

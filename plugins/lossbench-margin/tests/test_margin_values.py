@@ -51,6 +51,38 @@ def test_arc_face() -> None:
     assert float(found) == pytest.approx(LN(1 + 2 * math.e), rel=1e-12)
 
 
+def insightface(cosines: Tensor, targets: Tensor, scale: float, margin: float) -> Tensor:
+    """The loss of insightface's `recognition/arcface_torch/losses.py`, rewritten: in place and without gradient."""
+    logits, rows = cosines.clone(), torch.arange(len(targets))
+    with torch.no_grad():
+        logits.arccos_()
+        logits[rows, targets] += margin
+        logits.cos_()
+    return torch.nn.functional.cross_entropy(scale * logits, targets)
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.5, 1.5])
+def test_the_authors_code_is_an_option(margin: float) -> None:
+    output, targets = batch()
+    expected = insightface(output.logits, targets, 16.0, margin)
+    loss = create_loss("arc-face", CONTEXT, margin=margin, form="insightface")
+    found = loss(output, targets)
+    torch.testing.assert_close(found, expected)
+    slope, their_slope = (torch.autograd.grad(value, output.logits)[0] for value in (found, expected))
+    torch.testing.assert_close(slope, their_slope)
+
+
+def test_the_gradient_beside_that_of_insightface() -> None:
+    margin, angles = 0.5, tensor([0.3, 1.5, 2.5])
+    logits = torch.stack([angles.cos(), tensor([0.0, 0.0, 0.0])], dim=1).requires_grad_()
+    targets = torch.zeros(3, dtype=torch.int64)
+    slopes = [torch.autograd.grad(call(logits, targets, 4.0, margin).sum(), logits)[0][:, 0] for call in
+              (arc_face, lambda *given: 3 * insightface(*given))]  # fmt: skip
+    factor = (angles + margin).sin() / angles.sin()
+    torch.testing.assert_close(slopes[0] / slopes[1], factor)
+    assert [round(float(each), 2) for each in factor] == [2.43, 0.91, 0.24]
+
+
 @pytest.mark.parametrize("margin", [0.0, 0.5, 1.5])
 def test_a_larger_angle_always_costs_more(margin: float) -> None:
     angles = torch.linspace(0, math.pi, 4001, dtype=torch.float64)

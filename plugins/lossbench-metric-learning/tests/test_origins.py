@@ -15,6 +15,7 @@ import torch
 from pytorch_metric_learning import distances, losses, miners, reducers
 from torch import Tensor, nn
 
+import lossbench
 from lossbench import LossContext, ModelOutput, Need, Trait, create_loss, loss_info
 from lossbench.contract import check_contract, made_batch
 from lossbench.errors import HyperparameterError, NonFiniteError, PluginError, UnknownLossError
@@ -138,6 +139,34 @@ def test_the_value_is_the_library_s_own() -> None:
 )
 def test_what_does_not_fit_is_refused_in_clear_words(formula: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
+        create_loss(formula, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    "loss", ["ArcFaceLoss(", "ProxyAnchorLoss(margin=0.2, ", "SoftTripleLoss(", "MarginLoss(learn_beta=true, "]
+)
+def test_proxies_have_a_learning_rate_of_their_own(loss: str) -> None:
+    formula = f"pml/{loss}lr_scale=100)"
+    made = create_loss(formula, CONTEXT)
+    assert made.traits == create_loss(formula.replace("lr_scale=100", "").replace(", )", ")"), CONTEXT).traits
+    (group,) = made.param_groups()
+    assert (group["lr_scale"], group["weight_decay"]) == (100.0, 0.0)
+    head = nn.Linear(CONTEXT.embedding_dim, CONTEXT.num_classes)
+    criterion = lossbench.attach(formula, head=head)
+    optimizer = criterion.follow(torch.optim.SGD([*head.parameters(), *criterion.parameters()], lr=0.01))
+    assert [group["lr"] for group in optimizer.param_groups] == [0.01, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("pml/ArcFaceLoss(lr_scale=0)", "lr_scale must be above 0, got 0"),
+        ("pml/MarginLoss(lr_scale=10)", "lr_scale=10 has no effect: the loss learns no parameters"),
+        ("torch/CrossEntropyLoss(lr_scale=10)", "has no hyper-parameter 'lr_scale'"),
+    ],
+)
+def test_a_learning_rate_of_nothing_is_refused(formula: str, message: str) -> None:
+    with pytest.raises(HyperparameterError, match=message):
         create_loss(formula, CONTEXT)
 
 

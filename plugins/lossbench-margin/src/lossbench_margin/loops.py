@@ -35,12 +35,14 @@ def cos_face(batch: LoopBatch) -> Any:
 
 
 def arc_face(batch: LoopBatch) -> Any:
-    """The same with cos(arccos z_y + margin), or -2 less that where the angle exceeds pi."""
-    margin = batch.hyperparameters["margin"]
+    """The same with cos(arccos z_y + margin), or -2 less that where the angle exceeds pi; or as insightface has it."""
+    margin, smooth = batch.hyperparameters["margin"], batch.hyperparameters["form"] == "smooth"
 
     def turned(z: Tensor) -> Any:
         angle = z.arccos() + margin
-        return angle.cos() if float(angle) <= math.pi else -2 - angle.cos()
+        if smooth:
+            return angle.cos() if float(angle) <= math.pi else -2 - angle.cos()
+        return z + float(angle.cos() - z)  # a number: constant in backward
 
     return _with_true_cosine(batch, turned)
 
