@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from .attached import Attached, attach
 from .errors import UsageError, did_you_mean, missing_package
@@ -44,7 +44,7 @@ class NeuralNetClassifier(skorch.NeuralNetClassifier):  # type: ignore[misc]  # 
     def initialize_criterion(self) -> NeuralNetClassifier:
         """Attach the loss to the head of the module."""
         options = {"head": None, "class_counts": self._labels, **self.get_params_for("criterion")}
-        module: nn.Module = getattr(self.module_, "_orig_mod", self.module_)  # without torch.compile's wrapper
+        module: Any = getattr(self.module_, "_orig_mod", self.module_)  # without torch.compile's wrapper
         modules = dict(module.named_modules())
         head = options.pop("head")
         if head not in modules:
