@@ -103,14 +103,14 @@ def test_a_metric_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_backbone_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     from torch import nn
 
-    from lossbench.models import build
+    from lossbench.models import build, own_images
     from lossbench.models.own_backbones import OwnBackbone
 
     def flat() -> nn.Module:
         return nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 5))
 
     monkeypatch.setitem(build.OWN_BACKBONES, "flat", OwnBackbone(flat, 20))
-    assert build.own_image_size("flat") == 20
+    assert own_images.own_image_size("flat") == 20
     assert build.check_model("flat", 20) == 5
     assert build.build_model("flat", num_classes=3, image_size=20, seed=0).head.out_features == 3
 

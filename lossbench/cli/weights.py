@@ -8,13 +8,16 @@ from typing import Annotated, Any
 
 import typer
 from rich.text import Text
-from typer import Argument
+from typer import Argument, Option
 
+from ..errors import listed
 from ..report.tables.table import Table
 from ..report.terminal.table import TerminalTable
 from .output import print_json
 from .parameters import Json, switch
 from .terminal import Console, print_plain
+
+_SHOWN = 10  # names of each list of a plan, without --keys
 
 weights = typer.Typer(name="weights", help="Inspect and convert files of pretrained weights.", no_args_is_help=True)
 
@@ -38,18 +41,30 @@ def convert(
 @weights.command()
 def inspect(
     file: Annotated[
-        str, Argument(metavar="FILE", help="Weights in a .pkl, .pth or .safetensors file, or the directory of a run.")
+        str,
+        Argument(
+            metavar="FILE", help="Weights in a .pkl, .pth or .safetensors file, hf:REPO, or the directory of a run."
+        ),
     ],
+    model: Annotated[
+        str | None, Option(metavar="NAME", help="Model whose backbone the tensors are compared with.")
+    ] = None,
+    prefix: Annotated[str | None, Option(metavar="PREFIX", help="As --weights-prefix of lossbench run.")] = None,
+    image_size: Annotated[
+        int | None, Option(min=1, max=2**12, help="Side of the images in pixels (default: that of the weights).")
+    ] = None,
     keys: Annotated[bool, switch("--keys", "Print one line per tensor.")] = False,
     json_: Json = False,
 ) -> None:
     """Show the kind, tensors, digest and preprocessing of a file of weights. Nothing in the file is executed.
 
-    Exits with 1 if the file can be read but --weights cannot use it.
+    With --model, also shows which tensors the model's backbone would receive, and which would be left out, missing or
+    of another shape. Exits with 1 if the file can be read but --weights cannot use it.
     """
     from ..harness.weights.inspect import inspect_weights
+    from ..models.any_weights import WeightsOptions
 
-    content = inspect_weights(file)
+    content = inspect_weights(file, model, image_size, WeightsOptions(prefix=prefix))
     if json_:
         print_json(content, indent=1)
     else:
@@ -63,6 +78,10 @@ def _show(content: dict[str, Any], keys: bool) -> None:
     console.print(facts)
     console.print()
     console.print(_every_tensor(content["tensors"]) if keys else _by_module(content["tensors"]))
+    for name in ("left_out", "missing", "mismatched") if content["plan"] else ():
+        if listed_names := content["plan"][name]:
+            limit = len(listed_names) if keys else _SHOWN
+            console.print(Text(f"\n{name.replace('_', ' ')} ({len(listed_names):,}):\n{listed(listed_names, limit)}"))
 
 
 def _every_tensor(rows: list[dict[str, Any]]) -> TerminalTable:
@@ -94,15 +113,19 @@ def _facts(content: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("known as", origin["known_as"] or "a digest not known to lossbench"))
         if origin["source_sha256"] != content["sha256"]:
             rows.append(("made of", f"{origin['source_file']}, sha256 {origin['source_sha256']}"))
-        rows.append(("classifier", f"{origin['identities']:,} identities, skipped by --weights"))
+        people = origin["identities"]
+        rows.append(("classifier", "none" if people is None else f"{people:,} identities, skipped by --weights"))
     if "formula" in origin:
         rows.append(("trained", f"{origin['formula']} on {origin['data']}"))
     if content["model"]:
         rows.append(("model", content["model"]))
+    if plan := content["plan"]:
+        rows += [("plan", plan["summary"]), ("preprocessing", plan["images"])]
     rows.append(("contains", f"{len(content['tensors'])} tensors, {content['parameters']:,} parameters"))
     if wants:
         mean, std = (", ".join(f"{value:g}" for value in wants[name]) for name in ("mean", "std"))
         turned = content["kind"] == "vggface2-pickle" and content["container"] != "safetensors"
+        turned = turned or origin.get("channels") == "bgr"
         rows.append(("images", f"{wants['channels']} {wants['scale']}, minus ({mean}), over ({std})"))
         if turned:
             rows.append(("", "the file expects BGR; its first convolution is flipped when it is read"))

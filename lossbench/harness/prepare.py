@@ -11,7 +11,9 @@ from ..data.sampling import drawn_counts
 from ..data.splits import carve, left_out
 from ..errors import ConfigError, DataError, PluginError
 from ..loss import Loss
-from ..models.build import check_model, own_image_size
+from ..models.any_weights import WeightsOptions
+from ..models.build import check_model
+from ..models.own_images import own_image_size
 from ..objective import build_loss, expand_formula, formula_needs
 from ..runs.options import RunConfig
 from ..types import LossContext
@@ -41,7 +43,14 @@ def prepare(
     check_device(config)
     if config.weights == "imagenet":
         reporter.message(f"loading the ImageNet weights of {config.model}")
-    weights = read_weights(config.weights, config.model, config.image_size)
+    options = WeightsOptions(
+        prefix=config.weights_prefix,
+        mean=config.weights_mean,
+        std=config.weights_std,
+        channels=config.weights_channels,
+        allow_missing=config.allow_missing_weights,
+    )
+    weights = read_weights(config.weights, config.model, config.image_size, options)
     own_size = weights.preprocessing.image_size if weights else own_image_size(config.model)
     image_size = config.image_size or own_size
     embedding_dim = check_model(config.model, image_size)

@@ -2,11 +2,14 @@
 
 SENET_TINY = "senet-tiny"
 SENET_TINY_IMAGE_SIZE = 48
+IR_50 = "ir50"
+OWN_MODELS = (SENET_TINY, IR_50)  # models that are not timm's
 # The paper's SENet, and the architecture of VGGFace2's SENet-50.
 SENET_50 = "legacy_seresnet50"
 
-WEIGHTS_FORMS = "none, imagenet, vggface2:FILE or run:DIR"
-_WITH_PATH = ("vggface2", "run")
+WEIGHTS_FORMS = "none, imagenet, vggface2:FILE, file:PATH, hf:REPO or run:DIR"
+ANY_MODEL = ("file", "hf")  # kinds of `--weights` for any model
+_WITH_PATH = ("vggface2", *ANY_MODEL, "run")
 
 
 def split_weights(spec: str) -> tuple[str, str] | None:

@@ -12,11 +12,14 @@ from torch import Tensor, nn
 
 from ..errors import ModelError, did_you_mean
 from ..traits import Need
-from . import SENET_TINY_IMAGE_SIZE, architecture
+from . import SENET_TINY, architecture
 from .check_tensors import Form
 from .classifier import Classifier, CosineHead
 from .dry_run import embedding_dim_of, settings_of
+from .hub import quick_hub
+from .image_values import ImageValues, decide, from_timm
 from .own_backbones import OWN_BACKBONES
+from .own_images import FRESH
 from .preprocessing import Preprocessing
 
 _NAME = re.compile(r"\w+(\.\w+)?")  # no "hf-hub:...", no "local-dir:...", no path
@@ -38,12 +41,12 @@ def build_model(
     features. Dropout is off, because its noise would differ between losses.
 
     Args:
-        name: "senet-tiny" or a timm name.
+        name: a backbone of `own_backbones` or a timm name.
         num_classes: C.
         image_size: side of the square images in pixels.
         seed: random seed of the initial weights.
         needs: the needs of the loss; cosine logits get a cosine head.
-        backbone_state: weights that the backbone starts from; None for fresh weights.
+        backbone_state: weights that the backbone starts from, all or a part; None for fresh weights.
         preprocessing: preprocessing that these weights require; None for timm's, or a scale for fresh weights.
 
     Raises:
@@ -52,7 +55,7 @@ def build_model(
     torch.manual_seed(seed)
     backbone = _backbone(name, image_size)
     if backbone_state is not None:
-        backbone.load_state_dict(backbone_state)
+        backbone.load_state_dict(backbone.state_dict() | dict(backbone_state))
     embedding_dim = embedding_dim_of(name, backbone, image_size)
     torch.manual_seed(seed + 1)
     build_head = CosineHead if Need.COSINE_LOGITS in needs else nn.Linear
@@ -89,7 +92,7 @@ def takes_single_images(name: str, image_size: int) -> bool:
     """Return whether the model can train on a batch of one image; batch normalization of a single value cannot.
 
     Args:
-        name: "senet-tiny" or a timm name.
+        name: a backbone of `own_backbones` or a timm name.
         image_size: side of the square images in pixels.
     """
     with _dry(name):
@@ -105,7 +108,7 @@ def parameters_without_gradient(name: str, image_size: int) -> tuple[str, ...]:
     """Return the backbone's trainable parameters that its embeddings do not depend on, by a dry run.
 
     Args:
-        name: "senet-tiny" or a timm name.
+        name: a backbone of `own_backbones` or a timm name.
         image_size: side of the square images in pixels.
     """
     with _dry(name):
@@ -120,7 +123,7 @@ def backbone_forms(name: str, image_size: int) -> dict[str, Form]:
     """Return names, shapes and types of a backbone's state, without weights.
 
     Args:
-        name: "senet-tiny" or a timm name.
+        name: a backbone of `own_backbones` or a timm name.
         image_size: side of the square images, in pixels; some tensors of transformers depend on it.
     """
     with _dry(name):
@@ -136,7 +139,8 @@ def imagenet_backbone(name: str, image_size: int) -> nn.Module:
     """
     # The hub's client would print five retries before the one error that follows.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    return _timm_backbone(name, image_size, pretrained=True)
+    with quick_hub():
+        return _timm_backbone(name, image_size, pretrained=True)
 
 
 def own_preprocessing(backbone: nn.Module, image_size: int) -> Preprocessing:
@@ -146,9 +150,8 @@ def own_preprocessing(backbone: nn.Module, image_size: int) -> Preprocessing:
         backbone: a backbone as `build_model` uses it.
         image_size: side of the square images in pixels.
     """
-    settings = settings_of(backbone)
-    (r, g, b), (sr, sg, sb) = settings.get("mean") or (0.5, 0.5, 0.5), settings.get("std") or (0.25, 0.25, 0.25)
-    return Preprocessing(mean=(255 * r, 255 * g, 255 * b), std=(255 * sr, 255 * sg, 255 * sb), image_size=image_size)
+    given = ImageValues(source="the caller", image_size=image_size)
+    return decide([given, from_timm(settings_of(backbone), "timm"), FRESH]).preprocessing
 
 
 def _backbone(name: str, image_size: int) -> nn.Module:
@@ -181,19 +184,8 @@ def _timm_backbone(name: str, image_size: int, pretrained: bool) -> nn.Module:
 def _dry(name: str) -> Iterator[None]:
     """Build models for dry runs on the meta device, where weights and images take neither memory nor time.
 
-    The backbones of `own_backbones` are so small that the CPU is faster: for some of their layers, the meta device
-    imports torch's compiler, which takes more than a second.
+    senet-tiny is so small that the CPU is faster: for some of its layers, the meta device imports torch's compiler, which
+    takes more than a second.
     """
-    with torch.device("cpu" if name in OWN_BACKBONES else "meta"), torch.random.fork_rng(devices=[]):
+    with torch.device("cpu" if name == SENET_TINY else "meta"), torch.random.fork_rng(devices=[]):
         yield
-
-
-def own_image_size(name: str) -> int:
-    """Return the side in pixels of the images that a model is made for."""
-    if name in OWN_BACKBONES:
-        return OWN_BACKBONES[name].image_size
-    import timm
-
-    if not timm.is_model(architecture(name)):
-        return SENET_TINY_IMAGE_SIZE
-    return int(timm.get_pretrained_cfg(name).input_size[-1])

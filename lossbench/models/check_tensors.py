@@ -47,10 +47,20 @@ def check_fit(tensors: Mapping[str, Tensor], forms: Mapping[str, Form], what: st
 def _problem(name: str, tensor: Tensor | None, form: Form) -> str | None:
     if tensor is None:
         return f"{name} is missing"
-    if tuple(tensor.shape) != form.shape:
-        return f"{name} has shape {written(tensor.shape)}, expected {written(form.shape)}"
-    if tensor.dtype is not form.dtype:
-        return f"{name} is of type {dtype_name(tensor.dtype)}, expected {dtype_name(form.dtype)}"
+    return form_problem(name, Form(tuple(tensor.shape), tensor.dtype), form) or value_problem(name, tensor)
+
+
+def form_problem(name: str, found: Form, form: Form) -> str | None:
+    """Return the difference between the form of a tensor and the expected one as a phrase, or None."""
+    if found.shape != form.shape:
+        return f"{name} has shape {written(found.shape)}, expected {written(form.shape)}"
+    if found.dtype is not form.dtype:
+        return f"{name} is of type {dtype_name(found.dtype)}, expected {dtype_name(form.dtype)}"
+    return None
+
+
+def value_problem(name: str, tensor: Tensor) -> str | None:
+    """Return the problem with a tensor's values as a phrase, or None."""
     if not bool(torch.isfinite(tensor).all()):
         return f"{name} has non-finite values"
     if name.endswith("running_var") and bool((tensor < 0).any()):

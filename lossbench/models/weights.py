@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from ..errors import ModelError
+from ..errors import ModelError, some
 from . import SENET_50, vggface2
 from .build import backbone_forms, imagenet_backbone, own_preprocessing
 from .check_tensors import Form, check_fit
@@ -28,9 +27,9 @@ class Weights:
     """The initial weights of a backbone.
 
     Attributes:
-        kind: "imagenet", "vggface2-pickle", "vggface2-dag" or "run".
+        kind: "imagenet", "vggface2-pickle", "vggface2-dag", "file", "hub" or "run".
         model: name of the architecture.
-        state: state of the backbone under timm's names.
+        state: state of the backbone under timm's names; a part of it if missing tensors are allowed.
         preprocessing: preprocessing of the images.
         origin: origin of the weights for the record: file, digests and other details.
         note: one sentence for the user.
@@ -60,20 +59,25 @@ def read_vggface2(path: Path) -> Weights:
 def vggface2_weights(file: WeightsFile) -> Weights:
     """Return VGGFace2's SENet-50 from an opened file."""
     forms = backbone_forms(SENET_50, vggface2.PREPROCESSING.image_size)
-    if file.container == SAFETENSORS and file.metadata.get("format") == _FORMAT:
+    if is_converted(file):
         return _converted(file, forms)
-    layout = vggface2.layout_of(file.tensors, forms, str(file.path))
-    state = layout.backbone(file.tensors, forms, str(file.path))
-    identities = vggface2.identities_of(file.tensors[f"{layout.classifier}.bias"])
-    origin = _origin(file, file.path.name, file.sha256, identities)
+    found = vggface2.find_backbone(file.tensors, file.groups, forms, str(file.path))
+    origin = _origin(file, file.path.name, file.sha256, found.identities)
+    origin |= {"prefix": found.plan.prefix} if found.plan.prefix else {}
+    origin |= {"left_out": found.left_out} if found.left_out else {}
     return Weights(
-        kind=layout.kind,
+        kind=found.layout.kind,
         model=SENET_50,
-        state=with_counters(state, forms),
+        state=vggface2.read_backbone(found, file.tensors, forms, str(file.path)),
         preprocessing=vggface2.PREPROCESSING,
         origin=origin,
-        note=_note(origin, layout.kind),
+        note=_note(origin, found.layout.kind),
     )
+
+
+def is_converted(file: WeightsFile) -> bool:
+    """Return whether `to_file` wrote the file."""
+    return file.container == SAFETENSORS and file.metadata.get("format") == _FORMAT
 
 
 def known_as(sha256: str) -> str | None:
@@ -101,14 +105,6 @@ def imagenet_weights(model: str, image_size: int) -> Weights:
     )
 
 
-def with_counters(state: Mapping[str, Tensor], forms: Mapping[str, Form]) -> dict[str, Tensor]:
-    """Add zero counters of batch normalization if a file has none."""
-    return {
-        name: state[name] if name in state else torch.zeros(form.shape, dtype=form.dtype)
-        for name, form in forms.items()
-    }
-
-
 # --- converted files -------------------------------------------------------------------------------------------------
 
 
@@ -121,8 +117,9 @@ def to_file(weights: Weights) -> bytes:
         "preprocessing": json.dumps(weights.preprocessing.content()),
         "source_file": weights.origin["source_file"],
         "source_sha256": weights.origin["source_sha256"],
-        "identities": str(weights.origin["identities"]),
     }
+    if (identities := weights.origin["identities"]) is not None:
+        metadata["identities"] = str(identities)
     state = {name: value.contiguous() for name, value in weights.state.items()}
     return to_safetensors(state, metadata)
 
@@ -131,7 +128,8 @@ def _converted(file: WeightsFile, forms: Mapping[str, Form]) -> Weights:
     said = file.metadata
     try:
         kind, model = said["kind"], said["model"]
-        source, sha256, identities = said["source_file"], said["source_sha256"], int(said["identities"])
+        source, sha256 = said["source_file"], said["source_sha256"]
+        identities = int(said["identities"]) if "identities" in said else None
         preprocessing = Preprocessing.of(json.loads(said["preprocessing"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
@@ -151,7 +149,7 @@ def _converted(file: WeightsFile, forms: Mapping[str, Form]) -> Weights:
     )
 
 
-def _origin(file: WeightsFile, source_file: str, source_sha256: str, identities: int) -> dict[str, Any]:
+def _origin(file: WeightsFile, source_file: str, source_sha256: str, identities: int | None) -> dict[str, Any]:
     return {
         "file": file.path.name,
         "sha256": file.sha256,
@@ -166,5 +164,7 @@ def _note(origin: Mapping[str, Any], kind: str) -> str:
     known, sha256 = origin["known_as"], origin["source_sha256"]
     digest = f"known as {known}" if known else f"sha256 {sha256[:12]}…, a digest not known to lossbench"
     made_of = f", converted from {origin['source_file']}" if origin["file"] != origin["source_file"] else ""
-    classifier = f"its classifier of {origin['identities']:,} people is dropped"
-    return f"weights: {origin['file']} ({kind}{made_of}; {digest}); {classifier}"
+    people = origin["identities"]
+    classifier = "it has no classifier" if people is None else f"its classifier of {people:,} people is dropped"
+    others = f"; left out: {some(origin['left_out'], 4)}" if "left_out" in origin else ""
+    return f"weights: {origin['file']} ({kind}{made_of}; {digest}); {classifier}{others}"

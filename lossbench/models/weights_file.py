@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import pickle
-import re
-import warnings
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,9 +18,10 @@ from ..errors import ModelError
 from ..strict_files import read_bytes
 from ..what_is import kind_of_content, what_is
 from .pickled_arrays import read_pickled_arrays
+from .torch_file import read_torch_file
 
-# VGGFace2's files have 175 MB, or 260 MB if Python 3 wrote them at protocol 2.
-MAX_BYTES = 2**30
+MAX_BYTES = 2**30  # VGGFace2's files have 175 MB, or 260 MB if Python 3 wrote them at protocol 2
+MOST_BYTES = 4 * 2**30  # of files for any model: one with 300 million parameters and its optimizer's state
 NUMPY_PICKLE, TORCH_FILE, SAFETENSORS = "numpy pickle", "torch file", "safetensors"
 # torch.save started its files with this pickled number before it wrote zip archives.
 _TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -41,6 +37,7 @@ class WeightsFile:
         sha256: hexadecimal digest of the whole file.
         tensors: stored tensors by name.
         metadata: metadata of a safetensors file.
+        groups: names of the dictionaries of a torch file that contain tensors, which are named "group.tensor".
     """
 
     path: Path
@@ -48,18 +45,24 @@ class WeightsFile:
     sha256: str
     tensors: dict[str, Tensor] = field(repr=False)
     metadata: dict[str, str]
+    groups: tuple[str, ...] = ()
 
 
-def read_weights_file(path: Path) -> WeightsFile:
-    """Read a NumPy pickle, a torch state_dict or a safetensors file, whatever its extension.
+def read_weights_file(path: Path, most: int = MAX_BYTES) -> WeightsFile:
+    """Read a NumPy pickle, a torch file or a safetensors file, whatever its extension.
+
+    Args:
+        path: path of the file.
+        most: bytes that it may have.
 
     Raises:
-        ModelError: the file does not exist, is too large, of another kind, damaged, or contains more than arrays.
+        ModelError: the file does not exist, is too large, of another kind, damaged, or contains no arrays.
     """
-    blob = _content(path)
+    blob = _content(path, most)
     metadata: dict[str, str] = {}
+    groups: tuple[str, ...] = ()
     if blob.startswith(b"PK\x03\x04") or blob[2:].startswith(_TORCH_MAGIC):
-        container, tensors = TORCH_FILE, _torch_tensors(blob, path)
+        container, (tensors, groups) = TORCH_FILE, read_torch_file(blob, path, most)
     elif blob[8:9] == b"{" and int.from_bytes(blob[:8], "little") < len(blob):
         container, tensors = SAFETENSORS, _safetensors(blob, path)
         header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
@@ -70,10 +73,10 @@ def read_weights_file(path: Path) -> WeightsFile:
     else:
         raise ModelError(f"{path} is not a weight file: {_looks_like(blob)}; expected a pickle, .pth or .safetensors")
     sha256 = hashlib.sha256(blob).hexdigest()
-    return WeightsFile(path=path, container=container, sha256=sha256, tensors=tensors, metadata=metadata)
+    return WeightsFile(path=path, container=container, sha256=sha256, tensors=tensors, metadata=metadata, groups=groups)
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, most: int) -> bytes:
     try:
         if path.is_dir():
             raise ModelError(f"{path} is a directory; expected a weight file; it is {what_is(path)}")
@@ -81,38 +84,7 @@ def _content(path: Path) -> bytes:
             raise ModelError(f"{path}: no such weight file")
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-    return read_bytes(path, MAX_BYTES, links=True, error=ModelError)
-
-
-def _torch_tensors(blob: bytes, path: Path) -> dict[str, Tensor]:
-    try:
-        if blob.startswith(b"PK"):
-            with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-                unpacked = sum(member.file_size for member in archive.infolist())
-            if unpacked > MAX_BYTES:
-                raise ModelError(f"{path} unpacks to {unpacked:,} bytes; the limit is {MAX_BYTES:,}")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the old names of storages
-            content = torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"names {named[1]}" if named else "is damaged or contains more than tensors"
-        raise ModelError(
-            f"{path} {what}, which is not part of a state_dict of tensors, so it is refused. Nothing was executed"
-        ) from error
-    except (ModelError, KeyboardInterrupt):
-        raise
-    except Exception as error:  # a damaged file raises any kind of exception
-        reason = str(error).partition("\n")[0]
-        raise ModelError(f"{path} is a truncated or damaged torch file ({reason}); download it again") from error
-    if not isinstance(content, dict) or not content:
-        raise ModelError(f"{path} contains a {type(content).__name__}; expected a state_dict of tensors")
-    for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor) or value.layout is not torch.strided:
-            kind = type(value).__name__ if not isinstance(value, Tensor) else "sparse tensor"
-            inside = " (a whole checkpoint? Save only its state_dict)" if isinstance(value, dict) else ""
-            raise ModelError(f"{path} contains a {kind} under {name!r}; expected only tensors{inside}")
-    return {name: value.detach() for name, value in content.items()}
+    return read_bytes(path, most, links=True, error=ModelError)
 
 
 def _safetensors(blob: bytes, path: Path) -> dict[str, Tensor]:

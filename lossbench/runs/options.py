@@ -15,7 +15,8 @@ from typing import Any
 from ..data import Augment, ClassBatches, Sampler, parse_sampler
 from ..errors import ConfigError
 from ..expression import Formula, parse_formula
-from ..models import SENET_50, SENET_TINY, WEIGHTS_FORMS, architecture, split_weights
+from ..models import ANY_MODEL, OWN_MODELS, SENET_50, SENET_TINY, WEIGHTS_FORMS, architecture, split_weights
+from ..models.image_values import BGR, RGB, from_options
 from .option import NOT_NEGATIVE, POSITIVE, Role, Rule, about, at_least, check, flag, matching, option
 
 CHECKPOINT_INTERVAL = re.compile(r"([1-9]\d{0,8})(m?)")
@@ -24,6 +25,7 @@ _ANY_TIME = (Role.ANY_TIME, Role.NO_EFFECT)
 _data, _model = partial(option, panel="Data"), partial(option, panel="Model")
 _training, _machine = partial(option, panel="Training"), partial(option, panel="Machine")
 _SAMPLER = Rule(lambda value: value in tuple(Sampler) or value.startswith("classes:"), f"one of {', '.join(Sampler)}")
+_OF_ANY_MODEL = ("weights_prefix", "weights_mean", "weights_std", "weights_channels", "allow_missing_weights")
 _SOURCES = "synthetic, digits, csv:FILE, folder:DIR, affectnet:DIR, ferplus:DIR or rafdb:DIR"
 
 
@@ -111,8 +113,35 @@ class RunConfig:
         roles=_ANY_TIME,
     )
     allow_missing_classes: bool = _data(False, help="Allow a test split that lacks some of the classes.", roles=_OPENS)
-    model: str = _model(SENET_TINY, metavar="NAME", help="Backbone: senet-tiny or the name of any timm model.")
+    model: str = _model(SENET_TINY, metavar="NAME", help="Backbone: senet-tiny, ir50 or the name of any timm model.")
     weights: str = _model("none", help=f"Initial weights: {WEIGHTS_FORMS}.", metavar="SPEC")
+    weights_prefix: str | None = _model(
+        None,
+        help="Start of the names of the backbone's tensors in a file or repository (default: found automatically).",
+        metavar="PREFIX",
+    )
+    weights_mean: str | None = _model(
+        None,
+        help="Mean that weights of a file or repository require: one number or R,G,B from 0 to 1, or R,G,B/255 "
+        "(default: stated by the weights or by timm).",
+        metavar="R,G,B",
+    )
+    weights_std: str | None = _model(
+        None,
+        help="Standard deviation that weights of a file or repository require, in the form of --weights-mean "
+        "(default: stated by the weights or by timm).",
+        metavar="R,G,B",
+    )
+    weights_channels: str | None = _model(
+        None,
+        help="Order of the channels that weights of a file or repository require, also for --weights-mean and "
+        "--weights-std (default: rgb)",
+        metavar="ORDER",
+        choices=(RGB, BGR),
+    )
+    allow_missing_weights: bool = _model(
+        False, help="Allow weights of a file or repository that leave tensors of the backbone at random values."
+    )
     epochs: int | None = _training(
         None,
         help="Passes over the training images (default: decided by the data).",
@@ -269,8 +298,14 @@ class RunConfig:
         kind, _ = split_weights(self.weights) or ("", "")
         if not kind:
             raise ConfigError(f"--weights must be {WEIGHTS_FORMS}, got {self.weights!r}")
-        if kind == "imagenet" and self.model == SENET_TINY:
-            raise ConfigError(f"--weights imagenet: {SENET_TINY} has no ImageNet weights; choose a timm --model")
+        given = [name for name in _OF_ANY_MODEL if getattr(self, name)]
+        if given and kind not in ANY_MODEL:
+            raise ConfigError(
+                f"{' and '.join(map(flag, given))} applies to --weights file:PATH and hf:REPO, not to {self.weights!r}"
+            )
+        from_options(self.weights_mean, self.weights_std, self.weights_channels)
+        if kind == "imagenet" and self.model in OWN_MODELS:
+            raise ConfigError(f"--weights imagenet: {self.model} has no ImageNet weights; choose a timm --model")
         if kind == "vggface2" and architecture(self.model) != SENET_50:
             raise ConfigError(
                 f"--weights vggface2 are of {SENET_50}, and --model is {self.model}: add --model {SENET_50}"

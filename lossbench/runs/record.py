@@ -65,12 +65,18 @@ class WeightsFacts:
 
     Attributes:
         spec: `--weights` as written.
-        kind: "imagenet", "vggface2-pickle", "vggface2-dag" or "run".
+        kind: "imagenet", "vggface2-pickle", "vggface2-dag", "file", "hub" or "run".
         file: name of the file or run.
         sha256: of the file; None if it is not known.
         source_file, source_sha256, known_as, identities: of a converted VGGFace2 file.
         tag: timm's name of the weights.
         formula, seed, data, train_digest, test_digest: of the run that trained them.
+        repository: repository and commit on the hub.
+        prefix: start of the names in the file that the names of the backbone's tensors follow.
+        taken: tensors that the backbone received.
+        left_out, missing, mismatched: tensors of the file and of the backbone that were not used, by name.
+        channels: order of the channels that the file requires; the backbone takes RGB.
+        images_from: value of the preprocessing -> where it was stated.
     """
 
     spec: str
@@ -87,11 +93,19 @@ class WeightsFacts:
     data: str | None = None
     train_digest: str | None = None
     test_digest: str | None = None
+    repository: str | None = None
+    prefix: str | None = None
+    taken: Count | None = None
+    left_out: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    mismatched: tuple[str, ...] = ()
+    channels: str | None = None
+    images_from: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return what is known as JSON-ready."""
         known = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: value for name, value in known.items() if value is not None}
+        return {name: plain(value) for name, value in known.items() if value not in (None, (), {})}
 
 
 @dataclass(frozen=True, kw_only=True)

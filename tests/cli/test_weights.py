@@ -235,6 +235,59 @@ def test_images_that_an_earlier_run_may_have_seen_are_said(lossbench: Any, faces
     assert "held out" not in done.err  # the same split, carved alike for every seed
 
 
+# --- weights of any model --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_run_starts_from_a_checkpoint_of_any_model_and_says_what_it_took(
+    lossbench: Any, first: Path, data: Any, faces: Path, tmp_path: Path
+) -> None:
+    """Inspected, trained from, resumed, evaluated and predicted with the mean that the option states."""
+    state = {n.removeprefix("model.backbone."): v for n, v in backbone(first).items()}
+    state |= {n.removeprefix("model.backbone."): v for n, v in weights_of(first).items() if "running" in n}
+    checkpoint = {"state_dict": {f"module.{n}": v for n, v in state.items()} | {"module.fc.weight": torch.ones(3, 128)}}
+    torch.save(checkpoint, "w.pth")
+    done = lossbench("weights", "inspect", "w.pth", "--model", "senet-tiny", "--image-size", 32)
+    assert done.code == 0, done.err
+    for part in ("without the prefix 'state_dict.module.'", "left out (1):", "state_dict.module.fc.weight"):
+        assert part in done.out
+    options = ("--weights", "file:w.pth", "--weights-mean", "0.5,0.4,0.3", "--weights-std", 0.25, "--image-size", 32)
+    done = lossbench("run", *TINY, *data, *options, *STILL, "--out", "a")
+    assert done.code == 0, done.err
+    assert "weights: file:w.pth: 86 tensors taken, without the prefix 'state_dict.module.'; 1 left out" in done.err
+    assert all(torch.equal(value, backbone(first)[name]) for name, value in backbone(tmp_path / "a").items())
+    record = json.loads(Path("a/record.json").read_text())
+    assert record["weights"]["sha256"] == hashlib.sha256(Path("w.pth").read_bytes()).hexdigest()
+    assert record["weights"]["left_out"] == ["state_dict.module.fc.weight"]
+    assert record["weights"]["images_from"]["mean"] == "options"
+    assert record["model"]["preprocessing"]["mean"] == [127.5, 102, 76.5]
+    assert weights_of(tmp_path / "a")["model.mean"].flatten().tolist() == [127.5, 102, 76.5]
+    picture = next((faces / "images/val/amber").iterdir())
+    assert lossbench("predict", "a", picture, "--json").code == 0
+    Path("a/record.json").unlink()  # as if it had been stopped
+    assert lossbench("run", "--resume", "a").code == 0
+    assert json.loads(Path("a/record.json").read_text())["weights"] == record["weights"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--weights", "file:w.pth"), "w.pth: no such weight file"),
+        (("--weights", "file:"), "--weights must be none, imagenet, vggface2:FILE, file:PATH, hf:REPO or run:DIR"),
+        (("--weights-mean", "0.5"), "--weights-mean applies to --weights file:PATH and hf:REPO, not to 'none'"),
+        (("--weights", "file:w.pth", "--weights-std", "58"), "write 58/255"),
+        (("--weights", "file:w.pth", "--weights-channels", "gbr"), "--weights-channels must be one of rgb, bgr"),
+    ],
+)
+def test_options_of_weights_that_don_t_suit_are_refused(
+    options: tuple[str, ...], message: str, lossbench: Any, data: Any, tmp_path: Path
+) -> None:
+    done = lossbench("run", *TINY, *data, *options, "--out", "out")
+    assert done.code == 2
+    assert message in done.err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.long
 def test_preprocessing_travels_on_from_run_to_run(lossbench: Any, made: Path, data: Any, tmp_path: Path) -> None:
     options = (*TINY, *data, "--model", "legacy_seresnet50", "--image-size", 64)
@@ -313,7 +366,7 @@ def test_a_run_that_can_t_be_started_from_is_one_clear_error(
             ("--weights", "run:{first}", "--model", "test_resnet"),
             "--weights run:{first} has model senet-tiny, but --model is test_resnet; pass --model senet-tiny",
         ),
-        (("--weights", "run:"), "--weights must be none, imagenet, vggface2:FILE or run:DIR, got 'run:'"),
+        (("--weights", "run:"), "--weights must be none, imagenet, vggface2:FILE, file:PATH, hf:REPO or run:DIR, got"),
         (("--weights", "vggface2:w.pkl"), "and --model is senet-tiny: add --model legacy_seresnet50"),
         (
             ("--weights", "vggface2:w.pkl", "--model", "legacy_seresnet50"),

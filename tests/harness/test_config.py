@@ -30,9 +30,17 @@ from lossbench.runs.options import RunConfig
         ("precision", "fp8", "--precision must be one of fp32, bf16, fp16, fp64, got 'fp8'"),
         ("optimizer", "adam", "--optimizer must be one of adamw, sgd, got 'adam'"),
         ("sampler", "random", "--sampler must be one of natural, balanced, sqrt, got 'random'"),
-        ("weights", "vgg", "--weights must be none, imagenet, vggface2:FILE or run:DIR, got 'vgg'"),
-        ("weights", "run:", "--weights must be none, imagenet, vggface2:FILE or run:DIR, got 'run:'"),
-        ("weights", "imagenet:x", "--weights must be none, imagenet, vggface2:FILE or run:DIR, got 'imagenet:x'"),
+        ("weights", "vgg", "--weights must be none, imagenet, vggface2:FILE, file:PATH, hf:REPO or run:DIR, got 'vgg'"),
+        (
+            "weights",
+            "run:",
+            "--weights must be none, imagenet, vggface2:FILE, file:PATH, hf:REPO or run:DIR, got 'run:'",
+        ),
+        (
+            "weights",
+            "imagenet:x",
+            "--weights must be none, imagenet, vggface2:FILE, file:PATH, hf:REPO or run:DIR, got 'imagenet:x'",
+        ),
         (
             "weights",
             "vggface2:a.pkl",

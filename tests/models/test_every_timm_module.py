@@ -11,8 +11,9 @@ import torch
 from lossbench.errors import ConfigError, ModelError
 from lossbench.harness.checks import check_gradients
 from lossbench.models import build, own_backbones
-from lossbench.models.build import build_model, check_model, own_image_size, parameters_without_gradient
+from lossbench.models.build import build_model, check_model, parameters_without_gradient
 from lossbench.models.own_backbones import OwnBackbone
+from lossbench.models.own_images import own_image_size
 
 _MOST_PARAMETERS = 12_000_000  # larger models take the same code and more time
 

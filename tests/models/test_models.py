@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from lossbench.errors import ConfigError, ModelError
 from lossbench.models import build
-from lossbench.models.build import build_model, check_model, own_image_size
+from lossbench.models.build import build_model, check_model
 from lossbench.models.classifier import Classifier, CosineHead
 from lossbench.models.dry_run import embedding_dim_of
+from lossbench.models.own_images import own_image_size
 from lossbench.models.preprocessing import Preprocessing
 from lossbench.models.senet_tiny import SENetTiny
 from lossbench.traits import Need

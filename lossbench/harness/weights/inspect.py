@@ -10,11 +10,13 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import ModelError
-from ...models import SENET_50, split_weights, vggface2
-from ...models.build import backbone_forms
+from ...models import ANY_MODEL, SENET_50, split_weights, vggface2
+from ...models.any_weights import WeightsOptions, plan_weights
+from ...models.build import backbone_forms, check_model
 from ...models.check_tensors import dtype_name
-from ...models.weights import Weights, vggface2_weights
-from ...models.weights_file import WeightsFile, read_weights_file
+from ...models.own_images import own_image_size
+from ...models.weights import Weights, is_converted, vggface2_weights
+from ...models.weights_file import MOST_BYTES, WeightsFile, read_weights_file
 from ...runs import layout
 from ...runs.finished_run import BACKBONE, read_run
 from .start_from import expanded
@@ -22,25 +24,37 @@ from .start_from import expanded
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "model.mean", "model.std")
 
 
-def inspect_weights(target: str) -> dict[str, Any]:
-    """Return kind, digest, preprocessing and tensors of weights.
+def inspect_weights(
+    target: str, model: str | None = None, image_size: int | None = None, options: WeightsOptions | None = None
+) -> dict[str, Any]:
+    """Return kind, digest, preprocessing and tensors of weights, and how they initialize a model.
 
     Args:
-        target: a file, a run's directory, or a `--weights` spec of either.
+        target: a file, a run's directory, or a `--weights` spec of either or of a repository.
+        model: name of the model that the tensors of a file or repository are compared with; None for VGGFace2's.
+        image_size: side of the images in pixels; None for the size of the weights.
+        options: how the file or repository is read.
 
     Returns:
         "path", "container", "kind" (None if unknown), "problem" (the reason, else None), "sha256", "model",
-        "parameters" (of all tensors except statistics), "preprocessing", "origin", and "tensors": a list of "name",
-        "shape", "dtype" and "becomes" (timm's name in the backbone, or None for dropped tensors).
+        "parameters" (of all tensors except statistics), "preprocessing", "origin", "plan" (None without a model), and
+        "tensors": a list of "name", "shape", "dtype" and "becomes" (the name in the backbone, or None for dropped
+        tensors).
 
     Raises:
         ModelError: the file cannot be read.
     """
-    spec = split_weights(target)
-    path = expanded(spec[1] if spec and spec[1] else target)
-    if path.is_dir():
+    kind, place = split_weights(target) or ("", "")
+    path = expanded(place or target)
+    if path.is_dir() and kind != "hf":
         return _run_content(path)
-    file = read_weights_file(path)
+    if kind in ANY_MODEL or model:
+        if not model:
+            raise ModelError(f"{target}: pass --model with the model that these weights are for")
+        check_model(model, image_size or own_image_size(model))
+        source = ("hf", place.strip()) if kind == "hf" else ("file", str(path))
+        return _planned(*source, model, image_size, options or WeightsOptions())
+    file = read_weights_file(path, MOST_BYTES)
     weights, problem = _understood(file)
     content = {
         "path": str(path),
@@ -51,24 +65,48 @@ def inspect_weights(target: str) -> dict[str, Any]:
         "model": weights.model if weights else None,
         "preprocessing": weights.preprocessing.content() if weights else None,
         "origin": weights.origin if weights else {},
+        "plan": None,
     }
     return content | _tensors(file.tensors, _becomes(file) if weights else {})
+
+
+def _planned(kind: str, place: str, model: str, image_size: int | None, options: WeightsOptions) -> dict[str, Any]:
+    """Return the content of weights for any model, with the plan of keys."""
+    planned = plan_weights(kind, place, model, image_size, options)
+    plan, file = planned.plan, planned.file
+    problem, origin = planned.problem(options.allow_missing), {}
+    if not problem:
+        try:
+            origin = planned.weights(options.allow_missing).origin
+        except ModelError as error:
+            problem = str(error)
+    content = {
+        "path": str(file.path),
+        "container": file.container,
+        "kind": "hub" if planned.repository else "file",
+        "problem": problem,
+        "sha256": file.sha256,
+        "model": model,
+        "preprocessing": planned.images.preprocessing.content(),
+        "origin": origin,
+        "plan": plan.content() | {"summary": plan.summary(), "images": planned.images.summary()},
+    }
+    return content | _tensors(file.tensors, plan.taken)
 
 
 def _understood(file: WeightsFile) -> tuple[Weights | None, str | None]:
     try:
         return vggface2_weights(file), None
     except ModelError as error:
-        return None, str(error)
+        return None, f"{error}\nFor another model, pass --model NAME"
 
 
 def _becomes(file: WeightsFile) -> dict[str, str]:
     """Return timm's names by the names in the file, for weights of a known kind."""
     forms = backbone_forms(SENET_50, vggface2.PREPROCESSING.image_size)
-    if file.metadata:
+    if is_converted(file):
         return {name: name for name in forms}
-    layout = vggface2.layout_of(file.tensors, forms, str(file.path))
-    return {layout.named(name): name for name in forms}
+    return vggface2.find_backbone(file.tensors, file.groups, forms, str(file.path)).timm_names
 
 
 def _run_content(directory: Path) -> dict[str, Any]:
@@ -83,6 +121,7 @@ def _run_content(directory: Path) -> dict[str, Any]:
         "model": record.model.name,
         "preprocessing": run.preprocessing().content(),
         "origin": {"file": layout.WEIGHTS, "formula": record.formula, "data": record.data.spec},
+        "plan": None,
     }
     becomes = {name: name.removeprefix(BACKBONE) for name in run.state if name.startswith(BACKBONE)}
     return content | _tensors(run.state, becomes)

@@ -1,4 +1,4 @@
-"""Read the initial weights of a run: `--weights none`, `imagenet`, `vggface2:FILE` or `run:DIR`."""
+"""Read the initial weights of a run, as `--weights` names them."""
 
 from __future__ import annotations
 
@@ -9,26 +9,36 @@ from typing import Any
 from ... import files
 from ...data.sources import Splits
 from ...errors import ConfigError, ModelError
-from ...models import architecture, split_weights
-from ...models.build import backbone_forms, check_model, own_image_size
+from ...models import ANY_MODEL, architecture, split_weights
+from ...models.any_weights import WeightsOptions, plan_weights
+from ...models.build import backbone_forms, check_model
 from ...models.check_tensors import check_fit
+from ...models.own_images import own_image_size
 from ...models.weights import Weights, imagenet_weights, read_vggface2, to_file
 from ...runs.finished_run import read_run
 from ...what_is import what_is
 
 
-def read_weights(spec: str, model: str, image_size: int | None) -> Weights | None:
+def read_weights(
+    spec: str, model: str, image_size: int | None, options: WeightsOptions | None = None
+) -> Weights | None:
     """Return the weights of a `--weights` spec, checked against the model; None for `none`.
 
     Args:
         spec: value of `--weights`.
         model: name of the model.
         image_size: side of the images in pixels, or None for the default.
+        options: how weights of any model (`file:PATH` and `hf:REPO`) are read.
 
     Raises:
         ModelError: a file or run cannot be read, is damaged, or has a different architecture.
     """
     kind, path = split_weights(spec) or ("", "")
+    if kind in ANY_MODEL:
+        options = options or WeightsOptions()
+        check_model(model, image_size or own_image_size(model))
+        place = str(expanded(path)) if kind == "file" else path.strip()
+        return plan_weights(kind, place, model, image_size, options).weights(options.allow_missing)
     if kind == "vggface2":
         return read_vggface2(expanded(path))
     if kind == "imagenet":
