@@ -115,10 +115,10 @@ def _download(repo: str, revision: str) -> tuple[Path, Path | None]:
 
 def _unreachable() -> str | None:
     """Return why the hub cannot be reached, by one request without retries; None if it answers."""
-    from huggingface_hub import constants, utils
+    from huggingface_hub import constants, get_session
 
     try:
-        utils.get_session().head(constants.ENDPOINT, timeout=_WAIT)
+        get_session().head(constants.ENDPOINT, timeout=_WAIT)
     except Exception as error:  # the client has used requests, httpx and others
         return f"{constants.ENDPOINT} cannot be reached ({str(error).strip()[:200] or type(error).__name__})"
     return None
