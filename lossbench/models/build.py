@@ -184,8 +184,8 @@ def _timm_backbone(name: str, image_size: int, pretrained: bool) -> nn.Module:
 def _dry(name: str) -> Iterator[None]:
     """Build models for dry runs on the meta device, where weights and images take neither memory nor time.
 
-    senet-tiny is so small that the CPU is faster: for some of its layers, the meta device imports torch's compiler, which
-    takes more than a second.
+    senet-tiny is so small that the CPU is faster: for some of its layers, the meta device imports torch's compiler,
+    which takes more than a second.
     """
     with torch.device("cpu" if name == SENET_TINY else "meta"), torch.random.fork_rng(devices=[]):
         yield
