@@ -16,7 +16,7 @@ from .check_tensors import Form, form_problem, value_problem
 # Steps in front of a backbone's names that wrappers of models add: DataParallel, torch.compile, and heads around it.
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.")
 _MOST_WRAPPERS = 3  # of one name
-_COUNTER = "num_batches_tracked"  # counter of batch normalization, written by torch since 0.4.1; started anew
+_COUNTER = "num_batches_tracked"  # counter of batch normalization, written by torch since 0.4.1; it starts at 0
 _SHOWN = 10  # names in one message
 
 

@@ -38,7 +38,7 @@ class Contents(NamedTuple):
 
 
 class _Ignored:
-    """A stand-in for an object that is no tensor; it stores nothing."""
+    """A stand-in for an object other than a tensor; it stores nothing."""
 
     def __new__(cls, *arguments: object) -> _Ignored:
         return super().__new__(cls)
