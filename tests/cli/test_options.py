@@ -214,14 +214,17 @@ def test_a_limit_on_unreadable_images_is_part_of_what_data_is_kept_for(
 
 
 def test_the_role_of_an_option_decides_whether_it_names_a_cell() -> None:
-    config = RunConfig(loss="softmax")
+    config = RunConfig(loss="softmax", weights="file:w.pth")
     other: dict[type, Any] = {bool: True, int: 7, float: 0.25, str: "x"}
+    numbers = ("weights_mean", "weights_std")
     for name in option_names():
         known, value = about(RunConfig, name), getattr(config, name)
         if known.rule is not None and str(RunConfig.__dataclass_fields__[name].type).startswith("str"):
             continue  # a choice
         if name in ("weights", "checkpoint_every"):
             continue  # of a form
-        changed = dataclasses.replace(config, **{name: other[type(value) if value is not None else int]})
+        changed = dataclasses.replace(
+            config, **{name: "0.5" if name in numbers else other[type(value) if value is not None else int]}
+        )
         same = Cell(loss="a", config=changed, matters={}).digest == Cell(loss="a", config=config, matters={}).digest
         assert same is (Role.NO_EFFECT in known.roles), name
