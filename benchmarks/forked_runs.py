@@ -84,6 +84,8 @@ def _become(
         os.dup2(handle, 2)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        for name in {"SIGHUP", "SIGUSR1", "SIGTERM"} & set(dir(signal)):  # nohup leaves SIGHUP ignored
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
         os.environ.update({"COLUMNS": "300", **environment})
         if prepare is not None:
             prepare()

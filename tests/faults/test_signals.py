@@ -34,9 +34,9 @@ def started(config: RunConfig, out: Path, epochs: int) -> ForkedRun:
 
 @pytest.fixture(scope="module")
 def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a run of 30 epochs ends with when nothing disturbs it."""
+    """What a run of 16 epochs ends with when nothing disturbs it."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    run(tiny(pictures, epochs=30), out)
+    run(tiny(pictures, epochs=16), out)
     return outcome(out)
 
 
@@ -54,7 +54,7 @@ def test_a_run_that_is_told_to_stop_or_killed_goes_on(
     pictures: Path, whole: dict[str, Any], tmp_path: Path, number: int, group: bool, workers: int
 ) -> None:
     out = tmp_path / "run"
-    config = tiny(pictures, epochs=30, workers=workers, checkpoint_every="7")
+    config = tiny(pictures, epochs=16, workers=workers, checkpoint_every="7")
     process = started(config, out, 3)
     with pytest.raises(ConfigError, match=rf"^{out} is in use by another run \(process {process.pid} on "):
         resume(out)
@@ -93,7 +93,7 @@ def test_the_second_ctrl_c_stops_at_once_and_nothing_is_corrupt(
     pictures: Path, whole: dict[str, Any], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    process = started(tiny(pictures, epochs=30, workers=2, checkpoint_every="9"), out, 4)
+    process = started(tiny(pictures, epochs=16, workers=2, checkpoint_every="9"), out, 4)
     process.send(signal.SIGINT, group=True)
     time.sleep(0.002)
     process.send(signal.SIGINT, group=True)
@@ -106,7 +106,7 @@ def test_the_second_ctrl_c_stops_at_once_and_nothing_is_corrupt(
 
 def test_a_killed_loader_worker_is_named(pictures: Path, whole: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    process = started(tiny(pictures, epochs=30, workers=2, checkpoint_every="9"), out, 4)
+    process = started(tiny(pictures, epochs=16, workers=2, checkpoint_every="9"), out, 4)
     victim = psutil.Process(process.pid).children()[0]
     victim.kill()
     code, said = process.wait(), process.said()
