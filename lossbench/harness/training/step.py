@@ -34,6 +34,8 @@ class TrainStep(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.loss, self.mark, self.gathers = model, loss, mark, gathers
+        # Collectives stay outside of compiled graphs. Only here: `disable` imports the compiler, which takes a second.
+        self._of_all = torch.compiler.disable(_of_all) if gathers else None
         self.relied_on = False  # whether the loss was checked on a batch of this model
 
     def forward(self, images: Tensor, targets: Tensor, rows: int | None = None) -> tuple[Tensor, ModelOutput]:
@@ -49,12 +51,11 @@ class TrainStep(nn.Module):
         if not self.relied_on and not torch.compiler.is_compiling():
             check_contract(self.loss, output, targets, RunFailed)
             self.relied_on = True
-        value = self.loss(*(self._of_all(output, targets, rows) if self.gathers else (output, targets)))
+        value = self.loss(*(self._of_all(output, targets, rows) if self._of_all else (output, targets)))
         self.mark("loss")
         return value, output
 
-    @staticmethod
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # collectives stay outside of compiled graphs
-    def _of_all(output: ModelOutput, targets: Tensor, rows: int | None) -> tuple[ModelOutput, Tensor]:
-        extras = {name: tensor[:rows] for name, tensor in output.extras.items()}
-        return gather_batch(ModelOutput(output.embeddings[:rows], output.logits[:rows], extras), targets[:rows])
+
+def _of_all(output: ModelOutput, targets: Tensor, rows: int | None) -> tuple[ModelOutput, Tensor]:
+    extras = {name: tensor[:rows] for name, tensor in output.extras.items()}
+    return gather_batch(ModelOutput(output.embeddings[:rows], output.logits[:rows], extras), targets[:rows])
