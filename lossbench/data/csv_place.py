@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError, did_you_mean
 from .request import Request
+from .spec_options import path_and_options
 
 _OPTIONS = ("root", "path-column", "label")
 
@@ -53,18 +53,7 @@ def csv_place(written: str) -> CsvPlace:
         >>> str(place.path), place.root, place.path_column
         ('lists/all.csv', 'images', 'filename')
     """
-    name, mark, query = written.rpartition("?")
-    if not mark or os.path.lexists(os.path.expanduser(written)):
-        return CsvPlace(path=Path(os.path.expanduser(written)))
-    given: dict[str, str] = {}
-    for part in query.split("&"):
-        key, equals, value = part.partition("=")
-        key = key.strip().replace("_", "-")
-        if key not in _OPTIONS:
-            raise DataError(f"csv:{written}: unknown option {key!r}. {did_you_mean(key, _OPTIONS)}")
-        if not equals or not value.strip() or key in given:
-            raise DataError(f"csv:{written}: expected one value of {key}, as in csv:FILE?root=DIR&path-column=NAME")
-        given[key] = value.strip()
+    name, given = path_and_options("csv", written, _OPTIONS, "csv:FILE?root=DIR&path-column=NAME")
     return CsvPlace(
         path=Path(os.path.expanduser(name)),
         root=given.get("root"),

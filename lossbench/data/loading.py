@@ -42,6 +42,7 @@ class ImageBatches(Dataset[Batch | Unreadable]):
         crop_share: side of the central square as a share of the image's short side.
         cache: keep decoded images in memory.
         mixing: mix each image with another one; targets are then (B, C) probabilities.
+        soft: use the distributions of the table as targets, (B, C) probabilities.
 
     Raises:
         ImagesLost: an image that is to be cached cannot be read.
@@ -56,8 +57,13 @@ class ImageBatches(Dataset[Batch | Unreadable]):
         crop_share: float = 1.0,
         cache: bool = False,
         mixing: Mixing | None = None,
+        soft: bool = False,
     ) -> None:
         self.mixing = mixing
+        self.targets: npt.NDArray[Any] = table.targets
+        if soft:
+            assert table.distributions is not None
+            self.targets = table.distributions
         self.table, self.image_size, self.augmentation, self.crop_share = table, image_size, augmentation, crop_share
         try:
             self.decoded = [table.read(row) for row in range(len(table))] if cache else None
@@ -69,12 +75,12 @@ class ImageBatches(Dataset[Batch | Unreadable]):
 
     def __getitems__(self, keys: list[Key]) -> Batch | Unreadable:
         rows = np.array([row for _, row in keys], dtype=np.int64)
-        targets: npt.NDArray[Any] = self.table.targets[rows]
+        targets: npt.NDArray[Any] = self.targets[rows]
         try:
             if self.mixing is None:
                 images = np.stack([self.image(epoch, row) for epoch, row in keys])
             else:
-                pairs = [self.mixing.mixed(epoch, row, self.image, self.table.targets) for epoch, row in keys]
+                pairs = [self.mixing.mixed(epoch, row, self.image, self.targets) for epoch, row in keys]
                 images, targets = (np.stack(parts) for parts in zip(*pairs, strict=True))
         except DataError as error:
             # A value: torch would raise the exception of a loader process again with a traceback as its message.

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from .table import Int64Array
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -37,7 +36,7 @@ class Mixing:
     cumulative: npt.NDArray[np.float64]
 
     def mixed(
-        self, epoch: int, row: int, image: Callable[[int, int], Pixels], targets: Int64Array
+        self, epoch: int, row: int, image: Callable[[int, int], Pixels], targets: npt.NDArray[Any]
     ) -> tuple[Pixels, npt.NDArray[np.float32]]:
         """Return the (S, S, 3) pixels and the (C,) target of a row in an epoch.
 
@@ -45,7 +44,7 @@ class Mixing:
             epoch: epoch, counted from 0.
             row: row of the training split.
             image: returns the pixels of a row in an epoch.
-            targets: (N,) class numbers of all rows.
+            targets: (N,) class numbers or (N, C) probabilities of all rows.
         """
         generator = np.random.default_rng((self.seed, epoch, row, 1))
         partner = min(int(np.searchsorted(self.cumulative, generator.random(), side="right")), len(targets) - 1)
@@ -58,8 +57,11 @@ class Mixing:
         else:
             pixels = np.rint(share * own.astype(np.float32) + (1 - share) * other).astype(np.uint8)
         target = np.zeros(self.num_classes, dtype=np.float32)
-        target[targets[row]] += share
-        target[targets[partner]] += 1 - share
+        for part, weight in ((targets[row], share), (targets[partner], 1 - share)):
+            if targets.ndim == 2:
+                target += weight * part
+            else:
+                target[part] += weight
         return pixels, target
 
 

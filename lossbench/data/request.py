@@ -42,6 +42,7 @@ class Request:
     root: str | None = None
     path_column: str = "path"
     fold_labels: bool = False
+    soft_votes: bool = False
 
     def refuse_split_options(self) -> None:
         """Raise a DataError if an option names other splits or labels than those of the data."""

@@ -15,10 +15,11 @@ from . import Augment
 from .affectnet import open_affectnet
 from .csv_place import csv_place
 from .embedded import FORM, open_digits, open_synthetic
-from .ferplus import open_ferplus
+from .ferplus import of_ferplus, open_ferplus
 from .labelled_files import MIN_IMAGES, PERSON, open_csv, open_folder
 from .rafdb import open_rafdb
 from .request import Request, Splits
+from .spec_options import written_path
 from .splits import check_splits
 
 __all__ = ["MIN_IMAGES", "SOURCES", "Request", "Source", "Splits", "open_data", "open_unchecked"]
@@ -97,6 +98,8 @@ def open_unchecked(spec: str, **options: Unpack[Options]) -> Splits:
     request = Request(spec=spec, path=path, **options)
     if name == "csv":
         request = csv_place(spec.partition(":")[2].strip()).of(request)
+    if name == "ferplus":
+        request = of_ferplus(request, spec.partition(":")[2])
     _check_options(name, request)
     return SOURCES[name].open(request)
 
@@ -129,7 +132,10 @@ def check_place(spec: str, **options: Unpack[Options]) -> None:
         DataError: as `open_unchecked`.
     """
     name, path = _name_and_path(spec)
-    place = csv_place(spec.partition(":")[2].strip()).path if name == "csv" else path
+    written = spec.partition(":")[2]
+    if name == "ferplus":
+        path = of_ferplus(Request(spec=spec), written).path
+    place = csv_place(written.strip()).path if name == "csv" else path
     if place is not None and not os.path.lexists(place):
         open_unchecked(spec, **options)
 
@@ -166,7 +172,7 @@ def _name_and_path(spec: str) -> tuple[str, Path | None]:
         raise DataError(
             f"--data {spec!r}: {name!r} does not take a path; write its parameters as {SOURCES[name].form!r}"
         )
-    return name, _path(path) if takes_path else None
+    return name, written_path(path) if takes_path else None
 
 
 def _guess(spec: str, path: Path) -> str:
@@ -174,12 +180,6 @@ def _guess(spec: str, path: Path) -> str:
     if not is_of_runs(path) and (path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".txt")):
         return f"did you mean '{'folder' if path.is_dir() else 'csv'}:{spec}'?"
     return f"it is not data but {what_is(path)}."
-
-
-def _path(written: str) -> Path:
-    """Return a path as it was written, also as a file: address or after a space."""
-    path = os.path.expanduser(written)
-    return Path(path if os.path.lexists(path) else os.path.expanduser(written.strip().removeprefix("file://")))
 
 
 SOURCES: dict[str, Source] = {

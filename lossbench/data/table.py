@@ -51,6 +51,8 @@ class ImageTable:
         boxes: (N, 4) int32, what `read` cuts out of each file: left, top, right and bottom in pixels, which may lie
             beyond the image's edges; a row without width stands for the whole image.
         subject: description of one image, for messages: "a cropped face".
+        distributions: (N, C) probabilities of the classes as training targets, whose rows sum to 1, or None for class
+            numbers; `targets` are counted, sampled and evaluated in either case.
         prepare: function that is called once before the first read.
         details: further values of the source for the record.
     """
@@ -66,12 +68,13 @@ class ImageTable:
     sha256s: Sequence[str] | None = None
     boxes: Int32Array | None = None
     subject: str = "an image like those of the training folder"
+    distributions: npt.NDArray[np.float32] | None = None
     prepare: Callable[[], None] = _nothing
     details: dict[str, object] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = len(self.targets)
-        for field in ("sample_ids", "persons", "paths", "manifest_rows", "sha256s", "boxes"):
+        for field in ("sample_ids", "persons", "paths", "manifest_rows", "sha256s", "boxes", "distributions"):
             column = getattr(self, field)
             if column is not None and len(column) != rows:
                 raise DataError(f"{self.name}: {field} has {len(column)} rows, targets has {rows}")
@@ -96,11 +99,12 @@ class ImageTable:
             manifest_rows=None if self.manifest_rows is None else [self.manifest_rows[row] for row in rows],
             sha256s=None if self.sha256s is None else [self.sha256s[row] for row in rows],
             boxes=None if self.boxes is None else self.boxes[rows],
+            distributions=None if self.distributions is None else self.distributions[rows],
         )
 
     def digest(self) -> str:
-        """Return the SHA-256 of class names, sample ids, targets and boxes, and of the files' digests if the manifest
-        has them."""
+        """Return the SHA-256 of class names, sample ids and targets, and of boxes, distributions and the files' digests
+        of tables that have them."""
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
         digest.update(json.dumps(list(self.sample_ids)).encode())
         digest.update(self.targets.astype("<i8").tobytes())
@@ -108,4 +112,6 @@ class ImageTable:
             digest.update(json.dumps(list(self.sha256s)).encode())
         if self.boxes is not None:
             digest.update(self.boxes.astype("<i4").tobytes())
+        if self.distributions is not None:
+            digest.update(self.distributions.astype("<f4").tobytes())
         return digest.hexdigest()

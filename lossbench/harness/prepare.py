@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from .. import time_limit as limits
@@ -9,6 +10,7 @@ from ..contract import check_contract, check_hooks, made_batch
 from ..data import ClassBatches, parse_sampler
 from ..data.sampling import drawn_counts
 from ..data.splits import carve, left_out
+from ..data.table import ImageTable
 from ..errors import ConfigError, DataError, PluginError
 from ..loss import Loss
 from ..models.any_weights import WeightsOptions
@@ -73,7 +75,7 @@ def prepare(
                 f"no image in the selection split, kept in training: {', '.join(whole)}; the prior that scores "
                 "carry cannot be measured"
             )
-        train, selection = train.subset(rows), train.subset(held)
+        train, selection = train.subset(rows), dataclasses.replace(train.subset(held), distributions=None)
     sampler, present = parse_sampler(config.sampler), sum(count > 0 for count in train.class_counts)
     if isinstance(sampler, ClassBatches) and sampler.classes > present:
         raise ConfigError(
@@ -90,8 +92,7 @@ def prepare(
     slow = PluginError(f"{formula} cannot be built: its constructor did not return within {limits.TRIAL_SECONDS:g} s")
     with limits.time_limit(limits.TRIAL_SECONDS, slow):
         loss = build_loss(formula, context)
-    if config.mixup or config.cutmix:
-        check_mixing(config, loss)
+    check_soft_targets(config, train, loss)
     batch = made_batch(context)
     check_contract(loss, *batch)
     check_hooks(loss, *batch)
@@ -110,18 +111,19 @@ def prepare(
     )
 
 
-def check_mixing(config: RunConfig, loss: Loss) -> None:
-    """Refuse mixed images for a loss that reads class numbers.
+def check_soft_targets(config: RunConfig, train: ImageTable, loss: Loss) -> None:
+    """Refuse mixed images and distributions for a loss that reads class numbers.
 
     Raises:
         ConfigError: naming the terms.
     """
+    options = [f"--{name} {getattr(config, name):g}" for name in ("mixup", "cutmix") if getattr(config, name)]
+    what = "mixed images have probabilities as targets"
+    if train.distributions is not None:
+        options, what = [f"--data {config.data}", *options], "the targets are probabilities"
     hard = [term.name for term in loss.terms() if not term.loss.takes_soft_targets]
-    if hard:
-        options = " and ".join(
-            f"--{name} {getattr(config, name):g}" for name in ("mixup", "cutmix") if getattr(config, name)
-        )
+    if options and hard:
         raise ConfigError(
-            f"{options}: mixed images have probabilities as targets, and {', '.join(hard)} takes class numbers only; "
-            "use losses on the logits, such as softmax, or leave the option out"
+            f"{' and '.join(options)}: {what}, and {', '.join(hard)} takes class numbers only; use losses on the "
+            "logits, such as softmax, or leave the option out"
         )

@@ -550,3 +550,33 @@ def test_predict_refuses_a_damaged_run(
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("error: ")
     assert message in done.err
+
+
+def made_ferplus(root: Path) -> Path:
+    """Three training images and one test image of each expression, with six votes for it and three for the next."""
+    random, votes, pixels = np.random.default_rng(0), [], []
+    for usage, count in (("Training", 3), ("PrivateTest", 1)):
+        for number in range(8 * count):
+            cast = [0] * 10
+            cast[number % 8], cast[(number + 1) % 8] = 6, 3
+            votes.append(",".join([usage, f"{usage}{number}.png", *map(str, cast)]))
+            grays = " ".join(map(str, random.integers(0, 256, 48 * 48)))
+            pixels.append(f'0,"{grays}",{usage}')
+    root.mkdir()
+    header = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    (root / "fer2013new.csv").write_text("\n".join([header, *votes]))
+    (root / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *pixels]))
+    return root
+
+
+@pytest.mark.slow
+def test_soft_votes_train_losses_on_logits_and_others_are_refused(lossbench: Any, tmp_path: Path) -> None:
+    data = ("--data", f"ferplus:{made_ferplus(tmp_path / 'faces')}?votes=soft", "--batch-size", 8, "--image-size", 32)
+    done = lossbench("run", "--loss", "softmax", *data, "--epochs", 1, "--mixup", 0.5, "--carve", "--out", "a")
+    assert done.code == 0, done.err
+    assert "votes=soft: training targets are the shares of the votes" in done.err
+    record = json.loads((tmp_path / "a/record.json").read_text())
+    assert record["data"]["training_counts"] == dict.fromkeys(record["data"]["class_names"], 2)
+    done = lossbench("run", "--loss", "center", *data, "--out", "b")
+    assert done.code == 2
+    assert "?votes=soft: the targets are probabilities, and center takes class numbers only" in done.err

@@ -262,3 +262,64 @@ def test_votes_alone_and_other_folders_are_refused(tmp_path: Path) -> None:
         open_data(f"ferplus:{tmp_path}")
     with pytest.raises(DataError, match="--val does not apply to --data 'ferplus:"):
         open_data(f"ferplus:{tmp_path}", val="x.csv")
+
+
+def test_soft_votes_are_the_shares_of_the_votes_and_change_nothing_else(tmp_path: Path) -> None:
+    root = pixel_file(tmp_path / "data")
+    hard, soft = open_data(f"ferplus:{root}"), open_data(f"ferplus:{root}?votes=soft")
+    assert hard.train.distributions is soft.test.distributions is None
+    assert (soft.train.sample_ids, soft.train.class_counts) == (hard.train.sample_ids, hard.train.class_counts)
+    assert soft.test.digest() == hard.test.digest()
+    assert soft.train.digest() != hard.train.digest()
+    assert open_data(f"ferplus:{root}?votes=majority").train.digest() == hard.train.digest()
+    distributions = soft.train.distributions
+    assert distributions is not None
+    np.testing.assert_allclose(distributions.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(distributions.argmax(axis=1), soft.train.targets)
+    votes = {name: votes for usage, name, votes, _ in ALL if usage == "Training"}
+    for sample, row in zip(soft.train.sample_ids, distributions, strict=True):
+        counted = {label: n for label, n in zip(VOTED[:8], votes[Path(sample).name], strict=False) if n > 1}
+        shares = [counted.get(label, 0) / sum(counted.values()) for label in CLASS_NAMES]
+        np.testing.assert_allclose(row, shares, rtol=1e-6)
+    part = soft.train.subset(np.array([3, 1]))
+    np.testing.assert_array_equal(part.distributions, distributions[[3, 1]])
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("?votes=loud", "votes must be majority or soft, got 'loud'"),
+        ("?vote=soft", "unknown option 'vote'. Did you mean 'votes'?"),
+        ("?votes=", "expected one value of votes, as in ferplus:DIR\\?votes=soft"),
+        ("?votes=soft&votes=soft", "expected one value of votes"),
+    ],
+)
+def test_wrong_kinds_of_votes_are_refused(query: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        open_data(f"ferplus:{tmp_path}{query}")
+
+
+def test_soft_votes_need_votes(tmp_path: Path) -> None:
+    root = pixel_file(tmp_path / "data", votes=False)
+    with pytest.raises(DataError, match=r"votes=soft needs the votes of fer2013new.csv"):
+        open_data(f"ferplus:{root}?votes=soft")
+
+
+def test_digests_of_pixels_are_kept_between_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second run decodes nothing; a changed file is decoded again."""
+    from lossbench.data import preflight
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root, decoded = folders(tmp_path / "data"), []
+    check_file = preflight.check_file
+    monkeypatch.setattr(preflight, "check_file", lambda path, box: decoded.append(path) or check_file(path, box))
+    first = open_data(f"ferplus:{root}")
+    assert len(decoded) > 150
+    decoded.clear()
+    assert open_data(f"ferplus:{root}").train.digest() == first.train.digest()
+    assert decoded == []
+    paths = first.train.paths
+    assert paths is not None
+    Image.fromarray(np.zeros((48, 48), np.uint8)).save(paths[0])
+    open_data(f"ferplus:{root}")
+    assert decoded == [paths[0]]

@@ -85,3 +85,12 @@ def test_a_loss_on_class_numbers_is_refused(option: str, tmp_path: Path) -> None
     ):
         run(config(loss="center", **{option: 0.2}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_distributions_are_mixed_as_class_numbers_are() -> None:
+    made = mixing(mixup=1.0)
+    one_hot = np.eye(made.num_classes, dtype=np.float32)[TARGETS]
+    pixels, target = made.mixed(2, 1, lambda epoch, row: PIXELS[row], one_hot)
+    again, same = mixed(made, 2, 1)
+    np.testing.assert_array_equal(pixels, again)
+    np.testing.assert_allclose(target, same, rtol=1e-6)

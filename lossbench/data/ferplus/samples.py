@@ -22,11 +22,12 @@ NO_NAME, LISTED_TWICE, NO_VOTES = "without a file name", "listed twice", "withou
 
 
 class Sample(NamedTuple):
-    """One labeled image: a file or (48, 48) pixels."""
+    """One labeled image: a file or (48, 48) pixels, with its votes if it has some."""
 
     name: str
     label: str
     image: Path | UInt8Array
+    votes: tuple[int, ...] | None
 
 
 class Samples:
@@ -50,7 +51,7 @@ class Samples:
         elif label not in classes:
             self.dropped[label] += 1
         else:
-            self.samples.append(Sample(name, label, image))
+            self.samples.append(Sample(name, label, image, row and row.votes))
         self._names.add(name)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ...errors import DataError
-from ..decode import decode
 from ..face_expressions import CLASS_NAMES
-from ..files import ImageFiles, each_file
+from ..files import ImageFiles
+from ..preflight import unreadable
+from ..readable_cache import ReadableFiles
 from ..request import Request, Splits
 from ..table import ImageTable
-from ..upright import Box
 from .duplicates import AMBIGUOUS, IN_TEST, REPEATED, without_duplicates
 from .pixels import PixelImages
 from .samples import (
@@ -30,7 +32,7 @@ from .samples import (
     read_folders,
     read_pixel_file,
 )
-from .votes import NO_MAJORITY, NOT_A_FACE, UNKNOWN, USAGES
+from .votes import NO_MAJORITY, NOT_A_FACE, UNKNOWN, USAGES, distribution
 
 TRAIN, PUBLIC, PRIVATE = USAGES
 
@@ -48,6 +50,8 @@ _EXPECTED = (
 def open_ferplus(request: Request) -> Splits:
     """Open FER+, with notes on the counts of every step.
 
+    With soft votes, the targets of training are the shares of the votes; rows, labels and the test split are the same.
+
     The test split is PrivateTest, or PublicTest if the copy has no images of PrivateTest. Images are read to find
     duplicates.
 
@@ -58,6 +62,8 @@ def open_ferplus(request: Request) -> Splits:
     """
     classes = request.classes
     root, layout = _find(request.published_folder())
+    if layout == WITHOUT_VOTES and request.soft_votes:
+        raise DataError(f"{root}: votes=soft needs the votes of {VOTES}; add that file, or leave votes=soft out")
     if layout == WITHOUT_VOTES and classes == len(CLASS_NAMES):
         raise DataError(f"{root}: --classes 8 needs the votes of {VOTES}; add that file, or pass --classes 7")
     names = CLASS_NAMES[: classes or (len(CLASS_NAMES) - (layout == WITHOUT_VOTES))]
@@ -67,6 +73,8 @@ def open_ferplus(request: Request) -> Splits:
         if not splits[wanted].samples:
             raise DataError(f"{root}: no images of {wanted}; expected {_EXPECTED}")
     tables = [_table(f"{request.spec} [{FOLDERS[u]}]", splits[u].samples, names) for u in (TRAIN, usage)]
+    if request.soft_votes:
+        tables[0] = dataclasses.replace(tables[0], distributions=_distributions(splits[TRAIN].samples, names))
     digests = _digests(tables, [splits[u].samples for u in (TRAIN, usage)])
     pairs = [(table.targets.tolist(), own) for table, own in zip(tables, digests, strict=True)]
     kept, repeated = without_duplicates(pairs[0], pairs[1])
@@ -82,6 +90,8 @@ def open_ferplus(request: Request) -> Splits:
         notes.append("PrivateTest has no images, so PublicTest is the test split")
     elif splits[PUBLIC].rows:
         notes.append(f"PublicTest: {splits[PUBLIC].rows:,} rows, not used; --select and --carve carve from Training")
+    if request.soft_votes:
+        notes.append("votes=soft: training targets are the shares of the votes, without single votes")
     details = {"path": str(root), "release": layout, "dropped": dropped}
     train, test = (table.subset(rows) for table, rows in zip(tables, kept, strict=True))
     for table in (train, test):
@@ -129,21 +139,24 @@ def _table(name: str, samples: list[Sample], classes: tuple[str, ...]) -> ImageT
     )
 
 
+def _distributions(samples: list[Sample], classes: tuple[str, ...]) -> npt.NDArray[np.float32]:
+    """Return the shares of the votes for the classes, (N, C)."""
+    return np.array([distribution(s.votes, classes) for s in samples if s.votes is not None], dtype=np.float32)
+
+
 def _digests(tables: list[ImageTable], samples: list[list[Sample]]) -> list[list[bytes | None]]:
-    """Return the digest of the pixels of every image, None for images that cannot be read."""
-    read = dict(each_file(tables, _digest_of_file, threads=_READERS))
+    """Return the digest of the pixels of every image, None for images that cannot be read.
+
+    The digests of files are kept for later runs, which do not decode these files again.
+    """
+    read: dict[Path, bytes] = {}
+    unreadable(tables, threads=_READERS, known=ReadableFiles(), pixels=read)
     return [
         [
-            read[sample.image] if isinstance(sample.image, Path) else hashlib.sha256(sample.image.tobytes()).digest()
+            read.get(sample.image)
+            if isinstance(sample.image, Path)
+            else hashlib.sha256(sample.image.tobytes()).digest()
             for sample in part
         ]
         for part in samples
     ]
-
-
-def _digest_of_file(path: Path, box: Box | None) -> bytes | None:
-    try:
-        image = decode(path, box)
-    except DataError:
-        return None
-    return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).digest()

@@ -24,11 +24,13 @@ class VotedRow(NamedTuple):
         usage: one of `USAGES`.
         image: name of the image file; empty for images that the publishers removed.
         label: name of the expression that won, or `NO_MAJORITY`, `UNKNOWN` or `NOT_A_FACE`.
+        votes: numbers of votes in the order of `VOTED`.
     """
 
     usage: str
     image: str
     label: str
+    votes: tuple[int, ...]
 
 
 def majority(votes: Sequence[int]) -> str:
@@ -50,6 +52,22 @@ def majority(votes: Sequence[int]) -> str:
         return NO_MAJORITY
     winner = VOTED[counted.index(most)]
     return _OTHERS.get(winner, winner)
+
+
+def distribution(votes: Sequence[int], classes: Sequence[str]) -> list[float]:
+    """Return the shares of the votes for some expressions, without single votes.
+
+    Args:
+        votes: as for `majority`.
+        classes: names of the expressions; votes for others, for unknown and for not a face do not count.
+
+    Example:
+        >>> distribution((6, 0, 0, 3, 1, 0, 0, 0, 0, 0), ("neutral", "sadness", "anger"))
+        [0.6666666666666666, 0.3333333333333333, 0.0]
+    """
+    counted = {name: count for name, count in zip(VOTED, votes, strict=True) if count > 1}
+    total = sum(counted.get(name, 0) for name in classes)
+    return [counted.get(name, 0) / total for name in classes]
 
 
 def read_votes(path: Path) -> list[VotedRow]:
@@ -87,4 +105,5 @@ def _row(cells: list[str]) -> VotedRow:
         raise ValueError(f"image name {image[:80]!r} is not a file name")
     if not all(vote.isascii() and vote.isdigit() and len(vote) < 4 for vote in votes):
         raise ValueError(f"votes {', '.join(votes)[:80]!r}, expected whole numbers")
-    return VotedRow(usage, image, majority([int(vote) for vote in votes]))
+    numbers = tuple(int(vote) for vote in votes)
+    return VotedRow(usage, image, majority(numbers), numbers)

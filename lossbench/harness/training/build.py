@@ -104,6 +104,7 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         crop_share=model.preprocessing.crop_share,
         cache=config.cache,
         mixing=mixing,
+        soft=task.train.distributions is not None,
     )
     schedule = build_schedule(
         optimizer,
