@@ -15,6 +15,7 @@ from . import (
     data,
     doctor,
     evaluate,
+    export,
     info,
     judge,
     new,
@@ -62,6 +63,7 @@ app.command("bench")(bench.bench)
 app.command("verify")(verify.verify)
 app.command("new")(new.new)
 app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("replay")(replay.replay)
 app.command("doctor")(doctor.doctor)
