@@ -19,7 +19,7 @@ from lossbench.harness.grid.plan import Grid, write_grid
 from lossbench.runs.cells import Cell
 
 DATA = "synthetic(images=96,test_images_per_class=4)"
-TINY = ("--data", DATA, "--model", "test_resnet", "--image-size", 32, "--epochs", 1, "--batch-size", 32)
+TINY = ("--data", DATA, "--model", "senet-tiny", "--image-size", 32, "--epochs", 1, "--batch-size", 32)
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
@@ -252,7 +252,7 @@ def test_losses_of_one_seed_start_alike_and_see_the_same_images(sampler: str) ->
     seen = []
     for loss, seed in (("softmax", 3), ("weighted-cluster", 3), ("triplet", 3), ("softmax", 4)):
         config = RunConfig(
-            loss=loss, seed=seed, data=DATA, model="test_resnet", image_size=32, epochs=2, batch_size=40, carve=True,
+            loss=loss, seed=seed, data=DATA, model="senet-tiny", image_size=32, epochs=2, batch_size=40, carve=True,
             sampler=sampler, device="cpu",
         )  # fmt: skip
         task = prepare(config, SilentReporter())
@@ -325,7 +325,7 @@ def test_a_sealed_run_does_not_open_a_test_image(tmp_path: Path) -> None:
         return dataclasses.replace(splits, test=dataclasses.replace(splits.test, read=refuse)), skipped
 
     config = RunConfig(
-        loss="softmax", data=DATA, model="test_resnet", image_size=32, epochs=1, batch_size=32, carve=True, device="cpu"
+        loss="softmax", data=DATA, model="senet-tiny", image_size=32, epochs=1, batch_size=32, carve=True, device="cpu"
     )
     assert run(config, tmp_path / "sealed", read=read, sealed=True).record
     with pytest.raises(AssertionError, match="was read"):
