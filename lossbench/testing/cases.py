@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import torch
 from hypothesis import strategies as st
@@ -155,3 +155,12 @@ def fixed_case(*, size: int = 12, classes: int = 4, dim: int = 6, seed: int = 1)
     counts = tuple(600 // 3**c + 1 for c in range(classes))
     targets = tuple(i % classes for i in range(size))
     return Case(counts, targets, _rows(values[: size * classes], classes), _rows(values[size * classes :], dim), dim)
+
+
+@cache
+def full_batch(classes: int, dim: int, dtype: torch.dtype, seed: int) -> tuple[ModelOutput, Tensor]:
+    """Two or three rows a class, around class means that lie apart."""
+    case = fixed_case(size=2 * classes + seed % 2 * classes, classes=classes, dim=dim, seed=seed)
+    output, targets = case.output(dtype), case.labels()
+    means = fixed_case(size=classes, classes=classes, dim=dim, seed=7).output(dtype).embeddings
+    return ModelOutput(2 * means[targets] + output.embeddings / 4, output.logits), targets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from ..spec import LossSpec
 from ..traits import Need, Trait
 from ..types import LossContext, ModelOutput
 from . import probe
-from .cases import Case, fixed_case
+from .cases import Case, fixed_case, full_batch
 from .seeded_loss import seeded_class
 
 LAST_EPOCH = (5, 6)
@@ -88,7 +88,7 @@ class Configuration:
             loss.begin_epoch(*LAST_EPOCH)
         if self.started:
             for seed in (11, 12):  # the first starts a state, the second moves it
-                loss.update_state(*_full_batch(context.num_classes, context.embedding_dim, dtype, seed))
+                loss.update_state(*full_batch(context.num_classes, context.embedding_dim, dtype, seed))
         return loss
 
     def output(self, case: Case, dtype: torch.dtype | None = None) -> ModelOutput:
@@ -177,15 +177,6 @@ class Configuration:
         case = fixed_case(size=1)
         found = probe.outcome(lambda: self._call(case, self.plain_build(case.context, torch.float32)))
         return 2 if isinstance(found, BaseException) else 1
-
-
-@cache
-def _full_batch(classes: int, dim: int, dtype: torch.dtype, seed: int) -> tuple[ModelOutput, torch.Tensor]:
-    """Two or three rows a class, around class means that lie apart."""
-    case = fixed_case(size=2 * classes + seed % 2 * classes, classes=classes, dim=dim, seed=seed)
-    output, targets = case.output(dtype), case.labels()
-    means = fixed_case(size=classes, classes=classes, dim=dim, seed=7).output(dtype).embeddings
-    return ModelOutput(2 * means[targets] + output.embeddings / 4, output.logits), targets
 
 
 def is_stateful(loss: Loss) -> bool:
