@@ -29,6 +29,8 @@ TOGETHER = {
     "tests/cli/test_run.py",
     "tests/cli/test_weights.py",
     "tests/cli/test_what_is.py",
+    "tests/engines/test_ray.py",
+    "tests/engines/test_slurm.py",
     "tests/faults/test_signals.py",
     "tests/models/test_vggface2.py",
     "tests/report/test_outputs.py",

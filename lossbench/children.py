@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 _SAFE_PATH = "PYTHONSAFEPATH"  # as the flag -P
 
@@ -32,12 +32,27 @@ def safe_children() -> Iterator[None]:
         ...     os.environ["PYTHONSAFEPATH"]
         '1'
     """
-    before = os.environ.get(_SAFE_PATH)
-    os.environ[_SAFE_PATH] = "1"
+    with _variables({_SAFE_PATH: "1"}):
+        yield
+
+
+@contextlib.contextmanager
+def children_with_this_path() -> Iterator[None]:
+    """Let processes that a library starts within the context import from the same places as this one."""
+    own = child_environment()
+    with _variables({name: own[name] for name in ("PYTHONPATH", _SAFE_PATH)}):
+        yield
+
+
+@contextlib.contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[_SAFE_PATH]
-        else:
-            os.environ[_SAFE_PATH] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -75,11 +75,17 @@ def compare(
     ] = None,
     executor: Annotated[
         str,
-        _grid(metavar="NAME", help="What runs the cells: local (this machine), or the name of an installed plugin's."),
+        _grid(metavar="NAME", help="What runs the cells: local (this machine), slurm, ray, or that of a plugin."),
     ] = "local",
     executor_options: Annotated[
         list[str] | None,
-        _grid(metavar="NAME=VALUE", help='Options of the executor, such as "partition=gpu time=2:00:00"; repeatable.'),
+        _grid(
+            "--executor-options",
+            "--slurm",
+            "--ray",
+            metavar="NAME=VALUE",
+            help='Options of the executor, such as "partition=gpu gpus=1 time=2:00:00"; repeatable.',
+        ),
     ] = None,
     status: Annotated[
         Path | None, _grid(metavar="DIR", help="Print how far the cells of the grid in this directory are, and exit.")

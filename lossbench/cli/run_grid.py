@@ -73,7 +73,8 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     from ..verdict.asked_before import keep_questions
     from .watch_grid import GridWatch
 
-    execute, engine_options = executor(asked.executor), parse_options(asked.executor_options)
+    engine_options = parse_options(asked.executor_options)
+    execute = executor(asked.executor, engine_options)
     ranges = [parse_range(text) for text in asked.tune]
     check_tunable(asked.losses, ranges)
     grid = plan(config, asked.losses, asked.samplers, asked.seeds)

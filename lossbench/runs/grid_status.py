@@ -92,7 +92,7 @@ def read_status(directory: Path) -> GridStatus:
     cells = read_grid_file(directory).cells
     begun = _names(directory / CELLS)
     trials = Counter(
-        _progress(directory / TRIALS / name)["state"] for name in _names(directory / TRIALS) if name[0] != "."
+        cell_progress(directory / TRIALS / name)["state"] for name in _names(directory / TRIALS) if name[0] != "."
     )
     return GridStatus(
         directory, tuple(_status(cell, directory / CELLS, begun) for cell in cells), dict(sorted(trials.items()))
@@ -107,13 +107,13 @@ def _names(folder: Path) -> set[str]:
 
 
 def _status(cell: GridCell, folder: Path, begun: set[str]) -> CellStatus:
-    found: dict[str, Any] = _progress(folder / cell.name) if cell.name in begun else {"state": WAITING}
+    found: dict[str, Any] = cell_progress(folder / cell.name) if cell.name in begun else {"state": WAITING}
     entrant = entrant_name(cell.loss, cell.copy)
     return CellStatus(name=cell.name, loss=entrant, sampler=cell.sampler, seed=cell.seed, **found)
 
 
-def _progress(place: Path) -> dict[str, Any]:
-    """Return what `CellStatus` says of a cell's files."""
+def cell_progress(place: Path) -> dict[str, Any]:
+    """Return the fields of `CellStatus` that a cell's files determine."""
     status, message = state(place)
     if status == DONE:
         return {"state": DONE}

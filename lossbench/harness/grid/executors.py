@@ -21,7 +21,8 @@ from ...errors import ConfigError, did_you_mean
 from ...runs.cells import Cell
 from .pool import Watch, run_cells
 
-_BUILT_IN: dict[str, str] = {}  # name -> module with a function `run`
+# Name -> module with `run(order)`, and `check(options)` for what can be checked before a comparison is planned.
+_BUILT_IN = {"slurm": "lossbench.harness.grid.slurm", "ray": "lossbench.harness.grid.ray_tasks"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,22 +55,24 @@ class Submitted(Exception):  # noqa: N818  # not an error
 
 def run_here(order: Order) -> None:
     """Run the cells in worker processes of this machine: the executor `local`."""
-    if order.options:
-        raise ConfigError(f"--executor local has no options, got {', '.join(order.options)}")
     run_cells(order.cells, order.out, jobs=order.jobs or max(order.gpus, 1), gpus=order.gpus, watch=order.watch)
 
 
-def executor(name: str) -> Executor:
-    """Return an executor by name.
+def executor(name: str, options: Mapping[str, str]) -> Executor:
+    """Return an executor by name, after checking what it needs.
 
     Raises:
         ConfigError: there is none, its package is missing, or it is not a function.
         PluginError: its distribution cannot be imported.
     """
+    if name == "local" and options:
+        raise ConfigError(f"--executor local has no options, got {', '.join(options)}")
     if name == "local":
         return run_here
     if name in _BUILT_IN:
-        found: Executor = importlib.import_module(_BUILT_IN[name]).run
+        module = importlib.import_module(_BUILT_IN[name])
+        module.check(dict(options))
+        found: Executor = module.run
         return found
     offered = {plugin.name: plugin for plugin in plugins(EXECUTORS)}
     if name not in offered:

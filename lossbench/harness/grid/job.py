@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -35,12 +36,14 @@ class Task:
         attempt: name of this submission. A cell that failed is tried once per submission.
         token: content of a file in the directory, which shows that the machines share it.
         versions: package -> version on the submitting machine.
+        folder: working directory of the command, from which relative paths of data start.
     """
 
     out: str
     attempt: str
     token: str
     versions: dict[str, str]
+    folder: str
 
     def to_json(self) -> dict[str, Any]:
         """Return the task as JSON-ready."""
@@ -62,11 +65,20 @@ def write_task(cells: Sequence[Cell], out: Path) -> Task:
         attempt=attempt,
         token=token,
         versions={package: version(package) for package in _VERSIONS},
+        folder=os.getcwd(),
     )
+
+
+def remove_task(out: Path, attempt: str) -> None:
+    """Remove the files of a submission whose jobs have ended."""
+    for name in (f"{attempt}.token", f"{attempt}.cells.jsonl"):
+        (out / JOBS / name).unlink(missing_ok=True)
 
 
 def check_machine(task: Task) -> None:
     """Check that this machine shares the directory of a grid with the submitting one, and has the same versions.
+
+    The working directory becomes that of the command, if it exists here.
 
     Raises:
         ConfigError: it does not.
@@ -89,6 +101,8 @@ def check_machine(task: Task) -> None:
             f"{here} has {differences}, so its cells would not be those of the comparison. Install "
             f"{' '.join(f'{name}=={task.versions[name]}' for name in odd)} there, or use one environment on all nodes"
         )
+    with contextlib.suppress(OSError):
+        os.chdir(task.folder)
 
 
 def read_cells(task: Task) -> list[Cell]:

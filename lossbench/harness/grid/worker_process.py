@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ...children import child_environment
 from ...errors import ConfigError
+from ...files import plain
 from ...runs.cells import Cell
 
 GRACE_SECONDS = 60.0  # for a step to end and its checkpoint to be written
@@ -66,7 +68,8 @@ class WorkerProcess:
         logs.mkdir(exist_ok=True)
         if logs.is_symlink():
             raise ConfigError(f"{logs} is a symbolic link, and nothing is written through links; remove it")
-        name, links = logs / f"worker-{os.getpid()}-{number}.txt", getattr(os, "O_NOFOLLOW", 0)
+        name = logs / f"worker-{plain(socket.gethostname())}-{os.getpid()}-{number}.txt"
+        links = getattr(os, "O_NOFOLLOW", 0)
         with open(name, "a", opener=lambda path, flags: os.open(path, flags | links, 0o666)) as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "lossbench.harness.grid.worker"],
