@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,13 +55,20 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, make_d
         StorageError: the disk is full; the old file is unchanged.
         ConfigError: the file cannot be written for another reason; the old file is unchanged.
     """
+    with written_atomically(path, make_directory=make_directory) as file:
+        write(file)
+
+
+@contextlib.contextmanager
+def written_atomically(path: Path, *, make_directory: bool = True) -> Iterator[IO[bytes]]:
+    """Yield a file that takes its name when the context ends without an error, as `write_atomically` does."""
     beside = None
     try:
         if make_directory:
             path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             beside = Path(file.name)
-            write(file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(beside, 0o666 & ~_umask())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,13 +79,21 @@ def detector_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
+@contextlib.contextmanager
+def installed_detectors(site: Path) -> Iterator[None]:
+    """Make the detectors `bright`, `failing` and `broken` installed within the context."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        _all_plugins.cache_clear()
+        yield
+    _all_plugins.cache_clear()
+
+
 @pytest.fixture
-def made_detector(detector_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make the detectors `bright`, `failing` and `broken` installed while a test runs."""
-    monkeypatch.syspath_prepend(str(detector_site))
-    _all_plugins.cache_clear()
-    yield
-    _all_plugins.cache_clear()
+def made_detector(detector_site: Path) -> Iterator[None]:
+    """Make the detectors installed while a test runs."""
+    with installed_detectors(detector_site):
+        yield
 
 
 def photograph(

@@ -131,6 +131,23 @@ def print_json(content: object, indent: int | None = None) -> None:
     print(json.dumps(_finite(content), indent=indent, allow_nan=False), file=_reserved or sys.stdout)
 
 
+class JsonList:
+    """A JSON array on standard output, printed one element per line as they come, with null as in `print_json`."""
+
+    def __init__(self) -> None:
+        self._started = False
+
+    def add(self, content: object) -> None:
+        self._print(f"{',' if self._started else '['}\n{json.dumps(_finite(content), allow_nan=False)}")
+        self._started = True
+
+    def close(self) -> None:
+        self._print("\n]\n" if self._started else "[]\n")
+
+    def _print(self, text: str) -> None:
+        print(text, end="", file=_reserved or sys.stdout)
+
+
 def _finite(content: Any) -> Any:
     if isinstance(content, dict):
         return {name: _finite(value) for name, value in content.items()}

@@ -75,8 +75,11 @@ def _bar(console: Console, unit: str) -> Progress:
 
 
 @contextlib.contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on a terminal; elsewhere, nothing. Yields a function of the done and the total number."""
+def counting(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a progress bar on a terminal; elsewhere, nothing. Yields a function of the done and the total number.
+
+    The total is None if it is not known.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda done, total: None

@@ -23,10 +23,11 @@ class LocatedFiles:
     Args:
         root: the folder.
         absolute: whether the user named the folder, so that its absolute paths are expected.
+        option: how the user names it, for messages.
     """
 
-    def __init__(self, root: Path, *, absolute: bool = False) -> None:
-        self._root, self._absolute = os.path.realpath(root), absolute
+    def __init__(self, root: Path, *, absolute: bool = False, option: str = "--root DIR") -> None:
+        self._root, self._absolute, self._option = os.path.realpath(root), absolute, option
         self._folders: dict[str, str] = {}
 
     def locate(self, name: str) -> str:
@@ -62,9 +63,9 @@ class LocatedFiles:
     def _within(self, path: str) -> str:
         real = os.path.realpath(path)
         if real != self._root and not real.startswith(os.path.join(self._root, "")):
-            where = f"--root {self._root}" if self._absolute else "the manifest's folder"
+            where = f"the root {self._root}" if self._absolute else "the manifest's folder"
             raise ValueError(
-                f"is outside {where} (it resolves to {real}); move the images below that folder, or pass --root DIR"
+                f"is outside {where} (it resolves to {real}); move the images below that folder, or pass {self._option}"
             )
         return real
 

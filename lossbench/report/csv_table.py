@@ -29,11 +29,12 @@ def csv_table(table: Table) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([_harmless(cell) for cell in row] for row in (table.columns, *table.rows))
+    writer.writerows([csv_cell(cell) for cell in row] for row in (table.columns, *table.rows))
     return text.getvalue()
 
 
-def _harmless(cell: str) -> str:
+def csv_cell(cell: str) -> str:
+    """Return a cell that a spreadsheet shows and does not run, with invisible characters escaped."""
     shown = printable(cell)
     if not _FORMULA.match(shown) or all(word == "to" or _NUMBER.fullmatch(word) for word in shown.split(" ")):
         return shown

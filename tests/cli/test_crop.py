@@ -249,6 +249,7 @@ def test_other_options_need_another_directory(lossbench: Any, photos: Path, tmp_
     assert "margin is 0.5, was 0.3" in done.err
 
 
+@pytest.mark.long  # it starts processes
 def test_processes_give_the_same_manifest(lossbench: Any, photos: Path, tmp_path: Path) -> None:
     for workers in (0, 2):
         done = lossbench("data", "crop", photos, tmp_path / f"{workers}", "--detector", "bright", "--workers", workers)

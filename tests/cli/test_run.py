@@ -503,7 +503,7 @@ def test_predict_gives_the_probabilities_of_the_run_s_scores(lossbench: Any, tra
     assert done.code == 0
     assert done.err.startswith("This run expects")  # beside the answer, which a program can read
     rows = json.loads(done.out)
-    assert [row["image"] for row in rows] == list(map(str, paths))
+    assert [row["path"] for row in rows] == list(map(str, paths))
     for row, scores in zip(rows, arrays["test_scores"][chosen], strict=True):
         probabilities = np.exp(scores) / np.exp(scores).sum()
         assert list(row["probabilities"].values()) == pytest.approx(probabilities.tolist(), abs=1e-4)
@@ -516,8 +516,11 @@ def test_predict_says_what_it_expects_and_shows_a_table(lossbench: Any, trained:
     assert done.err == "This run expects an image like those of the training folder, 48 px or larger.\n"
     header, rule, row = done.out.splitlines()
     assert set(rule) <= {"─", " "}
-    assert header.split() == ["image", "class", "amber", "blue", "cyan"]
-    assert sum(map(float, row.split()[-3:])) == pytest.approx(1, abs=0.002)
+    assert header.split() == ["image", "class", "probability", "next"]
+    path, *classes = row.replace(",", "").split()
+    assert path == str(faces / "images/val/amber/0.png")
+    assert sorted(classes[::2]) == ["amber", "blue", "cyan"]
+    assert sum(map(float, classes[1::2])) == pytest.approx(1, abs=0.002)
 
 
 def test_predict_names_all_images_that_it_can_t_read(lossbench: Any, trained: Any, tmp_path: Path) -> None:

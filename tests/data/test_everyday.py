@@ -39,7 +39,7 @@ def test_a_manifest_may_be_apart_from_its_images(tmp_path: Path) -> None:
     (images / "cat/0.png").unlink()
     (images / "cat/0.png").symlink_to(tmp_path / "elsewhere.png")
     make(tmp_path, "elsewhere.png")
-    assert f"is outside --root {images}" in refused(f"csv:{path}", root=str(images))
+    assert f"is outside the root {images}" in refused(f"csv:{path}", root=str(images))
     assert "no such folder; expected the folder that the paths" in refused(f"csv:{path}", root=str(tmp_path / "gone"))
     assert "--root and --path-column apply to manifests" in refused(f"folder:{images}", root=str(images))
 
