@@ -76,11 +76,11 @@ def main() -> None:
     finder = FaceFinder(new_recipe(arguments.detector, align=False, margin=0.3, size=224, min_score=0.0))
     finder(pictures[0][0])  # the first call prepares the networks
     began = time.process_time()
-    found = [[(one.face.box, one.face.score) for one in finder(picture).faces] for picture, _ in pictures]
+    found = [[(face.box, face.score) for face in finder(picture).faces] for picture, _ in pictures]
     seconds = (time.process_time() - began) / len(pictures)
     pasted = sum(len(tiles) for _, tiles in pictures)
     print(f"{finder.recipe.version}: {len(pictures)} pictures of {WIDTH} x {HEIGHT}, {pasted} faces pasted")
-    print(f"{seconds:.3f} CPU seconds per picture, crops included; own threshold {own.min_score:g}")
+    print(f"{seconds:.3f} CPU seconds per picture; own threshold {own.min_score:g}")
     print("score at least   found   false in montages   false in empty pictures")
     for threshold in THRESHOLDS:
         right = wrong = empty = 0

@@ -101,7 +101,7 @@ def draw_sheet(
             x = _MARGIN + _LABEL + column * step
             _place(sheet, draw, tile.image, (x, y))
             if captions:
-                text = _fitted(draw, printable(tile.caption), fonts.small, _TILE)
+                text = _fitted(draw, tile.caption, fonts.small, _TILE)
                 draw.text((x, y + _TILE + 2), text, _FAINT, fonts.small)
     return sheet
 
@@ -153,7 +153,8 @@ def _place(sheet: Image.Image, draw: ImageDraw.ImageDraw, image: Image.Image | N
 def _fitted(
     draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int
 ) -> str:
-    """Return a text, shortened with an ellipsis if it is too wide."""
+    """Return a text in one line with invisible characters escaped, shortened with an ellipsis if it is too wide."""
+    text = " ".join(printable(text).split())
     if draw.textlength(text, font) <= width:
         return text
     while text and draw.textlength(text + "…", font) > width:

@@ -36,7 +36,7 @@ def write_manifest(out: Path, photos: Sequence[Photograph], results: Sequence[Do
     header = ["path", *columns, *(["group"] if grouped else []), *_OF_FACE]
 
     def write(file: IO[bytes]) -> None:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(header)
         for photo, done in zip(photos, results, strict=True):

@@ -15,24 +15,16 @@ from ..detectors import Detector, Face
 from ..discovery import DETECTORS, Plugin, mend, plugins
 from ..errors import ConfigError, LossbenchError, PluginError, brief, did_you_mean
 from ..printable import shortened
-from .geometry import Crop, NoCropError, cut_out
+from .geometry import Crop, cut_out
 
 INSTALL = "pip install ./plugins/lossbench-faces"
 _MOST = 10_000  # faces of one image
 
 
-class FoundFace(NamedTuple):
-    """A face of a photograph, with its crop or the reason why it has none."""
-
-    face: Face
-    crop: Crop | None
-    reason: str = ""
-
-
 class Found(NamedTuple):
     """The faces of a photograph, the largest first, and why there are none."""
 
-    faces: tuple[FoundFace, ...]
+    faces: tuple[Face, ...]
     reason: str = ""
 
 
@@ -68,7 +60,7 @@ class FaceFinder:
             below = "" if best is None else f" (best score {best:.3g}, below {self.recipe.min_score:g})"
             return Found((), f"no face found{below}")
         kept.sort(key=lambda face: (-face.side, face.box))
-        return Found(tuple(self._crop(image, face) for face in kept))
+        return Found(tuple(kept))
 
     def _detect(self, image: Image.Image) -> list[Face]:
         shrink = max(1.0, max(image.size) / self.recipe.max_side)
@@ -84,13 +76,14 @@ class FaceFinder:
             raise TypeError(f"it returned {type(wrong).__name__}, expected lossbench.detectors.Face")
         return [face.scaled(shrink) for face in found]
 
-    def _crop(self, image: Image.Image, face: Face) -> FoundFace:
+    def crop(self, image: Image.Image, face: Face) -> Crop:
+        """Return the crop of a face.
+
+        Raises:
+            NoCropError: saying why there is none.
+        """
         recipe = self.recipe
-        try:
-            crop = cut_out(image, face, align=recipe.align, margin=recipe.margin, size=recipe.size)
-        except NoCropError as error:
-            return FoundFace(face, None, str(error))
-        return FoundFace(face, crop)
+        return cut_out(image, face, align=recipe.align, margin=recipe.margin, size=recipe.size)
 
 
 def detector_names() -> list[str]:

@@ -17,9 +17,11 @@ from PIL import Image
 
 from ..data.crop_recipe import CropRecipe
 from ..data.decode import decode
+from ..detectors import Face
 from ..errors import DataError
 from ..files import not_written
-from .find import FaceFinder, FoundFace
+from .find import FaceFinder
+from .geometry import NoCropError
 from .journal import CROPS, CropRow, Done, file_state
 from .photographs import Photograph
 
@@ -59,32 +61,32 @@ class OnePhotograph:
             return Done(photo=photo.name, state=state, reason=str(error).removeprefix(f"{photo.file}: "))
         except MemoryError:
             return Done(photo=photo.name, state=state, reason="not enough memory for its pixels")
-        faces = tuple(self._row(photo.name, number, face) for number, face in enumerate(found.faces, start=1))
+        faces = tuple(self._row(image, photo.name, number, face) for number, face in enumerate(found.faces, start=1))
         return Done(
             photo=photo.name, state=state, width=image.width, height=image.height, faces=faces, reason=found.reason
         )
 
-    def _row(self, photo: str, number: int, found: FoundFace) -> CropRow:
-        face = found.face
+    def _row(self, image: Image.Image, photo: str, number: int, face: Face) -> CropRow:
         left, top, right, bottom = face.box
         row = CropRow(
             box=(round(left, 2), round(top, 2), round(right, 2), round(bottom, 2)),
             score=round(face.score, 6),
             landmarks=face.landmarks and tuple((round(x, 2), round(y, 2)) for x, y in face.landmarks),
-            reason=found.reason,
         )
-        if found.crop is None:
-            return row
         if self._largest and number > 1:
             return replace(row, reason=ONLY_LARGEST)
+        try:
+            crop = self._finder.crop(image, face)
+        except NoCropError as error:
+            return replace(row, reason=str(error))
         path = f"{CROPS}/{photo}.{number}.png"
         try:
-            size = _write_image(self._out / path, found.crop.image)
+            size = _write_image(self._out / path, crop.image)
         except OSError as error:
             if error.errno not in _WRONG_NAME:
                 raise not_written(self._out / path, error) from error
             return replace(row, reason=f"its crop cannot be named: {(error.strerror or str(error)).lower()}")
-        return replace(row, path=path, bytes=size, padding=round(found.crop.padding, 4))
+        return replace(row, path=path, bytes=size, padding=round(crop.padding, 4))
 
 
 def _write_image(path: Path, image: Image.Image) -> int:

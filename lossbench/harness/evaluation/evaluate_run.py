@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...data.crop_recipe import CropRecipe
 from ...data.preflight import unreadable, unreadable_error
 from ...data.readable_cache import ReadableFiles
 from ...data.sources import open_unchecked
@@ -80,7 +81,12 @@ def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
             split_origin=splits.origin if splits.whole is None else "all images",
             test_digest=table.digest(),
             skipped_unreadable=(),
-            notes=(*splits.notes, f"evaluation of {run}, which was trained on {record.data.spec}"),
+            crop=table.details.get("crop"),
+            notes=(
+                *splits.notes,
+                *_other_crops(table, record),
+                f"evaluation of {run}, which was trained on {record.data.spec}",
+            ),
         ),
         config={**record.config, **{k: v for k, v in config.values(Role.LOCATES_DATA).items() if v is not None}},
         metrics=Metrics(**metrics, **retrieval_quality(test.vectors, test.targets)),
@@ -112,3 +118,12 @@ def _of_classes(table: ImageTable, class_names: tuple[str, ...], run: Path) -> I
     number = {name: position for position, name in enumerate(class_names)}
     renumbered = np.array([number.get(name, -1) for name in table.class_names], dtype=np.int64)
     return dataclasses.replace(table, class_names=class_names, targets=renumbered[table.targets])
+
+
+def _other_crops(table: ImageTable, record: Record) -> tuple[str, ...]:
+    """Return a note if faces were cut out in another way than those that the run was trained on."""
+    here, trained = table.details.get("crop"), record.data.crop
+    if here == trained:
+        return ()
+    changed = here.differences(trained) if isinstance(here, CropRecipe) and trained is not None else ["one is unknown"]
+    return (f"faces were cut out in another way than for training: {'; '.join(changed)}",)

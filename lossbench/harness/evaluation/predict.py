@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 
 from ...data.augmentation import Pixels
 from ...data.crop_recipe import CropRecipe
 from ...data.decode import decode
+from ...detectors import Face
 from ...errors import DataError
-from ...faces.find import FaceFinder, FoundFace
+from ...faces.find import FaceFinder
+from ...faces.geometry import NoCropError
 from .inputs import ImageInput
 from .trained_run import TrainedRun
 
@@ -104,7 +107,8 @@ class Predictor:
 
     def predict(self, inputs: Iterable[ImageInput]) -> Iterator[Prediction]:
         """Yield the results in order: one per image, or one per face. What cannot be read is a result with an error."""
-        chunk = max(_FEWEST, self._together)
+        # Photographs with many faces have many images each.
+        chunk = max(_FEWEST, self._together) if self.recipe is None else _FEWEST * self._threads
         pool = ThreadPoolExecutor(self._threads)
         rest = iter(inputs)
         try:
@@ -133,22 +137,26 @@ class Predictor:
             image = decode(one.file)
             if self.recipe is None:
                 return [Prediction(path=one.path, pixels=self.trained.prepare(image))]
-            found = self._finder()(image)
+            finder = self._finder()
+            found = finder(image)
         except DataError as error:
             return [Prediction(path=one.path, error=str(error).removeprefix(f"{one.file}: "), faces=faces)]
         except MemoryError:
             return [Prediction(path=one.path, error="not enough memory for its pixels", faces=faces)]
         if not found.faces:
             return [Prediction(path=one.path, error=found.reason, faces=0)]
+        count = len(found.faces)
         return [
-            self._face(one.path, face, number, len(found.faces)) for number, face in enumerate(found.faces, start=1)
+            self._face(finder, image, face, Prediction(path=one.path, face=number, faces=count))
+            for number, face in enumerate(found.faces, start=1)
         ]
 
-    def _face(self, path: str, found: FoundFace, number: int, count: int) -> Prediction:
-        place = Prediction(path=path, face=number, faces=count, box=found.face.box, score=found.face.score)
-        if found.crop is None:
-            return replace(place, error=found.reason)
-        return replace(place, pixels=self.trained.prepare(found.crop.image))
+    def _face(self, finder: FaceFinder, image: Image.Image, face: Face, place: Prediction) -> Prediction:
+        place = replace(place, box=face.box, score=face.score)
+        try:
+            return replace(place, pixels=self.trained.prepare(finder.crop(image, face).image))
+        except NoCropError as error:
+            return replace(place, error=str(error))
 
     def _finder(self) -> FaceFinder:
         finder: FaceFinder | None = getattr(self._own, "finder", None)

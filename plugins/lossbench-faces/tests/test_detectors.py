@@ -39,10 +39,10 @@ def test_the_detectors_are_found_by_their_entry_points() -> None:
 def test_mtcnn_finds_the_face_of_a_portrait() -> None:
     finder = FaceFinder(recipe())
     (found,) = finder(hopper()).faces
-    left, top, right, bottom = found.face.box
+    left, top, right, bottom = found.box
     assert (150 < left < 200, 90 < top < 150, 330 < right < 380, 320 < bottom < 360) == (True,) * 4
-    assert found.face.landmarks is not None
-    left_eye, right_eye, nose, left_mouth, right_mouth = found.face.landmarks
+    assert found.landmarks is not None
+    left_eye, right_eye, nose, left_mouth, right_mouth = found.landmarks
     assert left_eye[0] < nose[0] < right_eye[0]
     assert left_mouth[0] < right_mouth[0]
     assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
@@ -58,8 +58,8 @@ def test_an_aligned_crop_undoes_a_turn() -> None:
     alike = {}
     for align in (False, True):
         finder = FaceFinder(recipe(align=align, margin=0.1))
-        crops = [finder(image).faces[0].crop for image in (upright, turned)]
-        pixels = [np.asarray(crop.image).ravel() for crop in crops if crop is not None]
+        crops = [finder.crop(image, finder(image).faces[0]) for image in (upright, turned)]
+        pixels = [np.asarray(crop.image).ravel() for crop in crops]
         alike[align] = np.corrcoef(*pixels)[0, 1]
     assert alike[True] > max(0.7, alike[False] + 0.1)
 
@@ -91,3 +91,30 @@ def test_photographs_without_faces_and_of_any_form() -> None:
 def test_an_argument_that_cannot_be_used_is_refused(detector: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         recipe(detector)
+
+
+@pytest.mark.clients
+@with_opencv
+def test_yunet_s_rows_become_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With rows as OpenCV documents them, since no package ships the network: box, five points, score."""
+    import cv2
+
+    class Network:
+        def setInputSize(self, size: tuple[int, int]) -> None:  # noqa: N802  # OpenCV's name
+            self.size = size
+
+        def detect(self, image: np.ndarray) -> tuple[int, np.ndarray | None]:
+            assert self.size == (image.shape[1], image.shape[0])
+            if image[0, 0, 0] == 0:
+                return 1, None
+            return 1, np.array([[10, 20, 30, 40, 15, 30, 35, 30, 25, 40, 18, 50, 32, 50, 0.8]], dtype=np.float32)
+
+    file = tmp_path / "net.onnx"
+    file.write_bytes(b"network")
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *arguments: Network())
+    finder = FaceFinder(recipe(f"yunet:{file}"))
+    (face,) = finder(Image.new("RGB", (90, 70), "white")).faces
+    assert face.box == (10, 20, 40, 60)
+    assert face.landmarks == ((15, 30), (35, 30), (25, 40), (18, 50), (32, 50))
+    assert finder(Image.new("RGB", (90, 70))).reason == "no face found"
+    assert finder.recipe.version.startswith("net.onnx sha256 ")
