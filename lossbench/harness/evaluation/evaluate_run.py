@@ -71,6 +71,8 @@ def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
     names = record.data.class_names
     found_here = environment(accelerator.device, accelerator.num_processes)
     git = found_here.pop("git")
+    known = table.details.get("crop")
+    crop = known if isinstance(known, CropRecipe) else None
     evaluated = dataclasses.replace(
         record,
         data=dataclasses.replace(
@@ -81,10 +83,10 @@ def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
             split_origin=splits.origin if splits.whole is None else "all images",
             test_digest=table.digest(),
             skipped_unreadable=(),
-            crop=table.details.get("crop"),
+            crop=crop,
             notes=(
                 *splits.notes,
-                *_other_crops(table, record),
+                *_other_crops(crop, record),
                 f"evaluation of {run}, which was trained on {record.data.spec}",
             ),
         ),
@@ -120,10 +122,10 @@ def _of_classes(table: ImageTable, class_names: tuple[str, ...], run: Path) -> I
     return dataclasses.replace(table, class_names=class_names, targets=renumbered[table.targets])
 
 
-def _other_crops(table: ImageTable, record: Record) -> tuple[str, ...]:
+def _other_crops(crop: CropRecipe | None, record: Record) -> tuple[str, ...]:
     """Return a note if faces were cut out in another way than those that the run was trained on."""
-    here, trained = table.details.get("crop"), record.data.crop
-    if here == trained:
+    trained = record.data.crop
+    if crop == trained:
         return ()
-    changed = here.differences(trained) if isinstance(here, CropRecipe) and trained is not None else ["one is unknown"]
+    changed = ["one is unknown"] if crop is None or trained is None else crop.differences(trained)
     return (f"faces were cut out in another way than for training: {'; '.join(changed)}",)
