@@ -119,7 +119,7 @@ def test_importing_a_loss_imports_no_kit() -> None:
 @pytest.mark.parametrize("name", two_epochs.names())
 def test_two_epochs_stay_finite(name: str, precision: str, tmp_path: Path) -> None:
     """`benchmarks/two_epochs.py` does it on all of the embedded data."""
-    data = "synthetic(images=240, test_images_per_class=4)"
+    data = "synthetic(images=128, test_images_per_class=4)"
     record, _ = two_epochs.finite_run(name, precision, data, tmp_path / "run")
     assert record.config["precision"] == precision
 
