@@ -26,18 +26,27 @@ def check_head(head: nn.Module, *, cosine: bool, formula: str) -> None:
     """
     if not isinstance(head, nn.Module):
         raise UsageError(f"head must be a torch.nn.Module, such as model.fc, got {type(head).__name__}")
-    parameters = list(head.parameters())
-    if parameters and not any(parameter.requires_grad for parameter in parameters):
-        raise UsageError(
-            "the head is frozen: none of its parameters requires a gradient, so the loss could not train it; "
-            "call head.requires_grad_(True)"
-        )
+    check_not_frozen(head)
     if cosine and not any(isinstance(module, CosineHead) for module in head.modules()):
         found = _linear_layers(head)
         sizes = f"{found[0].in_features}, {found[-1].out_features}" if found else "embedding_dim, num_classes"
         raise UsageError(
             f"{formula} reads cosines, and {type(head).__name__} gives plain logits: put a cosine head into the model "
             f"before the optimizer is made, head = lossbench.CosineHead({sizes})"
+        )
+
+
+def check_not_frozen(head: nn.Module) -> None:
+    """Refuse a head without a parameter that is trained.
+
+    Raises:
+        UsageError: it has parameters, and none requires a gradient.
+    """
+    parameters = list(head.parameters())
+    if parameters and not any(parameter.requires_grad for parameter in parameters):
+        raise UsageError(
+            "the head is frozen: none of its parameters requires a gradient, so the loss could not train it; "
+            "call head.requires_grad_(True)"
         )
 
 
@@ -90,14 +99,17 @@ def class_counts_of(class_counts: Any, labels: Any, num_classes: int) -> tuple[i
         raise UsageError("pass class_counts or labels, not both")
     if class_counts is None and labels is None:
         return None
-    if labels is None:
-        if not isinstance(class_counts, Mapping) and not _is_counts(class_counts, num_classes):
-            return class_counts_of(None, class_counts, num_classes)
-        return LossContext(num_classes=num_classes, embedding_dim=1, class_counts=class_counts).class_counts
-    counted = Counter(_labels(labels))
+    given = class_counts
+    if hasattr(given, "to_dict") and len(given) == num_classes:  # value_counts() of pandas, sorted by count
+        given = given.to_dict()
+    if isinstance(given, Mapping) or _is_counts(given, num_classes):
+        return LossContext(num_classes=num_classes, embedding_dim=1, class_counts=given).class_counts
+    labels_only = labels is not None
+    counted = Counter(_labels(labels if labels_only else class_counts))
     odd = [label for label in counted if not (isinstance(label, int) and 0 <= label < num_classes)]
     if odd:
-        raise UsageError(f"labels must be class numbers from 0 to {num_classes - 1}, got {odd[0]!r}")
+        counts = "" if labels_only else f"; class counts are {num_classes} numbers, one per class"
+        raise UsageError(f"labels must be class numbers from 0 to {num_classes - 1}, got {odd[0]!r}{counts}")
     return tuple(counted[number] for number in range(num_classes))
 
 

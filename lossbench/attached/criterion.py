@@ -17,7 +17,7 @@ from ..traits import Trait
 from ..types import LossContext, ModelOutput
 from .fingerprint import check_fingerprint, fingerprint
 from .hooks import Capture, Cycle, no_rows
-from .optimizer import Averaging, give_parameters, trained_parameters
+from .optimizer import Averaging, give_parameters, trained_parameters, unwrapped
 
 
 class Attached(nn.Module):
@@ -112,22 +112,22 @@ class Attached(nn.Module):
             The same optimizer.
 
         Raises:
-            UsageError: it is followed already, or does not train the head.
+            UsageError: it is followed already, does not train the head, or has a learning-rate scheduler already.
         """
-        optimizer = getattr(optimizer, "optimizer", optimizer)  # accelerate's wrapper
+        optimizer = unwrapped(optimizer)
         if optimizer is self._optimizer:
             raise UsageError("this optimizer is followed already; call follow once")
         own = trained_parameters(optimizer, self._head[0])
         if (epochs is None) != (steps_per_epoch is None):
             raise UsageError("follow needs epochs and steps_per_epoch together")
+        if epochs is not None and steps_per_epoch is not None and min(epochs, steps_per_epoch) < 1:
+            raise UsageError(f"epochs and steps_per_epoch must be at least 1, got {epochs} and {steps_per_epoch}")
         give_parameters(optimizer, self.loss)
         for handle in self._handles:
             handle.remove()
-        averaging = Averaging(self.loss)
-        self._handles = [
-            optimizer.register_step_pre_hook(averaging),
-            optimizer.register_step_post_hook(self._after_step),
-        ]
+        self._handles = [optimizer.register_step_post_hook(self._after_step)]
+        if (averaging := Averaging(self.loss)).parameters:
+            self._handles.append(optimizer.register_step_pre_hook(averaging))
         if self._has_state and own:
             self._handles.append(own[0].register_post_accumulate_grad_hook(self._cycle.after_backward))
         self._optimizer, self._cycle.steps = optimizer, 0
@@ -155,7 +155,8 @@ class Attached(nn.Module):
         if embeddings is None:
             raise UsageError(
                 "the head was not called since the last loss: call the model before the criterion, once for each loss; "
-                "the head that was attached must be part of that model"
+                "the head that was attached must be part of that model. For mixup, call the criterion once, with "
+                "probabilities of shape (B, C) as targets"
             )
         if embeddings.ndim != 2 or embeddings.shape[0] != logits.shape[0]:
             raise UsageError(
@@ -182,7 +183,7 @@ class Attached(nn.Module):
                 output = no_rows(self.context, device)
             if output is not None:
                 self.loss.update_state(*output)
-                self.moves += 1
+                self.__dict__["moves"] += 1  # a module's own assignment takes longer than the rest of this function
         self._cycle.steps += 1
         if self._epochs is not None:
             epochs, steps = self._epochs

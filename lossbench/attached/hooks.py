@@ -58,7 +58,10 @@ class Cycle:
         parts, self.parts, self._with_gradient, self._gradient = self.parts, [], 0, None
         if not parts:
             return None
-        embeddings, logits, targets = (torch.cat(each) for each in zip(*parts, strict=True))
+        if len(parts) == 1:
+            embeddings, logits, targets = parts[0]
+        else:
+            embeddings, logits, targets = (torch.cat(each) for each in zip(*parts, strict=True))
         return ModelOutput(embeddings, logits), targets
 
 

@@ -11,17 +11,33 @@ from torch.optim import Optimizer
 
 from ..distributed import is_distributed
 from ..errors import UsageError
+from ..head import check_not_frozen
 from ..loss import Loss
+
+
+def unwrapped(optimizer: Any) -> Optimizer:
+    """Return the optimizer, taken out of accelerate's wrapper.
+
+    Raises:
+        UsageError: it is not an optimizer.
+    """
+    optimizer = getattr(optimizer, "optimizer", optimizer)
+    if not isinstance(optimizer, Optimizer):
+        raise UsageError(
+            f"follow takes the optimizer of the model, such as torch.optim.AdamW(…), got {type(optimizer).__name__}"
+        )
+    return optimizer
 
 
 def trained_parameters(optimizer: Optimizer, head: nn.Module) -> list[nn.Parameter]:
     """Return the parameters of a head that require gradients.
 
     Raises:
-        UsageError: the optimizer holds none of them.
+        UsageError: the optimizer holds none of them, or none requires a gradient.
     """
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     own = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    check_not_frozen(head)
     if own and not any(id(parameter) in held for parameter in own):
         raise UsageError(
             "the optimizer holds no parameter of the head: pass the head of the model that it trains, and make the "
@@ -31,8 +47,18 @@ def trained_parameters(optimizer: Optimizer, head: nn.Module) -> list[nn.Paramet
 
 
 def give_parameters(optimizer: Optimizer, loss: Loss) -> None:
-    """Put the parameters of a loss into groups of their own, with its learning rate and weight decay."""
-    for wanted in loss.param_groups():
+    """Put the parameters of a loss into groups of their own, with its learning rate and weight decay.
+
+    Raises:
+        UsageError: a learning-rate scheduler has counted the groups already.
+    """
+    groups = loss.param_groups()
+    if groups and any("initial_lr" in group for group in optimizer.param_groups):
+        raise UsageError(
+            "a learning-rate scheduler was made from this optimizer before follow, which adds a group for what the "
+            "loss learns: call follow first, then make the scheduler"
+        )
+    for wanted in groups:
         ids = {id(parameter) for parameter in wanted["params"]}
         lr = optimizer.param_groups[0]["lr"]
         for group in optimizer.param_groups:

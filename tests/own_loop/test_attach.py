@@ -263,6 +263,7 @@ def frozen() -> nn.Module:
         (lambda: lossbench.attach("softmax", Net().fc, {0: 1, 7: 2}), "class_counts has the key 7; expected .* 0 to 3"),
         (lambda: lossbench.attach("softmax", Net().fc, [0, 1, 2, 3, 4]), "labels must be class numbers .* 3, got 4"),
         (lambda: lossbench.attach("softmax", Net().fc, [1, 1, 1, 1], labels=[0]), "class_counts or labels, not both"),
+        (lambda: lossbench.attach("softmax", Net().fc, (100, 20, 3)), "got 100; class counts are 4 numbers, one per"),
         (lambda: lossbench.attach("weighted-softmax", Net().fc), "weighted-softmax needs class_counts"),
         (lambda: lossbench.attach("arc-face", Net().fc), r"head = lossbench.CosineHead\(16, 4\)"),
     ],
@@ -289,9 +290,55 @@ def test_wrong_use_is_refused() -> None:
         criterion.follow(optimizer)
     with pytest.raises(UsageError, match="epochs and steps_per_epoch together"):
         lossbench.attach("softmax", net.fc).follow(torch.optim.SGD(net.parameters(), lr=0.1), epochs=3)
+    with pytest.raises(UsageError, match=r"follow takes the optimizer of the model, .* got NoneType"):
+        lossbench.attach("softmax", net.fc).follow(None)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="epochs and steps_per_epoch must be at least 1, got 0 and 5"):
+        lossbench.attach("softmax", net.fc).follow(
+            torch.optim.SGD(net.parameters(), lr=0.1), epochs=0, steps_per_epoch=5
+        )
     logits = net(x)
     with pytest.raises(UsageError, match=r"the input of the head has shape \(32, 16\), expected \(8, 16\)"):
         criterion(logits[:8], y[:8])
+
+
+def test_a_scheduler_before_follow_is_refused() -> None:
+    net = Net()
+    criterion = lossbench.attach("softmax + 0.1*gaussian-affinity", head=net.fc)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    with pytest.raises(UsageError, match="call follow first, then make the scheduler"):
+        criterion.follow(optimizer)
+    lossbench.attach("center", head=net.fc).follow(optimizer)  # adds no group
+
+
+def test_a_head_that_is_frozen_later_is_refused() -> None:
+    net = Net()
+    criterion = lossbench.attach("softmax", head=net.fc)
+    net.fc.requires_grad_(False)
+    with pytest.raises(UsageError, match="the head is frozen"):
+        criterion.follow(torch.optim.SGD(net.parameters(), lr=0.1))
+
+
+def test_mixup_by_two_calls_is_refused_with_what_to_pass() -> None:
+    net, (x, y) = Net(), data(32)
+    criterion, logits = lossbench.attach("softmax", head=net.fc), net(x)
+    criterion(logits, y)
+    with pytest.raises(UsageError, match=r"For mixup, call the criterion once, with probabilities of shape \(B, C\)"):
+        criterion(logits, y.flip(0))
+
+
+class ValueCounts:
+    """What `Series.value_counts()` of pandas returns: by class number, the most frequent first."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def to_dict(self) -> dict[int, int]:
+        return {2: 9, 0: 5, 3: 2, 1: 1}
+
+
+def test_counts_of_pandas_are_read_by_their_class_numbers() -> None:
+    assert lossbench.attach("softmax", Net().fc, ValueCounts()).context.class_counts == (5, 1, 9, 2)
 
 
 def test_overhead_of_a_step() -> None:

@@ -66,7 +66,7 @@ def spread(prototypes: Tensor) -> Tensor:
         >>> spread(torch.tensor([[0.0], [1.0], [3.0]]))
         tensor(10.8889)
     """
-    squares = squared_distances(prototypes, prototypes)
+    squares = squared_distances(prototypes, prototypes.view_as(prototypes))  # dynamo refuses one tensor twice
     itself = torch.eye(len(prototypes), dtype=torch.bool, device=prototypes.device)
     pairs = len(prototypes) * (len(prototypes) - 1)  # each twice
     residual = squares - squares.sum() / pairs
