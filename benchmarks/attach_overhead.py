@@ -62,10 +62,8 @@ def main() -> int:
     torch.set_num_threads(1)
     print(f"# Overhead of `lossbench.attach`\n\n    python benchmarks/attach_overhead.py --rounds {rounds}\n")
     print(f"One step of SGD, B = {BATCH}, C = {CLASSES}, D = {DIM}; one thread of {platform.machine()}, torch")
-    print(
-        f"{torch.__version__}. Microseconds of CPU time of the calling thread, fastest twentieth of {rounds} steps; the"
-    )
-    print(f"limit is {MICROSECONDS:g} µs. The losses do almost no work.")
+    print(f"{torch.__version__}. Microseconds of CPU time of the calling thread, fastest of {rounds} blocks of {BLOCK}")
+    print(f"steps; the limit is {MICROSECONDS:g} µs. The losses do almost no work.")
     print("\n| loss | step by hand, µs | step with attach, µs | overhead, µs |\n|-|-|-|-|")
     worst = 0.0
     for title, loss in (("without state", WithoutState), ("with state", WithState)):

@@ -303,6 +303,23 @@ def test_a_sampler_changes_the_counts_that_the_loss_is_told(train: Any, sampler:
     assert tuple(record["data"]["training_counts"].values()) == (24, 12, 10)
 
 
+def test_batches_of_classes_let_a_loss_on_pairs_work(train: Any) -> None:
+    out, record, done = train("triplet(margin=4)", "--sampler", "classes:3x4", "--batch-size", 12, "--epochs", 2)
+    assert record["config"]["batch_size"] == 12
+    assert tuple(record["data"]["drawn_counts"].values()) == (15, 15, 15)
+    assert all(row["gradient_ratio"]["triplet"] > 0 for row in history_of(out))
+    assert "is idle" not in done.err
+
+
+def test_batches_of_more_classes_than_there_are_is_refused(lossbench: Any, faces: Path, tmp_path: Path) -> None:
+    done = lossbench("run", "--loss", "triplet", "--data", f"csv:{faces}/train.csv", "--sampler", "classes:4x4",
+                     "--epochs", 1, "--out", tmp_path / "run")  # fmt: skip
+    assert done.code == 2
+    assert "--sampler classes:4x4: the training split has 3 classes; use at most classes:3xN" in " ".join(
+        done.err.split()
+    )
+
+
 def test_flags_override_a_file_that_overrides_the_defaults(train: Any, tmp_path: Path) -> None:
     config = tmp_path / "options.toml"
     config.write_text("epochs = 3\nbatch-size = 23\nweight_decay = 0\nseed = 5\n")

@@ -96,6 +96,14 @@ def test_terms_that_do_nothing_or_everything_are_warned_of(ratio: float | None, 
     assert not messages or messages[0].startswith(str(said))
 
 
+@pytest.mark.parametrize(
+    ("targets", "said"), [([0, 1, 2], "if no class occurs twice; use a larger"), ([0, 1, 1], "its margins were met")]
+)
+def test_an_idle_term_is_told_why(targets: list[int], said: str) -> None:
+    (message,) = warnings_of({"triplet": 0.0}, 1, torch.tensor(targets))
+    assert said in message
+
+
 def test_scatter_to_radius_by_hand() -> None:
     # Class means (0, 1) and (6, 1) of unequal classes; squared distances to them 1, 1, 0; to their center 9, 9.
     embeddings = torch.tensor([[0.0, 0.0], [0.0, 2.0], [6.0, 1.0]])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -226,6 +227,26 @@ def test_copies_are_independent() -> None:
     logits = both.net(x)
     average(2 * x)  # a forward of the copy does not disturb the criterion
     assert both.criterion(logits, y).isfinite()
+
+
+@pytest.mark.parametrize("library", ["timm", "torch"])
+def test_a_class_that_starts_late_is_in_a_moving_average(library: str) -> None:
+    both, (x, y) = Both(), data(64)
+    optimizer = both.criterion.follow(torch.optim.SGD(both.net.parameters(), lr=0.1))
+    average: Any = (
+        ModelEmaV3(both, decay=0.9, exclude_buffers=True)
+        if library == "timm"
+        else torch.optim.swa_utils.AveragedModel(both)
+    )
+    for late in (False, True):
+        rows = y == 0 if not late else slice(None)
+        both.criterion(both.net(x[rows]), y[rows]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update(both) if library == "timm" else average.update_parameters(both)
+    centers = both.criterion.loss.terms()[1].loss.centers
+    assert centers.isfinite().all()
+    assert average.module.criterion.loss.terms()[1].loss.centers.equal(centers)
 
 
 def test_values_per_sample_and_soft_targets() -> None:

@@ -91,8 +91,13 @@ def scatter_to_radius(embeddings: Tensor, targets: Tensor) -> float | None:
     return _finite(round(float(scatter / radius), 6))
 
 
-def warnings_of(ratios: dict[str, float | None], epoch: int) -> list[str]:
+def warnings_of(ratios: dict[str, float | None], epoch: int, targets: Tensor | None = None) -> list[str]:
     """Return warnings about an epoch's gradient ratios; the first epoch is exempt.
+
+    Args:
+        ratios: "gradient_ratio" of `term_diagnostics`.
+        epoch: epoch, counted from 0.
+        targets: (B,) targets of the measured batch, which tell why a term is idle.
 
     Example:
         >>> [text.partition(":")[0] for text in warnings_of({"center": 4.0, "triplet": 0.5}, epoch=3)]
@@ -109,8 +114,7 @@ def warnings_of(ratios: dict[str, float | None], epoch: int) -> list[str]:
             )
         elif ratio == 0:
             messages.append(
-                f"{name} is idle: its gradient on the embeddings was 0 in the measured batch, as it is for pairs and "
-                "triplets if no class occurs twice; use a larger --batch-size or --sampler classes:MxN"
+                f"{name} is idle: its gradient on the embeddings was 0 in the measured batch, {_why_idle(targets)}"
             )
         elif ratio < INERT:
             messages.append(
@@ -118,6 +122,14 @@ def warnings_of(ratios: dict[str, float | None], epoch: int) -> list[str]:
                 "raise its coefficient"
             )
     return messages
+
+
+def _why_idle(targets: Tensor | None) -> str:
+    if targets is not None and len(hard(targets).unique()) < len(targets):
+        return "in which classes occur twice: its margins were met"
+    return (
+        "as it is for pairs and triplets if no class occurs twice; use a larger --batch-size or --sampler classes:MxN"
+    )
 
 
 def unique_names(names: Sequence[str]) -> list[str]:

@@ -122,7 +122,7 @@ class Trainer:
             seconds=seconds,
             images_per_second=len(self.batches.table) / seconds,
         )
-        for text in warnings_of(row.gradient_ratio, epoch):
+        for text in warnings_of(row.gradient_ratio, epoch, self.last[1]):
             if text.split(":")[0] not in self.warned:  # once per term and kind
                 self.warned.add(text.split(":")[0])
                 reporter.warning(text)
