@@ -74,10 +74,10 @@ def check(
 
     lossbench check pytorch_metric_learning.losses:TripletMarginLoss
     """
+    chosen, broken = chosen_losses(names or [], all_, installed)
     from ..testing.certificate import Asked
     from ..testing.resolve import parse_traits
 
-    chosen, broken = chosen_losses(names or [], all_, installed)
     told = tuple(filter(None, (part.strip() for part in (traits or "").split(","))))
     parse_traits(told)
     if all_ and (takes is not None or form is not None):

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import FormulaError, UnknownLossError, UsageError
+from ..expression import is_object_path, parse_formula
+from ..registry import check_names
+from ..registry.objects import check_object_file
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -36,7 +39,20 @@ def chosen_losses(names: Sequence[str], all_: bool, installed: bool) -> tuple[li
         return [name for name, row in named if name not in broken], broken
     if not names:
         raise UsageError("which loss? Name one, as in: lossbench check weighted-cluster; or give --all")
+    for name in names:
+        _check_target(name)
     return list(names), {}
+
+
+def _check_target(name: str) -> None:
+    """Check that a loss exists, before torch is imported."""
+    bare = name.partition("(")[0].strip()
+    if is_object_path(bare):
+        check_object_file(bare)
+    elif bare.endswith(".py"):
+        check_object_file(f"{bare}:")
+    else:
+        check_names(parse_formula(name))
 
 
 def effort_of(examples: int | None, seed: int, deep: bool, compile_: bool) -> Effort:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from typer import Argument
 
 from ..report.terminal.shorten import significant
+from ..runs.inputs import check_bad_batch
 from .output import print_json
 from .parameters import Json
 
@@ -22,6 +23,7 @@ def replay(
 
     The loss is computed in the precision of the run and in float64.
     """
+    check_bad_batch(bundle)
     from ..harness.checkpoints.replay import replay as replay_bundle
 
     content = replay_bundle(bundle)

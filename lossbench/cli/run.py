@@ -10,7 +10,8 @@ from typer import Option
 
 from ..errors import ConfigError
 from ..registry import allow_objects, check_names, object_names
-from ..runs.layout import check_unfinished
+from ..runs.inputs import check_weights_place
+from ..runs.layout import check_unclaimed, check_unfinished
 from ..runs.option import Role, flag
 from ..runs.options import RunConfig, option_names
 from .output import exits_are_failures, output_is_optional, print_json
@@ -64,6 +65,9 @@ def run(
         from ..data.sources import check_place
 
         check_place(checked.data, **checked.opening())
+        check_weights_place(checked.weights)
+        if out is not None:
+            check_unclaimed(out)
         from ..harness.run import run as run_task
 
         result = run_task(checked, out, reporter)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 from ..errors import UsageError
 from ..expression import is_object_path, parse_formula
@@ -59,7 +60,19 @@ def allowed_spec(name: str) -> LossSpec:
     return object_spec(given)
 
 
+def check_object_file(name: str) -> None:
+    """Check that the file of `file.py:object` exists, without importing torch.
+
+    Raises:
+        UsageError: it does not.
+    """
+    place = name.rpartition(":")[0]
+    if place.endswith(".py") and not Path(place).expanduser().is_file():
+        raise UsageError(f"{place}: there is no file {place}")
+
+
 def object_origin(name: str) -> str:
+    check_object_file(_allowed_name(name) or name)
     from ..adapters import file_digest, file_of
 
     file = file_of(_allowed_name(name) or name)

@@ -59,6 +59,22 @@ def claim_directory(out: Path) -> Path:
         ConfigError: it holds another run or other files, or cannot be made or written.
     """
     try:
+        check_unclaimed(out)
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ConfigError(f"cannot write --out {out}: {error.strerror or error}; pass another directory") from error
+    return out
+
+
+def check_unclaimed(out: Path) -> None:
+    """Refuse a directory that holds something, or a file in its place; nothing is created.
+
+    Raises:
+        ConfigError: it holds another run or other files, or is a file.
+    """
+    try:
         if out.is_dir() and any(not _is_leftover(path.name) for path in out.iterdir()):
             if (out / CONFIG).exists():
                 raise ConfigError(
@@ -68,12 +84,10 @@ def claim_directory(out: Path) -> Path:
             raise ConfigError(
                 f"--out {out} contains other files: it is {what_is(out)}; pass a new directory, or omit --out"
             )
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
+        if out.exists() and not out.is_dir():
+            raise ConfigError(f"cannot write --out {out}: it is a file; pass another directory")
     except OSError as error:
         raise ConfigError(f"cannot write --out {out}: {error.strerror or error}; pass another directory") from error
-    return out
 
 
 def _is_leftover(name: str) -> bool:

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from ... import file_names, files
 from ...errors import ContextError, ModelError
+from ...runs.inputs import check_bad_batch
 from ...runs.json_text import parse
 from ...runs.safetensors_header import read_tensor_file
 from ...runs.typed_json import Bounds, Count, Positive, plain, read_as
 from ...types import LossContext, ModelOutput
-from ...what_is import what_is
 from ..task import Task
 from ..training.recent import RecentStep
 from ..training.trainer import Trainer
@@ -140,11 +140,7 @@ def read_bad_batch(path: Path) -> BadBatch:
     Raises:
         ModelError: the file cannot be read or is not a stored batch.
     """
-    if not path.is_file():
-        inside = path / BAD_BATCH
-        wrong = f"did you mean {inside}?" if inside.is_file() else f"it is {what_is(path)}"
-        why = "is not a regular file" if path.exists() else "no such file"
-        raise ModelError(f"{path}: {why}; expected the {BAD_BATCH} of a stopped run; {wrong}")
+    check_bad_batch(path)
     blob, header = read_tensor_file(path, _LIMIT, error=ModelError, links=True)
     try:
         content = parse(header.metadata[_KEY])

@@ -16,7 +16,7 @@ from ...models.check_tensors import check_fit
 from ...models.own_images import own_image_size
 from ...models.weights import Weights, imagenet_weights, read_vggface2, to_file
 from ...runs.finished_run import read_run
-from ...what_is import what_is
+from ...runs.inputs import check_weights_place
 
 
 def read_weights(
@@ -33,6 +33,7 @@ def read_weights(
     Raises:
         ModelError: a file or run cannot be read, is damaged, or has a different architecture.
     """
+    check_weights_place(spec)
     kind, path = split_weights(spec) or ("", "")
     if kind in ANY_MODEL:
         options = options or WeightsOptions()
@@ -101,11 +102,6 @@ def expanded(path: str) -> Path:
 
 
 def _of_run(directory: Path, model: str, image_size: int | None) -> Weights:
-    if not directory.is_dir():
-        raise ModelError(
-            f"--weights run:{directory}: no such directory; expected the directory of a finished run; it is "
-            f"{what_is(directory)}"
-        )
     run = read_run(directory)
     record = run.record
     theirs, preprocessing = record.model.name, run.preprocessing()
