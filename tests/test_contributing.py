@@ -21,6 +21,7 @@ def test_every_kind_has_a_row() -> None:
     assert KINDS == [
         "a built-in loss",
         "a plugin",
+        "a face detector",
         "a data source",
         "a metric of the verdict",
         "a backbone",
@@ -69,7 +70,8 @@ def test_a_built_in_loss_is_as_long_as_stated() -> None:
 
 
 # --- an addition in the place that the table names, and nowhere else -------------------------------------------------
-# A loss: tests/scaffold. An option: tests/cli/test_options.py. A law: tests/testing/test_breakers.py wants its breaker.
+# A loss: tests/scaffold. A detector: tests/cli/test_crop.py. An option: tests/cli/test_options.py.
+# A law: tests/testing/test_breakers.py wants its breaker.
 
 
 def test_a_data_source_is_added(monkeypatch: pytest.MonkeyPatch) -> None:

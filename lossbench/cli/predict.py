@@ -44,7 +44,7 @@ def predict(
     ] = None,
     top: Annotated[
         int | None,
-        Option(metavar="K", help="Number of most probable classes that are printed and written (default: all)."),
+        Option(metavar="K", help="Number of most probable classes of an image (default: all; 3 in the table)."),
     ] = None,
     csv: Annotated[Path | None, Option(metavar="FILE.csv", help="Write the predictions to this file.")] = None,
     sheet: Annotated[

@@ -20,7 +20,7 @@ from ..data.crop_recipe import RECIPE, CropRecipe, read_recipe, write_recipe
 from ..errors import ConfigError, Interrupted, RunFailed, listed
 from ..what_is import quote, what_is
 from .crop_manifest import MANIFEST, write_manifest
-from .journal import Done, Journal
+from .journal import Done, Journal, check_no_links
 from .one_photograph import ONLY_LARGEST, OnePhotograph, start_worker, work
 from .photographs import Photograph, Photographs
 
@@ -187,5 +187,6 @@ def _remove_stale(out: Path, before: Done | None, now: Done) -> None:
     kept = {face.path for face in now.faces}
     for face in before.faces if before else ():
         if face.path and face.path not in kept:
+            check_no_links((out / face.path).parent, out)
             with contextlib.suppress(OSError):
                 (out / face.path).unlink()

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from ..detectors import LANDMARKS
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..files import not_written
 from ..runs.json_text import FieldError
 from ..runs.typed_json import Count, Share, plain, read_as
@@ -122,6 +122,16 @@ class Journal:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def check_no_links(folder: Path, out: Path) -> None:
+    """Refuse a folder of crops that a link leads out of the output folder.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    if os.path.realpath(folder) != os.path.join(os.path.realpath(out), os.path.relpath(folder, out)):
+        raise ConfigError(f"{folder} is or lies behind a symbolic link; remove the link, or pass another directory")
 
 
 def _parsed(line: bytes) -> Done | None:

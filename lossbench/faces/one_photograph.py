@@ -22,7 +22,7 @@ from ..errors import DataError
 from ..files import not_written
 from .find import FaceFinder
 from .geometry import NoCropError
-from .journal import CROPS, CropRow, Done, file_state
+from .journal import CROPS, CropRow, Done, check_no_links, file_state
 from .photographs import Photograph
 
 ONLY_LARGEST = "not the largest face of the photograph (--faces largest)"
@@ -40,6 +40,7 @@ class OnePhotograph:
 
     def __init__(self, recipe: CropRecipe, out: Path, largest: bool) -> None:
         self._finder, self._out, self._largest = FaceFinder(recipe), out, largest
+        self._folders: set[Path] = set()  # checked
 
     def __call__(self, photo: Photograph) -> Done:
         """Return what was found; whatever is wrong with the photograph is the reason of the result.
@@ -81,12 +82,19 @@ class OnePhotograph:
             return replace(row, reason=str(error))
         path = f"{CROPS}/{photo}.{number}.png"
         try:
-            size = _write_image(self._out / path, crop.image)
+            size = self._write(self._out / path, crop.image)
         except OSError as error:
             if error.errno not in _WRONG_NAME:
                 raise not_written(self._out / path, error) from error
             return replace(row, reason=f"its crop cannot be named: {(error.strerror or str(error)).lower()}")
         return replace(row, path=path, bytes=size, padding=round(crop.padding, 4))
+
+    def _write(self, path: Path, image: Image.Image) -> int:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent not in self._folders:
+            check_no_links(path.parent, self._out)
+            self._folders.add(path.parent)
+        return _write_image(path, image)
 
 
 def _write_image(path: Path, image: Image.Image) -> int:
@@ -94,7 +102,6 @@ def _write_image(path: Path, image: Image.Image) -> int:
 
     Not synced, unlike `files.write_atomically`: a crop that a power failure loses is made again on the next call.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".crop.")
     try:
         with open(handle, "wb") as file:

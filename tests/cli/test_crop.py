@@ -281,6 +281,19 @@ def test_a_foreign_journal_leads_nowhere(lossbench: Any, photos: Path, tmp_path:
     assert "crop.json: not what lossbench data crop writes (detector must be text)" in done.err
 
 
+def test_nothing_is_written_or_removed_through_a_link(lossbench: Any, photos: Path, tmp_path: Path) -> None:
+    call = ("data", "crop", photos, tmp_path / "out", "--detector", "bright", "--workers", 0, "--size", 32)
+    assert lossbench(*call).code == 0
+    (tmp_path / "out/crops/amber").rename(tmp_path / "elsewhere")
+    (tmp_path / "out/crops/amber").symlink_to(tmp_path / "elsewhere")
+    before = sorted(path.stat().st_mtime_ns for path in (tmp_path / "elsewhere").iterdir())
+    photograph(photos / "amber/two faces.png", [(10, 10, 31)], AMBER)
+    done = lossbench(*call)
+    assert done.code == 2
+    assert "out/crops/amber is or lies behind a symbolic link" in done.err
+    assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "elsewhere").iterdir()) == before
+
+
 def test_a_damaged_recipe_is_refused(tmp_path: Path) -> None:
     assert read_recipe(tmp_path) is None
     recipe = CropRecipe(detector="bright", version="1")
