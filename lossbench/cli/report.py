@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument
+from typer import Argument, Option
 
-from .parameters import ALLOW_DIFFERENCES, TARGET, Json
+from ..file_names import RECORD
+from .parameters import ALLOW_DIFFERENCES, TARGET, Json, switch
 from .report_options import Csv, Figures, Html, Latex, Md, MetricName, show
 
 
@@ -20,6 +22,18 @@ def report(
     figures: Figures = None,
     csv: Csv = None,
     latex: Latex = None,
+    images: Annotated[
+        bool,
+        switch(
+            "--images",
+            "Embed test images as thumbnails in the page: worst errors and rarest classes of a run, or "
+            "images on which two losses differ.",
+        ),
+    ] = False,
+    data: Annotated[
+        str | None,
+        Option(metavar="SPEC", help="With --images, where the data lies now (default: where the runs read it)."),
+    ] = None,
     metric: MetricName = "balanced-accuracy",
     target: Annotated[float | None, TARGET] = None,
     allow_differences: Annotated[bool, ALLOW_DIFFERENCES] = False,
@@ -27,13 +41,17 @@ def report(
 ) -> None:
     """Re-analyze finished runs and write the report; nothing is trained.
 
+    For the directory of a single run, the page describes that run.
+
+    lossbench report runs/NAME --html run.html --images
+
     lossbench report grid --html report.html --md report.md
 
     lossbench report grid --latex paper
     """
     from ..report.outputs import Outputs
 
-    outputs = Outputs(html, md, figures, csv, latex)
+    outputs = Outputs(html, md, figures, csv, latex, os.path.lexists(directory / RECORD), images, data)
     outputs.check()
     from ..verdict.judge import compare
     from ..verdict.metric import metric_named

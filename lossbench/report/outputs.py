@@ -20,6 +20,9 @@ class Outputs:
         figures: directory of SVG files.
         csv: directory with one CSV file per table.
         latex: directory with tables, figures, methods and references for LaTeX.
+        one_run: whether the page is that of a single run.
+        images: embed test images in the page.
+        data: where the data of the runs lies now, for `images`; None for where they read it.
     """
 
     html: Path | None = None
@@ -27,13 +30,20 @@ class Outputs:
     figures: Path | None = None
     csv: Path | None = None
     latex: Path | None = None
+    one_run: bool = False
+    images: bool = False
+    data: str | None = None
 
     def check(self) -> None:
         """Refuse names of files with another ending, before anything is read.
 
         Raises:
-            ConfigError: a file name has another ending.
+            ConfigError: a file name has another ending, or an option has no effect.
         """
+        if self.images and self.html is None:
+            raise ConfigError("--images embeds test images in the page: add --html FILE.html")
+        if self.data is not None and not self.images:
+            raise ConfigError("--data says where the test images lie now, for --images: add --images, or omit --data")
         for option, path, suffix in (("--html", self.html, ".html"), ("--md", self.md, ".md")):
             if path is not None and path.suffix.lower() != suffix:
                 raise ConfigError(f"{option} {path}: expected a name that ends in {suffix}")
@@ -45,9 +55,7 @@ class Outputs:
     def write(self, comparison: Comparison) -> None:
         """Write everything that is asked for."""
         if self.html is not None:
-            from .page import page
-
-            write_text(self.html, page(comparison))
+            write_text(self.html, self._page(comparison))
         if self.md is not None:
             from .markdown import markdown
 
@@ -69,3 +77,17 @@ class Outputs:
             from .latex.directory import write_latex
 
             write_latex(self.latex, comparison)
+
+    def _page(self, comparison: Comparison) -> str:
+        from .galleries import difference_galleries, run_galleries
+        from .page import page
+        from .run_page import run_page
+        from .tables.one_run import the_run
+        from .thumbnails import Gallery
+
+        galleries: list[Gallery] = []
+        if self.images and self.one_run:
+            galleries = run_galleries(the_run(comparison), self.data)
+        elif self.images:
+            galleries = difference_galleries(comparison, self.data)
+        return run_page(comparison, galleries) if self.one_run else page(comparison, galleries)

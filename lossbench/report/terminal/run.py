@@ -11,26 +11,16 @@ from rich.text import Text
 from ...errors import RecordError
 from ...runs.grid_file import BASELINE
 from ...runs.predictions import read_predictions
-from ...runs.record import Metrics, Record, Timing
-from ...verdict.metric import BALANCED_ACCURACY
+from ...runs.record import Record, Timing
 from ...verdict.published import AFFECTNET, Published, dataset_of, published, why_not_comparable
 from ...verdict.thresholds import thresholds
+from ..tables.one_run import metrics_table, number, priors_table, rules_table
 from ..tables.table import Table
 from .shorten import ends
 from .table import TerminalTable
 
 _PARTS = ("data", "forward", "loss_forward", "backward", "step")
 _BAR = 10
-_METRICS = {
-    "balanced_accuracy": BALANCED_ACCURACY.name,
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "cohen_kappa": "Cohen's kappa",
-    "krippendorff_alpha": "Krippendorff's alpha",
-    "auroc": "AUROC",
-    "average_precision": "average precision",
-    "mean_average_precision_at_r": "MAP@R of embeddings",
-}
 
 
 def run_summary(record: Record, directory: Path) -> RenderableType:
@@ -62,7 +52,7 @@ def run_summary(record: Record, directory: Path) -> RenderableType:
         f"peak memory {record.memory.peak_bytes / 2**30:.2f} GiB on {record.environment.device}\n",
         ("record     ", "bold"), str(directory),
     )  # fmt: skip
-    spaced = [_metrics_table(metrics), _recall_table(record), *_thresholds(record, directory)]
+    spaced = [metrics_table(metrics), _recall_table(record), *_thresholds(record, directory)]
     published_parts: list[RenderableType] = []
     if figures := published(data):
         published_parts = [_below(_published_table(record, figures)), _comparable(record)]
@@ -72,11 +62,6 @@ def run_summary(record: Record, directory: Path) -> RenderableType:
 def _below(table: Table) -> RenderableType:
     """Return a table with an empty line above it; the first one follows the head."""
     return Padding(TerminalTable(table), (0 if table.key == "metrics" else 1, 0, 0, 0))
-
-
-def _metrics_table(metrics: Metrics) -> Table:
-    rows = tuple((name, _number(getattr(metrics, key))) for key, name in _METRICS.items())
-    return Table("metrics", "", ("", ""), rows, best=frozenset({0}))
 
 
 def _recall_table(record: Record) -> Table:
@@ -94,7 +79,7 @@ def _recall_table(record: Record) -> Table:
                 name,
                 f"{data.training_counts[name]:,}",
                 f"{data.test_counts[name]:,}",
-                _number(recall),
+                number(recall),
                 "-" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}",
                 "█" * round(_BAR * (recall or 0)),
             )
@@ -110,31 +95,9 @@ def _thresholds(record: Record, directory: Path) -> list[Table]:
     except RecordError:
         return []  # a record alone
     data = record.data
-    plain = record.formula == BASELINE
     drawn = data.in_order(data.drawn_counts)
-    found = thresholds(predictions, data.in_order(data.training_counts), drawn, plain=plain)
-    rules = [("scores as trained", _number(found.as_trained))]
-    if found.tau_1 is not None:
-        rules.append(("scores shifted by the drawn frequencies, tau = 1", _number(found.tau_1)))
-    if found.tau is not None:
-        rules.append((f"scores carry the training prior to the power {found.tau:.1f}; taken off", _number(found.tuned)))
-    refit = "not fitted" if found.refit is None else _number(found.refit)
-    rules.append(("balanced linear refit on the embeddings", refit))
-    names = {"training-like": "as in training", "uniform": "uniform", "reversed": "training reversed"}
-    priors = [
-        (names[prior], _number(trained), "-" if adjusted is None else _number(adjusted))
-        for prior, (trained, adjusted) in found.sweep.items()
-    ]
-    return [
-        Table(
-            "thresholds", "Is it the loss or the decision threshold?", ("decision by", _METRICS["balanced_accuracy"]),
-            tuple(rules),
-        ),
-        Table(
-            "priors", "Accuracy under other class distributions",
-            ("test class distribution", "as trained", "scores shifted to it"), tuple(priors),
-        ),
-    ]  # fmt: skip
+    found = thresholds(predictions, data.in_order(data.training_counts), drawn, plain=record.formula == BASELINE)
+    return [rules_table(found), priors_table(found)]
 
 
 def _published_table(record: Record, figures: tuple[Published, ...]) -> Table:
@@ -177,7 +140,3 @@ def _time_table(timing: Timing) -> Table:
         (f"loss alone, forward and backward{estimated}", f"{1000 * loss:.2f}", f"{loss / total:.1%}"),
     ]
     return Table("time", "Time per training step", ("part", "ms", "share"), tuple(rows))
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
