@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ...data.augmentation import Pixels, square
-from ...data.given_image import GivenImage, given_images, rgb_image
-from ...errors import ConfigError, DataError, NonFiniteError, RecordError, listed
+from ...data.given_image import GivenImage, rgb_image
+from ...errors import ConfigError, NonFiniteError, RecordError
 from ...models.preprocessing import Preprocessing
 from ...registry import allow_objects
 from ...runs.finished_run import read_run
@@ -25,13 +24,11 @@ from ...runs.predictions import read_predictions
 from ...runs.record import Record
 from ...verdict.carried_prior import carried_prior
 from ..training.step import TrainStep
+from .image_batches import image_batches
 from .probabilities import Probabilities
 from .rebuild import rebuild
 
 Floats = npt.NDArray[np.float32]
-
-_PIXELS = 64 * 224**2  # of images that go through the model together
-_SHOWN = 20  # images that an error lists
 
 
 @dataclass(frozen=True)
@@ -169,30 +166,8 @@ class TrainedRun:
         """
         module = self.shifted_module() if shifted else self.module
         none = np.empty((0, len(self.class_names)), dtype=np.float32)
-        return np.concatenate([none, *(self.probabilities(batch, module) for batch in self._batches(images))])
-
-    def _batches(self, images: GivenImage | Iterable[GivenImage]) -> Iterator[Tensor]:
-        """Yield (N, 3, S, S) batches; raise one error for all images that cannot be read."""
-        size, together = self.image_size, max(1, _PIXELS // self.image_size**2)
-        if isinstance(images, np.ndarray | Tensor) and images.ndim == 4 and images.shape[1:] == (3, size, size):
-            if str(images.dtype).rpartition(".")[2] != "uint8":
-                raise DataError(f"a batch of {images.dtype}: expected uint8, 0 to 255, RGB; the module normalizes it")
-            for start in range(0, len(images), together):
-                part = images[start : start + together]
-                yield part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))
-            return
-        numbered, problems = enumerate(given_images(images)), []
-        while chunk := list(islice(numbered, together)):
-            prepared = []
-            for number, image in chunk:
-                try:
-                    prepared.append(self.prepare(image))
-                except DataError as error:
-                    problems.append(f"image {number}: {error}")
-            if not problems:
-                yield torch.from_numpy(np.stack(prepared)).permute(0, 3, 1, 2)
-        if problems:
-            raise DataError(f"{len(problems)} image(s) cannot be read:\n{listed(problems, limit=_SHOWN)}")
+        batches = image_batches(images, self.image_size, self.prepare)
+        return np.concatenate([none, *(self.probabilities(batch, module) for batch in batches)])
 
 
 def load_run(directory: str | os.PathLike[str], *, loss: str = "", device: str | torch.device = "cpu") -> TrainedRun:
