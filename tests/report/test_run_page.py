@@ -18,6 +18,7 @@ from faults.runs import make_pictures, tiny
 from PIL import Image
 
 from lossbench.errors import ConfigError, DataError
+from lossbench.files import plain
 from lossbench.harness.run import run as train
 from lossbench.report.galleries import difference_galleries, run_galleries
 from lossbench.report.outputs import Outputs
@@ -27,6 +28,7 @@ from lossbench.verdict.comparison import Comparison
 from lossbench.verdict.judge import compare
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
+OTHER = "weighted-softmax(power=5)"  # so strongly weighted that its predictions differ
 MARKUP = "<img src=x onerror=alert(1)>"  # the name of a class
 
 
@@ -46,19 +48,14 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def runs(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("trained")
-    for loss in ("softmax", "weighted-softmax"):
-        train(tiny(manifest, loss, model="test_resnet", epochs=2, carve=True), place / loss)
+    for loss in ("softmax", OTHER):
+        train(tiny(manifest, loss, model="test_resnet", epochs=2, carve=True), place / plain(loss))
     return place
 
 
 @pytest.fixture(scope="module")
 def alone(runs: Path) -> Comparison:
     return compare(runs / "softmax")
-
-
-def written(comparison: Comparison, folder: Path, **options: Any) -> str:
-    Outputs(html=folder / "page.html", **options).write(comparison)
-    return (folder / "page.html").read_text()
 
 
 def thumbnails_in(html: str) -> list[str]:
@@ -79,10 +76,16 @@ def test_the_page_says_what_was_trained_and_how_well(alone: Comparison) -> None:
     assert "<img" not in html
 
 
-def test_images_are_off_unless_asked_for(alone: Comparison, runs: Path, tmp_path: Path) -> None:
-    assert not thumbnails_in(written(alone, tmp_path, one_run=True))
-    assert not thumbnails_in(written(compare(runs), tmp_path))
-    html = written(alone, tmp_path, one_run=True, images=True)
+@pytest.fixture(scope="module")
+def with_images(alone: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the run with images."""
+    file = tmp_path_factory.mktemp("page") / "page.html"
+    Outputs(html=file, one_run=True, images=True).write(alone)
+    return file
+
+
+def test_images_are_small_and_their_names_are_text(alone: Comparison, with_images: Path) -> None:
+    html = with_images.read_text()
     found = thumbnails_in(html)
     assert len(found) == sum(len(gallery.tiles) for gallery in run_galleries(the_run(alone))) > 0
     for thumbnail in found:
@@ -107,7 +110,7 @@ def test_the_worst_errors_come_first_and_rare_classes_are_whole(alone: Compariso
     assert [len(gallery.tiles) for gallery in rare] == [4, 4, 4]
 
 
-def test_a_comparison_shows_the_images_on_which_two_losses_differ(runs: Path, tmp_path: Path) -> None:
+def test_a_comparison_shows_the_images_on_which_two_losses_differ(runs: Path) -> None:
     comparison = compare(runs)
     both = {e.loss: e.any_run for e in comparison.trained}
     right = {loss: run.predicted == run.targets for loss, run in both.items()}
@@ -115,13 +118,11 @@ def test_a_comparison_shows_the_images_on_which_two_losses_differ(runs: Path, tm
     assert ids is not None
     expected = {
         name: {str(ids[row]) for row in np.flatnonzero(right[one] & ~right[other])}
-        for name, one, other in (("repaired-softmax", "softmax", "weighted-softmax"),
-                                 ("repaired-weighted-softmax", "weighted-softmax", "softmax"))
+        for name, one, other in (("repaired-softmax", "softmax", OTHER), (f"repaired-{OTHER}", OTHER, "softmax"))
     }  # fmt: skip
     found = {gallery.key: {tile.name for tile in gallery.tiles} for gallery in difference_galleries(comparison)}
     assert found == {name: rows for name, rows in expected.items() if rows}
     assert found
-    assert len(thumbnails_in(written(comparison, tmp_path, images=True))) == sum(map(len, found.values()))
 
 
 def test_images_that_are_gone_or_damaged_are_named(
@@ -150,17 +151,20 @@ def test_options_without_effect_are_refused(options: dict[str, Any], message: st
         Outputs(**options).check()
 
 
-def test_the_command_writes_the_page_of_a_run(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_writes_the_page_of_a_run_and_of_a_comparison(runs: Path, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     from lossbench.cli.app import app
 
-    for place, eyebrow in ((runs / "softmax", "lossbench · run"), (runs, "lossbench · verdict")):
-        done = CliRunner().invoke(app, ["report", str(place), "--html", str(tmp_path / "page.html"), "--images"])
+    page = tmp_path / "page.html"
+    for arguments, eyebrow, images in (
+        ([runs / "softmax"], "lossbench · run", 0),
+        ([runs, "--images"], "lossbench · verdict", sum(len(g.tiles) for g in difference_galleries(compare(runs)))),
+    ):
+        done = CliRunner().invoke(app, ["report", "--html", str(page), *map(str, arguments)])
         assert done.exit_code == 0, done.output
-        html = (tmp_path / "page.html").read_text()
-        assert eyebrow in html
-        assert thumbnails_in(html)
+        assert eyebrow in page.read_text()
+        assert len(thumbnails_in(page.read_text())) == images
 
 
 @pytest.fixture(scope="module")
@@ -173,9 +177,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 
 @pytest.mark.slow
-def test_the_page_in_a_browser(browser: Chromium, alone: Comparison, tmp_path: Path) -> None:
-    html = written(alone, tmp_path, one_run=True, images=True)
-    file = tmp_path / "page.html"
+def test_the_page_in_a_browser(browser: Chromium, with_images: Path) -> None:
+    html, file = with_images.read_text(), with_images
     for width, dark in ((1200, False), (390, True)):
         browser.open(file, width=width, height=900, dark=dark)
         assert browser.errors == []
