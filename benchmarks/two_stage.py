@@ -1,12 +1,13 @@
 """Measure what training on people first is worth: two stages compared with expressions from scratch.
 
     python benchmarks/two_stage.py faces8/train.csv OUT [--seeds 5] [-- --device cuda]
+    python benchmarks/two_stage.py faces8/train.csv OUT --expressions ferplus:DIR    # expressions of other data
 
 `compare` gives all runs of a grid the same weights; here, each seed starts from the people of the same seed, and the
 arms differ in their epochs. So each run is a `lossbench run`, and `lossbench judge` compares their predictions:
 
     people-first    20 epochs on people (`--label person`), then 10 epochs on expressions from that backbone
-    scratch         20 epochs on expressions: on faces8 as many images as both stages together
+    scratch         so many epochs on expressions that as many images are seen as in both stages (20 on faces8)
     scratch-short   10 epochs on expressions
 
 Options after `--` are passed to every run. Finished runs in OUT are kept, and interrupted ones resume.
@@ -25,7 +26,7 @@ from lossbench.runs.predictions import read_predictions
 from lossbench.runs.record import read_record
 
 IDENTITY_LOSS, EXPRESSION_LOSS = "softmax", "weighted-softmax"
-IDENTITY_EPOCHS, EXPRESSION_EPOCHS, SCRATCH_EPOCHS = 20, 10, 20
+IDENTITY_EPOCHS, EXPRESSION_EPOCHS = 20, 10
 TWO_STAGE, SCRATCH, SHORT = "people-first", "scratch", "scratch-short"
 
 
@@ -34,25 +35,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path, help="manifest with the columns path, label and person")
     parser.add_argument("out", type=Path, help="directory of the runs and of the tables for lossbench judge")
+    parser.add_argument("--expressions", metavar="SPEC", help="data of the second stage (default: the manifest)")
     parser.add_argument("--seeds", type=int, default=5)
-    given = parser.parse_args(sys.argv[1:end])
+    given, for_every_run = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
     tables = []
+    people_data = f"csv:{given.manifest}"
+    data = ["--data", given.expressions or people_data]
     for seed in range(given.seeds):
-        common = ["--data", f"csv:{given.manifest}", "--cache", "--augment", "standard", "--seed", str(seed)]
-        common += sys.argv[end + 1 :]
-        people = given.out / f"people-s{seed}"
-        train(people, IDENTITY_LOSS, IDENTITY_EPOCHS, *common, "--label", "person")
-        arms = (
-            (TWO_STAGE, EXPRESSION_EPOCHS, f"run:{people}"),
-            (SCRATCH, SCRATCH_EPOCHS, "none"),
-            (SHORT, EXPRESSION_EPOCHS, "none"),
-        )
-        for name, epochs, weights in arms:
-            run = given.out / f"{name}-s{seed}"
-            train(run, EXPRESSION_LOSS, epochs, *common, "--weights", weights)
-            tables.append(write_table(run, name, seed))
+        common = ["--cache", "--augment", "standard", "--seed", str(seed), *for_every_run]
+        people, first = given.out / f"people-s{seed}", given.out / f"{TWO_STAGE}-s{seed}"
+        train(people, IDENTITY_LOSS, IDENTITY_EPOCHS, "--data", people_data, "--label", "person", *common)
+        train(first, EXPRESSION_LOSS, EXPRESSION_EPOCHS, *data, *common, "--weights", f"run:{people}")
+        together = scratch_epochs(training_images(people), training_images(first))
+        for name, epochs in ((SCRATCH, together), (SHORT, EXPRESSION_EPOCHS)):
+            train(given.out / f"{name}-s{seed}", EXPRESSION_LOSS, epochs, *data, *common)
+        tables += [write_table(given.out / f"{name}-s{seed}", name, seed) for name in (TWO_STAGE, SCRATCH, SHORT)]
     claims = ["--claim", f"{TWO_STAGE} > {SCRATCH}", "--claim", f"{TWO_STAGE} > {SHORT}"]
     lossbench("judge", *map(str, tables), *claims, "--md", str(given.out / "verdict.md"))
+
+
+def scratch_epochs(people: int, expressions: int) -> int:
+    """Return the epochs on expressions in which as many images are seen as in both stages.
+
+    Args:
+        people: training images of the first stage.
+        expressions: training images of the second stage.
+    """
+    return round((IDENTITY_EPOCHS * people + EXPRESSION_EPOCHS * expressions) / expressions)
+
+
+def training_images(run: Path) -> int:
+    """Return the number of training images of a finished run."""
+    return sum(read_record(run).data.training_counts.values())
 
 
 def train(out: Path, loss: str, epochs: int, *options: str) -> None:

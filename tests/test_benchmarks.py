@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import ferplus
 import numpy as np
 import pytest
 import two_stage
@@ -57,8 +59,9 @@ def test_the_recipe_is_a_run_s_options() -> None:
 
 def test_the_two_stages_see_as_many_images_as_one() -> None:
     """Of faces8, where stage one has 4,778 images and expressions 9,538."""
+    assert two_stage.scratch_epochs(people=4778, expressions=9538) == 20
     together = two_stage.IDENTITY_EPOCHS * 4778 + two_stage.EXPRESSION_EPOCHS * 9538
-    assert together == pytest.approx(two_stage.SCRATCH_EPOCHS * 9538, rel=0.002)
+    assert together == pytest.approx(20 * 9538, rel=0.002)
 
 
 @pytest.mark.slow
@@ -75,11 +78,14 @@ def test_two_stages_are_trained_resumed_and_judged(tmp_path: Path, monkeypatch: 
 
     def two_stages() -> None:
         options = ["--model", "test_resnet", "--image-size", "32", "--batch-size", "24", "--device", "cpu"]
-        monkeypatch.setattr("sys.argv", ["two_stage.py", str(manifest), str(out), "--seeds", "2", "--", *options])
+        expressions = ["--expressions", f"csv:{manifest}"]
+        monkeypatch.setattr(
+            "sys.argv", ["two_stage.py", str(manifest), str(out), "--seeds", "2", *expressions, "--", *options]
+        )
         two_stage.main()
 
     monkeypatch.setattr(two_stage, "lossbench", call)
-    for name in ("IDENTITY_EPOCHS", "EXPRESSION_EPOCHS", "SCRATCH_EPOCHS"):
+    for name in ("IDENTITY_EPOCHS", "EXPRESSION_EPOCHS"):
         monkeypatch.setattr(two_stage, name, 1)
     two_stages()
     assert [call[0] for call in calls] == ["run"] * 8 + ["judge"]
@@ -108,3 +114,57 @@ def make_people(folder: Path) -> Path:
             lines.append(f"{split}{row}.png,{'xyz'[row % 3]},{people[row // 3 % 4]}")
         (folder / f"{split}.csv").write_text("\n".join(lines) + "\n")
     return folder / "train.csv"
+
+
+# --- FER+ ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_value_of_ferplus_says_where_it_comes_from_and_is_an_option() -> None:
+    import tomllib
+
+    path = ROOT / "benchmarks" / "ferplus.toml"
+    values = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    assert all(re.search(r"  # (publishers|AffectNet|ours)(:|$)", line) for line in values)
+    config = RunConfig(loss="softmax", **tomllib.loads(path.read_text()))
+    assert (config.model, config.image_size, config.classes, config.epochs) == ("senet-tiny", 48, 8, None)
+
+
+@pytest.mark.parametrize(
+    ("fits", "epochs", "words"),
+    [
+        ({24: 60.0, 48: 61.9}, 24, "48 raise the balanced accuracy on training images by 1.9 points"),
+        ({24: 60.0, 48: 62.0, 96: 63.0}, 48, "from 62.0"),
+        ({24: 60.0, 48: 70.0, 96: 80.0}, 96, "not trained to the end"),
+        ({24: 60.0, 48: 59.0}, 24, "by -1.0 points"),
+    ],
+)
+def test_the_pilot_takes_the_smallest_budget_after_which_training_gains_little(
+    fits: dict[int, float], epochs: int, words: str
+) -> None:
+    chosen, sentence = ferplus.decide(fits)
+    assert chosen == epochs
+    assert words in sentence
+
+
+def test_the_reference_experiment_is_one_pilot_one_comparison_and_one_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands that it starts, which other tests run."""
+    fits, calls = {24: 0.5, 48: 0.6, 96: 0.61}, []
+    monkeypatch.setattr(two_stage, "lossbench", lambda *arguments: calls.append(arguments))
+
+    def record(run: Path) -> SimpleNamespace:
+        return SimpleNamespace(training=SimpleNamespace(balanced_accuracy=fits[int(run.name.removeprefix("pilot-"))]))
+
+    monkeypatch.setattr(ferplus, "read_record", record)
+    command = ["ferplus.py", "ferplus:faces", str(tmp_path), "--seeds", "2", "--", "--device", "cpu"]
+    monkeypatch.setattr("sys.argv", command)
+    ferplus.main()
+    assert [call[0] for call in calls] == ["run", "run", "run", "compare", "report"]
+    compare = calls[3]
+    assert compare[compare.index("--epochs") + 1] == "48"
+    assert compare[compare.index("--losses") + 1].split(", ") == list(ferplus.LOSSES)
+    assert [compare[n + 1] for n, word in enumerate(compare) if word == "--claim"] == list(ferplus.CLAIMS)
+    assert json.loads((tmp_path / "pilot.json").read_text())["epochs"] == 48
+    for call in calls[:4]:
+        assert {"--device", "--config", "ferplus:faces"} <= set(call)
