@@ -7,7 +7,7 @@
 arms differ in their epochs. So each run is a `lossbench run`, and `lossbench judge` compares their predictions:
 
     people-first    20 epochs on people (`--label person`), then 10 epochs on expressions from that backbone
-    scratch         so many epochs on expressions that as many images are seen as in both stages (20 on faces8)
+    scratch         the epochs on expressions that see as many images as both stages together (20 on faces8)
     scratch-short   10 epochs on expressions
 
 Options after `--` are passed to every run. Finished runs in OUT are kept, and interrupted ones resume.

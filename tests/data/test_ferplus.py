@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import ferplus_counts
 import numpy as np
 import pytest
 from hypothesis import given
@@ -323,3 +324,12 @@ def test_digests_of_pixels_are_kept_between_runs(tmp_path: Path, monkeypatch: py
     Image.fromarray(np.zeros((48, 48), np.uint8)).save(paths[0])
     open_data(f"ferplus:{root}")
     assert decoded == [paths[0]]
+
+
+def test_the_script_of_counts_agrees_and_notices_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, agree = ferplus_counts.compared(folders(tmp_path / "data"))
+    assert agree
+    assert {step for _, step, _, _ in rows} > {"rows", "remain", "listed twice", "without a majority", "not a face"}
+    monkeypatch.setattr("lossbench.data.ferplus.votes.majority", lambda votes: VOTED[int(np.argmax(votes))])
+    rows, agree = ferplus_counts.compared(tmp_path / "data")
+    assert not agree
