@@ -8,9 +8,9 @@ The options are those of benchmarks/ferplus.toml; options after `--` are passed 
 written down before the first comparison. Two of the losses are in plugins/lossbench-imbalance, which must be installed.
 
 The pilot trains softmax with one seed for 24, 48 and 96 epochs and takes the smallest number after which twice as many
-raise the balanced accuracy on the training images by less than 2 points; the rule does not look at test images. The comparison trains all losses of one seed before the next seed, and both parts
-resume: run the command again after an interruption, with more `--seeds`, or with another `--first-seed` and another OUT
-for an independent second half.
+raise the balanced accuracy on the training images by less than 2 points; the rule does not look at test images. The
+comparison trains all losses of one seed before the next seed, and both parts resume: run the command again after an
+interruption, with more `--seeds`, or with another `--first-seed` and another OUT for an independent second half.
 
 OUT/pilot.json has the pilot's figures, OUT/grid is the directory of `lossbench compare`, and OUT/page.md and
 OUT/page.html are its report, which contains no pictures of people.
