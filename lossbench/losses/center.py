@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..ops.center_means import mean_squared_offset, own_started
 from ..ops.centers import squared_distance_to_own_center
+from ..ops.with_gradient import is_fast, with_gradient
 from ..spec import LossSpec
 from ..traits import MEAN_OF_ROWS, RIGID_MOTIONS, SMOOTH, Homogeneity, Need, Trait
 from ..types import LossContext
@@ -58,6 +60,17 @@ class CenterLoss(MovingCenters):
 
     def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
         return center(embeddings, targets, self.centers_like(embeddings))
+
+    def value(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        centers = self.centers_like(embeddings)
+        fast = len(targets) and self._has_rows_of(CenterLoss) and is_fast(embeddings, targets, centers)
+        if not (fast and own_started(centers, targets)):
+            return super().value(embeddings, targets)
+        return with_gradient(mean_squared_offset, _mean, embeddings, targets, centers)
+
+
+def _mean(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Tensor:
+    return center(embeddings, targets, centers).sum() / len(targets)
 
 
 SPEC = LossSpec(

@@ -20,9 +20,14 @@ own rows.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from torch import Tensor
 
+from ..ops.triplet_means import fast_path
 from ..ops.triplets import Mining, mean_hinge, unit_vectors
+from ..ops.with_gradient import is_fast, with_gradient
 from ..spec import LossSpec
 from ..traits import SMOOTH, Homogeneity, Need, Trait
 from ..types import LossContext
@@ -112,14 +117,13 @@ class TripletLoss(EmbeddingLoss):
 
     def value(self, embeddings: Tensor, targets: Tensor) -> Tensor:
         refuse_out_of_range(targets, self.num_classes)  # nothing below would fail on a wrong label
-        return triplet(
-            embeddings,
-            targets,
-            margin=self.margin,
-            mining=self.mining,
-            distance=self.distance,
-            normalize=self.normalize,
-            average=self.average,
+        settings: dict[str, Any] = {"margin": self.margin, "normalize": self.normalize, "average": self.average}
+        formula = partial(triplet, mining=self.mining, distance=self.distance, **settings)
+        fast = fast_path(embeddings, self.mining) if is_fast(embeddings, targets) else None
+        if fast is None:
+            return formula(embeddings, targets)
+        return with_gradient(
+            partial(fast, squared=self.distance == "squared", **settings), formula, embeddings, targets
         )
 
 

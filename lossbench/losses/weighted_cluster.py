@@ -23,10 +23,14 @@ factor 1/2. `tests/losses/test_weighted_cluster_elsewhere.py` compares all three
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
+from ..ops.center_means import all_started, mean_ratio_to_separation
 from ..ops.centers import ClassStatistics, center_separation, mean_center, own_distance_and_separation, started
+from ..ops.with_gradient import is_fast, with_gradient
 from ..spec import LossSpec
 from ..traits import MEAN_OF_ROWS, RIGID_MOTIONS, SMOOTH, Homogeneity, Need, Trait
 from ..types import LossContext
@@ -100,6 +104,16 @@ class WeightedClusterLoss(MovingCenters):
         weight = self.class_weights(embeddings.dtype) * (started(centers).sum() > 1)
         return weighted_cluster(embeddings, targets, centers, weight, self._separation_scale(centers), self.delta)
 
+    def value(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        centers = self.centers_like(embeddings)
+        fast = len(targets) and self._has_rows_of(WeightedClusterLoss) and is_fast(embeddings, targets, centers)
+        if not (fast and all_started(centers)):
+            return super().value(embeddings, targets)
+        classes = len(centers)
+        settings = {"scale": 1.0 if self.separation == "sum" else 1 / (classes - 1), "delta": self.delta}
+        fast, formula = partial(mean_ratio_to_separation, **settings), partial(_mean, **settings)
+        return with_gradient(fast, formula, embeddings, targets, centers, self.class_weights(embeddings.dtype))
+
     def moved(self, centers: Tensor, statistics: ClassStatistics) -> Tensor:
         own, counts = statistics.of(centers), statistics.counts
         number_started, mean_of_centers = mean_center(centers)
@@ -115,6 +129,12 @@ class WeightedClusterLoss(MovingCenters):
         if self.separation == "sum":
             return 1.0
         return 1 / (started(centers).sum() - 1).clamp(min=1).to(centers.dtype)
+
+
+def _mean(
+    embeddings: Tensor, targets: Tensor, centers: Tensor, weight: Tensor, *, scale: float, delta: float
+) -> Tensor:
+    return weighted_cluster(embeddings, targets, centers, weight, scale, delta).sum() / len(targets)
 
 
 SPEC = LossSpec(
