@@ -63,8 +63,8 @@ class CenterLoss(MovingCenters):
 
     def value(self, embeddings: Tensor, targets: Tensor) -> Tensor:
         centers = self.centers_like(embeddings)
-        fast = len(targets) and self._has_rows_of(CenterLoss) and is_fast(embeddings, targets, centers)
-        if not (fast and own_started(centers, targets)):
+        eager = len(targets) and self._has_rows_of(CenterLoss) and is_fast(embeddings, targets, centers)
+        if not (eager and own_started(centers, targets)):
             return super().value(embeddings, targets)
         return with_gradient(mean_squared_offset, _mean, embeddings, targets, centers)
 

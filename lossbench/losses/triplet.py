@@ -118,12 +118,14 @@ class TripletLoss(EmbeddingLoss):
     def value(self, embeddings: Tensor, targets: Tensor) -> Tensor:
         refuse_out_of_range(targets, self.num_classes)  # nothing below would fail on a wrong label
         settings: dict[str, Any] = {"margin": self.margin, "normalize": self.normalize, "average": self.average}
-        formula = partial(triplet, mining=self.mining, distance=self.distance, **settings)
         fast = fast_path(embeddings, self.mining) if is_fast(embeddings, targets) else None
         if fast is None:
-            return formula(embeddings, targets)
+            return triplet(embeddings, targets, mining=self.mining, distance=self.distance, **settings)
         return with_gradient(
-            partial(fast, squared=self.distance == "squared", **settings), formula, embeddings, targets
+            partial(fast, squared=self.distance == "squared", **settings),
+            partial(triplet, mining=self.mining, distance=self.distance, **settings),
+            embeddings,
+            targets,
         )
 
 

@@ -106,12 +106,12 @@ class WeightedClusterLoss(MovingCenters):
 
     def value(self, embeddings: Tensor, targets: Tensor) -> Tensor:
         centers = self.centers_like(embeddings)
-        fast = len(targets) and self._has_rows_of(WeightedClusterLoss) and is_fast(embeddings, targets, centers)
-        if not (fast and all_started(centers)):
+        eager = len(targets) and self._has_rows_of(WeightedClusterLoss) and is_fast(embeddings, targets, centers)
+        if not (eager and all_started(centers)):
             return super().value(embeddings, targets)
-        classes = len(centers)
-        settings = {"scale": 1.0 if self.separation == "sum" else 1 / (classes - 1), "delta": self.delta}
-        fast, formula = partial(mean_ratio_to_separation, **settings), partial(_mean, **settings)
+        scale = 1.0 if self.separation == "sum" else 1 / (len(centers) - 1)
+        fast = partial(mean_ratio_to_separation, scale=scale, delta=self.delta)
+        formula = partial(_mean, scale=scale, delta=self.delta)
         return with_gradient(fast, formula, embeddings, targets, centers, self.class_weights(embeddings.dtype))
 
     def moved(self, centers: Tensor, statistics: ClassStatistics) -> Tensor:

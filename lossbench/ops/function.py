@@ -11,7 +11,7 @@ class Function(torch.autograd.Function):
     """An `autograd.Function` with `setup_context`, so that `torch.func` takes it; called by `apply` below."""
 
 
-def apply(function: type[Function], *arguments: Any) -> Any:
+def apply(function: type[torch.autograd.Function], *arguments: Any) -> Any:
     """Call `function.apply` without the overhead that only transforms of `torch.func` need.
 
     Before each call torch binds the arguments to the signature of `forward`, which takes longer than a small kernel.
