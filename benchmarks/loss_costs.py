@@ -3,7 +3,7 @@
     python benchmarks/loss_costs.py benchmarks/results/loss-costs [--seconds 1] [--plots docs/images]
 
 Writes RESULT.json (every row, with machine and versions) and RESULT.md, and with --plots the growth plots of the docs.
-One thread, float32, forward and backward; contenders are interleaved in one process, times are medians of CPU time.
+One thread, float32, forward and backward; contenders are interleaved in one process, ratios are of shortest CPU times.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def markdown(where: dict[str, object], lines: list[Line], growths: list[list[Gro
         "# What the five losses cost",
         f"    python {where['command']}".replace("loss_costs.py", "benchmarks/loss_costs.py"),
         f"{where['processor']}, {where['threads']} thread; Python {where['python']}, {packages}. Float32, forward and "
-        "backward, contenders interleaved in one process; ratios of medians of CPU time. The JSON file next to "
-        "this file has "
+        "backward, contenders interleaved in one process; ratios of the shortest CPU times, with buffers that the C "
+        "allocator reuses (warm) and with buffers that it maps anew (cold). The JSON file next to this file has "
         "times, quartiles, memory and operators. For weighted-cluster and center, the centers also receive a "
         "gradient, on "
         "both sides.",
@@ -92,7 +92,7 @@ def markdown(where: dict[str, object], lines: list[Line], growths: list[list[Gro
 
 
 def _met(line: Line) -> str:
-    return {True: "met", False: "missed", None: ""}[line.met]
+    return {True: "met", False: f"missed: {line.reason}", None: ""}[line.met]
 
 
 def _cell(row: object) -> str:

@@ -140,6 +140,9 @@ class Loss(nn.Module, ABC):
     def reminded_of(self, hook: str) -> None:
         """Disable the warning about a hook, because something else calls it."""
         self._never_called = self._never_called - {hook}
+        if not self._never_called:  # a module without hooks is called faster
+            for key in [key for key, each in self._forward_pre_hooks.items() if each is _remind]:
+                del self._forward_pre_hooks[key]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Loss:
         was_meta = self._is_meta()

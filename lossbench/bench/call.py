@@ -28,6 +28,7 @@ class Bench:
             if name.rpartition(".")[2] == "centers" and state.shape == (workload.classes, workload.dim):
                 state.copy_(workload.centers())
                 state.requires_grad_(workload.state_learns)
+        self.learned = [t for t in (*self.loss.parameters(), *self.loss.buffers()) if t.requires_grad]
         self.samples: list[float] = []
 
     def call(self) -> None:
@@ -36,7 +37,7 @@ class Bench:
             name: getattr(self.output, name).detach().requires_grad_(name in self.contender.reads)
             for name in ("embeddings", "logits")
         }
-        for tensor in (*self.loss.parameters(), *self.loss.buffers()):
+        for tensor in self.learned:  # listed before, because walking through modules takes longer than a small loss
             tensor.grad = None
         value = self.loss(ModelOutput(**fresh), self.targets)
         value.backward()

@@ -93,6 +93,7 @@ def _row(bench: Bench) -> Row:
         seconds=statistics.median(samples),
         quartiles=(quarters[0], quarters[2]),
         calls=len(samples),
+        best_seconds=min(samples),
         update_seconds=bench.update_seconds(),
         peak_bytes=peak,
         operations=census.operations,

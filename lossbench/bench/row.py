@@ -20,6 +20,8 @@ class Row:
         operations: dispatched operators other than views.
         host_syncs: host synchronizations in forward, backward and update_state.
         error: reason for missing figures.
+        best_seconds: shortest time of a call, which other programs disturb least.
+        allocator: state of the C allocator, "warm" or "cold"; None where it was not set.
         update_seconds: shortest time of `update_state`, which follows each optimizer step; None if there is none.
     """
 
@@ -34,3 +36,5 @@ class Row:
     host_syncs: int | None = None
     error: str | None = None
     update_seconds: float | None = None
+    best_seconds: float | None = None
+    allocator: str | None = None

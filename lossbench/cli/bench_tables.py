@@ -75,7 +75,14 @@ def suite_table(lines: Sequence[Line]) -> TerminalTable:
     columns = ("loss (B, C, D)", "against", "goal", "measured", "verdict")
     marks = {True: "met", False: "missed", None: ""}
     rows = tuple(
-        (line.what, line.peer, "\n".join(line.goals), "\n".join(line.measured), marks[line.met]) for line in lines
+        (
+            line.what,
+            line.peer,
+            "\n".join(line.goals),
+            "\n".join(filter(None, (*line.measured, line.reason))),
+            marks[line.met],
+        )
+        for line in lines
     )
     table = Table("suite", "", columns, rows, text=frozenset(columns[1:]))
     return TerminalTable(table, {"met": "green", "missed": "red"})

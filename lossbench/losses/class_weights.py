@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..errors import HyperparameterError
+from ..ops.function import may_write_in_place
 from ..types import LossContext, plain
 from .hyperparameters import number
 from .per_class import PerClass, drawn_counts
@@ -64,6 +66,20 @@ def effective_number_weights(counts: Tensor, beta: float) -> Tensor:
     return raw * (counts.sum() / (raw * counts).sum())
 
 
+class _Kept(NamedTuple):
+    """A result of `ClassWeights.share`, with the buffers that it was computed from, and their versions in the key."""
+
+    value: Tensor
+    weighs: Tensor
+    key: tuple[int, torch.dtype, int, int]
+    share: Tensor
+
+
+def _has_no_version(*tensors: Tensor) -> bool:
+    """Return whether a tensor was made in inference mode, where torch does not count changes."""
+    return any(tensor.is_inference() for tensor in tensors)
+
+
 class ClassWeights(PerClass):
     """The weights of a task's classes: by a power of the counts, by effective number, or as given.
 
@@ -94,6 +110,7 @@ class ClassWeights(PerClass):
         super().__init__(_values(context, number("power", power, minimum=0), weights, beta))
         self.defer = number("defer", defer, minimum=0, maximum=1)
         # Only a schedule is state: without one nothing is saved.
+        self._kept: _Kept | None = None
         self.register_buffer("weighs", torch.tensor(self.defer == 0), persistent=self.defer > 0)
 
     def begin_epoch(self, epoch: int, total: int) -> None:
@@ -103,6 +120,31 @@ class ClassWeights(PerClass):
     def forward(self, dtype: torch.dtype) -> Tensor:
         weight = super().forward(dtype)
         return torch.where(self.weighs, weight, torch.ones_like(weight)) if self.defer > 0 else weight
+
+    def share(self, dtype: torch.dtype, rows: int) -> Tensor:
+        """Return the weights divided by a number of rows, (C,): the share of a row of each class in their mean.
+
+        The last result is kept until its buffers change. A training loop asks for the same one in each step.
+
+        Args:
+            dtype: dtype of the result.
+            rows: B; 0 counts as 1.
+        """
+        value, weighs = self._buffers["value"], self._buffers["weighs"]  # faster than attributes of a module
+        assert value is not None
+        assert weighs is not None
+        kept = None if torch.compiler.is_compiling() else self._kept
+        if (
+            kept is not None
+            and kept.value is value
+            and kept.weighs is weighs
+            and kept.key == (rows, dtype, value._version, weighs._version)
+        ):
+            return kept.share
+        share: Tensor = self(dtype) / max(rows, 1)
+        if may_write_in_place() and not (share.requires_grad or _has_no_version(share, value, weighs)):
+            self._kept = _Kept(value, weighs, (rows, dtype, value._version, weighs._version), share)
+        return share
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ClassWeights:
         was_meta = self.weighs.is_meta

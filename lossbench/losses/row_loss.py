@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..errors import UsageError
@@ -75,7 +76,7 @@ class RowLoss(Loss):
 
     def translated(self, function: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
         """Call a function with inputs and int64 targets; an error that comes from a wrong label names the label."""
-        targets = targets.long()
+        targets = targets if targets.dtype is torch.int64 else targets.long()
         try:
             return function(inputs, targets)
         except (IndexError, RuntimeError):

@@ -55,6 +55,8 @@ class SoftmaxLoss(LogitLoss):
         return -logits.log_softmax(dim=1)
 
     def value(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if not self._has_rows_of(SoftmaxLoss):
+            return super().value(logits, targets)
         return softmax(logits, targets, reduction="mean")
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..ops.cross_entropy import cross_entropy
+from ..ops.cross_entropy import cross_entropy, sum_of_shares
 from ..spec import LossSpec
 from ..traits import LIKELIHOOD, MEAN_OF_ROWS, Need
 from ..types import LossContext
@@ -88,11 +88,14 @@ class WeightedSoftmaxLoss(LogitLoss):
         return -weight * logits.log_softmax(dim=1)
 
     def value(self, logits: Tensor, targets: Tensor) -> Tensor:
-        weight: Tensor = self.class_weights(logits.dtype)
-        mean = weighted_softmax(logits, targets, weight, reduction="mean")
-        if self.average == "dataset" or not targets.shape[0]:
+        if not self._has_rows_of(WeightedSoftmaxLoss):
+            return super().value(logits, targets)
+        rows = targets.shape[0]
+        mean = sum_of_shares(logits, targets, self.class_weights.share(logits.dtype, rows))
+        if self.average == "dataset" or not rows:
             return mean
-        return mean * (targets.shape[0] / weight.index_select(0, targets).sum())
+        weight: Tensor = self.class_weights(logits.dtype)
+        return mean * (rows / weight.index_select(0, targets).sum())
 
 
 SPEC = LossSpec(

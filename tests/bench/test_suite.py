@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 from lossbench.bench import Row, Workload, contender, measure
+from lossbench.bench.allocator import STATES, allocator, can_be_set
 from lossbench.bench.suite import GOALS, Goal, _judged, measure_goal
 from lossbench.cli import main
 from lossbench.cli.bench_tables import suite_table
@@ -20,19 +22,22 @@ SHAPE = (1, 2, 1)
 
 
 def lines_of(goal: Goal, ours: float, peer: float) -> Any:
-    def row(seconds: float, peak: int) -> Row:
-        return Row("x", SHAPE, seconds, (seconds, seconds), 9, seconds / ours, peak, 5, 0)
+    def row(seconds: float, peak: int, update: float | None = None) -> Row:
+        times = (2 * seconds, (seconds, 3 * seconds))
+        return Row("x", SHAPE, *times, 9, seconds / ours, peak, 5, 0, best_seconds=seconds, update_seconds=update)
 
-    return _judged(goal, [row(ours, 10), row(peer, 200)])
+    cold = [row(ours, 10, 1.5), row(2 * peer, 200)]
+    return _judged(goal, {"warm": [row(ours, 10, 1.5), row(peer, 200)], "cold": cold})
 
 
 @pytest.mark.parametrize(
     ("goal", "met", "measured"),
     [
-        ({"times_faster": 3.0}, True, "4.00x"),
-        ({"times_faster": 5.0}, False, "4.00x"),
-        ({"times_faster": 3.0, "times_smaller": 21.0}, False, "4.00x; 20.0x"),
-        ({"slower_by_at_most_seconds": 1e-6}, True, "-3000000.0 µs"),
+        ({"times_faster": 3.0}, True, "4.00x warm, 8.00x cold"),
+        ({"times_faster": 5.0}, False, "4.00x warm, 8.00x cold"),
+        ({"times_faster": 3.0, "times_smaller": 21.0}, False, "4.00x warm, 8.00x cold; 20.0x"),
+        ({"times_of_update": 1.4}, False, "1.50x warm, 1.50x cold"),
+        ({"times_of_update": 1.5}, True, "1.50x warm, 1.50x cold"),
         ({"peak_bytes": 9.0}, False, "0.0 MB"),
     ],
 )
@@ -40,11 +45,23 @@ def test_a_goal_is_met_or_missed_by_what_was_measured(goal: dict[str, float], me
     line = lines_of(Goal("softmax", Workload(*SHAPE), "torch", **goal), 1.0, 4.0)
     assert line.met is met
     assert "; ".join(line.measured) == measured
+    assert bool(line.reason) is not met
+
+
+def test_a_state_of_the_allocator_is_set_and_left() -> None:
+    for state in STATES:
+        with allocator(state):
+            kept = torch.ones(2**20)
+        assert kept.sum() == 2**20
+    if can_be_set():
+        line = measure_goal(Goal("softmax", Workload(4, 3, 1), "torch", times_faster=1e-9), 0.01)
+        assert [row.allocator for row in line.rows] == ["warm", "warm", "cold", "cold"]
+        assert line.met
 
 
 def test_a_line_whose_peer_fails_says_so() -> None:
     failed = Row("peer", SHAPE, error="out of memory: 7")
-    line = _judged(Goal("softmax", Workload(*SHAPE), "torch", times_faster=1.0), [failed, failed])
+    line = _judged(Goal("softmax", Workload(*SHAPE), "torch", times_faster=1.0), {"warm": [failed, failed]})
     assert not line.met
     assert "peer: out of memory: 7" in line.measured
 
@@ -53,7 +70,7 @@ def test_every_goal_has_one_peer() -> None:
     from lossbench.bench import peers_of
 
     for goal in GOALS:
-        assert len(peers_of(goal.loss, goal.against)) == 1
+        assert not goal.against or len(peers_of(goal.loss, goal.against)) == 1
 
 
 def test_a_peer_that_is_not_installed_leaves_the_row_without_a_figure(monkeypatch: pytest.MonkeyPatch) -> None:

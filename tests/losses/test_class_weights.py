@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given
@@ -68,3 +70,37 @@ def test_a_bad_power_is_refused(power: object, rule: str) -> None:
 def test_a_power_beyond_what_floats_hold_is_refused() -> None:
     with pytest.raises(HyperparameterError, match="power must be smaller for these class counts, got 400"):
         ClassWeights(context((90, 10)), 400)
+
+
+def test_shares_are_kept_until_their_weights_change() -> None:
+    weights = ClassWeights(LossContext(num_classes=3, embedding_dim=1, class_counts=(9, 3, 1)), 1.0, defer=0.5)
+    weights.begin_epoch(9, 10)
+    share = weights.share(torch.float32, 4)
+    assert weights.share(torch.float32, 4) is share
+    torch.testing.assert_close(share, weights(torch.float32) / 4)
+    for dtype, rows in ((torch.float64, 4), (torch.float32, 5), (torch.float32, 0)):
+        torch.testing.assert_close(weights.share(dtype, rows), weights(dtype) / max(rows, 1))
+    weights.begin_epoch(0, 10)
+    assert weights.share(torch.float32, 4).tolist() == [0.25] * 3
+    weights.begin_epoch(9, 10)
+    with torch.no_grad():
+        weights.value.mul_(2)
+    torch.testing.assert_close(weights.share(torch.float32, 4), 2 * share)
+    weights.load_state_dict({"weighs": torch.tensor(False)})
+    assert weights.share(torch.float32, 4).tolist() == [0.25] * 3
+    twin = copy.deepcopy(weights)
+    twin.begin_epoch(9, 10)
+    torch.testing.assert_close(twin.share(torch.float32, 4), 2 * share)
+    assert weights.share(torch.float32, 4).tolist() == [0.25] * 3
+
+
+def test_a_share_of_inference_mode_is_not_used_in_training() -> None:
+    with torch.inference_mode():
+        weights = ClassWeights(LossContext(num_classes=2, embedding_dim=1, class_counts=(9, 1)), 1.0)
+        inferred = weights.share(torch.float32, 4)
+    logits = torch.zeros(4, 2, requires_grad=True)
+    weights.to(torch.float32)
+    share = weights.share(torch.float32, 4)
+    assert share is not inferred
+    torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 0, 1]), weight=share, reduction="sum").backward()
+    assert logits.grad is not None

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lossbench.ops import cross_entropy as module
-from lossbench.ops.cross_entropy import IN_PLACE_FROM, IN_PLACE_FROM_OF_FEW_CLASSES, cross_entropy
+from lossbench.ops.cross_entropy import IN_BLOCKS_FROM, IN_BLOCKS_FROM_OF_FEW_CLASSES, cross_entropy
 from lossbench.testing.memory import PeakMemory
 
-FEW, MANY = IN_PLACE_FROM_OF_FEW_CLASSES, IN_PLACE_FROM
+FEW, MANY = IN_BLOCKS_FROM_OF_FEW_CLASSES, IN_BLOCKS_FROM
 SHAPES = [(FEW // 8 - 1, 8), (FEW // 8, 8), (MANY // 500 - 1, 500), (MANY // 500, 500), (3, MANY)]
 
 
