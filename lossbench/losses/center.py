@@ -70,7 +70,8 @@ class CenterLoss(MovingCenters):
 
 
 def _mean(embeddings: Tensor, targets: Tensor, centers: Tensor) -> Tensor:
-    return center(embeddings, targets, centers).sum() / len(targets)
+    rows = center(embeddings, targets, centers)
+    return rows.sum() / len(targets)
 
 
 SPEC = LossSpec(

@@ -109,7 +109,7 @@ class WeightedClusterLoss(MovingCenters):
         eager = len(targets) and self._has_rows_of(WeightedClusterLoss) and is_fast(embeddings, targets, centers)
         if not (eager and all_started(centers)):
             return super().value(embeddings, targets)
-        scale = 1.0 if self.separation == "sum" else 1 / (len(centers) - 1)
+        scale = 1 / (len(centers) - 1) if self.separation == "mean" else 1.0
         fast = partial(mean_ratio_to_separation, scale=scale, delta=self.delta)
         formula = partial(_mean, scale=scale, delta=self.delta)
         return with_gradient(fast, formula, embeddings, targets, centers, self.class_weights(embeddings.dtype))

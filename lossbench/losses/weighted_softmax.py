@@ -91,7 +91,8 @@ class WeightedSoftmaxLoss(LogitLoss):
         if not self._has_rows_of(WeightedSoftmaxLoss):
             return super().value(logits, targets)
         rows = targets.shape[0]
-        mean = sum_of_shares(logits, targets, self.class_weights.share(logits.dtype, rows))
+        share = self.class_weights.share(logits.dtype, rows)
+        mean = sum_of_shares(logits, targets, share)
         if self.average == "dataset" or not rows:
             return mean
         weight: Tensor = self.class_weights(logits.dtype)
