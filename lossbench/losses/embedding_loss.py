@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from ..distributed import is_distributed
+from ..ops.center_moves import move_to_means
 from ..ops.centers import ClassStatistics, class_statistics, present_statistics, start_or_move
+from ..ops.with_gradient import is_fast
 from ..types import LossContext, ModelOutput
 from .arguments import embeddings_of, matrix
 from .hyperparameters import number
@@ -76,12 +78,29 @@ class MovingCenters(EmbeddingLoss):
         share = (self.alpha * statistics.counts / (1 + statistics.counts)).unsqueeze(1)
         return own - share * (own - statistics.mean)
 
+    def moved_in_place(self, embeddings: Tensor, targets: Tensor) -> bool:
+        """Move the centers as `moved` does, by a fast path if there is one; return whether they were moved.
+
+        Args:
+            embeddings: (B, D) on the CPU in the dtype of the centers, of all samples of the step, B at least 1.
+            targets: (B,) class numbers in [0, C).
+        """
+        if type(self).moved is not MovingCenters.moved:
+            return False
+        move_to_means(self.centers, embeddings, targets, self.alpha)
+        return True
+
     @torch.no_grad()
     def update_state(self, output: ModelOutput, targets: Tensor) -> None:
+        embeddings = embeddings_of(output, self._name)
+        if len(targets) and not is_distributed() and is_fast(embeddings, targets, self.centers):
+            exact = embeddings.dtype is self.centers.dtype and embeddings.dtype in (torch.float32, torch.float64)
+            if exact and self.moved_in_place(embeddings, targets.long()):
+                return
         centers = self.centers.to(torch.promote_types(self.centers.dtype, torch.float32))
         few = self.moves_some_classes and len(centers) > len(targets) and not is_distributed()
         statistics_of = present_statistics if few else class_statistics
-        statistics = statistics_of(embeddings_of(output, self._name).to(centers), targets, centers)
+        statistics = statistics_of(embeddings.to(centers), targets, centers)
         rows = start_or_move(statistics.of(centers), self.moved(centers, statistics), statistics)
         if statistics.classes is None:
             self.centers.copy_(rows)

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from ..ops.center_means import all_started, mean_ratio_to_separation
+from ..ops.center_moves import move_apart
 from ..ops.centers import ClassStatistics, center_separation, mean_center, own_distance_and_separation, started
 from ..ops.with_gradient import is_fast, with_gradient
 from ..spec import LossSpec
@@ -124,6 +125,13 @@ class WeightedClusterLoss(MovingCenters):
         step = pull - (push * number_started).unsqueeze(1) * (own - mean_of_centers)
         share = self.alpha * counts / (1 + counts) * (number_started > 1)
         return own - share.unsqueeze(1) * step
+
+    def moved_in_place(self, embeddings: Tensor, targets: Tensor) -> bool:
+        if type(self).moved is not WeightedClusterLoss.moved or not all_started(self.centers):
+            return False
+        scale = 1 / (len(self.centers) - 1) if self.separation == "mean" else 1.0
+        move_apart(self.centers, embeddings, targets, self.alpha, scale=scale, delta=self.delta)
+        return True
 
     def _separation_scale(self, centers: Tensor) -> Tensor | float:
         if self.separation == "sum":

@@ -131,6 +131,28 @@ def test_a_non_finite_number_surfaces(formula: str, bad: float) -> None:
         assert not value(loss, x, targets).isfinite()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("formula", CENTERS)
+def test_a_fast_step_of_centers_is_the_rule(formula: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With absent classes and, for the center loss, with some that have not started."""
+    for size, unstarted in itertools.product((1, 4, 40), (False, True)):
+        loss, x, targets = made(formula, size, dtype)
+        centers = loss.get_buffer("centers")
+        if unstarted:
+            centers[int(targets[0])] = centers[(int(targets[0]) + 1) % CLASSES] = torch.nan
+        start, moved = centers.clone(), []
+        assert loss.moved_in_place(x.detach(), targets) is (formula == "center" or not unstarted)  # type: ignore[operator]
+        with monkeypatch.context() as patch:
+            for fast in (True, False):
+                patch.setattr(with_gradient, "may_write_in_place", lambda fast=fast: fast)
+                centers.copy_(start)
+                for _ in range(2):
+                    loss.update_state(ModelOutput(x.detach(), x.new_zeros(size, CLASSES)), targets)
+                moved.append(centers.clone())
+        torch.testing.assert_close(*moved, equal_nan=True)
+        assert not moved[0].nan_to_num().equal(start.nan_to_num())
+
+
 def test_rows_of_a_subclass_are_not_passed_by() -> None:
     class Doubled(CenterLoss):
         def per_sample(self, embeddings: Tensor, targets: Tensor) -> Tensor:
