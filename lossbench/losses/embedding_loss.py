@@ -100,7 +100,7 @@ class MovingCenters(EmbeddingLoss):
         centers = self.centers.to(torch.promote_types(self.centers.dtype, torch.float32))
         few = self.moves_some_classes and len(centers) > len(targets) and not is_distributed()
         statistics_of = present_statistics if few else class_statistics
-        statistics = statistics_of(embeddings.to(centers), targets, centers)
+        statistics = statistics_of(embeddings_of(output, self._name).to(centers), targets, centers)
         rows = start_or_move(statistics.of(centers), self.moved(centers, statistics), statistics)
         if statistics.classes is None:
             self.centers.copy_(rows)
