@@ -1,6 +1,6 @@
 """States of the C allocator, between which the time of large buffers differs by a factor of two or more.
 
-A buffer that is mapped anew for each call costs a page fault per 4 KiB ("cold"), and one that is reused costs none
+A buffer that is mapped again for each call costs a page fault per 4 KiB ("cold"), and one that is reused costs none
 ("warm"). Which of the two a program gets depends on what it allocated before: glibc raises its threshold as it runs.
 """
 
@@ -24,7 +24,7 @@ def can_be_set() -> bool:
 
 @contextmanager
 def allocator(state: str) -> Iterator[None]:
-    """Fix the state of the allocator: "warm" reuses all memory, "cold" maps each buffer above 128 KiB anew.
+    """Fix the state of the allocator: "warm" reuses all memory, "cold" maps each buffer above 128 KiB again.
 
     Afterwards the thresholds are glibc's defaults and no longer rise.
     """
