@@ -70,10 +70,9 @@ def markdown(where: dict[str, object], lines: list[Line], growths: list[list[Gro
         f"    python {where['command']}".replace("loss_costs.py", "benchmarks/loss_costs.py"),
         f"{where['processor']}, {where['threads']} thread; Python {where['python']}, {packages}. Float32, forward and "
         "backward, contenders interleaved in one process; ratios of the shortest CPU times, with buffers that the C "
-        "allocator reuses (warm) and with buffers that it maps again each time (cold). The JSON file next to this file has "
-        "times, quartiles, memory and operators. For weighted-cluster and center, the centers also receive a "
-        "gradient, on "
-        "both sides.",
+        "allocator reuses (warm) and with buffers that it maps again each time (cold). The JSON file next to this file "
+        "has times, quartiles, memory and operators. For weighted-cluster and center, the centers also receive a "
+        "gradient, on both sides.",
         "| loss (B, C, D) | against | goal | measured | |\n|-|-|-|-|-|\n" + "\n".join(rows),
     ]
     for each in growths:
