@@ -14,6 +14,7 @@ from .contenders import Contender
 from .workload import Workload
 
 LEAST_CALLS, MOST_CALLS = 5, 300
+_UPDATE_SECONDS = 0.1  # for `update_state`
 
 
 class Bench:
@@ -62,7 +63,10 @@ class Bench:
         """Return the shortest time of `update_state`, or None for a loss without state."""
         if not list(self.loss.buffers()):
             return None
-        return min(self.time(self.update) for _ in range(LEAST_CALLS))
+        samples: list[float] = []
+        while len(samples) < LEAST_CALLS or (sum(samples) < _UPDATE_SECONDS and len(samples) < MOST_CALLS):
+            samples.append(self.time(self.update))
+        return min(samples)
 
     def update(self) -> None:
         detached = ModelOutput(self.output.embeddings, self.output.logits)
