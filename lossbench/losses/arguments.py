@@ -55,7 +55,7 @@ def matrix(name: str, value: Tensor, targets: Tensor, columns: int, num_classes:
         raise UsageError(f"targets must be class numbers of type int64, got {targets.dtype}")
     if _debug and not torch.compiler.is_compiling():
         check_target_range(targets, num_classes)
-    return value if value.dtype is torch.float64 else value.float()
+    return value if value.dtype is torch.float32 or value.dtype is torch.float64 else value.float()
 
 
 def is_soft(targets: object) -> bool:
@@ -123,7 +123,7 @@ def embeddings_of(given: object, reader: str = "the loss") -> Tensor:
 def _part(given: object, name: str, reader: str, alone: str) -> Tensor:
     if alone and isinstance(given, Tensor):
         return given
-    found = getattr(output_of(given), name, None)
+    found = getattr(given if type(given) is ModelOutput else output_of(given), name, None)
     if not isinstance(found, Tensor):
         what = f"logits of shape {tuple(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
         raise UsageError(

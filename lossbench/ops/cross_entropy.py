@@ -20,7 +20,7 @@ NEVER_A_LABEL = -sys.maxsize
 IN_BLOCKS_FROM = 300_000
 """Number of logits from which blocks are faster on a CPU; below, torch's fewer operators are faster."""
 
-IN_BLOCKS_FROM_OF_FEW_CLASSES = 8_000
+IN_BLOCKS_FROM_OF_FEW_CLASSES = 12_000
 """The threshold for fewer than `FEW_CLASSES`."""
 
 FEW_CLASSES = 16
