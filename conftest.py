@@ -44,6 +44,7 @@ WARM = {
     "tests/cli/test_export.py",
     "tests/distributed/test_two_processes.py",
     "tests/faults/test_strangers.py",
+    "tests/faults/test_systems.py",
     "tests/own_loop/test_attach_processes.py",
     "tests/plugins/test_broken.py",
     "tests/test_plugins.py",

@@ -23,6 +23,7 @@ from .checks import check_device
 from .readable_splits import Readable, read_splits
 from .reporter import Reporter
 from .task import Task, derived_seed
+from .tracking import check_tracker
 from .weights.start_from import read_weights, seen_before
 
 SELECTION_FRACTION = 0.1
@@ -43,6 +44,7 @@ def prepare(
     """
     formula = expand_formula(config.formula)
     check_device(config)
+    check_tracker(config)
     if config.weights == "imagenet":
         reporter.message(f"loading the ImageNet weights of {config.model}")
     options = WeightsOptions(

@@ -21,6 +21,7 @@ from .finish import RunResult
 from .readable_splits import Readable
 from .reporter import Reporter, SteadyReporter
 from .run import check_processes, complete, prepare_run
+from .tracking import tracked
 from .training.build import build_accelerator
 from .training.clock import reset_peak_memory
 
@@ -86,7 +87,10 @@ def resume_with(
         checkpoint = newest_checkpoint(directory / FOLDER, reporter.warning)
         if checkpoint is None:
             reporter.message(f"{directory} has no checkpoint; starting from the beginning")
-        return complete(task, accelerator, directory, reporter, began=began, checkpoint=checkpoint)
+        told = held.enter_context(tracked(config, accelerator, directory, reporter))
+        result = complete(task, accelerator, directory, told, began=began, checkpoint=checkpoint)
+        told.metrics(result.record)
+        return result
 
 
 def _finished(directory: Path) -> RunResult:

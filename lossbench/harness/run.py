@@ -32,6 +32,7 @@ from .prepare import prepare
 from .readable_splits import Readable
 from .reporter import Reporter, SteadyReporter
 from .task import Task
+from .tracking import tracked
 from .training.build import build_accelerator, build_trainer
 from .training.clock import reset_peak_memory
 from .training.failures import explained
@@ -68,8 +69,10 @@ def run(
     accelerator = build_accelerator(task.config)
     reset_peak_memory(accelerator.device)
     check_processes(task, accelerator.num_processes)
-    with _claimed(task, out, accelerator) as directory:
-        return complete(task, accelerator, directory, reporter, began=began)
+    with _claimed(task, out, accelerator) as directory, tracked(config, accelerator, directory, reporter) as told:
+        result = complete(task, accelerator, directory, told, began=began)
+        told.metrics(result.record)
+        return result
 
 
 def prepare_run(

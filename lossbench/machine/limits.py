@@ -6,8 +6,6 @@ import shutil
 import sys
 from typing import NamedTuple
 
-import psutil
-
 SHARED_MEMORY = "/dev/shm"
 
 
@@ -55,6 +53,8 @@ def peak_resident_bytes() -> int:
     try:
         import resource
     except ImportError:  # Windows
+        import psutil
+
         used = psutil.Process().memory_info()
         return int(getattr(used, "peak_wset", used.rss))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Cell:
         """Name of the loss in the comparison."""
         return entrant_name(self.loss, self.copy)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of everything that matters."""
         no_effect = option_names(Role.NO_EFFECT)
@@ -71,7 +72,7 @@ class Cell:
         told = json.dumps([options, self.matters, self.sealed], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Of its directory: readable, and another one for everything that matters."""
         parts = (files.plain(self.entrant), self.config.sampler, f"s{self.config.seed}", self.digest[:10])

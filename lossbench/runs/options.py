@@ -269,6 +269,13 @@ class RunConfig:
     )
     compile: bool = _machine(False, help="Compile the training step with torch.compile.")
     sync_bn: bool = _machine(False, help="Compute batch-normalization statistics over all processes (CUDA only).")
+    track: str | None = _machine(
+        None,
+        help="Tracker that receives the epochs and metrics",
+        metavar="NAME",
+        choices=("tensorboard", "wandb", "mlflow", "trackio"),
+        roles=_ANY_TIME,
+    )
     checkpoint_every: str = _machine(
         "5m",
         help="Interval between checkpoints: a number of steps (200) or minutes (5m).",
@@ -368,7 +375,7 @@ def option_names(*roles: Role) -> tuple[str, ...]:
 
     Example:
         >>> option_names(Role.ANY_TIME)
-        ('cache', 'recognize_files', 'workers', 'checkpoint_every')
+        ('cache', 'recognize_files', 'workers', 'track', 'checkpoint_every')
     """
     names = [field.name for field in dataclasses.fields(RunConfig)]
     return tuple(name for name in names if not roles or about(RunConfig, name).roles & set(roles))
