@@ -271,7 +271,7 @@ class RunConfig:
     sync_bn: bool = _machine(False, help="Compute batch-normalization statistics over all processes (CUDA only).")
     track: str | None = _machine(
         None,
-        help="Tracker that receives the epochs and metrics",
+        help="Tracker that receives the epochs and metrics (default: none)",
         metavar="NAME",
         choices=("tensorboard", "wandb", "mlflow", "trackio"),
         roles=_ANY_TIME,
