@@ -12,7 +12,6 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,50 +23,13 @@ from .executors import Order
 from .follow import EpochEvents, unsettled
 from .job import Task, check_machine, remove_task, write_task
 from .kept_data import WarmSplits
+from .ray_options import RayOptions, read_ray_options
 from .worker_process import GRACE_SECONDS
 
 _PAUSE = 1.0  # seconds between looks at what is running
 _CONNECT_SECONDS = 10.0
 _STARTS_ON_OTHER_NODES = 8  # of a cell whose node or process died
 _read = WarmSplits()  # of this process, which Ray uses for one task after another
-
-
-@dataclass(frozen=True)
-class RayOptions:
-    """Options of the executor.
-
-    Attributes:
-        address: of a running cluster; None for one on this machine, for this command.
-        cpus, gpus: what a cell asks for; Ray runs as many cells at a time as there is room for.
-    """
-
-    address: str | None = None
-    cpus: float = 1.0
-    gpus: float = 0.0
-
-
-def read_ray_options(options: Mapping[str, str]) -> RayOptions:
-    """Return the options of the executor.
-
-    Raises:
-        ConfigError: an option is unknown, or a number is none.
-
-    Example:
-        >>> read_ray_options({"gpus": "0.5"})
-        RayOptions(address=None, cpus=1.0, gpus=0.5)
-    """
-    if odd := sorted(options.keys() - {"address", "cpus", "gpus"}):
-        raise ConfigError(f"--ray: unknown option {odd[0]!r}; expected address, cpus or gpus")
-    numbers = {}
-    for name in ("cpus", "gpus"):
-        text = options.get(name, "1" if name == "cpus" else "0")
-        try:
-            numbers[name] = float(text)
-        except ValueError:
-            numbers[name] = -1.0
-        if not 0 <= numbers[name] < float("inf") or (numbers[name] > 1 and numbers[name] % 1):
-            raise ConfigError(f"--ray {name}={text}: expected a fraction up to 1 or a whole number")
-    return RayOptions(options.get("address"), **numbers)
 
 
 def check(options: Mapping[str, str]) -> None:
