@@ -57,7 +57,7 @@ class TrackedReporter:
         """Send the metrics of a finished run, at its last epoch."""
         if record is not None:
             metrics = {"balanced_accuracy": record.metrics.balanced_accuracy, "accuracy": record.metrics.accuracy}
-            self._send({f"test/{name}": value for name, value in metrics.items()}, int(record.config["epochs"] or 0))
+            self._send(_flat({"test": metrics}), int(record.config["epochs"] or 0))
 
     def _send(self, values: dict[str, float], step: int) -> None:
         if self.works:
