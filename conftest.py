@@ -41,7 +41,6 @@ TOGETHER = {
 # Modules that start processes by `tests/warm.py`: all on one worker, so that its server is started once.
 WARM = {
     "plugins/lossbench-metric-learning/tests/test_two_processes.py",
-    "tests/cli/test_export.py",
     "tests/distributed/test_two_processes.py",
     "tests/faults/test_strangers.py",
     "tests/faults/test_systems.py",

