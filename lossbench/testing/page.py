@@ -34,10 +34,14 @@ last epoch.
 
 Not looked at:
 
-- whether a formula is the published one, unless there is a `loop` or a limit: a constant factor, another normalizer, a
-  hyper-parameter in another unit, or an error that depends on size alone and treats all rows and classes alike;
-- whether a state moves as it should (a momentum that is reversed, a rate that is too small), unless the `loop` returns
-  the state;
+- whether a formula is the published one, unless there is a `loop` or a limit: a constant factor (a missing 1/2, a mean
+  over classes where their sum was meant, a mean over all classes where it was one over those of the batch), a
+  hyper-parameter in another unit, or an error that depends on size alone and treats all rows and classes alike. A
+  division by the classes is found in a loss that is declared `weighted-likelihood`, one by the rows in every loss;
+- whether a state moves as it should, unless the `loop` returns the state: a rate that is too small, a momentum that is
+  reversed and written as a number or under a name other than momentum, decay or rate, a running prior that decays;
+- whether proxies that are learned attract or repel, beyond their state at the start and after a step;
+- a clamp of single logits that leaves a row some gradient, or of embeddings in a loss whose rows are coupled;
 - more than two processes, other devices than those of this machine, and generated code without `--deep`;
 - whether the loss trains a better model.
 """

@@ -487,7 +487,31 @@ class WeightPlusATenth(Softmax):
         return rows * (self.weight.to(inputs) + 0.1).index_select(0, targets)
 
 
-@breaks("repeated-batch")
+@breaks("rows-gather-by-class")
+class PairsExchanged(Pairs):
+    """Rows of one class are driven apart, and rows of different classes together."""
+
+    traits = frozenset({Trait.BATCH_COUPLED, Trait.LABEL_EQUALITY, Trait.TRANSLATION_INVARIANT, Trait.PIECEWISE})
+    homogeneity, upper_bound = None, None
+
+    def of_pairs(self, inputs: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        apart = (inputs.unsqueeze(0) - inputs.unsqueeze(1)).square().sum(dim=2)
+        drawn, driven = negative * apart, positive * (4 - apart).relu()
+        return drawn.sum() / negative.sum().clamp(min=1) + 3 * driven.sum() / positive.sum().clamp(min=1)
+
+
+@breaks("own-point-costs-least", started=True, also=("steps-settle",))  # the centers come to where it costs most
+class NextCenter(Center):
+    """Nearness to the own center costs, up to a bound."""
+
+    traits = Center.traits - {Trait.ZERO_AT_SEPARATION}
+    homogeneity, upper_bound = None, 1.0
+
+    def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return (-super().rows(inputs, targets)).exp()
+
+
+@breaks("repeated-batch", also=("equal-counts-are-no-counts",))  # a sum is not a likelihood
 class OverTheRoot(Softmax):
     traits = Softmax.traits - {Trait.SAMPLEWISE, Trait.SHARDABLE}
 
@@ -839,6 +863,45 @@ class SumForMean(Center):
         total = statistics.mean * statistics.counts.unsqueeze(1)
         moved = self.centers.lerp(total, 0.5)
         self.centers.copy_(start_or_move(self.centers, moved, statistics))
+
+
+class Kept(Center):
+    """A center that keeps most of where it was."""
+
+    def __init__(self, context: LossContext, *, momentum: float = 0.9) -> None:
+        super().__init__(context)
+        self.momentum = number("momentum", momentum, minimum=0, maximum=1)
+
+    def way(self) -> float:
+        return 1 - self.momentum
+
+    @torch.no_grad()
+    def update_state(self, output: ModelOutput, targets: Tensor) -> None:
+        statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
+        moved = self.centers.lerp(statistics.mean, self.way())
+        self.centers.copy_(start_or_move(self.centers, moved, statistics))
+
+
+@breaks("momentum-keeps", started=True)
+class TakesTheMomentum(Kept):
+    def way(self) -> float:
+        return self.momentum
+
+
+FADES = Center.traits - {Trait.ABSENT_CLASS_STATE_FIXED, Trait.TRANSLATION_INVARIANT}
+
+
+@breaks("absent-class-does-not-fade", started=True)
+class CentersFade(Kept):
+    traits = FADES
+
+    @torch.no_grad()
+    def update_state(self, output: ModelOutput, targets: Tensor) -> None:
+        statistics = class_statistics(output.embeddings.to(self.centers), targets, self.centers)
+        moved = self.momentum * self.centers + (1 - self.momentum) * statistics.mean
+        present = statistics.counts.unsqueeze(1) > 0
+        moved = start_or_move(self.centers, moved, statistics)
+        self.centers.copy_(torch.where(present, moved, self.momentum * self.centers))
 
 
 # Arguments

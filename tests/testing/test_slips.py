@@ -5,6 +5,7 @@ from __future__ import annotations
 import more_slips  # noqa: F401  # enters its mistakes into the table
 import pytest
 import slips
+import wrong_rules  # noqa: F401
 
 from lossbench.testing import configurations, find_law, judge
 

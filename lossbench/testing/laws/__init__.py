@@ -7,11 +7,11 @@ Within a group the laws have the order of these imports, which numbers them: add
 from . import calculus
 from . import large_logits, degenerate_batches, non_finite  # Finiteness
 from . import reordering, renumbering, motions  # Symmetry
-from . import bounds, class_weights, rare_classes, definitions  # Meaning
+from . import bounds, class_weights, repetition, rare_classes, definitions, gathering  # Meaning
 from . import half_precision, side_effects, execution, copies, calls  # Systems
 from . import arguments
 from . import multiples, sizes, training_counts  # Size and scale
-from . import hooks, hyperparameters, life, surroundings, steps, soft_targets  # Life
+from . import hooks, hyperparameters, life, surroundings, steps, soft_targets, state_rules  # Life
 
 __all__ = [
     "arguments",
@@ -23,6 +23,7 @@ __all__ = [
     "definitions",
     "degenerate_batches",
     "execution",
+    "gathering",
     "half_precision",
     "hooks",
     "hyperparameters",
@@ -34,9 +35,11 @@ __all__ = [
     "rare_classes",
     "renumbering",
     "reordering",
+    "repetition",
     "side_effects",
     "sizes",
     "soft_targets",
+    "state_rules",
     "steps",
     "surroundings",
     "training_counts",

@@ -55,15 +55,17 @@ def _pull(trial: Trial, labels: Tensor) -> Tensor:
 
 def _reads_no_counts(configuration: Configuration) -> str | None:
     reads = Need.CLASS_COUNTS in configuration.spec.needs or configuration.counts_matter
+    if not reads and configuration.declares(Trait.WEIGHTED_LIKELIHOOD):
+        return "the hyper-parameters may scale it" if configuration.hyperparameters else None
     return None if reads else "it does not read class counts"
 
 
 @law(GROUP, off_kinks=1e-6, unless=_reads_no_counts)
 def equal_counts_are_no_counts(trial: Trial) -> None:
     """With equally many training images of every class their number does not matter, and a weighted likelihood is
-    plain softmax cross-entropy.
+    plain softmax cross-entropy. So is one that does not read class counts, with the default hyper-parameters.
 
-    Remedy: use proportions of the counts; scale class weights to a mean of 1.
+    Remedy: use proportions of the counts; scale class weights to a mean of 1; divide by rows, not by classes.
     """
     classes = len(trial.case.class_counts)
     output, targets = trial.output(), trial.targets
@@ -115,25 +117,6 @@ def _others_have_a_part(trial: Trial, weights: Tensor) -> bool:
         loss = trial.build(case=case, **weighted(trial.configuration, others))
         costs.append(loss(trial.output(case=case), case.labels()).detach())
     return not torch.isclose(costs[0], costs[1], rtol=1e-6)
-
-
-def _couples_rows(configuration: Configuration) -> str | None:
-    coupled = configuration.declares(Trait.BATCH_COUPLED)
-    return "it is declared batch-coupled: a repeated row is a new pair" if coupled else None
-
-
-@law(GROUP, off_kinks=1e-6, unless=_couples_rows)
-def repeated_batch(trial: Trial) -> None:
-    """Repeating the whole batch three times changes nothing: the loss is a mean, never a sum.
-
-    Losses that couple the rows of a batch see new pairs in the repetition and are left out.
-
-    Remedy: divide by the number of rows.
-    """
-    output, targets = trial.output(), trial.targets
-    repeated = trial.changed(output, lambda t: t.repeat(3, 1), "logits", "embeddings")
-    found = trial.loss(repeated, targets.repeat(3))
-    trial.same("three times the batch against once", found, trial.loss(output, targets))
 
 
 def _no_state_by_class(configuration: Configuration) -> str | None:
