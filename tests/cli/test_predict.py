@@ -39,8 +39,8 @@ def trained(detector_site: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     with installed_detectors(detector_site):
         crop_faces(list_photographs(str(root / "photos")), root / "faces", RECIPE)
         config = RunConfig(
-            loss="weighted-softmax", data=f"csv:{root}/faces/manifest.csv", model="test_resnet", image_size=32,
-            epochs=2, batch_size=9, device="cpu",
+            loss="weighted-softmax", data=f"csv:{root}/faces/manifest.csv", image_size=32,
+            epochs=1, batch_size=9, device="cpu",
         )  # fmt: skip
         yield train(config, root / "run").directory, root / "photos"
 
