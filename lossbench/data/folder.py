@@ -83,15 +83,26 @@ def _read(root: Path, one_class: bool) -> Manifest:
 
 
 def _check_level(root: Path, folders: list[str]) -> None:
-    """Refuse a folder that archives or systems wrapped around the class folders: it would be the only class."""
+    """Refuse a folder that archives or systems wrapped around the class folders: it would be the only class.
+
+    Folders without images do not count, such as an empty `labels/` beside `images/train/`.
+    """
     inside = root
-    while len(names := subfolders(inside)) == 1 and not count_images(inside / names[0]):
+    while len(names := _with_images(inside)) == 1 and not count_images(inside / names[0]):
         inside = inside / names[0]
     if inside != root and names:
+        only = inside.relative_to(root).parts[0]
+        holds = "contains only" if folders == [only] else "contains images only in"
+        if split_of(inside.name) and not split_of(only):  # images/train/<class>: the splits lie beside it
+            inside = inside.parent
         raise DataError(
-            f"{root}: contains only the folder {folders[0]}/, which contains folders; expected {_LAYOUTS}. "
+            f"{root}: {holds} the folder {only}/, which contains folders; expected {_LAYOUTS}. "
             f"Did you mean 'folder:{inside}'?"
         )
+
+
+def _with_images(folder: Path) -> list[str]:
+    return [name for name in subfolders(folder) if any(is_image for _, is_image in files_below(folder / name))]
 
 
 @dataclass

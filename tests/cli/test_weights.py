@@ -168,7 +168,8 @@ def test_a_run_starts_from_vggface2_s_weights_and_brings_their_preprocessing(
     # predict looks at the same central square as evaluation did.
     picture = next((faces / "images/val/amber").iterdir())
     row = json.loads(lossbench("predict", out, picture, "--json").out)[0]
-    scores = np.load(out / "predictions.npz")
+    with np.load(out / "predictions.npz") as stored_arrays:
+        scores = dict(stored_arrays)
     place = [Path(name).parts[-2:] for name in scores["test_sample_ids"]].index(picture.parts[-2:])
     stored = torch.from_numpy(scores["test_scores"][place]).softmax(dim=0)
     assert list(row["probabilities"].values()) == pytest.approx(stored.tolist(), abs=1e-4)

@@ -92,3 +92,13 @@ def test_errors(tmp_path: Path) -> None:
     half = make(tmp_path / "half", "train/cat/a.png", "val/a.png")
     assert message(half).startswith(f"{half / 'val'}: contains no class folders; {layouts}. Its 1 image(s) have no ")
     assert message(half).endswith(f"to carve the test split from training, pass --data folder:{half / 'train'}")
+
+
+@pytest.mark.parametrize("files", [("images/train/cat/a.png", "images/train/dog/b.png"),
+                                   ("images/train/cat/a.png", "images/val/cat/b.png")])  # fmt: skip
+def test_an_empty_folder_of_labels_beside_the_images_is_no_second_class(tmp_path: Path, files: tuple[str, ...]) -> None:
+    make(tmp_path, *files)
+    (tmp_path / "labels").mkdir()
+    assert message(tmp_path).endswith(f"Did you mean 'folder:{tmp_path}/images'?")
+    assert f"{tmp_path}: contains images only in the folder images/" in message(tmp_path)
+    assert read_folder(tmp_path / "images").splits is not None or "val" not in files[1]
