@@ -24,6 +24,10 @@ def print_status(directory: Path, json_: bool) -> None:
         print_json(status.to_json())
         return
     from ..report.terminal.status import status_summary
-    from .terminal import Console
+    from .terminal import Console, print_plain
 
     Console().print(status_summary(status))
+    from ..harness.grid.slurm import submitted_jobs
+
+    if jobs := submitted_jobs(directory):
+        print_plain(f"\nSlurm jobs: {jobs}")

@@ -15,6 +15,7 @@ from lossbench.harness.grid import slurm_commands
 from lossbench.harness.grid.job import JOBS, Task, check_machine, read_cells, remove_task, work, write_task
 from lossbench.harness.grid.slurm_options import read_slurm_options
 from lossbench.runs.cells import Cell
+from lossbench.runs.grid_file import GridFile, write_grid_file
 from lossbench.runs.options import RunConfig
 
 ASKED = ("compare", "--losses", "softmax", "--seeds", 1, "--data", "synthetic(images=96)", "--out", "grid")
@@ -87,3 +88,16 @@ def test_a_machine_without_slurm_is_told_where_to_go(lossbench: Any, monkeypatch
 def test_a_wrong_option_of_slurm_is_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_slurm_options(options)
+
+
+def test_the_status_says_why_jobs_of_slurm_wait(
+    lossbench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = GridFile(losses=("softmax",), samplers=("natural",), seeds=(0,), cells=())
+    write_grid_file(tmp_path, grid)
+    (tmp_path / JOBS).mkdir()
+    (tmp_path / JOBS / "slurm.json").write_text('{"attempt": "a", "jobs": ["12"]}')
+    monkeypatch.setattr(slurm_commands.shutil, "which", lambda name: name)
+    listed = "12_0 RUNNING None\n12_1 PENDING Resources\n"
+    monkeypatch.setattr(slurm_commands, "_call", lambda *command: (0, listed, ""))
+    assert "Slurm jobs: 12_0 running, 12_1 pending (Resources)" in lossbench("compare", "--status", tmp_path).out

@@ -23,7 +23,7 @@ from ...what_is import quote
 from .executors import Order, Submitted
 from .follow import follow, unsettled
 from .job import JOBS, Job, Task, remove_task, write_task
-from .slurm_commands import check_slurm, is_ending, job_name, jobs_alive, refused, requeue
+from .slurm_commands import check_slurm, describe_jobs, is_ending, job_name, jobs_alive, refused, requeue
 from .slurm_options import SlurmOptions, read_slurm_options
 
 _STATE, _LOGS = "slurm.json", "slurm"
@@ -85,6 +85,12 @@ def run(order: Order) -> None:
         f"follow them with: lossbench compare --status {quote(order.out)}\n"
         "wait for them and judge with the same command again"
     )
+
+
+def submitted_jobs(out: Path) -> str:
+    """Return the Slurm jobs of a comparison that were not collected yet, with states and reasons, in one line."""
+    found = _read(out.absolute() / JOBS / _STATE)
+    return describe_jobs(found[1]) if found else ""
 
 
 def _submit(task: Task, options: SlurmOptions, number: int) -> list[str]:
