@@ -32,12 +32,9 @@ CONFIG = Path(__file__).with_name("ferplus.toml")
 LOSSES = (
     "softmax", "weighted-softmax", "center", "triplet", "weighted-cluster", "logit-adjusted", "balanced-softmax",
 )  # fmt: skip
-# The order of the paper, and whether re-weighting is worth more than a shift of softmax's scores after training.
-CLAIMS = (
-    "weighted-cluster > weighted-softmax",
-    "weighted-softmax > center",
-    "weighted-softmax > softmax (shifted)",
-)
+# The order of the paper. Whether a loss is worth more than a shift of softmax's scores after training needs no claim:
+# the comparison tests every loss against softmax (post-hoc).
+CLAIMS = ("weighted-cluster > weighted-softmax", "weighted-softmax > center")
 PILOT_EPOCHS = (24, 48, 96)
 LEAST_RISE = 2.0  # points of balanced accuracy on training images
 

@@ -168,3 +168,9 @@ def test_the_reference_experiment_is_one_pilot_one_comparison_and_one_page(
     assert json.loads((tmp_path / "pilot.json").read_text())["epochs"] == 48
     for call in calls[:4]:
         assert {"--device", "--config", "ferplus:faces"} <= set(call)
+
+
+def test_the_claims_on_ferplus_are_ones_that_compare_takes() -> None:
+    from lossbench.verdict.asked_before import check_names
+
+    check_names(ferplus.CLAIMS, None, ferplus.LOSSES)
