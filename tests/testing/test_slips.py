@@ -15,3 +15,4 @@ def test_a_slip_is_found(name: str) -> None:
     spec, law = slips.SLIPS[name]
     results = [judge(configuration, find_law(law)) for configuration in configurations(spec)]
     assert any(result.status == "failed" for result in results), [result.message for result in results]
+    assert not any("TypeError" in result.message for result in results), "the slip itself has a mistake"

@@ -31,7 +31,7 @@ def _repeated(trial: Trial, times: int) -> Tensor:
     return value.detach()
 
 
-_MOST_ROWS = 12  # eight times as many still fit losses that list pairs of pairs
+_MOST_ROWS = 6  # eight times as many still fit losses that list pairs of pairs
 
 
 def _is_no_sum_over_pairs(trial: Trial) -> None:
