@@ -29,7 +29,7 @@ data.command("crop")(crop)
 
 @data.command()
 @takes_options(
-    [name for name in option_names(Role.OPENS_DATA) if name != "allow_missing_classes"],
+    [name for name in option_names(Role.OPENS_DATA) if name not in ("allow_missing_classes", "folds", "fold")],
     seed="Random seed of the run; of the data sources, only digits depends on it.",
 )
 def inspect(

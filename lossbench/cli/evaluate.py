@@ -15,7 +15,8 @@ from .parameters import Json, LossFile, takes_options
 if TYPE_CHECKING:
     from ..runs.record import Record
 
-_OPENS = [name for name in option_names(Role.OPENS_DATA) if name not in ("allow_missing_classes", "min_images")]
+_OF_TRAINING = ("allow_missing_classes", "min_images", "folds", "fold")
+_OPENS = [name for name in option_names(Role.OPENS_DATA) if name not in _OF_TRAINING]
 _COMPUTES = ("batch_size", "device", "workers")
 
 

@@ -91,7 +91,7 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     for note in grid.notes:
         print_plain(note, file=sys.stderr)
     if ranges:
-        firsts = [cell for cell in grid.cells if cell.config.seed == asked.seeds[0]]
+        firsts = [c for c in grid.cells if c.config.seed == asked.seeds[0] and c.config.fold in (None, 1)]
         found, best = tune(firsts, ranges, asked.trials, out, run)
         grid = tuned(grid, best)
         options = tuple(sorted({r.name for r in ranges if r.is_option}))

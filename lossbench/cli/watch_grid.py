@@ -49,7 +49,7 @@ class GridWatch:
             self.live.stop()
 
     def __call__(self, cell: Cell, event: dict[str, Any]) -> None:
-        label = f"{cell.entrant}, {cell.config.sampler}, seed {cell.config.seed}"
+        label = f"{cell.entrant}, {cell.config.sampler}, {_named(cell)}"
         if event["event"] == "epoch":
             self.run_here += event["epoch"] == 0
             self.states[cell.name] = f"{event['epoch']}/{event['epochs']}"
@@ -67,11 +67,11 @@ class GridWatch:
                 self.console.print(Text(f"{self.ended}/{len(self.cells)}  {label} {mark}"), soft_wrap=True)
 
     def __rich__(self) -> Group:
-        seeds = list(dict.fromkeys(cell.config.seed for cell in self.cells))[:_MOST_SEEDS]
-        states: dict[tuple[str, str], dict[int, str]] = {}
+        seeds = list(dict.fromkeys(map(_named, self.cells)))[:_MOST_SEEDS]
+        states: dict[tuple[str, str], dict[str, str]] = {}
         for cell in self.cells:
-            states.setdefault((cell.entrant, cell.config.sampler), {})[cell.config.seed] = self.states[cell.name]
-        columns = ("loss", "sampler", *(f"seed {seed}" for seed in seeds))
+            states.setdefault((cell.entrant, cell.config.sampler), {})[_named(cell)] = self.states[cell.name]
+        columns = ("loss", "sampler", *seeds)
         rows = tuple((*names, *(found.get(seed, "") for seed in seeds)) for names, found in states.items())
         table = TerminalTable(
             Table("cells", self.title, columns, rows, wide=frozenset(columns[2 + _FEW_SEEDS :]), names=2),
@@ -86,3 +86,8 @@ class GridWatch:
         if self.run_here > 1 and left:
             text += f", about {seconds / self.run_here * left / 60:.0f} min left"
         return text
+
+
+def _named(cell: Cell) -> str:
+    """Return seed and fold of a cell."""
+    return f"seed {cell.config.seed}" + (f", fold {cell.config.fold}" if cell.config.fold else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from ..errors import DataError
 from .table import ImageTable
@@ -26,6 +27,34 @@ class Splits:
     origin: str
     notes: tuple[str, ...] = ()
     whole: ImageTable | None = None
+
+
+class Options(TypedDict, total=False):
+    """The options of a run that bear on its data.
+
+    Attributes:
+        val: manifest or folder of the test split, for sources that are files.
+        label: label column of manifests; "person" makes each person (of folders, each subfolder) a class.
+        seed: seed of the run (default: 0); only `digits` depends on it.
+        classes: 7 or 8, for AffectNet and FER+; None for the classes of the release.
+        min_images: minimum images per person, with people as classes; None for `MIN_IMAGES`.
+        root: folder that the paths of manifests start from; None for the folder of each manifest.
+        path_column: path column of manifests (default: "path").
+        fold_labels: read labels that differ only in case, spaces, quotes or Unicode form as one.
+        folds: number of folds that all images are divided into by the seed; None for the splits of the data.
+        fold: the fold that is the test split, from 1; None for the first.
+    """
+
+    val: str | None
+    label: str
+    seed: int
+    classes: int | None
+    min_images: int | None
+    root: str | None
+    path_column: str
+    fold_labels: bool
+    folds: int | None
+    fold: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, Unpack
 
 from ..errors import DataError, did_you_mean
 from ..what_is import is_of_runs, what_is
@@ -16,9 +16,10 @@ from .affectnet import open_affectnet
 from .csv_place import csv_place
 from .embedded import FORM, open_digits, open_synthetic
 from .ferplus import of_ferplus, open_ferplus
+from .folds import check_folds, fold_splits
 from .labelled_files import MIN_IMAGES, PERSON, open_csv, open_folder
 from .rafdb import open_rafdb
-from .request import Request, Splits
+from .request import Options, Request, Splits
 from .spec_options import written_path
 from .splits import check_splits
 
@@ -33,6 +34,7 @@ class Source:
         form: how `--data` names it.
         open: opens it.
         depends_on_seed: whether the seed of a run decides which images it holds.
+        own_splits: whether lossbench makes or ships its splits, so that they may be joined and divided into folds.
         epochs: passes over its training images, where a run does not say.
         batch_size: images per step, where a run does not say.
         augment: augmentation of its training images, where a run does not say.
@@ -41,33 +43,10 @@ class Source:
     form: str
     open: Callable[[Request], Splits]
     depends_on_seed: bool = False
+    own_splits: bool = False
     epochs: int = 15
     batch_size: int = 128
     augment: Augment = Augment.NONE
-
-
-class Options(TypedDict, total=False):
-    """The options of a run that bear on its data.
-
-    Attributes:
-        val: manifest or folder of the test split, for sources that are files.
-        label: label column of manifests; "person" makes each person (of folders, each subfolder) a class.
-        seed: seed of the run (default: 0); only `digits` depends on it.
-        classes: 7 or 8, for AffectNet and FER+; None for the classes of the release.
-        min_images: minimum images per person, with people as classes; None for `MIN_IMAGES`.
-        root: folder that the paths of manifests start from; None for the folder of each manifest.
-        path_column: path column of manifests (default: "path").
-        fold_labels: read labels that differ only in case, spaces, quotes or Unicode form as one.
-    """
-
-    val: str | None
-    label: str
-    seed: int
-    classes: int | None
-    min_images: int | None
-    root: str | None
-    path_column: str
-    fold_labels: bool
 
 
 def open_data(spec: str, *, allow_missing_classes: bool = False, **options: Unpack[Options]) -> Splits:
@@ -88,6 +67,8 @@ def open_data(spec: str, *, allow_missing_classes: bool = False, **options: Unpa
         ((12, 122, 94), 'test split of the dataset')
     """
     splits = open_unchecked(spec, **options)
+    if (folds := options.get("folds")) and splits.whole is not None:
+        check_folds(splits.whole, folds, allow_missing_classes)
     notes = check_splits(splits.train, splits.test, allow_missing_classes)
     return dataclasses.replace(splits, notes=splits.notes + notes)
 
@@ -95,13 +76,19 @@ def open_data(spec: str, *, allow_missing_classes: bool = False, **options: Unpa
 def open_unchecked(spec: str, **options: Unpack[Options]) -> Splits:
     """Open a data source as `open_data` does, without checking that its splits are compatible."""
     name, path = _name_and_path(spec)
-    request = Request(spec=spec, path=path, **options)
+    folds, fold, seed = options.get("folds"), options.get("fold"), options.get("seed", 0)
+    of_request: Any = {key: value for key, value in options.items() if key not in ("folds", "fold")}
+    if folds:
+        of_request["seed"] = 0  # the seed divides the images, which are the same for every seed
+    request = Request(spec=spec, path=path, **of_request)
     if name == "csv":
         request = csv_place(spec.partition(":")[2].strip()).of(request)
     if name == "ferplus":
         request = of_ferplus(request, spec.partition(":")[2])
     _check_options(name, request)
-    return SOURCES[name].open(request)
+    source = SOURCES[name]
+    splits = source.open(request)
+    return fold_splits(splits, spec, folds, fold or 1, seed, join=source.own_splits) if folds else splits
 
 
 def _check_options(name: str, request: Request) -> None:
@@ -183,11 +170,14 @@ def _guess(spec: str, path: Path) -> str:
 
 
 SOURCES: dict[str, Source] = {
-    "synthetic": Source(form=FORM.format("synthetic"), open=open_synthetic, epochs=12, augment=Augment.STANDARD),
+    "synthetic": Source(
+        form=FORM.format("synthetic"), open=open_synthetic, own_splits=True, epochs=12, augment=Augment.STANDARD
+    ),
     "digits": Source(
         form=FORM.format("digits"),
         open=open_digits,
         depends_on_seed=True,
+        own_splits=True,
         epochs=40,
         batch_size=64,
         augment=Augment.CROP,

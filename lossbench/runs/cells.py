@@ -20,7 +20,7 @@ from .. import files
 from ..errors import RecordError
 from ..strict_files import read_bytes
 from . import layout
-from .grid_file import entrant_name
+from .grid_file import GridCell, entrant_name
 from .json_text import FieldError, parse
 from .option import Role
 from .options import RunConfig, option_names
@@ -64,6 +64,14 @@ class Cell:
         """Name of the loss in the comparison."""
         return entrant_name(self.loss, self.copy)
 
+    @property
+    def in_grid(self) -> GridCell:
+        """What `compare.json` holds of it."""
+        own = self.config
+        return GridCell(
+            loss=self.loss, copy=self.copy, sampler=own.sampler, seed=own.seed, fold=own.fold, name=self.name
+        )
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of everything that matters."""
@@ -75,7 +83,8 @@ class Cell:
     @cached_property
     def name(self) -> str:
         """Of its directory: readable, and another one for everything that matters."""
-        parts = (files.plain(self.entrant), self.config.sampler, f"s{self.config.seed}", self.digest[:10])
+        fold = f"f{self.config.fold}" if self.config.fold else ""
+        parts = (files.plain(self.entrant), self.config.sampler, f"s{self.config.seed}", fold, self.digest[:10])
         return "-".join(part for part in parts if part)
 
     def place(self, out: Path) -> Path:

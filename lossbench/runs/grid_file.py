@@ -44,6 +44,7 @@ class GridCell:
         copy: 2 for the second run of a loss that is listed twice, and so on.
         sampler: how training rows are drawn.
         seed: of the run.
+        fold: its test fold, from 1; None without folds.
         name: of its directory within `cells`.
     """
 
@@ -51,6 +52,7 @@ class GridCell:
     copy: Positive = 1
     sampler: str
     seed: Count
+    fold: Positive | None = None
     name: str
 
     def __post_init__(self) -> None:

@@ -33,6 +33,7 @@ class CellStatus:
         loss: name of the loss in the comparison.
         sampler: how training rows are drawn.
         seed: seed of the run.
+        fold: its test fold, from 1; None without folds.
         state: one of `STATES`; a cell that was interrupted is waiting.
         epoch: finished epochs; None before the first one and after the last.
         epochs: epochs of the run; None as for `epoch`.
@@ -45,6 +46,7 @@ class CellStatus:
     loss: str
     sampler: str
     seed: int
+    fold: int | None
     state: str
     epoch: int | None = None
     epochs: int | None = None
@@ -109,7 +111,7 @@ def _names(folder: Path) -> set[str]:
 def _status(cell: GridCell, folder: Path, begun: set[str]) -> CellStatus:
     found: dict[str, Any] = cell_progress(folder / cell.name) if cell.name in begun else {"state": WAITING}
     entrant = entrant_name(cell.loss, cell.copy)
-    return CellStatus(name=cell.name, loss=entrant, sampler=cell.sampler, seed=cell.seed, **found)
+    return CellStatus(name=cell.name, loss=entrant, sampler=cell.sampler, seed=cell.seed, fold=cell.fold, **found)
 
 
 def cell_progress(place: Path) -> dict[str, Any]:

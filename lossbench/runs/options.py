@@ -78,6 +78,19 @@ class RunConfig:
         rule=at_least(2),
         roles=_OPENS,
     )
+    folds: int | None = _data(
+        None,
+        help="Number of folds, for data too small for one test split: stratified, by person where persons are known, "
+        "divided anew by every seed (default: one test split).",
+        rule=at_least(2, 1000),
+        roles=_OPENS,
+    )
+    fold: int | None = _data(
+        None,
+        help="Fold that is the test split of a run, from 1 (default: the first; compare runs all of them).",
+        rule=at_least(1, 1000),
+        roles=[*_OPENS, Role.COMPARED],
+    )
     sampler: str = _data(
         "natural",
         help="How images are drawn: natural, balanced, sqrt, or classes:MxN (batches of N images of M classes).",
@@ -287,6 +300,10 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name in option_names():
             check(flag(name), getattr(self, name), about(RunConfig, name).rule)
+        if self.fold is not None and self.folds is None:
+            raise ConfigError(f"--fold {self.fold} applies with --folds only: pass the number of folds, too")
+        if self.fold is not None and self.folds is not None and self.fold > self.folds:
+            raise ConfigError(f"--fold must be at most --folds {self.folds}, got {self.fold}")
         sampler = parse_sampler(self.sampler)
         if isinstance(sampler, ClassBatches) and self.batch_size not in (None, sampler.batch_size):
             raise ConfigError(

@@ -12,7 +12,8 @@ from ..runs.option import Role, flag
 from ..runs.options import option_names
 from .runs import Run
 
-_DATA = ("test_digest", "class_names", "release", "box_margin")
+_DATA = ("class_names", "release", "box_margin")
+_OF_TEST = "test_digest"
 _OF_A_SEED = ("train_digest", "training_counts", "selection_images")
 _MODEL = ("name", "weights", "embedding_dim", "image_size", "preprocessing")
 _ENVIRONMENT = ("lossbench", "python", "packages", "tf32", "deterministic_algorithms", "processes")
@@ -27,21 +28,27 @@ def differences(runs: Sequence[Run], tuned: Collection[str] = ()) -> list[str]:
         tuned: options that were tuned for each loss, which may differ.
     """
     found = []
+    trained = [part for run in runs for part in run.trained]
     free = {*option_names(Role.COMPARED, Role.NO_EFFECT), *tuned}
-    names = dict.fromkeys(name for run in runs for name in run.record.config if name not in free)
+    names = dict.fromkeys(name for run in trained for name in run.record.config if name not in free)
     for name in names:
-        found += _differing(flag(name), runs, lambda run, n=name: run.record.config.get(n))
+        found += _differing(flag(name), trained, lambda run, n=name: run.record.config.get(n))
     for part, fields in (("data", _DATA), ("model", _MODEL), ("environment", _ENVIRONMENT)):
         for name in fields:
-            found += _differing(f"{part}.{name}", runs, lambda run, p=part, n=name: getattr(getattr(run.record, p), n))
+            found += _differing(
+                f"{part}.{name}", trained, lambda run, p=part, n=name: getattr(getattr(run.record, p), n)
+            )
     for name in CropRecipe.__dataclass_fields__:
         found += _differing(f"data.crop.{name}", runs, lambda run, n=name: getattr(run.record.data.crop, n, None))
-    found += _differing("environment.device", runs, lambda run: run.record.environment.device.partition(":")[0])
-    found += _differing("weights", runs, lambda run: run.record.weights and run.record.weights.sha256)
-    for seed in dict.fromkeys(run.seed for run in runs):
-        of_seed = [run for run in runs if run.seed == seed]
+    found += _differing("environment.device", trained, lambda run: run.record.environment.device.partition(":")[0])
+    found += _differing("weights", trained, lambda run: run.record.weights and run.record.weights.sha256)
+    found += _differing(f"data.{_OF_TEST}", runs, lambda run: run.record.data.test_digest)
+    for place in dict.fromkeys((part.seed, part.fold) for part in trained):
+        own = [part for part in trained if (part.seed, part.fold) == place]
+        seed, fold = place
+        where = f"seed {seed}" + (f", fold {fold}" if fold else "")
         for name in _OF_A_SEED:
-            found += _differing(f"data.{name} of seed {seed}", of_seed, lambda run, n=name: getattr(run.record.data, n))
+            found += _differing(f"data.{name} of {where}", own, lambda run, n=name: getattr(run.record.data, n))
     return found
 
 

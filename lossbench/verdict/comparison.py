@@ -93,6 +93,11 @@ class Comparison:
         return self.records.problems
 
     @property
+    def folds(self) -> int:
+        """Number of folds; 0 for one test split."""
+        return max((len(run.folds) for run in self.records.runs), default=0)
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         if self.given_classes is not None:
             return self.given_classes.names

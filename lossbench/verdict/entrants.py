@@ -157,9 +157,14 @@ class Entrant:
     @property
     def training_accuracy(self) -> float | None:
         """Mean balanced accuracy on the runs' own training images; None if a run has not measured it."""
-        fits = [run.record.training for run in self.runs.values()]
+        fits = [run.record.training for run in self.trained]
         known = [fit.balanced_accuracy for fit in fits if fit is not None]
         return plain.mean(known) if known and len(known) == len(fits) else None
+
+    @property
+    def trained(self) -> list[Run]:
+        """The trained models: one per run, or one per fold of each run."""
+        return [part for run in self.runs.values() for part in run.trained]
 
     @property
     def formula(self) -> str:

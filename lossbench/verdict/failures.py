@@ -50,8 +50,13 @@ def failure_sentences(comparison: Comparison) -> list[Sentence]:
 def skipped_steps(comparison: Comparison, entrant: Entrant) -> dict[int, tuple[int, int]]:
     """Return seed -> skipped steps and all steps, for the runs of a loss that skipped non-finite steps."""
     own = (entrant.loss, entrant.copy, entrant.sampler)
-    timings = {r.seed: r.record.timing for r in comparison.records.runs if (r.loss, r.copy, r.sampler) == own}
-    return {seed: (t.steps_skipped, t.steps) for seed, t in timings.items() if t.steps_skipped}
+    runs = [r for r in comparison.records.runs if (r.loss, r.copy, r.sampler) == own]
+    found = {}
+    for run in runs:
+        timings = [part.record.timing for part in run.trained]
+        if skipped := sum(t.steps_skipped for t in timings):
+            found[run.seed] = skipped, sum(t.steps for t in timings)
+    return found
 
 
 def _without_runs(comparison: Comparison) -> list[Sentence]:

@@ -11,6 +11,7 @@ from ..runs.cells import CELLS
 from ..runs.grid_file import GRID, GridCell, GridFile, read_grid_file
 from ..runs.layout import RECORD
 from ..what_is import what_is
+from .folds import join_folds
 from .run_files import read_run
 from .runs import Ints, Problem, Run
 from .single_runs import single_run, single_runs
@@ -24,7 +25,7 @@ class Records:
         directory: where.
         losses: as written, in the order asked for, each once.
         samplers: in the order asked for.
-        runs: those that can be used.
+        runs: those that can be used, with the folds of a seed joined to one.
         problems: those that cannot.
         grid: content of `compare.json`; None for a directory of single runs.
     """
@@ -62,12 +63,16 @@ def read_records(directory: Path) -> Records:
         cell if isinstance(cell, Problem) else read_run(known, cell, root, *getattr(cell, "above", (CELLS,)))
         for cell in wanted
     ]
+    runs, incomplete = join_folds((run for run in found if isinstance(run, Run)), known)
+    problems = [problem for problem in found if isinstance(problem, Problem)]
+    told = {(p.loss, p.sampler, p.seed) for p in problems}
+    problems += [p for p in incomplete if (p.loss, p.sampler, p.seed) not in told]
     cells = [cell for cell in wanted if isinstance(cell, GridCell)]
     return Records(
         directory,
         tuple(dict.fromkeys(cell.loss for cell in cells)),
         tuple(dict.fromkeys(cell.sampler for cell in cells)),
-        tuple(run for run in found if isinstance(run, Run)),
-        tuple(problem for problem in found if isinstance(problem, Problem)),
+        tuple(runs),
+        tuple(problems),
         grid,
     )

@@ -57,7 +57,7 @@ def read_run(known: dict[bytes, Ints], cell: GridCell, root: Path, *above: str) 
     """
 
     def problem(status: str, message: str) -> Problem:
-        return Problem(entrant_name(cell.loss, cell.copy), cell.sampler, cell.seed, status, message)
+        return Problem(entrant_name(cell.loss, cell.copy), cell.sampler, cell.seed, status, message, cell.fold)
 
     place = root.joinpath(*above, cell.name)
     if not os.path.lexists(place):
@@ -68,8 +68,9 @@ def read_run(known: dict[bytes, Ints], cell: GridCell, root: Path, *above: str) 
         if status != DONE:
             return problem(status, message or "it did not finish")
         record = read_record(place)
-        if (record.seed, record.config.get("sampler", cell.sampler)) != (cell.seed, cell.sampler):
-            raise RecordError(f"{place / layout.RECORD} belongs to another run: its sampler or seed differs")
+        own = (record.seed, record.config.get("sampler", cell.sampler), record.config.get("fold"))
+        if own != (cell.seed, cell.sampler, cell.fold):
+            raise RecordError(f"{place / layout.RECORD} belongs to another run: its sampler, seed or fold differs")
         predictions, data = read_predictions(place, record), record.data
         test = predictions.test
         return Run(
@@ -88,6 +89,7 @@ def read_run(known: dict[bytes, Ints], cell: GridCell, root: Path, *above: str) 
                 plain=record.formula == BASELINE,
             ),
             cell.copy,
+            cell.fold,
         )
     except RecordError as error:
         return problem(DAMAGED, str(error))

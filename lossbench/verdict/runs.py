@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..runs.history import HistoryRow
-from ..runs.predictions import Predictions, read_predictions
+from ..runs.predictions import Predictions, SplitPredictions, read_predictions
 from ..runs.record import Record
 from .thresholds import Thresholds
 
@@ -35,6 +36,9 @@ class Run:
         predicted: (N,) predicted classes of the test images.
         targets: (N,) classes of the test images; one array for all runs that share them.
         thresholds: decision rules.
+        fold: the test fold, from 1; None without folds, and for all folds together.
+        folds: runs that this one joins, one per fold, so that each image is tested once; empty for a run on disk.
+        rows: (N,) rows of the folds' test images one after another, in the order of `predicted`.
     """
 
     directory: Path
@@ -47,15 +51,54 @@ class Run:
     targets: Ints = field(repr=False)
     thresholds: Thresholds = field(repr=False)
     copy: int = 1
+    fold: int | None = None
+    folds: tuple[Run, ...] = field(default=(), repr=False)
+    rows: Ints | None = field(default=None, repr=False)
+
+    @property
+    def trained(self) -> tuple[Run, ...]:
+        """The models behind the predictions: one per fold, or this run."""
+        return self.folds or (self,)
 
     @property
     def predictions(self) -> Predictions:
         """Arrays of `predictions.npz` without embeddings, read at every access: those of all runs do not fit memory."""
+        if self.folds:
+            return joined_predictions([run.predictions for run in self.folds], self.rows)
         return read_predictions(self.directory, self.record)
 
     def with_embeddings(self) -> Predictions:
-        """Read the predictions with embeddings and centers, which are large and stay on disk until then."""
+        """Read the predictions with embeddings and centers, which are large and stay on disk until then.
+
+        Each fold has a model, and so a space of embeddings, of its own: call this for each of `trained`.
+        """
         return read_predictions(self.directory, self.record, embeddings=True)
+
+
+def joined_predictions(folds: Sequence[Predictions], rows: Ints | None) -> Predictions:
+    """Return the predictions of all folds.
+
+    Args:
+        folds: predictions of each fold.
+        rows: (N,) order of the test images; None for that of the folds.
+    """
+
+    def together(parts: Sequence[SplitPredictions], order: Ints | slice) -> SplitPredictions:
+        ids = [part.sample_ids for part in parts if part.sample_ids is not None]
+        return SplitPredictions(
+            scores=np.concatenate([part.scores for part in parts])[order],
+            targets=np.concatenate([part.targets for part in parts])[order],
+            sample_ids=np.concatenate(ids)[order] if len(ids) == len(parts) else None,
+        )
+
+    order = slice(None) if rows is None else rows
+    refits = [fold.refit_scores for fold in folds if fold.refit_scores is not None]
+    selections = [fold.selection for fold in folds if fold.selection is not None]
+    return Predictions(
+        test=together([fold.test for fold in folds], order),
+        selection=together(selections, slice(None)) if selections else None,
+        refit_scores=np.concatenate(refits)[order] if len(refits) == len(folds) else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -68,6 +111,7 @@ class Problem:
         seed: of the run; -1 if unknown.
         status: "failed", "diverged", "missing" or "damaged".
         message: the reason.
+        fold: the test fold, from 1; None without folds.
     """
 
     loss: str
@@ -75,11 +119,13 @@ class Problem:
     seed: int
     status: str
     message: str
+    fold: int | None = None
 
     @property
     def run(self) -> str:
         """Which run it is."""
-        return self.loss if self.seed < 0 else f"{self.loss}, {self.sampler}, seed {self.seed}"
+        fold = f", fold {self.fold}" if self.fold else ""
+        return self.loss if self.seed < 0 else f"{self.loss}, {self.sampler}, seed {self.seed}{fold}"
 
 
 @dataclass(frozen=True)

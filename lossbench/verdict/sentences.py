@@ -37,7 +37,7 @@ def sentences(comparison: Comparison) -> list[Sentence]:
     for standing in found:
         told += _findings(standing, several=len(found) > 1, planned=bool(comparison.claims or comparison.against))
     told += control_sentence(comparison)
-    told += _resolution(found)
+    told += _resolution(found, comparison.folds)
     told += _looks(comparison)
     told += small_class_sentences(comparison)
     told += [_same(pair) for pair in comparison.same]
@@ -129,7 +129,7 @@ def _ahead(pair: Pair) -> Sentence:
     return Sentence("finding", text, (Claim(pair.better.label, "ahead", (pair.worse.label,)),))
 
 
-def _resolution(found: Sequence[Standing]) -> list[Sentence]:
+def _resolution(found: Sequence[Standing], folds: int) -> list[Sentence]:
     """What the seeds and images could have shown, and what the intervals cover."""
     tested = [p for s in found for p in s.pairs if p.smallest is not None and p.smallest < 1]
     if not tested:
@@ -146,7 +146,13 @@ def _resolution(found: Sequence[Standing]) -> list[Sentence]:
     if shares:
         text += f" {statistics.median(shares):.0%} of the error's variance comes from the seeds, the rest from the " \
                 "test images."  # fmt: skip
-    text += " Intervals cover new seeds and new test images of the same classes, for this training set"
+    text += " Intervals cover new seeds and new test images of the same classes, "
+    text += (
+        f"for training on {folds - 1} of {folds} folds of these images: every seed divides the images anew and tests "
+        "each once, and folds are not counted as seeds"
+        if folds
+        else "for this training set"
+    )
     text += (
         f", and hold together for all {plural(tested[0].family, 'pair')} of a sampler." if tested[0].family > 1 else "."
     )

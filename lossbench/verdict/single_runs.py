@@ -32,14 +32,16 @@ class _SingleRun(GridCell):
 def single_runs(directory: Path) -> list[GridCell | Problem]:
     """Return the directories below with a `config.toml`, as runs of the loss, sampler and seed in it."""
     found = [single_run(directory, name) for name in sorted(_run_directories(directory))]
-    places: dict[tuple[str, str, int], list[str]] = {}
+    places: dict[tuple[str, str, int, int | None], list[str]] = {}
     for cell in found:
         if isinstance(cell, _SingleRun):
-            places.setdefault((cell.loss, cell.sampler, cell.seed), []).append("/".join((*cell.above, cell.name)))
-    for (loss, sampler, seed), same in places.items():
+            key = (cell.loss, cell.sampler, cell.seed, cell.fold)
+            places.setdefault(key, []).append("/".join((*cell.above, cell.name)))
+    for (loss, sampler, seed, fold), same in places.items():
+        of_fold = f", fold {fold}," if fold else ""
         if len(same) > 1:
             raise ConfigError(
-                f"{directory}: {loss} with sampler {sampler} and seed {seed} was run {len(same)} times: "
+                f"{directory}: {loss} with sampler {sampler} and seed {seed}{of_fold} was run {len(same)} times: "
                 f"{', '.join(same)}. Keep one of them"
             )
     return found
@@ -52,7 +54,14 @@ def single_run(directory: Path, name: str) -> GridCell | Problem:
         options = read_options(place / layout.CONFIG, str(place / layout.CONFIG), links=False)
         config = RunConfig(**options)
         *above, own = name.split("/")
-        return _SingleRun(loss=config.loss, sampler=config.sampler, seed=config.seed, name=own, above=tuple(above))
+        return _SingleRun(
+            loss=config.loss,
+            sampler=config.sampler,
+            seed=config.seed,
+            fold=config.fold or (1 if config.folds else None),
+            name=own,
+            above=tuple(above),
+        )
     except (UsageError, TypeError, ValueError) as error:
         return Problem(name, "", -1, DAMAGED, f"{layout.CONFIG} does not belong to a run: {error}")
 

@@ -120,7 +120,7 @@ def test_compare_takes_every_option_that_is_not_its_own(lossbench: Callable[...,
     assert (config.on_nonfinite, config.max_unreadable, config.compile, config.batch_size) == ("skip", 7, True, 9)
     shown = lossbench("compare", "--help").out
     own = {*option_names(Role.COMPARED, Role.SET_BY_COMPARE)}
-    assert own == {"loss", "sampler", "seed", "carve"}
+    assert own == {"loss", "sampler", "seed", "fold", "carve"}
     for name in option_names():
         assert (f"{flag(name)} " in shown) is (name not in own), name
 
@@ -214,7 +214,7 @@ def test_a_limit_on_unreadable_images_is_part_of_what_data_is_kept_for(
 
 
 def test_the_role_of_an_option_decides_whether_it_names_a_cell() -> None:
-    config = RunConfig(loss="softmax", weights="file:w.pth")
+    config = RunConfig(loss="softmax", weights="file:w.pth", folds=9)
     other: dict[type, Any] = {bool: True, int: 7, float: 0.25, str: "x"}
     numbers = ("weights_mean", "weights_std")
     for name in option_names():

@@ -17,10 +17,16 @@ from ..readable_splits import Readable, read_splits
 from ..reporter import Reporter
 
 
+def seed_of_data(config: RunConfig) -> int | None:
+    """Return the seed of a run if it decides which images the splits hold, else None."""
+    return config.seed if source_of(config.data).depends_on_seed or config.folds else None
+
+
 class WarmSplits:
     """Reads splits as `read_splits` does and keeps the last ones: checked, rendered, and decoded if runs use a cache.
 
-    Runs on the same data source then check it only once. A source that depends on the seed is kept for one seed.
+    Runs on the same data source then check it only once. A source that depends on the seed is kept for one seed, and so
+    is one that is divided into folds.
     """
 
     def __init__(self) -> None:
@@ -28,8 +34,7 @@ class WarmSplits:
         self._kept: Readable | None = None
 
     def __call__(self, config: RunConfig, reporter: Reporter) -> Readable:
-        seed = config.seed if source_of(config.data).depends_on_seed else None
-        key = (seed, *config.values(Role.READS_DATA).values())
+        key = (seed_of_data(config), *config.values(Role.READS_DATA).values())
         if self._kept is None or key != self._key:
             splits, skipped = read_splits(config, reporter)
             if config.cache:

@@ -8,11 +8,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from ...data.request import Splits
-from ...data.sources import open_data, source_of
+from ...data.sources import open_data
 from ...data.table import ImageTable
 from ...errors import ConfigError
 from ...expression import Formula, Term
@@ -20,16 +21,18 @@ from ...objective import expand_formula
 from ...registry import loss_origin
 from ...runs import layout
 from ...runs.cells import Cell
-from ...runs.grid_file import BASELINE, GRID, GridCell, GridFile, write_grid_file
+from ...runs.grid_file import BASELINE, GRID, GridFile, write_grid_file
 from ...runs.option import Role
 from ...runs.options import RunConfig
 from ...what_is import what_is
 from ..prepare import prepare
 from ..readable_splits import Readable
 from ..reporter import Reporter, SilentReporter
+from .kept_data import seed_of_data
 from .tuning import with_values
 
 _BASELINE = Formula((Term(BASELINE),))
+_Key = tuple[int | None, int | None]  # seed and fold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +58,7 @@ def plan(config: RunConfig, losses: Sequence[Formula], samplers: Sequence[str], 
     """Return the cells of a comparison, after checking each loss on the data without decoding images.
 
     Args:
-        config: options of all runs; its loss, sampler and seed are replaced.
+        config: options of all runs; its loss, sampler, seed and fold are replaced.
         losses: formulas as written; a formula that is listed twice is run twice, as an A/A pair.
         samplers: names of `Sampler`.
         seeds: seeds of the runs.
@@ -68,17 +71,18 @@ def plan(config: RunConfig, losses: Sequence[Formula], samplers: Sequence[str], 
     entrants, notes = _with_baseline(losses)
     shared = dataclasses.replace(config, carve=True)
     opened = _Opened()
-    cells: dict[tuple[int, str, tuple[str, int]], Cell] = {}
+    folds = range(1, config.folds + 1) if config.folds else (None,)
+    cells: dict[tuple[int, int | None, str, tuple[str, int]], Cell] = {}
     for sampler in samplers:
         for formula, copy in entrants:
-            first = dataclasses.replace(shared, loss=str(formula), sampler=sampler, seed=seeds[0])
+            first = dataclasses.replace(shared, loss=str(formula), sampler=sampler, seed=seeds[0], fold=folds[0])
             cell = _checked(first, copy, opened, notes)
-            for seed in seeds:
-                own = dataclasses.replace(cell.config, seed=seed)
+            for seed, fold in product(seeds, folds):
+                own = dataclasses.replace(cell.config, seed=seed, fold=fold)
                 matters = cell.matters | {"data": opened.digests(own)}
-                cells[seed, sampler, (cell.loss, copy)] = dataclasses.replace(cell, config=own, matters=matters)
+                cells[seed, fold, sampler, (cell.loss, copy)] = dataclasses.replace(cell, config=own, matters=matters)
     named = [(str(formula), copy) for formula, copy in entrants]
-    ordered = tuple(cells[seed, sampler, name] for seed in seeds for sampler in samplers for name in named)
+    ordered = tuple(cells[key] for key in product(seeds, folds, samplers, named))
     return Grid(
         losses=tuple(loss for loss, _ in named),
         samplers=tuple(samplers),
@@ -116,10 +120,7 @@ def write_grid(out: Path, grid: Grid, **more: Any) -> None:
             f"--out {out} is not empty and not the directory of a comparison; pass a new directory. It is "
             f"{what_is(out)}"
         )
-    cells = tuple(
-        GridCell(loss=c.loss, copy=c.copy, sampler=c.config.sampler, seed=c.config.seed, name=c.name)
-        for c in grid.cells
-    )
+    cells = tuple(cell.in_grid for cell in grid.cells)
     content = GridFile(
         losses=grid.losses, samplers=grid.samplers, seeds=grid.seeds, cells=cells, notes=grid.notes, **more
     )
@@ -169,8 +170,8 @@ class _Opened:
     """Reads each split once without decoding images, which the workers do."""
 
     def __init__(self) -> None:
-        self._splits: dict[int, Splits] = {}
-        self._digests: dict[int, list[str]] = {}
+        self._splits: dict[_Key, Splits] = {}
+        self._digests: dict[_Key, list[str]] = {}
 
     def __call__(self, config: RunConfig, reporter: Reporter) -> Readable:
         del reporter
@@ -189,8 +190,8 @@ class _Opened:
             self._splits[key] = open_data(config.data, **config.values(Role.OPENS_DATA))
         return self._splits[key]
 
-    def _key(self, config: RunConfig) -> int:
-        return config.seed if source_of(config.data).depends_on_seed else -1
+    def _key(self, config: RunConfig) -> _Key:
+        return seed_of_data(config), config.fold
 
 
 def _sizes(table: ImageTable) -> str:

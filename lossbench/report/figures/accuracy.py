@@ -96,7 +96,7 @@ def over_time(comparison: Comparison) -> Picture | None:
     figure, axis = new_figure(3.1)
     drawn = False
     for entrant in comparison.trained:
-        curves = [[row.selection_balanced_accuracy for row in run.history] for run in entrant.runs.values()]
+        curves = [[row.selection_balanced_accuracy for row in run.history] for run in entrant.trained]
         length = min(map(len, curves))
         if not length or any(value is None for curve in curves for value in curve):
             continue
@@ -121,7 +121,7 @@ def cost_plot(comparison: Comparison) -> Picture:
     figure, axis = new_figure(3.1)
     for entrant in comparison.trained:
         style = style_of(comparison, entrant)
-        seconds = [run.record.timing.train_seconds for run in entrant.runs.values()]
+        seconds = [run.record.timing.train_seconds for run in entrant.trained]
         across = statistics.mean(seconds)
         axis.plot([min(seconds), max(seconds)], [entrant.mean] * 2, color=style.color, lw=1, alpha=0.6)
         if entrant.sd is not None:

@@ -36,7 +36,8 @@ def _class_legend(comparison: Comparison) -> Picture:
 def _map(comparison: Comparison, entrant: Entrant) -> Picture | None:
     from sklearn.decomposition import PCA
 
-    seed, run = min(entrant.runs.items())
+    seed, joined = min(entrant.runs.items())
+    run = joined.trained[0]
     stored = run.with_embeddings()
     targets = stored.test.targets
     classes = len(comparison.class_names)

@@ -52,14 +52,21 @@ def _statistics(comparison: Comparison) -> str:
     if not tested:
         return f"{text[0]} No pair was tested."
     family = max(pair.family for pair in tested)
+    folds = comparison.folds
+    trained = (
+        f"for training on {folds - 1} of {folds} folds; each seed divides the images anew, every image is tested once "
+        "per seed, and folds are not counted as seeds"
+        if folds
+        else "for this training set"
+    )
     text.append(
         _cited(
             "All runs classify the same test images, so seeds and images are crossed, as readers and cases are in "
             "multi-reader multi-case studies",
             "dorfman1992,hillis2007",
             ": the variance of a mean difference is estimated from the seeds, from the test images within each class, "
-            "and from their interaction. Intervals cover new seeds and new test images of the same classes, for this "
-            "training set.",
+            "and from their interaction. Intervals cover new seeds and new test images of the same classes, "
+            f"{trained}.",
         )
     )
     text.append(

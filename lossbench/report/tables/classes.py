@@ -12,6 +12,7 @@ from ...verdict.comparison import Comparison
 from ...verdict.entrants import Entrant
 from ...verdict.format import points
 from ...verdict.rare_classes import classwise_calibration, geometry
+from ...verdict.runs import joined_predictions
 from .table import Table
 
 _MOST_CLASSES = 20
@@ -108,13 +109,16 @@ def _calibration(classes: ClassTable, entrant: Entrant) -> tuple[str, ...]:
     rare = slice(count - max(1, count // 3), None)
     errors, nulls, scatters = [], [], []
     for seed, run in entrant.runs.items():
-        order, targets, stored = classes.order(seed), entrant.seed_targets[seed], run.with_embeddings()
-        calibration = classwise_calibration(entrant.test_scores(run, stored), targets)
+        order, stored = classes.order(seed), [part.with_embeddings() for part in run.trained]
+        whole = joined_predictions(stored, run.rows) if run.folds else stored[0]
+        calibration = classwise_calibration(entrant.test_scores(run, whole), entrant.seed_targets[seed])
         errors.append(calibration.error[order])
         nulls.append(calibration.null[order])
-        found = geometry(stored.test.vectors, targets, count)
-        scatters.append(np.full(count, np.nan) if found is None else found.scatter[order])
-    error, null, scatter = (np.mean(values, axis=0) for values in (errors, nulls, scatters))
+        for part in stored:
+            found = geometry(part.test.vectors, part.test.targets, count)
+            scatters.append(np.full(count, np.nan) if found is None else found.scatter[order])
+    error, null = (np.mean(values, axis=0) for values in (errors, nulls))
+    scatter = [_nanmean(column) for column in np.transpose(scatters)]
     return (
         *(f"{100 * error[part].mean():.1f} ({100 * null[part].mean():.1f})" for part in (slice(None), rare)),
         *(f"{_nanmean(scatter[part]):.2f}" for part in (slice(None), rare)),

@@ -11,10 +11,10 @@ from .table import Table
 def costs(comparison: Comparison) -> Table:
     """Return time, memory, and the time to an accuracy that every run reached."""
     entrants = comparison.trained
-    target = comparison.target or named_target([run.history for e in entrants for run in e.runs.values()])
+    target = comparison.target or named_target([run.history for e in entrants for run in e.trained])
     rows = []
     for entrant in entrants:
-        runs = list(entrant.runs.values())
+        runs = entrant.trained
         found = cost([run.record for run in runs], [run.history for run in runs], target if target is not None else 2.0)
         rows.append(
             (

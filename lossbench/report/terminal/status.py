@@ -41,7 +41,7 @@ def _table(key: str, title: str, columns: tuple[str, ...], rows: list[tuple[str,
 
 
 def _name(cell: CellStatus) -> tuple[str, ...]:
-    return cell.loss, cell.sampler, str(cell.seed)
+    return cell.loss, cell.sampler, str(cell.seed) + (f", fold {cell.fold}" if cell.fold else "")
 
 
 def _state(cell: CellStatus) -> str:
