@@ -53,7 +53,7 @@ def score_interval(
     recall = recalls.mean(axis=0)
     squares = np.bincount(place, weights=(values.mean(axis=0) - recall[place]) ** 2, minlength=classes)
     smooth = (recall * counts + (recall.sum() + 0.5) / (classes + 1)) / (counts + 1)
-    effect = _design_effect(squares, counts, recall, len(values))
+    effect = _design_effect(values.mean(axis=0), squares, counts, recall, len(values))
     by_class = weight**2 * smooth * (1 - smooth) * effect / counts
     of_images = float(by_class.sum())
     of_seeds = _seed_variance(values, place, counts, recalls, squares, weight)
@@ -65,12 +65,22 @@ def score_interval(
     return _wilson(mean, images, normal)
 
 
-def _design_effect(squares: Array, counts: Array, recall: Array, seeds: int) -> float:
-    """Return the design effect pooled over classes, with half an image at 1 so that it is defined without variance."""
+def _design_effect(over_seeds: Array, squares: Array, counts: Array, recall: Array, seeds: int) -> float:
+    """Return the design effect pooled over classes, with half an image at 1 so that it is defined without variance.
+
+    Sums of squares around a class's own mean are n - 1 parts of n of the images' variance, and as much is missing from
+    n p (1 - p). If every class has one image, all images are taken as one class.
+    """
     if seeds == 1:
         return 1.0
-    chance = float((counts * recall * (1 - recall)).sum())
-    return float(np.clip((squares.sum() + 0.5) / (chance + 0.5), 1 / seeds, 1.0))
+    several = counts > 1
+    n, spread, share = counts[several], squares[several], recall[several]
+    if not several.any() and len(counts) > 1:
+        n, share = np.array([len(counts)]), np.array([over_seeds.mean()])
+        spread = np.array([((over_seeds - share) ** 2).sum()])
+    of_images = float((spread * n / (n - 1)).sum())
+    chance = float((n * share * (1 - share) + spread / (n - 1)).sum())
+    return float(np.clip((of_images + 0.5) / (chance + 0.5), 1 / seeds, 1.0))
 
 
 def _seed_variance(values: Array, place: Array, counts: Array, recalls: Array, squares: Array, weight: Array) -> float:
