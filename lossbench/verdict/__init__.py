@@ -8,7 +8,8 @@ metric        what entrants are compared by
 two_way       the error of a pair over seeds and images; score_interval: of one loss
 statistics, thresholds, attribution, cost, rare_classes, best_of_trials
 judge         from runs to a judged comparison; comparison: what it holds; data_notes: what limits it
-standing      who may lead
+standing      who may lead; training_sentences: who was not trained to the end; advice: what to do next
+folds         folds of a seed as one run
 sentences     in words, the decision first; sentence: a sentence with the claims it makes
 questions     planned questions; asked_before: in `compare.json`; looks: the price of looking again
 contradictions sentences that the numbers do not bear out; random_comparisons: to search for them

@@ -12,7 +12,7 @@ from .failures import skipped_steps
 from .pairs import Pair
 from .sentence import Claim, Sentence
 from .sentences import sentences
-from .training_sentences import FITTED
+from .training_sentences import FALLING, FITTED, share_of_fall
 
 _NEVER = ("about 0.0 points", "p = 0.000", "nan", "-inf")
 
@@ -61,6 +61,7 @@ def _holds(comparison: Comparison, claim: Claim) -> bool:
         "skipped": lambda: tuple(sorted(skipped_steps(comparison, comparison.entrant(claim.subject)))) == claim.objects,
         "missing": lambda: _missing(comparison, claim),
         "not-fitted": lambda: (comparison.entrant(claim.subject).training_accuracy or 1.0) < FITTED,
+        "still-falling": lambda: _falling(comparison.entrant(claim.subject)),
         "at-chance": lambda: _at_chance(comparison.entrant(claim.subject)),
     }
     return checks[claim.relation]()
@@ -97,6 +98,12 @@ def _best_mean(comparison: Comparison, one: str, others: list[str]) -> bool:
 def _missing(comparison: Comparison, claim: Claim) -> bool:
     entrant = next((e for e in comparison.entrants if e.label == claim.subject), None)
     return entrant is None or not set(claim.objects) & set(entrant.scores)
+
+
+def _falling(entrant: Entrant) -> bool:
+    """Whether half of the runs or more fell by more than the limit at the end."""
+    found = [share for run in entrant.trained if (share := share_of_fall(run.history)) is not None]
+    return bool(found) and 2 * sum(share > FALLING for share in found) >= len(found)
 
 
 def _at_chance(entrant: Entrant) -> bool:

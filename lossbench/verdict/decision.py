@@ -11,7 +11,7 @@ from .planned_sentences import shown
 from .sentence import Claim, Sentence
 from .standing import Standing
 from .statistics import FEWEST_SEEDS
-from .training_sentences import FAR, not_fitted
+from .training_sentences import FAR, falling, not_fitted
 
 MOST_WORDS = 12
 _NEAR_CHANCE = 0.1  # with few images an interval can hold chance level and everything else
@@ -54,11 +54,14 @@ def _choice(comparison: Comparison, found: Sequence[Standing]) -> Sentence:
 
 
 def _untrained(comparison: Comparison, standing: Standing) -> Sentence | None:
-    """Return that training is not over, if half of the losses are far from fitting their training images."""
-    far = [e for e in not_fitted(comparison, FAR) if e in standing.everyone]
-    if 2 * len(far) < len(standing.everyone) or not far:
+    """Return that training is not over, if half of the losses are far from fitting their training images or fall."""
+    far = [e.label for e in not_fitted(comparison, FAR) if e in standing.everyone]
+    moving = [e.label for e in falling(comparison) if e in standing.everyone]
+    unfinished = {*far, *moving}
+    if 2 * len(unfinished) < len(standing.everyone) or not unfinished:
         return None
-    return Sentence("decision", "Not yet: train longer", tuple(Claim(e.label, "not-fitted") for e in far))
+    claims = [*(Claim(label, "not-fitted") for label in far), *(Claim(label, "still-falling") for label in moving)]
+    return Sentence("decision", "Not yet: train longer", tuple(claims))
 
 
 def _of_claims(comparison: Comparison) -> Sentence | None:

@@ -14,6 +14,7 @@ Relation = Literal[
     "best-mean",  # no object has a higher mean on the seeds that subject and objects share
     "diverged", "collapsed", "missing", "skipped",  # the objects are the subject's seeds
     "not-fitted",  # the subject does not fit its own training images
+    "still-falling",  # the subject's training loss was still falling when training ended
     "at-chance",  # the subject's interval holds the score of a constant answer
     "untested",  # the pair of the subject and each object is not tested
 ]  # fmt: skip
@@ -39,7 +40,8 @@ class Sentence:
     """A sentence of the verdict.
 
     Attributes:
-        kind: "decision", "failures", "training", "claim", "finding", "control", "resolution", "limit" or "check".
+        kind: "decision", "failures", "training", "claim", "finding", "control", "resolution", "advice",
+            "limit" or "check".
         text: the sentence.
         claims: everything that it claims of losses.
     """

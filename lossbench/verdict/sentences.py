@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from .advice import advice_sentence
 from .comparison import Comparison
 from .control_sentence import control_sentence
 from .decision import decision
@@ -38,6 +39,7 @@ def sentences(comparison: Comparison) -> list[Sentence]:
         told += _findings(standing, several=len(found) > 1, planned=bool(comparison.claims or comparison.against))
     told += control_sentence(comparison)
     told += _resolution(found, comparison.folds)
+    told += advice_sentence(comparison, found)
     told += _looks(comparison)
     told += small_class_sentences(comparison)
     told += [_same(pair) for pair in comparison.same]
