@@ -81,7 +81,7 @@ class RunConfig:
     folds: int | None = _data(
         None,
         help="Number of folds, for data too small for one test split: stratified, by person where persons are known, "
-        "divided anew by every seed (default: one test split).",
+        "divided differently by every seed (default: one test split).",
         rule=at_least(2, 1000),
         roles=_OPENS,
     )

@@ -1,10 +1,10 @@
 """Join the folds of a seed to one run in which every image is tested once.
 
 Folds are no repetitions: their training sets overlap, and the errors of K folds say little about new data. So folds are
-never counted as seeds. Each seed divides the images anew, trains one model per fold, and contributes one score over all
-images; seeds and images are then crossed as they are without folds, and `two_way` applies. What a division into
-training sets changes varies over the seeds, and the images' own variance, which no number of seeds lowers, does what
-Nadeau and Bengio's correction (2003) does for repeated cross-validation.
+never counted as seeds. Each seed divides the images differently, trains one model per fold, and contributes one score
+over all images; seeds and images are then crossed as they are without folds, and `two_way` applies. What a division
+into training sets changes varies over the seeds, and the images' own variance, which no number of seeds lowers, does
+what Nadeau and Bengio's correction (2003) does for repeated cross-validation.
 """
 
 from __future__ import annotations

@@ -150,8 +150,8 @@ def _resolution(found: Sequence[Standing], folds: int) -> list[Sentence]:
                 "test images."  # fmt: skip
     text += " Intervals cover new seeds and new test images of the same classes, "
     text += (
-        f"for training on {folds - 1} of {folds} folds of these images: every seed divides the images anew and tests "
-        "each once, and folds are not counted as seeds"
+        f"for training on {folds - 1} of {folds} folds of these images: every seed divides the images differently and "
+        "tests each once, and folds are not counted as seeds"
         if folds
         else "for this training set"
     )

@@ -86,7 +86,7 @@ def test_joined_folds_are_judged_as_one_split(grids: tuple[Path, Path]) -> None:
 def test_the_report_says_what_folds_are(grids: tuple[Path, Path]) -> None:
     comparison = compare(grids[1])
     words = " ".join(verdict_words(comparison))
-    assert "for training on 1 of 2 folds of these images: every seed divides the images anew" in words
+    assert "for training on 1 of 2 folds of these images: every seed divides the images differently" in words
     tables = {table.key: table for table in make_tables(comparison)}
     assert "each tested once, in 2 folds" in " ".join(map(str, tables["setup"].rows))
     assert all(row[-1] == "6 of 6" for row in tables["costs"].rows)

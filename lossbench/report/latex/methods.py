@@ -54,8 +54,8 @@ def _statistics(comparison: Comparison) -> str:
     family = max(pair.family for pair in tested)
     folds = comparison.folds
     trained = (
-        f"for training on {folds - 1} of {folds} folds; each seed divides the images anew, every image is tested once "
-        "per seed, and folds are not counted as seeds"
+        f"for training on {folds - 1} of {folds} folds; each seed divides the images differently, every image is "
+        "tested once per seed, and folds are not counted as seeds"
         if folds
         else "for this training set"
     )
