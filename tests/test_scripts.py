@@ -45,12 +45,13 @@ def test_a_phrase_is_found_whatever_its_case() -> None:
     assert not [p for p in words.PHRASES if words.matches(p, "is no longer used; a line, an image")]
 
 
-def test_the_package_has_no_circles_no_upward_imports_and_writes_options_once() -> None:
+def test_the_package_has_no_circles_no_upward_imports_no_long_files_and_writes_options_once() -> None:
     graph = grimp.build_graph("lossbench", cache_dir=None)
     assert graph.count_imports() > 500
     assert structure.circles(graph) == []
     assert structure.upward_imports(graph) == []
     assert structure.repeated_options() == []
+    assert structure.long_files() == []
 
 
 def test_circles_of_modules_and_of_rooms_are_found() -> None:
