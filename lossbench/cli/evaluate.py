@@ -15,8 +15,8 @@ from .parameters import Json, LossFile, takes_options
 if TYPE_CHECKING:
     from ..runs.record import Record
 
-_OF_TRAINING = ("allow_missing_classes", "min_images", "folds", "fold")
-_OPENS = [name for name in option_names(Role.OPENS_DATA) if name not in _OF_TRAINING]
+_DIVIDES = option_names(Role.DIVIDES_DATA)
+_OPENS = [name for name in option_names(Role.OPENS_DATA) if name not in _DIVIDES]
 _COMPUTES = ("batch_size", "device", "workers")
 
 

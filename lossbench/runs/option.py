@@ -25,6 +25,7 @@ class Role(StrEnum):
     TUNABLE = "can be tuned"
     REPORTED = "is printed in reports"
     OPENS_DATA = "is an argument of `open_data`"
+    DIVIDES_DATA = "divides or restricts data that is trained on"
     LOCATES_DATA = "names where the data is, which may have moved when a run is resumed"
     READS_DATA = "changes which images a run sees, or how they are read"
 

@@ -76,20 +76,20 @@ class RunConfig:
         None,
         help="Minimum images per person with --label person (default: 4).",
         rule=at_least(2),
-        roles=_OPENS,
+        roles=[*_OPENS, Role.DIVIDES_DATA],
     )
     folds: int | None = _data(
         None,
         help="Number of folds, for data too small for one test split: stratified, by person where persons are known, "
         "divided differently by every seed (default: one test split).",
         rule=at_least(2, 1000),
-        roles=_OPENS,
+        roles=[*_OPENS, Role.DIVIDES_DATA],
     )
     fold: int | None = _data(
         None,
         help="Fold that is the test split of a run, from 1 (default: the first; compare runs all of them).",
         rule=at_least(1, 1000),
-        roles=[*_OPENS, Role.COMPARED],
+        roles=[*_OPENS, Role.DIVIDES_DATA, Role.COMPARED],
     )
     sampler: str = _data(
         "natural",
@@ -125,7 +125,9 @@ class RunConfig:
         choices=("path", "content"),
         roles=_ANY_TIME,
     )
-    allow_missing_classes: bool = _data(False, help="Allow a test split that lacks some of the classes.", roles=_OPENS)
+    allow_missing_classes: bool = _data(
+        False, help="Allow a test split that lacks some of the classes.", roles=[*_OPENS, Role.DIVIDES_DATA]
+    )
     model: str = _model(SENET_TINY, metavar="NAME", help="Backbone: senet-tiny, ir50 or the name of any timm model.")
     weights: str = _model("none", help=f"Initial weights: {WEIGHTS_FORMS}.", metavar="SPEC")
     weights_prefix: str | None = _model(
