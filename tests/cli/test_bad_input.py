@@ -183,7 +183,7 @@ CASES: list[Case] = [
     # output
     ("output that holds another run", another_run, "--out .*old contains another run; pass a new directory"),
     ("output below a file", lambda f: ["--data", SMALL, "--out", written(f, "") / "r"], "cannot write .*: Not a"),
-    ("output that is a file", lambda f: ["--data", SMALL, "--out", written(f, "")], "cannot write .*: File ex"),
+    ("output that is a file", lambda f: ["--data", SMALL, "--out", written(f, "")], "cannot write .*: it is a file"),
 ]  # fmt: skip
 
 

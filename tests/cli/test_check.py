@@ -65,7 +65,7 @@ def test_a_sum_is_told_from_a_mean(lossbench: Command, mine: str) -> None:
     assert re.search(r"\d+ repeated-batch  failed", out)
     assert "three times the batch against once: 2.079441542 against 0.6931471806" in out
     assert "targets=[0], class_counts=(1, 1), logits=[[0.0, 0.0]]" in out
-    assert "remedy  divide by the number of rows." in out
+    assert "remedy  divide by the number of rows, or of the pairs that were added up, once." in out
     assert f"{mine}:Summed breaks 1 laws and obeys 1" in out
 
 

@@ -129,7 +129,7 @@ def test_a_loss_that_is_called_like_a_citation_cites_nothing(comparison: Compari
 
 def test_live_tables_and_bars_obey_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     evil = "".join(EVIL) + "[link=http://x]y[/link]"
-    cell = SimpleNamespace(entrant=evil, name="a", config=SimpleNamespace(sampler=evil, seed=0))
+    cell = SimpleNamespace(entrant=evil, name="a", config=SimpleNamespace(sampler=evil, seed=0, fold=None))
     watch = GridWatch(evil, [cell])  # type: ignore[list-item]
     for console in (watch.console, RichReporter().console):
         assert type(console) is Console
