@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,31 +28,32 @@ collect_ignore = [] if importlib.util.find_spec("skorch") else ["lossbench/skorc
 # `xdist_group` under pytest 9.2 (pytest-xdist issue 1386).
 TOGETHER = {
     "tests/cli/test_compare.py",
+    "tests/cli/test_export.py",
+    "tests/cli/test_predict.py",
     "tests/cli/test_run.py",
     "tests/cli/test_weights.py",
     "tests/cli/test_what_is.py",
     "tests/engines/test_ray.py",
     "tests/engines/test_slurm.py",
+    "tests/faults/test_cells.py",
     "tests/faults/test_signals.py",
+    "tests/harness/test_trained_run.py",
     "tests/models/test_vggface2.py",
     "tests/report/test_outputs.py",
     "tests/report/test_page.py",
+    "tests/report/test_run_page.py",
     "tests/scaffold/test_new.py",
 }
 
-# Modules that start processes by `tests/warm.py`: all on one worker, so that its server is started once.
-WARM = {
-    "plugins/lossbench-metric-learning/tests/test_two_processes.py",
-    "tests/distributed/test_two_processes.py",
-    "tests/faults/test_strangers.py",
-    "tests/faults/test_systems.py",
-    "tests/own_loop/test_attach_processes.py",
-    "tests/plugins/test_broken.py",
-    "tests/test_plugins.py",
-    "tests/testing/test_kit.py",
-}
+# What a module imports that starts processes by `tests/warm.py`.
+_STARTS_WARM = re.compile(r"^(?:from|import) (?:warm|wheels)\b", re.MULTILINE)
 
 lay_out_plugins()
+
+
+@cache
+def _starts_warm(module: Path) -> bool:
+    return _STARTS_WARM.search(module.read_text()) is not None
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -58,14 +61,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Distribute single tests, except for the modules above; modules with the most tests come first."""
     from xdist.scheduler import LoadScopeScheduling
 
-    if gone := [module for module in sorted(TOGETHER | WARM) if not (config.rootpath / module).is_file()]:
+    if gone := [module for module in sorted(TOGETHER) if not (config.rootpath / module).is_file()]:
         raise pytest.UsageError(f"conftest.py keeps modules together that do not exist: {', '.join(gone)}")
 
     class ByModuleWhereShared(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module = nodeid.partition("::")[0]
-            if module in WARM:
-                return "tests/warm.py"
+            if _starts_warm(config.rootpath / module):
+                return "tests/warm.py"  # all on one worker, so that its server is started once
             return module if module in TOGETHER else nodeid
 
     return ByModuleWhereShared(config, log)

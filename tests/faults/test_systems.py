@@ -49,7 +49,7 @@ def test_the_default_job_runs_without_the_modules_of_unix(tmp_path: Path) -> Non
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     given = ("--loss", "softmax", "--data", "synthetic(images=48,test_images_per_class=2)", "--epochs", 1)
-    tiny = ("--model", "test_resnet", "--image-size", 32, "--batch-size", 24, "--device", "cpu")
+    tiny = ("--model", "senet-tiny", "--image-size", 32, "--batch-size", 24, "--device", "cpu")
     done = start(tmp_path, program, "run", *given, *tiny, "--out", tmp_path / "run").wait()
     assert done.code == 0, done.err
     assert json.loads((tmp_path / "run/record.json").read_text())["memory"]["peak_bytes"] > 0
