@@ -326,7 +326,7 @@ class OverTheWeightsOfTheBatch(Softmax):
         return (weights * rows).sum() / (weights.sum() if len(targets) else 1)
 
 
-@breaks("renamed-classes")
+@breaks("renamed-classes", also=("equal-counts-are-no-counts",))  # it is not softmax
 class FirstClassApart(Softmax):
     def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
         return super().rows(inputs, targets) * (1 - 0.5 * (targets == 0).to(inputs.dtype))
@@ -417,7 +417,8 @@ class Focal(Softmax):
         return (1 - (-rows).exp()).square() * rows
 
 
-@breaks("bounded-pull", also=("large-logits", "extreme-norms"))  # it is unbounded, by exponentials
+# It is unbounded, by exponentials.
+@breaks("bounded-pull", also=("large-logits", "extreme-norms", "equal-counts-are-no-counts"))
 class Exponential(Softmax):
     """sum_j exp((z_j - z_y) / 2) - 1: as proper as cross-entropy, and without its bound."""
 
@@ -439,13 +440,13 @@ class BoundTooLow(Pairs):
     upper_bound = 0.5
 
 
-@breaks("zero-at-separation")
+@breaks("zero-at-separation", also=("equal-counts-are-no-counts",))  # it is not softmax
 class ConstantThatStays(Softmax):
     def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
         return super().rows(inputs, targets) + 1e-6
 
 
-@breaks("learns-the-weighted-prior")
+@breaks("learns-the-weighted-prior", also=("equal-counts-are-no-counts",))  # it is not softmax
 class SmoothedLabelsOfLikelihood(SmoothedLabels):
     traits = Softmax.traits - {Trait.MONOTONE, Trait.ZERO_AT_SEPARATION}
 
@@ -476,7 +477,7 @@ class CountsInOneByte(Softmax):
         return super().rows(inputs, targets) * weights.index_select(0, targets)
 
 
-@breaks("weight-zero", also=("linear-in-the-weight",))
+@breaks("weight-zero", also=("linear-in-the-weight", "equal-counts-are-no-counts"))  # 1.1 times softmax
 class WeightPlusATenth(Softmax):
     def __init__(self, context: LossContext, *, weight: Tensor | None = None) -> None:
         super().__init__(context)
@@ -519,7 +520,7 @@ class OverTheRoot(Softmax):
         return super().value(inputs, targets) * len(targets) ** 0.5
 
 
-@breaks("state-of-absent-class", started=True)
+@breaks("state-of-absent-class", started=True, also=("absent-class-does-not-fade",))
 class AbsentCentersDecay(Center):
     traits = Center.traits - {Trait.TRANSLATION_INVARIANT}
 
@@ -530,7 +531,7 @@ class AbsentCentersDecay(Center):
         self.centers.copy_(torch.where(absent.unsqueeze(1), 0.9 * self.centers, self.centers))
 
 
-@breaks("limits", limits=(({"slope": 1.0}, "softmax"),))
+@breaks("limits", limits=(({"slope": 1.0}, "softmax"),), also=("equal-counts-are-no-counts",))  # it is not softmax
 class SlopePlusAHundredth(Softmax):
     def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
         return (self.slope + 0.01) / self.slope * super().value(inputs, targets)
@@ -542,7 +543,7 @@ def plain_loop(batch: Any) -> Any:
     return sum(z.logsumexp(0) - z[y] for z, y in rows) / len(batch.targets)
 
 
-@breaks("naive-loop", loop=plain_loop)
+@breaks("naive-loop", loop=plain_loop, also=("equal-counts-are-no-counts",))  # it is not softmax
 class HalfOfTheDefinition(Softmax):
     def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
         return super().rows(inputs, targets) / 2
@@ -645,7 +646,8 @@ class ViewOfTheInputs(Softmax):
         return super().rows(inputs.view(-1).view(inputs.shape), targets)
 
 
-@breaks("one-number", also=("moves", "functional-gradient"))  # which looks at the shape too, on the meta device
+# Others look at the shape, too, on the meta device.
+@breaks("one-number", also=("moves", "functional-gradient", "equal-counts-are-no-counts"))
 class OneNumberInAList(Softmax):
     traits = Softmax.traits - {Trait.SAMPLEWISE, Trait.SHARDABLE}
 
@@ -794,7 +796,8 @@ class MostProbableClass(Softmax):
     takes_soft_targets = True
 
     def forward(self, output: ModelOutput, targets: Tensor) -> Tensor:
-        return super().forward(output, targets.argmax(dim=1) if targets.ndim == 2 else targets)
+        soft = targets.ndim == 2 and targets.is_floating_point()
+        return super().forward(output, targets.argmax(dim=1) if soft else targets)
 
 
 @breaks("cast-to-half-precision")
@@ -824,7 +827,7 @@ class SwitchesGradientsOn(Softmax):
         return super().value(inputs, targets)
 
 
-@breaks("reads-what-it-declares")
+@breaks("reads-what-it-declares", also=("equal-counts-are-no-counts",))  # it is not softmax
 class ReadsEmbeddingsToo(Softmax):
     traits = Softmax.traits - {Trait.SAMPLEWISE, Trait.SHARDABLE}
 
