@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from faults.runs import EPOCHS, STEPS, assert_same, outcome, tiny
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lossbench.errors import Interrupted
@@ -108,6 +108,7 @@ KILLS = st.lists(st.tuples(st.integers(1, 7), st.booleans()), min_size=1, max_si
 
 @settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(interval=st.integers(1, 4), ends=KILLS)
+@example(interval=1, ends=[(12, True)])  # after the last step
 def test_a_cell_killed_at_random_ends_as_it_would_have(
     pictures: Path,
     whole: dict[str, Any],

@@ -40,6 +40,8 @@ def restore(checkpoint: Checkpoint, trainer: Trainer, saver: Saver, epochs: int,
         restore_shared(trainer, content, checkpoint.tensors["state"])
         restore_own(trainer, own, checkpoint.tensors[f"process-{trainer.accelerator.process_index}"])
         trainer.step.relied_on = trainer.guard.step > 0  # checked on the first batch of the run
+        if trainer.step.relied_on:
+            trainer.step.loss.without_reminders()  # its hooks were called before, and perhaps no step is left
         _restore_progress(saver, checkpoint, position)
     except CheckpointError as error:
         raise CheckpointError(
