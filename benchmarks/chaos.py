@@ -13,6 +13,7 @@ each, with the tests' generators.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -38,6 +39,7 @@ from lossbench.runs.options import RunConfig
 from lossbench.runs.options_file import read_options
 
 _SHARE = 0.7  # of the duration of a run, up to which a kill waits; later instants are reached by resumed runs
+_LATER = ("timm", "torch._dynamo", "sklearn.pipeline", "sklearn.linear_model")  # what a run imports when it needs it
 _TIMES = ("seconds", "images_per_second")
 _TESTS = Path(__file__).parents[1] / "tests"
 _HOSTILE = ("test_hostile.py", "test_damaged_runs.py")
@@ -58,6 +60,8 @@ def main() -> int:
 
     lay_out_plugins()
     chaos_setups.register_losses()
+    for name in _LATER:  # or each fork imports them, and is killed before it begins
+        importlib.import_module(name)
     began = time.monotonic()
     setups = [setup for setup in SETUPS if re.search(asked.only, setup.name)]
     with tempfile.TemporaryDirectory() as folder:

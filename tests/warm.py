@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["lossbench.harness.run", "lossbench.testing", "torch.distributed.fsdp"])
+# Beside lossbench, what it imports only when a run needs it.
+_LATER = ["timm", "torch._dynamo", "torch.distributed.fsdp", "sklearn.pipeline", "sklearn.linear_model"]
+_CONTEXT.set_forkserver_preload(["lossbench.harness.run", "lossbench.testing", *_LATER])
 
 
 class Done(NamedTuple):
