@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from lossbench.verdict.comparison import Comparison
 from lossbench.verdict.judge import compare
 from lossbench.verdict.sentences import verdict_words
 
-PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 LOSSES = {"softmax": 0.5, "weighted-softmax": 0.6, "weighted-cluster": 0.7}
 
 
@@ -81,15 +79,6 @@ def test_names_are_text_and_never_markup(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 # --- in a browser ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    if PROGRAM is None:
-        pytest.skip("no chromium on the path: apt-get install chromium")
-    made = Chromium(PROGRAM, tmp_path_factory.mktemp("profile"))
-    yield made
-    made.close()
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ import base64
 import io
 import re
 import shutil
-from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from lossbench.report.tables.one_run import the_run
 from lossbench.verdict.comparison import Comparison
 from lossbench.verdict.judge import compare
 
-PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 OTHER = "weighted-softmax(power=5)"  # so strongly weighted that its predictions differ
 MARKUP = "<img src=x onerror=alert(1)>"  # the name of a class
 
@@ -165,15 +163,6 @@ def test_the_command_writes_the_page_of_a_run_and_of_a_comparison(runs: Path, tm
         assert done.exit_code == 0, done.output
         assert eyebrow in page.read_text()
         assert len(thumbnails_in(page.read_text())) == images
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    if PROGRAM is None:
-        pytest.skip("no chromium on the path: apt-get install chromium")
-    made = Chromium(PROGRAM, tmp_path_factory.mktemp("profile"))
-    yield made
-    made.close()
 
 
 @pytest.mark.slow
