@@ -52,6 +52,7 @@ def make_records(
     losses: Mapping[str, float],
     *,
     seeds: int = 5,
+    first_seed: int = 0,
     samplers: tuple[str, ...] = ("natural",),
     images: int = 400,
     embedding_dim: int = 16,
@@ -65,6 +66,7 @@ def make_records(
         out: new directory.
         losses: class separation by name of the entrant; 1 is fair, 0 is chance.
         seeds: number of seeds per loss.
+        first_seed: first seed, from which the others count up.
         samplers: samplers per loss.
         images: number of test images, shared by all runs.
         embedding_dim: size of the embeddings.
@@ -76,7 +78,7 @@ def make_records(
     selection = np.repeat(np.arange(len(NAMES)), 8).astype(np.int64)
     directions = np.random.default_rng(0).standard_normal((len(NAMES), embedding_dim)) / embedding_dim**0.5
     cells = []
-    for seed in range(seeds):
+    for seed in range(first_seed, first_seed + seeds):
         for sampler in samplers:
             for number, (loss, skill) in enumerate(losses.items()):
                 draw = np.random.default_rng((seed, number, samplers.index(sampler)))
@@ -98,7 +100,7 @@ def make_records(
     grid = GridFile(
         losses=tuple(loss.partition(" #")[0] for loss in losses),
         samplers=samplers,
-        seeds=tuple(range(seeds)),
+        seeds=tuple(range(first_seed, first_seed + seeds)),
         cells=tuple(cells),
         command=("lossbench", "compare", "--losses", ", ".join(losses), "--seeds", str(seeds)),
     )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import ferplus
+import halves
 import numpy as np
 import pytest
 import two_stage
 from made_affectnet import make_affectnet
+from made_records import make_records
 from made_weights import write_made_weights
 from PIL import Image
 
 from lossbench.cli import main
+from lossbench.runs.grid_file import read_grid_file, write_grid_file
 from lossbench.runs.options import RunConfig
 
 ROOT = Path(__file__).parents[1]
@@ -59,9 +64,9 @@ def test_the_recipe_is_a_run_s_options() -> None:
 
 def test_the_two_stages_see_as_many_images_as_one() -> None:
     """Of faces8, where stage one has 4,778 images and expressions 9,538."""
-    assert two_stage.scratch_epochs(people=4778, expressions=9538) == 20
-    together = two_stage.IDENTITY_EPOCHS * 4778 + two_stage.EXPRESSION_EPOCHS * 9538
-    assert together == pytest.approx(20 * 9538, rel=0.002)
+    on_people, on_expressions = two_stage.EPOCHS
+    assert two_stage.scratch_epochs(4778, 9538, on_people, on_expressions) == 20
+    assert on_people * 4778 + on_expressions * 9538 == pytest.approx(20 * 9538, rel=0.002)
 
 
 @pytest.mark.slow
@@ -78,15 +83,13 @@ def test_two_stages_are_trained_resumed_and_judged(tmp_path: Path, monkeypatch: 
 
     def two_stages() -> None:
         options = ["--model", "test_resnet", "--image-size", "32", "--batch-size", "24", "--device", "cpu"]
-        expressions = ["--expressions", f"csv:{manifest}"]
+        expressions = ["--expressions", f"csv:{manifest}", "--epochs", "1", "1"]
         monkeypatch.setattr(
             "sys.argv", ["two_stage.py", str(manifest), str(out), "--seeds", "2", *expressions, "--", *options]
         )
         two_stage.main()
 
     monkeypatch.setattr(two_stage, "lossbench", call)
-    for name in ("IDENTITY_EPOCHS", "EXPRESSION_EPOCHS"):
-        monkeypatch.setattr(two_stage, name, 1)
     two_stages()
     assert [call[0] for call in calls] == ["run"] * 8 + ["judge"]
     people, stage_two = (json.loads((out / n / "record.json").read_text()) for n in ("people-s1", "people-first-s1"))
@@ -151,7 +154,15 @@ def test_the_reference_experiment_is_one_pilot_one_comparison_and_one_page(
 ) -> None:
     """The commands that it starts, which other tests run."""
     fits, calls = {24: 0.5, 48: 0.6, 96: 0.61}, []
-    monkeypatch.setattr(two_stage, "lossbench", lambda *arguments: calls.append(arguments))
+    codes = {"compare": 1}  # of a grid in which a run failed: the page is written, and says so
+
+    def call(*arguments: str, allowed: Sequence[int] = (0,)) -> int:
+        calls.append(arguments)
+        code = codes.get(arguments[0], 0)
+        assert code in allowed
+        return code
+
+    monkeypatch.setattr(two_stage, "lossbench", call)
 
     def record(run: Path) -> SimpleNamespace:
         return SimpleNamespace(training=SimpleNamespace(balanced_accuracy=fits[int(run.name.removeprefix("pilot-"))]))
@@ -159,7 +170,8 @@ def test_the_reference_experiment_is_one_pilot_one_comparison_and_one_page(
     monkeypatch.setattr(ferplus, "read_record", record)
     command = ["ferplus.py", "ferplus:faces", str(tmp_path), "--seeds", "2", "--", "--device", "cpu"]
     monkeypatch.setattr("sys.argv", command)
-    ferplus.main()
+    with pytest.raises(SystemExit, match="1"):
+        ferplus.main()
     assert [call[0] for call in calls] == ["run", "run", "run", "compare", "report"]
     compare = calls[3]
     assert compare[compare.index("--epochs") + 1] == "48"
@@ -174,3 +186,62 @@ def test_the_claims_on_ferplus_are_ones_that_compare_takes() -> None:
     from lossbench.verdict.asked_before import check_names
 
     check_names(ferplus.CLAIMS, None, ferplus.LOSSES)
+
+
+# --- halves ----------------------------------------------------------------------------------------------------------
+
+SKILLS = {"softmax": 0.4, "weighted-softmax": 0.7}
+
+
+def half(out: Path, first_seed: int, skills: dict[str, float] = SKILLS) -> Path:
+    """Write a grid of three seeds with one claim."""
+    grid = make_records(out, skills, seeds=3, first_seed=first_seed, images=160, embedding_dim=4)
+    claim = "softmax (shifted) > weighted-softmax"
+    write_grid_file(grid, dataclasses.replace(read_grid_file(grid), claims=(claim,)))
+    return grid
+
+
+@pytest.fixture(scope="module")
+def first_half(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return half(tmp_path_factory.mktemp("halves") / "first", 0)
+
+
+def compared_halves(monkeypatch: pytest.MonkeyPatch, *arguments: Path | str) -> int:
+    monkeypatch.setattr("sys.argv", ["halves.py", *map(str, arguments)])
+    return halves.main()
+
+
+def test_other_seeds_of_the_same_losses_agree(
+    first_half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the better loss of a pair, which is named first, is not the same in both halves."""
+    assert compared_halves(monkeypatch, first_half, half(tmp_path / "b", 3), "--md", tmp_path / "halves.md") == 0
+    text = capsys.readouterr().out
+    assert text == (tmp_path / "halves.md").read_text()
+    assert text.startswith("2 of 2 differences agree.")
+    assert "| claim: softmax (post-hoc) - weighted-softmax |" in text
+    assert "| seeds 0, 1 and 2 | seeds 3, 4 and 5 |" in text
+
+
+def test_a_half_in_which_the_order_is_reversed_does_not_agree(
+    first_half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = half(tmp_path / "b", 3, dict(zip(SKILLS, reversed(SKILLS.values()), strict=True)))
+    assert compared_halves(monkeypatch, first_half, other) == 1
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("| weighted-softmax - softmax"))
+    one, two = re.findall(r"[|] ([+-][\d.]+) [(]", line)
+    assert float(one) > 0 > float(two)
+    assert line.endswith("| no |")
+
+
+def test_what_is_no_second_half_is_refused(
+    first_half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = half(tmp_path / "b", 3, {"softmax": 0.4, "center": 0.7, "weighted-softmax": 0.7})
+    for second, message in (
+        (first_half, "both grids have seed 0, 1 and 2"),
+        (other, "center is in one grid alone"),
+        (tmp_path / "nowhere", "nowhere"),
+    ):
+        assert compared_halves(monkeypatch, first_half, second) == 2
+        assert message in capsys.readouterr().err

@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from ferplus import CLAIMS, LOSSES
 from forked_runs import ForkedRun
 
 from gpu_stages.pack import described, unpack
@@ -16,10 +17,6 @@ from lossbench import list_losses
 from lossbench.runs.cells import CELLS, DONE, state
 from lossbench.runs.grid_file import read_grid_file
 
-LOSSES = (
-    "softmax", "weighted-softmax", "center", "triplet", "weighted-cluster", "logit-adjusted", "balanced-softmax",
-)  # fmt: skip
-CLAIMS = ("weighted-cluster > weighted-softmax", "weighted-softmax > center")
 REPORT_SECONDS = 45.0  # kept for the reports
 EVIDENCE = ("record.json", "history.jsonl", "config.toml", "failure.json")
 
@@ -67,7 +64,7 @@ def _compare(task: Task, part: Part, data: Path, losses: list[str], grid: Path, 
     cores = os.cpu_count() or 1
     jobs = max(1, min(4, cores // 4))
     machine = ["--device", task.device, "--jobs", str(jobs), "--workers", str(0 if task.smoke else cores // jobs - 1)]
-    claims = [text for claim in CLAIMS if set(claim.split(" > ")) <= set(losses) for text in ("--claim", claim)]
+    claims = [text for claim in CLAIMS if _compared(claim, losses) for text in ("--claim", claim)]
     arguments = [
         "compare", "--losses", ", ".join(losses), "--seeds", "1" if task.smoke else "5", "--data", f"ferplus:{data}",
         *part.options, *machine, *claims, "--cache", "--precision", "fp32" if task.smoke else "bf16",
@@ -81,6 +78,11 @@ def _compare(task: Task, part: Part, data: Path, losses: list[str], grid: Path, 
     else:
         if comparison.code not in (0, 1):
             task.problem(f"{part.name}: compare ended with {comparison.code}: {comparison.said()[-400:]}")
+
+
+def _compared(claim: str, losses: list[str]) -> bool:
+    """Return whether a claim is about compared losses, or about what is derived from them."""
+    return all(name.partition(" (")[0] in losses for name in claim.split(" > "))
 
 
 def _add_row(task: Task, part: Part, grid: Path) -> None:

@@ -48,7 +48,7 @@ CLAIM = Option(
     metavar="CLAIM",
     rich_help_panel=VERDICT,
     help='Planned claim, such as "center > softmax", stated before the results are known and tested apart from the '
-    "exploration of all pairs; repeatable.",
+    "exploration of all pairs; repeatable. A name may be followed by (post-hoc), (measured tau) or (refit).",
 )
 AGAINST = Option(
     metavar="LOSS", rich_help_panel=VERDICT, help="Loss that every other loss is tested against, as planned."

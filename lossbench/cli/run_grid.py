@@ -13,6 +13,7 @@ import typer
 
 from ..errors import Interrupted
 from ..expression import Formula
+from ..runs.grid_file import BASELINE
 from ..runs.options import RunConfig
 from .terminal import print_plain
 
@@ -79,7 +80,8 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     check_tunable(asked.losses, ranges)
     grid = plan(config, asked.losses, asked.samplers, asked.seeds)
     gpus = gpus_for(config.device)
-    check_questions(asked.claims, asked.against, [str(loss) for loss in grid.losses])
+    baselines = {cell.loss for cell in grid.cells if cell.matters["formula"] == BASELINE}
+    check_questions(asked.claims, asked.against, grid.losses, grid.samplers, baselines)
     known: dict[str, Any] = {"command": ("lossbench", *sys.argv[1:])}
     known |= keep_questions(out, asked.claims, asked.against, asked.equal_within)
     write_grid(out, grid, **known)

@@ -7,11 +7,13 @@ from typing import Any
 from ..verdict.comparison import Comparison
 from ..verdict.entrants import Entrant
 from ..verdict.pairs import Pair
+from ..verdict.questions import Unanswered
 from ..verdict.sentences import sentences
 
 
 def comparison_content(comparison: Comparison) -> dict[str, Any]:
     """Return decision, sentences, entrants, pairs, claims and references, and the details behind them."""
+    derived = (*(e for e in comparison.entrants if e.derived), *comparison.asked_for)
     decision, *rest = (sentence.text for sentence in sentences(comparison))
     references: list[dict[str, Any]] = [
         {"loss": reference.name, "mean": 100 * reference.value, "low": None, "high": None, "seeds": [],
@@ -25,8 +27,8 @@ def comparison_content(comparison: Comparison) -> dict[str, Any]:
         "metric": comparison.metric.key,
         "entrants": [_entrant(entrant) for entrant in comparison.trained],
         "pairs": [_pair(pair) for pair in comparison.pairs],
-        "claims": [_pair(pair) for pair in (*comparison.claims, *comparison.against)],
-        "references": [*(_entrant(entrant) for entrant in comparison.entrants if entrant.post_hoc), *references],
+        "claims": [*map(_pair, (*comparison.claims, *comparison.against)), *map(_unanswered, comparison.unanswered)],
+        "references": [*map(_entrant, derived), *references],
         "control": [_pair(pair) for pair in comparison.control],
         "copies": [_entrant(entrant) for entrant in comparison.copies],
         "same": [_pair(pair) for pair in comparison.same],
@@ -76,6 +78,13 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "detectable": _points(detectable),
         "untested": pair.untested or None,
     }
+
+
+def _unanswered(question: Unanswered) -> dict[str, Any]:
+    """Return a planned question without runs in the form of a pair; `second` is null for `--against`."""
+    unknown = ("difference", "low", "high", "p", "seed_share", "detectable")
+    return {"first": question.first, "second": question.second or None, "verdict": "not-shown", "seeds": [],
+            "differences": [], "family": 0, "untested": question.reason} | dict.fromkeys(unknown)  # fmt: skip
 
 
 def _points(share: float | None) -> float | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..data import Sampler
 from ..errors import ConfigError
 from ..runs.cells import CELLS
-from ..runs.grid_file import GRID, GridFile, read_grid_file, write_grid_file
+from ..runs.grid_file import BASELINE, GRID, GridFile, read_grid_file, write_grid_file
 from ..runs.layout import RECORD
+from .derived import DERIVED, POST_HOC, derived_name, split_name
+from .named import check_pair, not_plain, plain
 from .questions import Questions, read_questions
 from .statistics import FEWEST_SEEDS
 
@@ -65,19 +68,52 @@ def keep_questions(out: Path, claims: Sequence[str], against: str | None, equal_
     return given | {"looks": before.looks}
 
 
-def check_names(claims: Sequence[str], against: str | None, losses: Sequence[str]) -> None:
-    """Refuse a question about a loss that is not compared.
+def check_names(
+    claims: Sequence[str],
+    against: str | None,
+    losses: Sequence[str],
+    samplers: Sequence[str] = (),
+    baselines: Collection[str] = (BASELINE,),
+) -> None:
+    """Refuse a question that the verdict could not answer, before the first run.
+
+    Args:
+        claims, against: planned questions as written.
+        losses: as written.
+        samplers: names of the samplers.
+        baselines: those of `losses` that are plain softmax.
 
     Raises:
-        ConfigError: with the names of the losses.
+        ConfigError: a name is not that of a loss or of answers derived from it, or a pair is named twice.
     """
-    questions = read_questions(claims, against)
-    known = {"".join(loss.split()) for loss in losses}
-    named = [(f"--claim {a} > {b}", name) for a, b in questions.claims for name in (a, b)]
-    named += [("--against", against)] if against else []
-    for option, name in named:
-        if "".join(name.partition(", ")[0].split()) not in known and "".join(name.split()) not in known:
-            raise ConfigError(f"{option}: no loss is named {name!r}; expected one of {', '.join(losses)}")
+    several = len(samplers) > 1
+    known = {plain(loss): (loss, f"{loss}, {samplers[0]}" if several else loss) for loss in losses}
+    if several:
+        known |= {plain(label := f"{loss}, {sampler}"): (loss, label) for loss in losses for sampler in samplers}
+
+    def label_of(name: str, option: str) -> str:
+        base, kind = split_name(name)
+        if plain(base) not in known:
+            kinds = ", ".join(DERIVED)
+            raise ConfigError(
+                f"{option}: no loss is named {base!r}; expected one of {', '.join(losses)}, as trained or followed by "
+                f"({kinds.replace(', ', '), (')})"
+            )
+        loss, label = known[plain(base)]
+        if kind == POST_HOC and loss not in baselines:
+            raise ConfigError(f"{option}: {not_plain(derived_name(base, kind))}")
+        if kind == POST_HOC and several and label == known[plain(loss)][1] and Sampler.NATURAL in samplers:
+            label = f"{loss}, {Sampler.NATURAL}"
+        return derived_name(label, kind) if kind else label
+
+    seen: list[set[str]] = []
+    for better, worse in read_questions(claims, against).claims:
+        option = f"--claim {better} > {worse}"
+        pair = {label_of(better, option), label_of(worse, option)}
+        check_pair(pair, seen, option)
+        seen.append(pair)
+    if against:
+        label_of(against, "--against")
 
 
 def _text(value: Any) -> str:

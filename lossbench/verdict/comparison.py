@@ -11,7 +11,7 @@ from .class_table import ClassTable, class_table
 from .entrants import Entrant
 from .metric import BALANCED_ACCURACY, Metric
 from .pairs import Pair
-from .questions import Questions
+from .questions import Questions, Unanswered
 from .records import Records
 from .references import Reference, references
 from .runs import Problem, Trial
@@ -29,6 +29,7 @@ class Comparison:
         control: each loss of its sampler against plain softmax with shifted scores, a family of its own.
         claims: planned claims, the loss that is claimed to be better first; a family of its own.
         against: every other loss against the one that `questions` names; a family of its own.
+        unanswered: planned questions whose entrants have no run.
         same: the A/A pairs.
         groups: sampler -> sets of labels within which no difference is shown; empty where nothing was tested.
         notes: what limits the comparison.
@@ -56,6 +57,7 @@ class Comparison:
     questions: Questions = field(default_factory=Questions)
     claims: tuple[Pair, ...] = ()
     against: tuple[Pair, ...] = ()
+    unanswered: tuple[Unanswered, ...] = ()
     looks: tuple[int, ...] = ()
     given_classes: ClassTable | None = None
     data_sets: Mapping[str, Comparison] = field(default_factory=dict)
@@ -104,7 +106,14 @@ class Comparison:
         return self.entrants[0].any_run.record.data.class_names
 
     def entrant(self, label: str) -> Entrant:
-        return next(e for e in (*self.entrants, *self.copies) if e.label == label)
+        return next(e for e in (*self.entrants, *self.copies, *self.asked_for) if e.label == label)
+
+    @property
+    def asked_for(self) -> tuple[Entrant, ...]:
+        """Derived entrants that take part in planned questions alone."""
+        named = [e for pair in (*self.claims, *self.against) for e in (pair.one, pair.other) if e.derived]
+        everyone = {e.label for e in self.entrants}
+        return tuple({e.label: e for e in named if e.label not in everyone}.values())
 
     def pair(self, one: str, other: str) -> Pair | None:
         return next((p for p in self.pairs if {p.first, p.second} == {one, other}), None)
@@ -120,7 +129,7 @@ class Comparison:
     @property
     def shifted(self) -> Entrant | None:
         """Plain softmax with shifted scores, against which `control` tests every loss."""
-        return next((e for e in self.entrants if e.post_hoc), None)
+        return next((e for e in self.entrants if e.derived), None)
 
     def of_sampler(self, sampler: str) -> list[Entrant]:
         """Entrants as trained under a sampler, from the best mean to the worst."""
@@ -129,11 +138,11 @@ class Comparison:
     @property
     def trained(self) -> list[Entrant]:
         """Entrants whose scores are judged as trained."""
-        return [e for e in self.entrants if not e.post_hoc]
+        return [e for e in self.entrants if not e.derived]
 
     @property
     def baseline(self) -> Entrant | None:
         """Plain softmax as trained, under the first sampler."""
         first = self.records.samplers[0]
-        found = (e for e in self.entrants if e.formula == BASELINE and not e.post_hoc and e.sampler == first)
+        found = (e for e in self.entrants if e.formula == BASELINE and not e.derived and e.sampler == first)
         return next(found, None)

@@ -66,15 +66,16 @@ def _untrained(comparison: Comparison, standing: Standing) -> Sentence | None:
 
 def _of_claims(comparison: Comparison) -> Sentence | None:
     """Return what the planned claims came to, if there are any."""
-    claims = comparison.claims
-    if not claims:
+    names = [(p.first, p.second) for p in comparison.claims]
+    names += [(u.first, u.second) for u in comparison.unanswered if u.second]
+    if not names:
         return None
-    held = [p for p in claims if shown(p)]
+    held = [p for p in comparison.claims if shown(p)]
     made = tuple(Claim(p.first, "ahead", (p.second,)) for p in held)
-    if len(claims) > 1:
-        return Sentence("decision", f"{len(held)} of {len(claims)} planned claims shown", made)
-    (pair,) = claims
-    text = f"Claim {'shown' if held else 'not shown'}: {pair.first} > {pair.second}"
+    if len(names) > 1:
+        return Sentence("decision", f"{len(held)} of {len(names)} planned claims shown", made)
+    ((first, second),) = names
+    text = f"Claim {'shown' if held else 'not shown'}: {first} > {second}"
     return Sentence("decision", _short(text, f"The planned claim is {'shown' if held else 'not shown'}"), made)
 
 

@@ -14,23 +14,23 @@ from scipy import stats
 
 from ..runs.grid_file import entrant_name
 from ..runs.predictions import Predictions
+from .derived import derived_name, derived_scores
 from .metric import BALANCED_ACCURACY, Metric
 from .runs import Run
 from .score_interval import score_interval
 from .statistics import ALPHA
-from .thresholds import Thresholds, frequencies, shifted
+from .thresholds import Thresholds
 from .two_way import two_way
 
 Ints = npt.NDArray[np.integer[Any]]
 
-POST_HOC = "post-hoc"
 _FEWEST = 3  # runs, of which one can be called collapsed
 _NO_GAIN = 0.05  # over chance
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """A loss under a sampler, or plain softmax with its scores shifted after training.
+    """A loss under a sampler, or what is derived from its runs after training.
 
     Attributes:
         label: what tables call it.
@@ -40,7 +40,7 @@ class Entrant:
         seed_targets: seed -> (N,) classes of the test images.
         classes: number of classes, with those that have no test image.
         runs: seed -> run; empty for predictions that lossbench did not make.
-        post_hoc: whether scores are shifted.
+        derived: how the answers are derived from trained runs, one of `DERIVED`; empty for answers as trained.
         copy: 2 for the second run of a loss that is listed twice, and so on.
         diverged: seeds whose run diverged; each counts as a constant answer, so survivors alone win nothing.
         metric: what runs are scored by.
@@ -53,7 +53,7 @@ class Entrant:
     seed_targets: Mapping[int, Ints] = field(repr=False)
     classes: int
     runs: Mapping[int, Run] = field(default_factory=dict, repr=False)
-    post_hoc: bool = False
+    derived: str = ""
     copy: int = 1
     diverged: frozenset[int] = frozenset()
     metric: Metric = BALANCED_ACCURACY
@@ -61,7 +61,8 @@ class Entrant:
     @property
     def name(self) -> str:
         """What a sentence calls it that has named the sampler."""
-        return f"{self.loss} ({POST_HOC})" if self.post_hoc else entrant_name(self.loss, self.copy)
+        name = entrant_name(self.loss, self.copy)
+        return derived_name(name, self.derived) if self.derived else name
 
     @property
     def thresholds(self) -> dict[int, Thresholds]:
@@ -182,12 +183,5 @@ class Entrant:
             run: one of `runs`.
             predictions: of the run, if they were read before.
         """
-        scores = (predictions or run.predictions).test.scores
-        if not self.post_hoc:
-            return scores
-        return shifted(scores, frequencies(_counts(run, "drawn_counts")), 1.0)
-
-
-def _counts(run: Run, name: str) -> list[int]:
-    """Return C counts of the record's data, in the order of the classes."""
-    return run.record.data.in_order(getattr(run.record.data, name))
+        found = predictions or run.predictions
+        return derived_scores(run, found, self.derived) if self.derived else found.test.scores

@@ -16,7 +16,8 @@ from .entrants import Entrant
 from .families import against, all_pairs, planned
 from .line_up import entrants_of
 from .metric import BALANCED_ACCURACY, Metric
-from .questions import Questions, find_entrant
+from .named import find_named
+from .questions import Questions
 from .records import Records, read_records
 from .run_files import read_trials
 from .runs import Trial
@@ -111,16 +112,16 @@ def judge_entrants(
     margin = questions.margin
     copies = tuple(e for e in everyone if e.copy > 1)
     entrants = sorted((e for e in everyone if e not in copies), key=lambda e: -e.mean)
-    trained = [e for e in entrants if not e.post_hoc]
+    trained = [e for e in entrants if not e.derived]
     pairs = tuple(
         pair
         for sampler in records.samplers
         for pair in all_pairs([e for e in trained if e.sampler == sampler], margin=margin, looks=looks)
     )
-    shifted = next((e for e in entrants if e.post_hoc), None)
+    shifted = next((e for e in entrants if e.derived), None)
     control = against(shifted, [e for e in trained if e.sampler == shifted.sampler], looks=looks) if shifted else ()
-    claims = [(find_entrant(a, trained, "--claim"), find_entrant(b, trained, "--claim")) for a, b in questions.claims]
-    reference = find_entrant(questions.against, trained, "--against") if questions.against else None
+    named = find_named(questions, entrants, records)
+    reference = named.against
     asked = (
         against(reference, [e for e in trained if e.sampler == reference.sampler], margin=margin, looks=looks)
         if reference
@@ -152,7 +153,8 @@ def judge_entrants(
         metric=metric,
         questions=questions,
         looks=tuple(looks),
-        claims=planned(claims, margin=margin, looks=looks),
+        claims=planned(named.claims, margin=margin, looks=looks),
         against=asked,
+        unanswered=named.unanswered,
         given_classes=classes,
     )

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from ..data import Sampler
 from ..runs.cells import DIVERGED
 from ..runs.grid_file import BASELINE, entrant_name
-from .entrants import POST_HOC, Entrant
+from .derived import POST_HOC, derived_name, derived_scores, lacks
+from .entrants import Entrant
 from .metric import BALANCED_ACCURACY, Metric
 from .records import Records
+from .runs import Ints, Run
 
 
 def entrants_of(records: Records, metric: Metric = BALANCED_ACCURACY) -> list[Entrant]:
@@ -46,12 +50,30 @@ def entrants_of(records: Records, metric: Metric = BALANCED_ACCURACY) -> list[En
     softmax_runs = [e for e in found if e.formula == BASELINE and e.copy == 1]
     if softmax_runs:
         plain_softmax = next((e for e in softmax_runs if e.sampler == Sampler.NATURAL), softmax_runs[0])
-        label = f"{plain_softmax.label} ({POST_HOC})"
-        shifted_softmax = replace(plain_softmax, label=label, post_hoc=True)
-        trained = plain_softmax.runs
-        predictions = {seed: shifted_softmax.test_scores(run).argmax(axis=1) for seed, run in trained.items()}
-        found.append(replace(shifted_softmax, predictions=predictions))
+        found.append(derived_entrant(plain_softmax, POST_HOC))
     return found
+
+
+def derived_entrant(trained: Entrant, kind: str) -> Entrant:
+    """Return what is derived from the runs of an entrant, without the seeds whose run lacks it.
+
+    Args:
+        trained: an entrant with runs.
+        kind: one of `DERIVED`.
+    """
+    runs = {seed: run for seed, run in trained.runs.items() if not lacks(run, kind)}
+
+    def answers(run: Run) -> Ints:
+        return np.asarray(derived_scores(run, run.predictions, kind).argmax(axis=1), dtype=np.int32)
+
+    return replace(
+        trained,
+        label=derived_name(trained.label, kind),
+        derived=kind,
+        runs=runs,
+        predictions={seed: answers(run) for seed, run in runs.items()},
+        seed_targets={seed: trained.seed_targets[seed] for seed in runs},
+    )
 
 
 def _order(records: Records) -> Callable[[tuple[str, int]], tuple[int, int]]:

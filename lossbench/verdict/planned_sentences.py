@@ -5,12 +5,14 @@ from __future__ import annotations
 from .comparison import Comparison
 from .format import listed, p_value, points, span
 from .pairs import Pair
+from .questions import Unanswered
 from .sentence import Claim, Sentence
 
 
 def planned_sentences(comparison: Comparison) -> list[Sentence]:
     """Return one sentence per planned claim and one on the reference loss."""
     told = [_claim(pair) for pair in comparison.claims]
+    told += [Sentence("claim", f"{_asked(u)}: not tested ({u.reason}).") for u in comparison.unanswered]
     if comparison.against:
         told.append(_against(comparison.against))
     return told
@@ -19,6 +21,10 @@ def planned_sentences(comparison: Comparison) -> list[Sentence]:
 def shown(pair: Pair) -> bool:
     """Whether the claim that the first loss is better is shown; never for a loss that failed in some seeds."""
     return pair.different and pair.better is pair.one and not pair.one.unstable
+
+
+def _asked(question: Unanswered) -> str:
+    return f"Planned claim {question.first} > {question.second}" if question.second else f"Against {question.first}"
 
 
 def _claim(pair: Pair) -> Sentence:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import ConfigError
-from .entrants import Entrant
 
 _MOST_POINTS = 100
 
@@ -17,14 +17,28 @@ class Questions:
     """What is asked apart from the exploration of all pairs.
 
     Attributes:
-        claims: (better, worse) names of losses, tested together by Holm's procedure.
-        against: name of the loss that every other one is tested against.
+        claims: (better, worse) names of losses or of what is derived from them, tested together by Holm's procedure.
+        against: name of what every loss is tested against.
         margin: differences below this share are of no matter.
     """
 
     claims: tuple[tuple[str, str], ...] = ()
     against: str | None = None
     margin: float | None = None
+
+
+class Unanswered(NamedTuple):
+    """A planned question that the runs cannot answer.
+
+    Attributes:
+        first: what is claimed to be better; of `--against`, the reference.
+        second: what is claimed to be worse; empty for `--against`.
+        reason: why nothing is tested.
+    """
+
+    first: str
+    second: str
+    reason: str
 
 
 def read_questions(claims: Sequence[str] = (), against: str | None = None,
@@ -56,17 +70,3 @@ def read_questions(claims: Sequence[str] = (), against: str | None = None,
     if equal_within is not None and not (math.isfinite(equal_within) and 0 < equal_within < _MOST_POINTS):
         raise ConfigError(f"--equal-within must be a number of points above 0 and below 100, got {equal_within:g}")
     return Questions(claims=tuple(parsed), against=against, margin=None if equal_within is None else equal_within / 100)
-
-
-def find_entrant(name: str, entrants: Sequence[Entrant], option: str) -> Entrant:
-    """Return the entrant that a question names, by its label or, under the first sampler, by its loss.
-
-    Raises:
-        ConfigError: none has that name; the message lists the names.
-    """
-    plain = "".join(name.split())
-    for entrant in entrants:
-        if plain in ("".join(entrant.label.split()), "".join(entrant.loss.split())):
-            return entrant
-    names = ", ".join(dict.fromkeys(e.label for e in entrants))
-    raise ConfigError(f"{option}: no loss is named {name!r}; expected one of {names}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .comparison import Comparison
+from .derived import POST_HOC, derived_name
 from .entrants import Entrant
 from .judge import judge_entrants
 from .questions import Questions
@@ -50,23 +51,23 @@ def random_comparison(seed: int) -> Comparison:
     softmax = next((e for e in entrants if e.loss == "softmax"), None)
     if softmax is not None and draw.random() < 0.7:
         shifted = {s: np.where(draw.random(len(p)) < 0.1, targets, p) for s, p in softmax.predictions.items()}
-        entrants.append(_entrant(f"{softmax.label} (post-hoc)", "softmax", softmax.sampler, shifted, targets,
-                                 softmax.diverged, post_hoc=True))  # fmt: skip
+        entrants.append(_entrant(derived_name(softmax.label, POST_HOC), "softmax", softmax.sampler, shifted, targets,
+                                 softmax.diverged, POST_HOC))  # fmt: skip
     if not entrants:
         return random_comparison(seed + 1_000_003)
     records = Records(Path("made"), tuple(losses), samplers, (), tuple(problems), None)
-    trained = [e.label for e in entrants if not e.post_hoc]
-    chosen = [tuple(draw.choice(trained, 2, replace=False)) for _ in range(draw.integers(0, 3))] if trained[1:] else []
+    labels = [e.label for e in entrants]
+    chosen = [tuple(draw.choice(labels, 2, replace=False)) for _ in range(draw.integers(0, 3))] if labels[1:] else []
     questions = Questions(
         claims=tuple({frozenset(c): c for c in chosen}.values()),
-        against=str(draw.choice(trained)) if draw.random() < 0.3 else None,
+        against=str(draw.choice(labels)) if draw.random() < 0.3 else None,
         margin=float(draw.choice([0.02, 0.3])) if draw.random() < 0.5 else None,
     )
     return judge_entrants(records, entrants, questions=questions)
 
 
 def _entrant(label: str, loss: str, sampler: str, predictions: Any, targets: Any, diverged: frozenset[int],
-             post_hoc: bool = False) -> Entrant:  # fmt: skip
+             derived: str = "") -> Entrant:  # fmt: skip
     same = dict.fromkeys(predictions, targets)
     classes = int(targets.max()) + 1
-    return Entrant(label, loss, sampler, predictions, same, classes, post_hoc=post_hoc, diverged=diverged)
+    return Entrant(label, loss, sampler, predictions, same, classes, derived=derived, diverged=diverged)

@@ -17,9 +17,11 @@ import pytest
 
 from lossbench.harness.grid.plan import Grid, write_grid
 from lossbench.runs.cells import Cell
+from lossbench.runs.grid_file import read_grid_file
 
 DATA = "synthetic(images=96,test_images_per_class=4)"
 TINY = ("--data", DATA, "--model", "senet-tiny", "--image-size", 32, "--epochs", 1, "--batch-size", 32)
+CLAIM = "weighted-softmax (refit) > softmax (shifted)"
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
@@ -53,7 +55,7 @@ def finished(lossbench: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     out = tmp_path_factory.mktemp("finished") / "grid"
     done = lossbench(
         "compare", "--losses", "weighted-softmax, weighted-softmax", "--seeds", 3,
-        "--samplers", "natural,balanced", *TINY, "--out", out,
+        "--samplers", "natural,balanced", "--claim", CLAIM, *TINY, "--out", out,
     )  # fmt: skip
     assert done.code == 0, done.err
     return out, done
@@ -66,6 +68,9 @@ def test_the_verdict_comes_in_words_and_then_in_figures(finished: tuple[Path, An
     assert done.out.index("Verdict") < done.out.index("With the natural sampler, ") < done.out.index("Every pair")
     assert "softmax was added as the baseline of post-hoc adjustment" in done.err
     assert "A/A: weighted-softmax, natural run twice is identical in each of 3 seeds, as it must be." in done.out
+    assert "Planned claim weighted-softmax, natural (refit) > softmax, natural (post-hoc): " in " ".join(
+        done.out.split()
+    )
     assert "Is it the loss or the decision threshold?" in done.out
     assert "What the sampler does" in done.out
     assert done.err.count(" done\n") == 18
@@ -136,6 +141,27 @@ def test_more_seeds_are_added_to_what_is_there(lossbench: Any, tmp_path: Path) -
     assert before.items() <= records(out).items()
     assert len(records(out)) == 4
     assert "Nothing is claimed (2 of at least 3 seeds)" in done.out
+
+
+def test_claims_are_on_disk_before_the_first_run(
+    lossbench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Claims on answers that are derived from trained runs, too."""
+    seen: list[tuple[str, ...]] = []
+
+    def stop(order: Any) -> None:
+        seen.append(read_grid_file(order.out).claims)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lossbench.harness.grid.executors.executor", lambda name, options: stop)
+    call = ("compare", "--losses", "center", *TINY, "--out", tmp_path / "grid")
+    claim = "center > softmax (shifted)"
+    assert lossbench(*call, "--claim", claim).code == 130
+    assert lossbench(*call).code == 130
+    assert seen == [(claim,), (claim,)]
+    refused = lossbench(*call, "--claim", "center (post-hoc) > softmax")
+    assert refused.code == 2
+    assert "tau = 1 is for plain softmax alone" in " ".join(refused.err.split())
 
 
 # --- interrupted and shared ------------------------------------------------------------------------------------------

@@ -113,6 +113,27 @@ def test_counts_add_the_shifted_softmax_as_a_reference(lossbench: Any, tmp_path:
     assert not any("post-hoc" in pair["first"] + pair["second"] for pair in content["pairs"])
 
 
+def test_claims_on_the_shifted_softmax(lossbench: Any, tmp_path: Path) -> None:
+    table = write(tmp_path / "runs.csv", predictions(scores=True))
+    counts = tmp_path / "counts.csv"
+    counts.write_text("class,training_count\ncat,900\ndog,90\nemu,10\n")
+    content = judged(lossbench, table, "--counts", counts, "--claim", "center > softmax (shifted)")
+    (claim,) = content["claims"]
+    assert (claim["first"], claim["second"], claim["family"]) == ("center", "softmax (post-hoc)", 1)
+    means = {e["loss"]: e["mean"] for e in (*content["entrants"], *content["references"])}
+    assert claim["difference"] == pytest.approx(means["center"] - means["softmax (post-hoc)"])
+    for claimed, message in (
+        ("center > softmax (post-hoc)", "pass --counts FILE"),
+        ("center (refit) > softmax", "'center (refit)' cannot be derived from a table"),
+    ):
+        done = lossbench("judge", table, "--claim", claimed)
+        assert done.code == 2
+        assert message in " ".join(done.err.split())
+    named = [row | {"loss": f"{row['loss']} (refit)"} for row in predictions()]
+    literal = judged(lossbench, write(tmp_path / "named.csv", named), "--claim", "center (refit) > focal (refit)")
+    assert literal["claims"][0]["first"] == "center (refit)"
+
+
 def test_several_data_sets_are_judged_together_and_alone(lossbench: Any, tmp_path: Path) -> None:
     rows = [row | {"dataset": name} for name in ("faces", "digits") for row in predictions()]
     content = judged(lossbench, write(tmp_path / "runs.csv", rows), "--metric", "accuracy")

@@ -71,7 +71,7 @@ def test_a_large_difference_is_found_and_none_is_made_up(far: Path) -> None:
 
 def test_softmax_with_post_hoc_adjustment_is_always_a_row(far: Path) -> None:
     comparison = compare(far)
-    (post_hoc,) = (e for e in comparison.entrants if e.post_hoc)
+    (post_hoc,) = (e for e in comparison.entrants if e.derived)
     assert post_hoc.label == "softmax (post-hoc)"
     plain = comparison.entrant("softmax")
     assert post_hoc.scores == {seed: t.tau_1 for seed, t in plain.thresholds.items()}
@@ -84,7 +84,7 @@ def test_the_post_hoc_shift_removes_the_prior_that_the_sampler_showed(
 ) -> None:
     comparison = compare(make_records(tmp_path / "grid", {"softmax": 0.6}, samplers=samplers, noise=0, prior=1))
     softmax = {e.sampler: e for e in comparison.trained}
-    (post_hoc,) = (e for e in comparison.entrants if e.post_hoc)
+    (post_hoc,) = (e for e in comparison.entrants if e.derived)
     assert post_hoc.sampler == ("natural" if "natural" in samplers else samplers[0])
     assert post_hoc.runs == softmax[post_hoc.sampler].runs
     if post_hoc.sampler == "balanced":
@@ -105,7 +105,7 @@ def test_rules_of_decision_and_test_priors_start_from_the_drawn_counts(tmp_path:
 
 def test_figures_are_recomputed_from_the_predictions(far: Path) -> None:
     for entrant in compare(far).entrants:
-        if not entrant.post_hoc:
+        if not entrant.derived:
             for seed, run in entrant.runs.items():
                 assert entrant.scores[seed] == pytest.approx(run.record.metrics.balanced_accuracy)
 

@@ -50,10 +50,10 @@ class Style:
 
 
 def style_of(comparison: Comparison, entrant: Entrant) -> Style:
-    """Return the style: color by loss, line and marker by sampler; post-hoc entrants are dotted and in ink."""
+    """Return the style: color by loss, line and marker by sampler; derived entrants are dotted and in ink."""
     number = comparison.records.losses.index(entrant.loss)
     sampler = comparison.records.samplers.index(entrant.sampler)
-    if entrant.post_hoc:
+    if entrant.derived:
         return Style(INK, ":", "D")
     return Style(series(number), ("-", "--", "-.")[sampler % 3], ("o", "s", "^")[sampler % 3])
 

@@ -89,8 +89,10 @@ def _statistics(comparison: Comparison) -> str:
             "korn1998",
         )
     )
-    if comparison.claims:
-        claims = listed([f"{pair.first} > {pair.second}" for pair in comparison.claims])
+    names = [(pair.first, pair.second) for pair in comparison.claims]
+    names += [(first, second) for first, second, _ in comparison.unanswered if second]
+    if names:
+        claims = listed([f"{first} > {second}" for first, second in names])
         text.append(
             _cited(
                 f"Planned before the results were known: {claims}; these claims are tested apart from all pairs by "

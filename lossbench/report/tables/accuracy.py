@@ -17,7 +17,7 @@ def ranking(comparison: Comparison) -> Table:
     """Return the entrants from the best mean to the worst, each with its interval for new seeds and new test images."""
     rows: list[tuple[str, ...]] = []
     letters = _letters(comparison)
-    for entrant in comparison.entrants:
+    for entrant in sorted((*comparison.entrants, *comparison.asked_for), key=lambda e: -e.mean):
         failed = (*entrant.diverged, *entrant.collapsed)
         rows.append(
             (
@@ -72,6 +72,10 @@ def control(comparison: Comparison) -> Table | None:
 def planned_pairs(comparison: Comparison) -> Table | None:
     """Return planned claims and the pairs with a reference loss, each a family of its own."""
     rows = [_pair_row(pair) for pair in (*comparison.claims, *comparison.against)]
+    rows += [
+        (f"{u.first} - {u.second}" if u.second else f"every loss - {u.first}", *"---", "no claim", *"---")
+        for u in comparison.unanswered
+    ]
     note = (
         f"Points of {comparison.metric.name}. Planned claims (--claim) and pairs with a reference loss (--against) are "
         "tested apart from the exploration of all pairs; intervals are simultaneous within each of the two families."

@@ -60,7 +60,7 @@ def tail(comparison: Comparison) -> Table:
 def confusion_difference(comparison: Comparison) -> Table | None:
     """Return the largest changes in the confusion matrix from plain softmax to the best loss as trained."""
     base = comparison.baseline
-    best = next((e for e in comparison.entrants if e is not base and not e.post_hoc), None)
+    best = next((e for e in comparison.entrants if e is not base and not e.derived), None)
     if base is None or best is None:
         return None
     classes = comparison.classes

@@ -13,7 +13,8 @@ from ...errors import ConfigError
 from ...runs.grid_file import BASELINE
 from ..class_table import class_table
 from ..comparison import Comparison
-from ..entrants import POST_HOC, Entrant
+from ..derived import POST_HOC, derived_name
+from ..entrants import Entrant
 from ..judge import judge_entrants
 from ..metric import Ints, Metric
 from ..questions import Questions
@@ -82,10 +83,8 @@ def _judged(
         shifted = {s: [run.shifted for run in runs[s] if run.shifted is not None] for s in seeds}
         if loss == BASELINE and all(len(part) == len(data_sets) for part in shifted.values()):
             shifted_answers = {seed: _joined(part, offsets) for seed, part in shifted.items()}
-            entrants.append(
-                Entrant(f"{loss} ({POST_HOC})", loss, "", shifted_answers, dict.fromkeys(seeds, targets), offsets[-1],
-                        post_hoc=True, metric=metric)
-            )  # fmt: skip
+            label = derived_name(loss, POST_HOC)
+            entrants.append(replace(entrant, label=label, predictions=shifted_answers, derived=POST_HOC))
     _check_seeds(entrants, data_sets)
     names = tuple(
         f"{data.name}: {name}" if len(data_sets) > 1 else name for data in data_sets for name in data.class_names
@@ -139,7 +138,7 @@ def _over_data_sets(metric: Metric, data_sets: Sequence[DataSet]) -> Metric:
 
 
 def _check_seeds(entrants: Sequence[Entrant], data_sets: Sequence[DataSet]) -> None:
-    trained = [entrant for entrant in entrants if not entrant.post_hoc]
+    trained = [entrant for entrant in entrants if not entrant.derived]
     place = f" on data set {data_sets[0].name!r}" if len(data_sets) == 1 and data_sets[0].name else ""
     if len(trained) < 2:
         raise ConfigError(f"the table holds one loss, {trained[0].label!r}{place}; a comparison needs two or more")
