@@ -26,14 +26,14 @@ def expanded(arguments: list[str]) -> list[str]:
 def main() -> None:
     """Run `lossbench`: errors caused by the user, and signals, become one message and an exit code, not a traceback."""
     from ..errors import Interrupted, LossbenchError
-    from .app import app
+    from .app import command
     from .output import guarded_streams
     from .terminal import Console, print_error
 
     with guarded_streams():
         try:
             try:
-                app(expanded(sys.argv[1:]))
+                command()(expanded(sys.argv[1:]))
             except (LossbenchError, Interrupted) as error:
                 print_error(error)
                 sys.exit(error.exit_code)

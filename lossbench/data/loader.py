@@ -21,6 +21,7 @@ from .loading import ImageBatches, Unreadable
 
 PREFETCHED = 2  # batches per loader process, decoded ahead of the run
 LONGEST_WAIT = 600  # seconds for one batch; nothing decodes this long
+LONGEST_CLOSING = 1.0  # seconds until a loader process that does not end is sent a signal, and again until it is killed
 # Exit codes of a loader process that could not hand over a batch.
 NO_SHARED_MEMORY, NO_OPEN_FILES = 76, 77
 _TENSORS = 3  # of a batch, each an open file on its way to the run
@@ -74,11 +75,19 @@ class BatchLoader:
         """End the loader processes.
 
         If this were left to the exit of Python, multiprocessing would send each process one SIGTERM, which a loader
-        process outlives, and wait for it without a limit. torch waits a few seconds before it sends the first.
+        process outlives, and wait for it without a limit. torch waits 5 s before it sends the first and 5 s after it.
         """
         reader, self._loader._iterator = self._loader._iterator, None
-        if reader is not None and hasattr(reader, "_shutdown_workers"):
+        if reader is None or not hasattr(reader, "_shutdown_workers"):
+            return
+        waits = torch.utils.data._utils
+        of_torch, waits.MP_STATUS_CHECK_INTERVAL = waits.MP_STATUS_CHECK_INTERVAL, LONGEST_CLOSING
+        try:
             reader._shutdown_workers()
+        finally:
+            waits.MP_STATUS_CHECK_INTERVAL = of_torch
+        for process in getattr(reader, "_workers", ()):
+            process.kill()
 
 
 def bytes_in_transit(rows: int, image_size: int, workers: int) -> int:

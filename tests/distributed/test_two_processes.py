@@ -20,6 +20,8 @@ pytestmark = pytest.mark.slow
 
 LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
 GATHERED = "gathered"  # triplet with --gather
+NORMALISED = "weighted-cluster"  # also trained with batch normalization
+TRAINED = [(loss, "test_vit") for loss in LOSSES] + [(NORMALISED, "test_resnet")]
 # Ten steps of nine rows, an uneven share each; the last step has three rows.
 ROWS, BATCH = 84, 9
 
@@ -33,10 +35,10 @@ from lossbench.harness.evaluation.evaluate import predict, share_running_statist
 from lossbench.harness.prepare import prepare
 from lossbench.harness.reporter import SilentReporter
 
-manifest, out = sys.argv[1:3]
-for loss in sys.argv[3].split(","):
+manifest, out, losses, normalised = sys.argv[1:]
+for loss in losses.split(","):
     gather = loss == "gathered"
-    for model, image_size in (("test_vit", 32), ("test_resnet", 64))[: 1 if gather else 2]:
+    for model, image_size in (("test_vit", 32), ("test_resnet", 64))[: 1 + (loss == normalised)]:
         config = RunConfig(
             loss="triplet" if gather else loss, data=f"csv:{manifest}", model=model, image_size=image_size,
             batch_size=9, epochs=1, precision="fp64", device="cpu", gather=gather,
@@ -58,12 +60,12 @@ for loss in sys.argv[3].split(","):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """States of every loss and model, by one process and by two."""
+    """States of every loss, and of one with batch normalization, by one process and by two."""
     folder = tmp_path_factory.mktemp("two")
     manifest = make_manifest(folder)
     script = folder / "train.py"
     script.write_text(TRAIN)
-    call = (script, manifest, folder, ",".join((*LOSSES, GATHERED)))
+    call = (script, manifest, folder, ",".join((*LOSSES, GATHERED)), NORMALISED)
     for done in (start(folder, *call).wait(), *start_ranks(folder, *call)):
         assert done.code == 0, done.err[-3000:]
     return folder
@@ -94,8 +96,7 @@ def states(trained: Path, loss: str, model: str, processes: int) -> list[dict[st
     return [load_file(trained / f"{loss}-{model}-{rank}-of-{processes}.safetensors") for rank in range(processes)]
 
 
-@pytest.mark.parametrize("model", ["test_vit", "test_resnet"])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("loss", "model"), TRAINED)
 def test_ranks_agree_bit_for_bit(trained: Path, loss: str, model: str) -> None:
     first, second = states(trained, loss, model, 2)
     assert first.keys() == second.keys()
