@@ -48,7 +48,7 @@ def module_name(layout: str, part: str, layer: int = 0, block: int = 0) -> str:
 
 
 def made_arrays(layout: str, *, identities: int = IDENTITIES, seed: int = 0) -> dict[str, Array]:
-    """Return 331 arrays: He-normal convolutions, and batch-normalization statistics that are not the identity.
+    """Return 331 arrays: He-uniform convolutions, and batch-normalization statistics that are not the identity.
 
     Args:
         layout: "pickle" or "dag".
@@ -58,8 +58,11 @@ def made_arrays(layout: str, *, identities: int = IDENTITIES, seed: int = 0) -> 
     draw = np.random.default_rng(seed)
     arrays: dict[str, Array] = {}
 
-    def normal(name: str, shape: tuple[int, ...], gain: float = 2.0) -> None:
-        arrays[name] = draw.standard_normal(shape, np.float32) * np.float32((gain / np.prod(shape[1:])) ** 0.5)
+    def scaled(name: str, shape: tuple[int, ...], gain: float = 2.0) -> None:
+        array = draw.random(shape, np.float32)
+        array -= np.float32(0.5)
+        array *= np.float32((12 * gain / np.prod(shape[1:])) ** 0.5)
+        arrays[name] = array
 
     def uniform(name: str, size: int, low: float, high: float) -> None:
         arrays[name] = draw.uniform(low, high, size).astype(np.float32)
@@ -70,24 +73,24 @@ def made_arrays(layout: str, *, identities: int = IDENTITIES, seed: int = 0) -> 
         uniform(f"{name}.running_mean", size, -0.5, 0.5)
         uniform(f"{name}.running_var", size, 0.5, 1.5)
 
-    normal(f"{module_name(layout, 'stem')}.weight", (64, 3, 7, 7), gain=2.0 / 60**2)  # input images have values 0..255
+    scaled(f"{module_name(layout, 'stem')}.weight", (64, 3, 7, 7), gain=2.0 / 60**2)  # input images have values 0..255
     norm(module_name(layout, "stem_bn"), 64)
     inputs = 64
     for layer, block in blocks():
         width = 64 * 2**layer
         name = {part: module_name(layout, part, layer, block) for part in NAMES[layout]}
         for part, sides in (("1", (width, inputs, 1, 1)), ("2", (width, width, 3, 3)), ("3", (4 * width, width, 1, 1))):
-            normal(f"{name[f'conv{part}']}.weight", sides)
+            scaled(f"{name[f'conv{part}']}.weight", sides)
             norm(name[f"bn{part}"], sides[0], 0.3 if part == "3" else 1.0)  # 16 residual blocks are added
         for part, sides in (("squeeze", (width // 4, 4 * width, 1, 1)), ("excite", (4 * width, width // 4, 1, 1))):
-            normal(f"{name[part]}.weight", sides, gain=0.5)  # gates that are neither open nor closed
+            scaled(f"{name[part]}.weight", sides, gain=0.5)  # gates that are neither open nor closed
             uniform(f"{name[part]}.bias", sides[0], -0.5, 0.5)
         if block == 0:
-            normal(f"{name['shortcut']}.weight", (4 * width, inputs, 1, 1))
+            scaled(f"{name['shortcut']}.weight", (4 * width, inputs, 1, 1))
             norm(name["shortcut_bn"], 4 * width)
         inputs = 4 * width
     classifier = module_name(layout, "classifier")
-    normal(f"{classifier}.weight", (identities, inputs, *((1, 1) if layout == "dag" else ())))
+    scaled(f"{classifier}.weight", (identities, inputs, *((1, 1) if layout == "dag" else ())))
     uniform(f"{classifier}.bias", identities, -0.1, 0.1)
     return arrays
 

@@ -76,16 +76,20 @@ def read_bytes(path: Path, most: int, *, links: bool = False, error: type[Lossbe
     Raises:
         LossbenchError: as `opened`.
     """
-    content = bytearray()
+    parts: list[bytes] = []
+    left = most + 1
     try:
         with opened(path, most, links=links, error=error) as file:
-            while len(content) <= most and (part := file.read(min(_CHUNK, most + 1 - len(content)))):
-                content += part
+            wanted = os.fstat(file.fileno()).st_size + 1  # all of it at once: the content is not copied
+            while left and (part := file.read(min(wanted, left))):
+                parts.append(part)
+                left -= len(part)
+                wanted = _CHUNK
     except OSError as failure:
         raise error(f"{path}: {failure.strerror or failure}") from failure
-    if len(content) > most:
+    if not left:
         raise error(f"{path} grew beyond {most:,} bytes while it was read")
-    return bytes(content)
+    return b"".join(parts)
 
 
 def check_within(root: Path, *names: str) -> Path:

@@ -34,7 +34,7 @@ def test_every_value_of_the_recipe_says_where_it_comes_from() -> None:
         assert re.search(r"  # (paper|VGGFace2 practice|ours)(:|$)", line), line
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_recipe_runs_on_made_data_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_affectnet(tmp_path / "affectnet", images=24, validation=1, size=48)
     weights = write_made_weights(tmp_path / "w.pkl", identities=3)

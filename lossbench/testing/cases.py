@@ -57,6 +57,12 @@ class Case:
     def _tensors(self) -> tuple[Tensor, Tensor]:
         return _tensor(self.embeddings, self.embedding_dim), _tensor(self.logits, len(self.class_counts))
 
+    @cached_property
+    def largest_logit(self) -> float:
+        """The largest absolute value of a logit; 0 without one."""
+        logits = self._tensors[1]
+        return float(logits.abs().max()) if logits.numel() else 0.0
+
     def labels(self) -> Tensor:
         """(B,) int64."""
         return torch.tensor(self.targets, dtype=torch.int64)

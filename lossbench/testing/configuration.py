@@ -96,8 +96,7 @@ class Configuration:
         output = case.output(dtype or self.dtype)
         if Need.COSINE_LOGITS in self.spec.needs:
             factor = 0.4375  # exact, and below 1 for all that `cases` draws
-            largest = max((abs(value) for row in case.logits for value in row), default=0)
-            output = output._replace(logits=output.logits * min(factor, 0.96 / max(largest, 1e-9)))
+            output = output._replace(logits=output.logits * min(factor, 0.96 / max(case.largest_logit, 1e-9)))
         return output
 
     @cached_property

@@ -133,6 +133,7 @@ def test_a_dial_outside_its_range_is_refused(dial: str, value: float, message: s
     assert str(refusal.value) == message
 
 
+@pytest.mark.long
 def test_label_noise_changes_training_images_only_and_no_count() -> None:
     def drawn(label_noise: float) -> tuple[ImageTable, ImageTable]:
         return open_rendered_faces(RenderedFaces(images=400, test_images_per_class=2, label_noise=label_noise))
@@ -173,6 +174,7 @@ def linear_recall(overlap: float) -> float:
     return float(balanced_accuracy_score(test.targets, judge.predict(features(test))))
 
 
+@pytest.mark.long
 def test_expressions_can_be_told_apart_and_overlap_makes_it_harder() -> None:
     apart, mixed = linear_recall(0.0), linear_recall(0.9)
     assert apart > 0.7

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import two_epochs
+from on_request import long_but
 from plugin_sites import projects
 
 import lossbench.authoring
@@ -30,6 +31,8 @@ TEMPLATES = Path(lossbench.scaffold.__file__).parent / "templates"
 WITH_LOSSES = ("lossbench-cluster", "lossbench-imbalance", "lossbench-margin")
 
 
+# One with a state, and one of each distribution; the others on request.
+A_FEW = ("weighted-cluster", "contrastive-center", "ldam", "arc-face")
 # By default as most runs are; with other precisions on request.
 PRECISIONS = [two_epochs.PRECISIONS[0], *(pytest.param(p, marks=pytest.mark.long) for p in two_epochs.PRECISIONS[1:])]
 
@@ -116,7 +119,7 @@ def test_importing_a_loss_imports_no_kit() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", two_epochs.names())
+@pytest.mark.parametrize("name", long_but(A_FEW, two_epochs.names()))
 def test_two_epochs_stay_finite(name: str, precision: str, tmp_path: Path) -> None:
     """`benchmarks/two_epochs.py` does it on all of the embedded data."""
     data = "synthetic(images=128, test_images_per_class=4)"

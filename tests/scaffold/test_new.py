@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from on_request import long_but
 
 import lossbench
 from lossbench.cli.new import Kind, new
@@ -82,7 +83,7 @@ def test_a_package_reads_as_if_written_by_hand(tmp_path: Path, kind: str) -> Non
         subprocess.run([*ruff, *command, "--isolated", "--line-length", "120", tmp_path], check=True)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", long_but(["class-counts"], KINDS))
 def test_a_package_obeys_its_laws(tmp_path: Path, kind: str) -> None:
     (module,) = [file for file in write_package(f"{kind}-ring", kind, tmp_path) if file.name.endswith("_ring.py")]
     found = checks([f"{module}:SPEC"], effort=Effort(examples=3, compile=False))
@@ -97,6 +98,7 @@ USE = """
 import contextlib, io, json, sys
 from unittest import mock
 import pytest
+from on_request import long_but
 from lossbench import loss_info
 from lossbench.cli import main
 from lossbench.testing import LAWS, Effort, judge, configurations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import breakers
 import pytest
+from on_request import long_but
 
 from lossbench.testing import LAWS, Configuration, Effort, Law, Result, configurations, find_law, judge, judge_all
 
@@ -46,7 +47,7 @@ def test_a_breaker_passes_the_other_laws(name: str) -> None:
     assert not others, {law: found[law].message for law in others}
 
 
-@pytest.mark.parametrize("loss", [breakers.Softmax, breakers.Center, breakers.Pairs])
+@pytest.mark.parametrize("loss", long_but([breakers.Softmax], [breakers.Softmax, breakers.Center, breakers.Pairs]))
 def test_the_right_losses_they_derive_from_pass_every_law(loss: type[breakers.Softmax]) -> None:
     for configuration in configurations(breakers.spec_of(loss)):
         found = failures(configuration, QUICK, Effort(examples=10))

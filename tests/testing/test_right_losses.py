@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 import right_losses
 import right_unusual
+from on_request import long_but
 
 from lossbench import LossSpec
 from lossbench.testing import LAWS, Effort, configurations, judge_all
 
 QUICK = [law for law in LAWS if not (law.compiles or law.needs_processes)]
 EXPECTED = {"right-queue": {"equal-shards"}}  # it does say that each process has its own
+
+# By default one of each kind: logits, cosines, embeddings with a state.
+KINDS = {"right-focal", "right-hinge", "right-cosine-margin", "right-learned-centers"}
 
 every = pytest.mark.parametrize("spec", right_losses.SPECS, ids=lambda spec: spec.name)
 
@@ -20,7 +24,7 @@ def accused(spec: LossSpec, effort: Effort, laws: list[object]) -> dict[str, str
     return {result.law: f"{result.loss}: {result.message}" for result in results if result.status == "failed"}
 
 
-@every
+@pytest.mark.parametrize("spec", long_but(KINDS, right_losses.SPECS, "name"), ids=lambda spec: spec.name)
 def test_a_right_loss_passes(spec: LossSpec) -> None:
     found = accused(spec, Effort(examples=5), QUICK)
     assert not found, found
