@@ -58,7 +58,8 @@ def make_records(
     embedding_dim: int = 16,
     noise: float = 0.02,
     prior: float = 0.3,
-    tested: int = len(NAMES),
+    tested: int | None = None,
+    classes: Mapping[str, int] | None = None,
 ) -> Path:
     """Write the directory of a grid.
 
@@ -72,11 +73,14 @@ def make_records(
         embedding_dim: size of the embeddings.
         noise: standard deviation of the separation over seeds.
         prior: share of the log of the drawn class frequencies in the scores; 1 for a calibrated softmax.
-        tested: number of classes that have test images.
+        tested: number of classes that have test images; all by default.
+        classes: class name -> training images; the eight expressions by default.
     """
+    classes = classes or dict(zip(NAMES, COUNTS, strict=True))
+    tested = tested or len(classes)
     targets = np.repeat(np.arange(tested), -(-images // tested))[:images].astype(np.int64)
-    selection = np.repeat(np.arange(len(NAMES)), 8).astype(np.int64)
-    directions = np.random.default_rng(0).standard_normal((len(NAMES), embedding_dim)) / embedding_dim**0.5
+    selection = np.repeat(np.arange(len(classes)), 8).astype(np.int64)
+    directions = np.random.default_rng(0).standard_normal((len(classes), embedding_dim)) / embedding_dim**0.5
     cells = []
     for seed in range(first_seed, first_seed + seeds):
         for sampler in samplers:
@@ -84,7 +88,7 @@ def make_records(
                 draw = np.random.default_rng((seed, number, samplers.index(sampler)))
                 own = skill + noise * draw.standard_normal() + 0.1 * samplers.index(sampler)
                 name = f"{files.plain(loss)}-{sampler}-s{seed}"
-                drawn = np.array(drawn_counts(COUNTS, Sampler(sampler)))
+                drawn = np.array(drawn_counts(tuple(classes.values()), Sampler(sampler)))
                 carried = prior * np.log(drawn / drawn.sum())
                 test = _predictions("test", targets, directions, own, carried, draw)
                 predictions = Predictions(
@@ -95,7 +99,7 @@ def make_records(
                 )
                 formula, _, copy = loss.partition(" #")
                 cell = GridCell(loss=formula, copy=int(copy or 1), sampler=sampler, seed=seed, name=name)
-                _write(out / "cells" / name, cell, predictions, draw)
+                _write(out / "cells" / name, cell, predictions, draw, classes)
                 cells.append(cell)
     grid = GridFile(
         losses=tuple(loss.partition(" #")[0] for loss in losses),
@@ -117,9 +121,9 @@ def _predictions(
     draw: Any,
 ) -> SplitPredictions:
     """Return predictions on a split whose scores carry a (C,) prior, as those of plain softmax do."""
-    hard = np.random.default_rng(len(targets)).standard_normal((len(targets), len(NAMES)))  # the images' own
-    scores = 3 * skill * np.eye(len(NAMES))[targets] + hard + 0.5 * draw.standard_normal(hard.shape)
-    scores += prior
+    hard = np.random.default_rng(len(targets)).standard_normal((len(targets), len(prior)))  # the images' own
+    scores = hard + 0.5 * draw.standard_normal(hard.shape) + prior
+    scores[np.arange(len(targets)), targets] += 3 * skill
     spread = draw.standard_normal((len(targets), directions.shape[1])) * 0.8 / directions.shape[1] ** 0.5
     return SplitPredictions(
         scores=scores.astype(np.float32),
@@ -129,7 +133,7 @@ def _predictions(
     )
 
 
-def _write(place: Path, cell: GridCell, predictions: Predictions, draw: Any) -> None:
+def _write(place: Path, cell: GridCell, predictions: Predictions, draw: Any, classes: Mapping[str, int]) -> None:
     place.mkdir(parents=True)
     options = {
         "loss": cell.loss, "sampler": cell.sampler, "seed": cell.seed, "data": "made", "epochs": EPOCHS, "lr": 0.003,
@@ -146,13 +150,15 @@ def _write(place: Path, cell: GridCell, predictions: Predictions, draw: Any) -> 
     ]
     write_history(place, rows)
     write_predictions(place, predictions)
-    write_record(place, _record(cell, options, predictions, draw))
+    write_record(place, _record(cell, options, predictions, draw, classes))
 
 
-def _record(cell: GridCell, options: dict[str, Any], predictions: Predictions, draw: Any) -> Record:
-    targets, classes = predictions.test.targets, len(NAMES)
-    counted = np.bincount(targets * classes + predictions.test.scores.argmax(axis=1), minlength=classes**2)
-    confusion = counted.reshape(classes, classes)
+def _record(
+    cell: GridCell, options: dict[str, Any], predictions: Predictions, draw: Any, classes: Mapping[str, int]
+) -> Record:
+    targets, size, names = predictions.test.targets, len(classes), tuple(classes)
+    counted = np.bincount(targets * size + predictions.test.scores.argmax(axis=1), minlength=size**2)
+    confusion = counted.reshape(size, size)
     rows = confusion.sum(axis=1)
     recall = np.diag(confusion)[rows > 0] / rows[rows > 0]
     step = 0.09 + 0.01 * float(draw.random())
@@ -177,10 +183,10 @@ def _record(cell: GridCell, options: dict[str, Any], predictions: Predictions, d
         ),
         data=DataFacts(
             spec="made",
-            class_names=NAMES,
-            training_counts=dict(zip(NAMES, COUNTS, strict=True)),
-            drawn_counts=dict(zip(NAMES, drawn_counts(COUNTS, Sampler(cell.sampler)), strict=True)),
-            test_counts=dict(zip(NAMES, rows.tolist(), strict=True)),
+            class_names=names,
+            training_counts=dict(classes),
+            drawn_counts=dict(zip(names, drawn_counts(tuple(classes.values()), Sampler(cell.sampler)), strict=True)),
+            test_counts=dict(zip(names, rows.tolist(), strict=True)),
             selection_images=0 if predictions.selection is None else len(predictions.selection.targets),
             split_origin="made",
             train_digest=f"train {cell.seed}",
@@ -214,7 +220,8 @@ def made_record(cell: GridCell) -> Record:
     draw = np.random.default_rng(cell.seed)
     targets, directions = np.repeat(np.arange(len(NAMES)), 8), draw.standard_normal((len(NAMES), 16))
     test = _predictions("test", targets, directions, 0.5, np.zeros(len(NAMES)), draw)
-    return _record(cell, {"loss": cell.loss, "sampler": cell.sampler}, Predictions(test=test), draw)
+    classes = dict(zip(NAMES, COUNTS, strict=True))
+    return _record(cell, {"loss": cell.loss, "sampler": cell.sampler}, Predictions(test=test), draw, classes)
 
 
 def main() -> None:

@@ -1,18 +1,27 @@
-"""Print how often the verdict is wrong, setting by setting, as a Markdown table.
+"""Print how often the verdict is wrong, setting by setting, with what is wanted and whether it is met, as Markdown.
 
-    python benchmarks/verdict_calibration.py [--comparisons 2000] [--only WORD]
+    python benchmarks/verdict_calibration.py [--comparisons 2000] [--only WORD]... [--grid GRID]... [--report]
 
 Every figure is simulated from images up and judged by the functions that judge real comparisons: false alarms of equal
-losses, coverage of intervals, power, the price of adding seeds, and sentences that contradict their numbers.
+losses, coverage of intervals, power, the price of adding seeds, and sentences that contradict their numbers. `--grid`
+adds how close shifted scores come to the best possible shift in the records of comparisons, and `--report` time and
+memory of the report on 500 made runs. The exit code is 1 if a figure misses what is wanted.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
+import control_shift
+import fold_coverage
+import report_speed
+
+from lossbench.verdict.judge import compare
 from lossbench.verdict.self_test import (
     Rate,
     contradicted,
@@ -21,12 +30,38 @@ from lossbench.verdict.self_test import (
     false_alarms,
     followed_advice,
     power,
+    power_of_paired_t,
     smallest_found,
 )
 from lossbench.verdict.simulation import Setting
 
 FACES8 = (1, 2, 19, 80, 150, 300, 311, 500)
 LOOKS = (5, 8, 12, 20)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A measured figure.
+
+    Attributes:
+        value: as printed.
+        interval: of a rate, as printed.
+        met: whether it is as wanted; None where nothing is wanted.
+    """
+
+    value: str
+    interval: str = ""
+    met: bool | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the table: what is measured, in which setting, what is wanted, and how it is measured."""
+
+    what: str
+    setting: str
+    wanted: str
+    measure: Callable[[], Found]
 
 
 def same(images: int, classes: int, **more: float) -> Setting:
@@ -60,64 +95,114 @@ LEVELS = {
     "5 seeds, spread three times as large in the last loss": replace(WIDE, unequal=3.0),
     "5 seeds, 10 % of the runs diverge": replace(WIDE, diverging=0.1),
 }
-POWER = {
-    "5 points, 5 seeds, 8 x 200 images (wanted: 38 %)": replace(WIDE, planted=0.05),
-    "the same, interaction 30 % (wanted: 48 %)": replace(WIDE, planted=0.05, own_share=0.3),
-    "5 points, 10 seeds, 8 x 50 images, interaction 30 %": same(
-        50, 8, seeds=10, seed_sd=0.007, own_share=0.3, planted=0.05
-    ),
-}
-# Differences of a pair spread by 2.1 points over seeds: 1.15 of each run itself, the rest the chance of 1,600 images.
 CLAIM = replace(WIDE, losses=6, seed_sd=0.01145)
+# Differences of a pair spread by 2.1 points over seeds: 1.15 of each run itself, the rest the chance of 1,600 images.
 
 
-def figures(comparisons: int) -> Iterator[tuple[str, str, Callable[[], Rate | float]]]:
-    """Yield what is measured, in which setting, and how."""
+def figures(comparisons: int, grids: list[Path], report: bool) -> Iterator[Figure]:
+    """Yield the figures of the table."""
     for name, setting in LEVELS.items():
-        yield "false alarms", name, partial(false_alarms, setting, comparisons)
+        yield _rate("false alarms", name, "5 % or less", partial(false_alarms, setting, comparisons), most=0.05)
     for name, setting in LEVELS.items():
-        yield "coverage, difference of a pair", name, partial(coverage, setting, comparisons)
+        measure = partial(coverage, setting, comparisons)
+        yield _rate("coverage, difference of a pair", name, "95 % or more", measure, least=0.95)
     for images in (1, 2, 6):
         for classes in (1, 8):
-            setting = same(images, classes, accuracy=0.6, seed_sd=0.015)
-            name = f"5 seeds, {classes} x {images} images, 60 %"
-            yield "coverage, one loss", name, partial(coverage_of_one, setting, comparisons)
+            measure = partial(coverage_of_one, same(images, classes, accuracy=0.6), comparisons)
+            yield _rate("coverage, one loss", f"5 seeds, {classes} x {images} images, 60 %", "at least 92 %", measure,
+                        least=0.92)  # fmt: skip
     for name, setting in {"8 x 20 images, 90 %": same(20, 8, accuracy=0.9), "8 x 200 images, 70 %": WIDE,
                           "classes of 1, 2, 19, 80 ... 500": Setting(counts=FACES8, accuracy=0.6)}.items():  # fmt: skip
-        yield "coverage, one loss", f"5 seeds, {name}", partial(coverage_of_one, setting, comparisons)
-    for name, setting in POWER.items():
-        yield "power, one of all pairs", name, partial(power, setting, comparisons)
-    yield (
-        "smallest difference of one planned claim",
-        "6 losses, 5 seeds, pair sd 2.1 (wanted: 3.6 points)",
-        (lambda: 100 * smallest_found(CLAIM, comparisons)),
-    )
+        measure = partial(coverage_of_one, setting, comparisons)
+        yield _rate("coverage, one loss", f"5 seeds, {name}", "at least 92 %", measure, least=0.92)
+    for name, world in fold_coverage.WORLDS.items():
+        measure = partial(fold_coverage.coverage, world, comparisons)
+        yield _rate("coverage, pair of folded runs", name, "95 % or more", measure, least=0.95)
+    yield from _power(comparisons)
+    yield Figure("smallest difference of one planned claim", "6 losses, 5 seeds, pair sd 2.1", "at most 3.6 points",
+                 lambda: _most(100 * smallest_found(CLAIM, comparisons), 3.6, "points"))  # fmt: skip
     for share in (0.0, 0.3):
-        setting = replace(WIDE, own_share=share)
-        name = f"looks at {', '.join(map(str, LOOKS))} seeds, interaction {share:.0%} (wanted: at most 6 %)"
-        yield "false alarms, following the advice", name, partial(followed_advice, setting, LOOKS, comparisons)
-    yield (
-        "sentences that contradict their numbers",
-        f"{comparisons:,} random comparisons (wanted: 0)",
-        (lambda: contradicted(comparisons)),
-    )
+        name = f"looks at {', '.join(map(str, LOOKS))} seeds, interaction {share:.0%}"
+        measure = partial(followed_advice, replace(WIDE, own_share=share), LOOKS, comparisons)
+        yield _rate("false alarms, following the advice", name, "at most 6 %", measure, most=0.06)
+    yield Figure("sentences that contradict their numbers", f"{comparisons:,} random comparisons", "0",
+                 lambda: _most(contradicted(comparisons).hits, 0, ""))  # fmt: skip
+    for grid in grids:
+        yield from _control(grid)
+    if report:
+        yield Figure("report", "500 runs x 10,000 images x 8 classes", "under 30 s, under 500 MB",
+                     lambda: _report(report_speed.measure(report_speed.LARGE)))  # fmt: skip
+        yield Figure("report", "25 runs x 10,000 images x 1,000 classes", "bounded memory",
+                     lambda: _report(report_speed.measure(report_speed.MANY_CLASSES)))  # fmt: skip
+
+
+def _power(comparisons: int) -> Iterator[Figure]:
+    planted = replace(WIDE, planted=0.05)
+    for name, setting, least in (("5 points, 5 seeds, 8 x 200 images", planted, 0.38),
+                                 ("the same, interaction 30 %", replace(planted, own_share=0.3), 0.48)):  # fmt: skip
+        measure = partial(power, setting, comparisons)
+        yield _rate("power, one of all pairs", name, f"at least {least:.0%}", measure, least=least, exactly=True)
+
+    def against_paired_t() -> Found:
+        own, student = power(planted, comparisons), power_of_paired_t(planted, comparisons)
+        behind = 100 * (student.value - own.value)
+        return Found(f"{-behind:+.1f} points, paired t {student.value:.1%}", met=behind <= 2)
+
+    yield Figure("power, less that of the paired t at equal level", "5 points, 5 seeds, 8 x 200 images",
+                 "at most 2 points below", against_paired_t)  # fmt: skip
+    setting = same(50, 8, seeds=10, seed_sd=0.007, own_share=0.3, planted=0.05)
+    name = "5 points, 10 seeds, 8 x 50 images, interaction 30 %"
+    yield _rate("power, one of all pairs", name, "", partial(power, setting, comparisons))
+
+
+def _control(grid: Path) -> Iterator[Figure]:
+    comparison = compare(grid)
+    data = comparison.records.runs[0].record.data.spec.partition(":")[0]
+    for row in control_shift.gaps(comparison):
+        name = f"{row.entrant}, {data}, tau {row.tau:.2f}"
+        yield Figure("shifted scores below the best shift", name, "within 1.5 points",
+                     partial(_most, row.points, 1.5, "points"))  # fmt: skip
+
+
+def _rate(what: str, setting: str, wanted: str, measure: Callable[[], Rate], *, most: float | None = None,
+          least: float | None = None, exactly: bool = False) -> Figure:  # fmt: skip
+    """Return the figure of a rate; it is as wanted if its 95 % interval reaches the bound, or itself if `exactly`."""
+
+    def found() -> Found:
+        rate = measure()
+        low, high = (rate.value, rate.value) if exactly else rate.interval
+        met = low <= most if most is not None else high >= least if least is not None else None
+        return Found(f"{rate.value:.1%}", "{:.1%} to {:.1%}".format(*rate.interval), met)
+
+    return Figure(what, setting, wanted, found)
+
+
+def _most(value: float, most: float, unit: str) -> Found:
+    return Found(f"{value:.1f} {unit}" if unit else f"{value:g}", met=round(value, 1) <= most)
+
+
+def _report(cost: report_speed.Cost) -> Found:
+    return Found(f"{cost.seconds:.1f} s, {cost.megabytes:.0f} MB", met=cost.seconds < 30 and cost.megabytes < 500)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--comparisons", type=int, default=2000)
-    parser.add_argument("--only", default="", help="print figures whose name or setting contains this")
+    parser.add_argument("--only", action="append", help="print figures whose name or setting contains this; repeatable")
+    parser.add_argument("--grid", action="append", type=Path, default=[], help="directory of a comparison; repeatable")
+    parser.add_argument("--report", action="store_true", help="measure the report, too: two minutes and 2 GB of disk")
     given = parser.parse_args()
-    print("| what | setting | found | 95 % interval |\n|---|---|-:|---|")
-    for what, name, measure in figures(given.comparisons):
-        if given.only not in f"{what} {name}":
+    print("| what | setting | wanted | found | 95 % interval | met |\n|-|-|-|-:|-|-|", flush=True)
+    missed = False
+    for figure in figures(given.comparisons, given.grid, given.report):
+        if given.only and not any(word in f"{figure.what} {figure.setting}" for word in given.only):
             continue
-        found = measure()
-        if isinstance(found, Rate):
-            low, high = found.interval
-            print(f"| {what} | {name} | {found.value:.1%} | {low:.1%} to {high:.1%} |", flush=True)
-        else:
-            print(f"| {what} | {name} | {found:.1f} points | |", flush=True)
+        found = figure.measure()
+        met = {True: "yes", False: "**no**", None: ""}[found.met]
+        missed |= found.met is False
+        cells = (figure.what, figure.setting, figure.wanted, found.value, found.interval, met)
+        print(f"| {' | '.join(cells)} |", flush=True)
+    sys.exit(missed)
 
 
 if __name__ == "__main__":

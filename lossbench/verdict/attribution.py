@@ -12,8 +12,8 @@ class Split(NamedTuple):
 
     Attributes:
         gain: in balanced accuracy, both as trained.
-        prior_shift: what is gone when both get their best threshold (tau tuned on the selection split).
-        representation: what is left then.
+        prior_shift: the part that is gone when the prior that scores carry, as measured, is taken off both.
+        representation: the rest.
         refit: the gain of the balanced linear refit, the other view of the representation; None where not fitted.
     """
 
@@ -24,10 +24,10 @@ class Split(NamedTuple):
 
 
 def split_gain(loss: tuple[float, float, float | None], baseline: tuple[float, float, float | None]) -> Split:
-    """Splits a gain.
+    """Split a gain.
 
     Args:
-        loss: balanced accuracy as trained, with tau tuned, and of the refit.
+        loss: balanced accuracy as trained, with the measured prior taken off, and of the refit.
         baseline: the same of plain softmax.
 
     Example:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
+
 from .comparison import Comparison
-from .format import listed, span
+from .entrants import Entrant
+from .format import listed, power, span
 from .pairs import Pair
 from .sentence import Claim, Sentence
 
@@ -16,7 +19,8 @@ def control_sentence(comparison: Comparison) -> list[Sentence]:
     tested = [p for p in comparison.control if p.interval is not None]
     if shifted is None or not tested:
         return []
-    reached = f"plain softmax with shifted scores (tau = 1) reaches {100 * shifted.mean:.1f} % {shifted.metric.name}"
+    reached = f"plain softmax with shifted scores ({shift_of(shifted)}) reaches"
+    reached += f" {100 * shifted.mean:.1f} % {shifted.metric.name}"
     ahead = [p for p in tested if p.different and p.better is not shifted and not p.better.unstable]
     behind = [] if shifted.unstable else [p for p in tested if p.different and p.better is shifted]
     open_ = [p for p in tested if not p.different]
@@ -35,6 +39,13 @@ def control_sentence(comparison: Comparison) -> list[Sentence]:
             text += f" {names} {'is' if len(behind) == 1 else 'are'} behind it."
             claims.append(Claim(shifted.label, "ahead", tuple(p.worse.label for p in behind)))
     return [Sentence("control", text, tuple(claims))]
+
+
+def shift_of(control: Entrant) -> str:
+    """Return by how much the scores of the control are shifted."""
+    taus = [run.thresholds.control for run in control.runs.values()]
+    measured = [tau for tau in taus if tau is not None and tau != 1]
+    return f"tau = {power(statistics.mean(measured))}, as measured on held-out images" if measured else "tau = 1"
 
 
 def _listed(pairs: list[Pair]) -> str:

@@ -1,6 +1,7 @@
 """Answers that follow from a trained run without training a network again; planned questions may name them.
 
-    softmax (post-hoc)     scores minus the log class frequencies as drawn (tau = 1); for plain softmax alone
+    softmax (post-hoc)     scores minus tau times the log training frequencies, for plain softmax alone: tau = 1 with
+                           the natural sampler, otherwise as measured
     LOSS (measured tau)    scores minus the training prior that they carry, as measured on the selection split
     LOSS (refit)           a balanced linear classifier on the frozen embeddings
 
@@ -50,7 +51,8 @@ def lacks(run: Run, kind: str) -> str:
     """Return why a run has no such answers; empty if it has."""
     if kind == POST_HOC and run.record.formula != BASELINE:
         return "tau = 1 is for plain softmax alone"
-    if kind == MEASURED_TAU and run.thresholds.tau is None:
+    tau = run.thresholds.control if kind == POST_HOC else run.thresholds.tau
+    if kind in (POST_HOC, MEASURED_TAU) and tau is None:
         return "tau cannot be measured without a selection image of every class"
     if kind == REFIT and run.thresholds.refit is None:
         return "no linear classifier was fitted on its embeddings"
@@ -70,12 +72,9 @@ def derived_scores(run: Run, predictions: Predictions, kind: str) -> npt.NDArray
     """
     if reason := lacks(run, kind):
         raise ValueError(f"{run.directory}: {reason}")
-    data = run.record.data
-    if kind == POST_HOC:
-        return shifted(predictions.test.scores, frequencies(data.in_order(data.drawn_counts)), 1.0)
-    if kind == MEASURED_TAU:
-        assert run.thresholds.tau is not None
-        training = frequencies(data.in_order(data.training_counts))
-        return shifted(predictions.test.scores, training, run.thresholds.tau)
-    assert predictions.refit_scores is not None
-    return predictions.refit_scores
+    if kind == REFIT:
+        assert predictions.refit_scores is not None
+        return predictions.refit_scores
+    tau, data = run.thresholds.control if kind == POST_HOC else run.thresholds.tau, run.record.data
+    assert tau is not None
+    return shifted(predictions.test.scores, frequencies(data.in_order(data.training_counts)), tau)

@@ -25,7 +25,7 @@ from .two_way import two_way
 Ints = npt.NDArray[np.integer[Any]]
 
 _FEWEST = 3  # runs, of which one can be called collapsed
-_NO_GAIN = 0.05  # over chance
+_NO_GAIN, _MUCH = 0.05, 0.25  # over chance
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,17 @@ class Entrant:
 
     @property
     def collapsed(self) -> tuple[int, ...]:
-        """Seeds whose run lost more than half of what the median run gains over chance; none if that gains nothing."""
-        trained = [self.scores[seed] for seed in self.predictions]
-        gain = plain.median(trained) - self.chance
-        if len(trained) < _FEWEST or gain <= _NO_GAIN:
-            return ()
-        return tuple(seed for seed in sorted(self.predictions) if self.scores[seed] < self.chance + gain / 2)
+        """Seeds whose run lost more than half of what the median run gains over chance, or learned nothing at all.
+
+        A run has learned nothing if it is at chance while another run of the loss gains much; then the median can be at
+        chance, too.
+        """
+        gains = {seed: self.scores[seed] - self.chance for seed in sorted(self.predictions)}
+        median = plain.median(gains.values()) if len(gains) >= _FEWEST else 0.0
+        least = median / 2 if median > _NO_GAIN else 0.0
+        if max(gains.values()) > _MUCH:
+            least = max(least, _NO_GAIN)
+        return tuple(seed for seed, gain in gains.items() if gain < least) if least else ()
 
     @property
     def unstable(self) -> bool:

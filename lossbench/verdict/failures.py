@@ -30,7 +30,9 @@ def failure_sentences(comparison: Comparison) -> list[Sentence]:
             told.append(Sentence("failures", text, (Claim(entrant.label, "diverged", seeds),)))
         if seeds := entrant.collapsed:
             scores = ", ".join(f"{100 * entrant.scores[s]:.1f} %" for s in seeds)
-            text = f"{name} collapsed in seed {_numbers(seeds)} ({scores}; median {_median(entrant.scores)} %)."
+            steady = [entrant.scores[s] for s in entrant.predictions if s not in seeds]
+            text = f"{name} collapsed in seed {_numbers(seeds)} ({scores}; median of the others "
+            text += f"{100 * plain.median(steady):.1f} %)."
             told.append(Sentence("failures", text, (Claim(entrant.label, "collapsed", seeds),)))
         if skipped := skipped_steps(comparison, entrant):
             seeds = tuple(sorted(skipped))
@@ -97,7 +99,3 @@ def _incomplete(comparison: Comparison) -> list[Sentence]:
 
 def _numbers(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
-
-
-def _median(scores: dict[int, float]) -> str:
-    return f"{100 * plain.median(scores.values()):.1f}"

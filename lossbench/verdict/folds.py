@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from ..runs.cells import MISSING
-from ..runs.grid_file import BASELINE, entrant_name
+from ..runs.grid_file import entrant_name
 from ..runs.predictions import Predictions
 from ..runs.record import Record
 from .runs import Problem, Run, joined_predictions
-from .thresholds import thresholds
+from .thresholds import thresholds_of
 
 
 def join_folds(runs: Iterable[Run], known: dict[bytes, Any]) -> tuple[list[Run], list[Problem]]:
@@ -58,14 +58,13 @@ def _joined(parts: Sequence[Run], known: dict[bytes, Any]) -> Run:
     rows = np.argsort(ids, kind="stable")
     whole = joined_predictions(predictions, rows)
     first, record = parts[0], _record(parts, ids[rows], whole)
-    training, drawn = (record.data.in_order(c) for c in (record.data.training_counts, record.data.drawn_counts))
     return replace(
         first,
         directory=first.directory.parent,
         record=record,
         predicted=whole.test.scores.argmax(axis=1).astype(np.int32),
         targets=known.setdefault(whole.test.targets.tobytes(), whole.test.targets),
-        thresholds=thresholds(whole, training, drawn, plain=record.formula == BASELINE),
+        thresholds=thresholds_of(record, whole),
         fold=None,
         folds=tuple(parts),
         rows=rows,

@@ -49,6 +49,16 @@ def span(interval: tuple[float, float]) -> str:
     return f"{points(interval[0])} to {points(interval[1])}"
 
 
+def power(tau: float, digits: int = 1) -> str:
+    """Return a power of the training prior, without the sign of a zero.
+
+    Example:
+        >>> power(-0.04), power(0.96, 2)
+        ('0.0', '0.96')
+    """
+    return f"{round(tau, digits) + 0.0:.{digits}f}"
+
+
 def p_value(value: float) -> str:
     """A p-value as printed."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"

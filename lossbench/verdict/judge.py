@@ -14,7 +14,7 @@ from .comparison import Comparison
 from .data_notes import data_notes
 from .entrants import Entrant
 from .families import against, all_pairs, planned
-from .line_up import entrants_of
+from .line_up import control_notes, entrants_of
 from .metric import BALANCED_ACCURACY, Metric
 from .named import find_named
 from .questions import Questions
@@ -71,13 +71,14 @@ def judge(
         raise ConfigError(f"{records.directory}: no run of this comparison can be used:\n{reasons}")
     grid = records.grid
     notes = check_comparable(records.runs, grid.tuned_options if grid else (), allow_differences)
+    entrants = entrants_of(records, metric)
     return judge_entrants(
         records,
-        entrants_of(records, metric),
+        entrants,
         questions=questions or questions_of(grid),
         metric=metric,
         looks=looks_of(grid),
-        notes=(*notes, *data_notes(records)),
+        notes=(*notes, *data_notes(records), *control_notes(entrants)),
         trials=read_trials(records.directory, grid.trials) if grid else (),
     )
 

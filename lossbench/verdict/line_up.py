@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,10 +18,11 @@ from .runs import Ints, Run
 
 
 def entrants_of(records: Records, metric: Metric = BALANCED_ACCURACY) -> list[Entrant]:
-    """Return the entrants of a comparison, plus plain softmax with its scores shifted after training.
+    """Return the entrants of a comparison, plus plain softmax with its scores shifted after training: the control.
 
-    The shifted softmax is the one trained with the natural sampler if there is one, else that of the first sampler:
-    under a balanced sampler the scores carry no prior, and shifting them changes nothing.
+    The control is made of the softmax runs with the natural sampler (tau = 1) if there are any. Otherwise it is made of
+    those with the first sampler, whose scores carry less of the training prior: the measured part is taken off them,
+    and runs without a measured prior have no control.
     """
     found = []
     for sampler in records.samplers:
@@ -50,7 +51,8 @@ def entrants_of(records: Records, metric: Metric = BALANCED_ACCURACY) -> list[En
     softmax_runs = [e for e in found if e.formula == BASELINE and e.copy == 1]
     if softmax_runs:
         plain_softmax = next((e for e in softmax_runs if e.sampler == Sampler.NATURAL), softmax_runs[0])
-        found.append(derived_entrant(plain_softmax, POST_HOC))
+        control = derived_entrant(plain_softmax, POST_HOC)
+        found += [control] if control.runs else []
     return found
 
 
@@ -74,6 +76,16 @@ def derived_entrant(trained: Entrant, kind: str) -> Entrant:
         predictions={seed: answers(run) for seed, run in runs.items()},
         seed_targets={seed: trained.seed_targets[seed] for seed in runs},
     )
+
+
+def control_notes(entrants: Sequence[Entrant]) -> list[str]:
+    """Return why plain softmax takes part without the control that is made of it, if it does."""
+    if any(e.derived for e in entrants) or all(e.formula != BASELINE for e in entrants):
+        return []
+    return [
+        "no entrant has shifted scores: without the natural sampler, the prior that the scores of softmax carry must "
+        "be measured, which takes held-out images of every class and classes of different sizes"
+    ]
 
 
 def _order(records: Records) -> Callable[[tuple[str, int]], tuple[int, int]]:

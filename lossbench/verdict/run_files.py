@@ -11,13 +11,13 @@ import numpy as np
 from ..errors import RecordError
 from ..runs import layout
 from ..runs.cells import DONE, MISSING, TRIALS, state, trial_score
-from ..runs.grid_file import BASELINE, GridCell, GridTrial, entrant_name
+from ..runs.grid_file import GridCell, GridTrial, entrant_name
 from ..runs.history import read_history
 from ..runs.predictions import read_predictions
 from ..runs.record import read_record
 from ..strict_files import check_within
 from .runs import DAMAGED, Ints, Problem, Run, Trial
-from .thresholds import thresholds
+from .thresholds import thresholds_of
 
 
 def read_trials(directory: Path, trials: Sequence[GridTrial]) -> tuple[Trial, ...]:
@@ -71,7 +71,7 @@ def read_run(known: dict[bytes, Ints], cell: GridCell, root: Path, *above: str) 
         own = (record.seed, record.config.get("sampler", cell.sampler), record.config.get("fold"))
         if own != (cell.seed, cell.sampler, cell.fold):
             raise RecordError(f"{place / layout.RECORD} belongs to another run: its sampler, seed or fold differs")
-        predictions, data = read_predictions(place, record), record.data
+        predictions = read_predictions(place, record)
         test = predictions.test
         return Run(
             place,
@@ -82,12 +82,7 @@ def read_run(known: dict[bytes, Ints], cell: GridCell, root: Path, *above: str) 
             read_history(place),
             test.scores.argmax(axis=1).astype(np.int32),
             known.setdefault(test.targets.tobytes(), test.targets),
-            thresholds(
-                predictions,
-                data.in_order(data.training_counts),
-                data.in_order(data.drawn_counts),
-                plain=record.formula == BASELINE,
-            ),
+            thresholds_of(record, predictions),
             cell.copy,
             cell.fold,
         )

@@ -68,6 +68,34 @@ def power(setting: Setting, comparisons: int = COMPARISONS, seed: int = 0, *, pl
     return Rate(hits, comparisons)
 
 
+def power_of_paired_t(setting: Setting, comparisons: int = COMPARISONS, seed: int = 0) -> Rate:
+    """Return how often Student's t over the seeds finds the planted difference, at the level that `claimed` reaches.
+
+    Its critical value is the one at which comparisons of equal losses raise as many false alarms as `claimed` does in
+    the same simulation, ten times as many as `comparisons`, since that level can be far below 5 %.
+
+    Args:
+        setting: what is simulated, with a planted difference.
+        comparisons: how many.
+        seed: of the simulation.
+    """
+    largest, alarms = [], 0
+    for (one,) in errors(replace(setting, planted=0.0), 10 * comparisons, seed):
+        alarms += int(claimed(one).any(axis=-1).sum())
+        largest.append(_student(one).max(axis=-1))
+    ordered = np.sort(np.concatenate(largest))[::-1]
+    pair, hits = setting.pairs.index((0, setting.losses - 1)), 0
+    for (one,) in errors(setting, comparisons, seed):
+        hits += int((_student(one)[:, pair] > ordered[alarms]).sum())
+    return Rate(hits, comparisons)
+
+
+def _student(error: TwoWay) -> npt.NDArray[np.float64]:
+    """Return |t| over the seeds of each pair; 0 without a difference."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(np.abs(error.mean) / np.sqrt(error.v_seeds), nan=0.0, posinf=np.inf)
+
+
 def coverage(setting: Setting, comparisons: int = COMPARISONS, seed: int = 0) -> Rate:
     """Return how often the 95 % interval of one pair, tested alone, holds the true difference."""
     truth, hits = setting.truth, 0

@@ -3,6 +3,7 @@
 - Post-hoc logit adjustment (Menon et al., ICLR 2021): tau * log(training frequency) is subtracted from each class's
   score. tau = 1 is right for plain softmax under the natural sampler and for little else, so every run's tau is
   measured on its selection split (`carried_prior`); without an image of every class there, nothing rests on it.
+  Another sampler draws other frequencies than those of the training table, so tau = 1 is never assumed there.
 - The refit: a balanced linear classifier on the frozen embeddings, stored with the run. It sees embeddings of images
   that the backbone has memorized, so it understates what the representation is worth.
 - Test priors: the accuracy for a test class distribution as in the training table, uniform, or reversed. Recalls do
@@ -17,7 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..data import Sampler
+from ..runs.grid_file import BASELINE
 from ..runs.predictions import Predictions
+from ..runs.record import Record
 from .carried_prior import carried_prior
 
 Array = npt.NDArray[Any]
@@ -32,7 +36,7 @@ class Thresholds(NamedTuple):
 
     Attributes:
         as_trained: balanced accuracy of the argmax of the scores.
-        tau_1: with the drawn frequencies taken off once; None except for plain softmax.
+        tau_1: with the training frequencies taken off once; None except for plain softmax under the natural sampler.
         tau: power of the training prior that the scores carry, measured on the selection split; None if it cannot be.
         tuned: balanced accuracy with it; None without.
         best_shift: balanced accuracy with the best tau for the test images themselves: a bound, not a result.
@@ -48,22 +52,31 @@ class Thresholds(NamedTuple):
     refit: float | None
     sweep: dict[str, tuple[float, float | None]]
 
+    @property
+    def control(self) -> float | None:
+        """Tau of the control: 1 for plain softmax under the natural sampler, else as measured; None if unknown."""
+        return self.tau if self.tau_1 is None else 1.0
 
-def thresholds(
-    predictions: Predictions, training_counts: npt.ArrayLike, drawn_counts: npt.ArrayLike, *, plain: bool
-) -> Thresholds:
+
+def thresholds_of(record: Record, predictions: Predictions) -> Thresholds:
+    """Evaluate a run with a record under several decision rules."""
+    plain = record.formula == BASELINE and record.config.get("sampler") == Sampler.NATURAL
+    return thresholds(predictions, record.data.in_order(record.data.training_counts), plain=plain)
+
+
+def thresholds(predictions: Predictions, training_counts: npt.ArrayLike, *, plain: bool) -> Thresholds:
     """Evaluate one run under several decision rules.
 
     Args:
         predictions: of the run.
         training_counts: (C,) images of each class in the training table.
-        drawn_counts: (C,) images of each class as the sampler draws them.
-        plain: whether the run is plain softmax, whose scores carry the drawn frequencies once.
+        plain: whether the run is plain softmax under the natural sampler, whose scores carry the training frequencies
+            once.
     """
     frequency = frequencies(training_counts)
     scores, targets, selection = predictions.test.scores, predictions.test.targets, predictions.selection
     tau = None if selection is None else carried_prior(selection.scores, selection.targets, training_counts)
-    once = np.log(frequencies(drawn_counts)) if plain else None
+    once = np.log(frequency) if plain else None
     carried = once if tau is None else tau * np.log(frequency)
     refit = predictions.refit_scores
     return Thresholds(

@@ -148,6 +148,12 @@ def test_several_data_sets_are_judged_together_and_alone(lossbench: Any, tmp_pat
     assert "Data sets one by one" in done.out
 
 
+def test_runs_with_another_sampler_are_named_after_both_and_not_shifted(lossbench: Any, tmp_path: Path) -> None:
+    grid = make_records(tmp_path / "grid", {"softmax": 0.5}, seeds=2, samplers=("natural", "balanced"), images=80)
+    content = judged(lossbench, *sorted((grid / "cells").iterdir()))
+    assert {entrant["loss"] for entrant in content["entrants"]} == {"softmax", "softmax, balanced"}
+
+
 def test_every_form_of_the_report(lossbench: Any, table: Path, tmp_path: Path) -> None:
     places = {"html": "r.html", "md": "r.md", "csv": "csv", "latex": "paper", "figures": "svg"}
     done = lossbench("judge", table, *(part for name, at in places.items() for part in (f"--{name}", tmp_path / at)))

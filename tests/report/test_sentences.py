@@ -74,7 +74,14 @@ def test_survivors_of_divergence_do_not_win() -> None:
 def test_a_collapsed_seed_is_named() -> None:
     told = words({"A": [0.80, 0.81, 0.79, 0.80, 0.80], "F": [0.90, 0.912, 0.892, 0.904, 0.252]})
     assert told[0] == "Take A; F collapsed in 1 of 5 seeds"
-    assert told[1] == "F collapsed in seed 4 (25.2 %; median 90.0 %)."
+    assert told[1] == "F collapsed in seed 4 (25.2 %; median of the others 90.2 %)."
+
+
+@pytest.mark.parametrize("row", [[0.9, 0.91, 0.252, 0.248, 0.25], [0.9, 0.91, 0.25], [0.9, 0.25]])
+def test_runs_at_chance_are_named_whatever_their_number(row: list[float | None]) -> None:
+    told = words({"A": [0.30, 0.31, 0.29, 0.30, 0.30][: len(row)], "F": row})
+    assert "F collapsed in" in told[0] + told[1]
+    assert not any(text.startswith("F is ahead") for text in told)
 
 
 def test_losses_at_chance_are_said_to_be() -> None:

@@ -13,7 +13,14 @@ from scipy import stats
 
 from lossbench.verdict.best_of_trials import best_of_curve
 from lossbench.verdict.score_interval import score_interval
-from lossbench.verdict.self_test import coverage, coverage_of_one, false_alarms, followed_advice, power
+from lossbench.verdict.self_test import (
+    coverage,
+    coverage_of_one,
+    false_alarms,
+    followed_advice,
+    power,
+    power_of_paired_t,
+)
 from lossbench.verdict.simulation import Setting
 from lossbench.verdict.statistics import ALPHA, groups, holm, paired_t
 
@@ -113,6 +120,14 @@ def test_larger_differences_are_found_more_often_and_planned_ones_most() -> None
         power(replace(setting, planted=0.05), 300, planned=True).value
         > power(replace(setting, planted=0.05), 300).value
     )
+
+
+def test_the_paired_t_at_equal_level_raises_as_many_false_alarms() -> None:
+    setting = Setting(counts=(100,) * 2, losses=2, seeds=3, own_share=0.3, seed_sd=0.03)
+    level = false_alarms(setting, 1000).value
+    assert power_of_paired_t(setting, 100).value == pytest.approx(level, abs=0.03)  # without a difference
+    planted = replace(setting, planted=0.3)
+    assert level < power_of_paired_t(planted, 100).value <= power(planted, 100).value
 
 
 def test_intervals_cover_the_truth() -> None:

@@ -38,7 +38,6 @@ def test_scores_that_carry_the_frequencies_are_best_shifted_by_tau_1() -> None:
             refit_scores=shifted(scores, FREQUENCY, 1.0),
         ),
         1000 * FREQUENCY,
-        1000 * FREQUENCY,
         plain=True,
     )
     assert found.tau == pytest.approx(1.0, abs=0.1)
@@ -54,8 +53,8 @@ def test_scores_that_carry_the_frequencies_are_best_shifted_by_tau_1() -> None:
 
 
 def test_without_a_selection_split_no_prior_is_measured() -> None:
-    found = thresholds(Predictions(SplitPredictions(np.eye(3), np.arange(3))), [5, 3, 2], [5, 3, 2], plain=False)
-    assert (found.tau_1, found.tau, found.tuned, found.refit) == (None, None, None, None)
+    found = thresholds(Predictions(SplitPredictions(np.eye(3), np.arange(3))), [5, 3, 2], plain=False)
+    assert (found.tau_1, found.tau, found.tuned, found.refit, found.control) == (None,) * 5
     assert found.as_trained == 1.0
     assert all(adjusted is None for _, adjusted in found.sweep.values())
 
@@ -76,7 +75,6 @@ def test_a_planted_prior_is_measured_and_the_shift_by_it_is_near_the_best(tau: f
     found = thresholds(
         Predictions(SplitPredictions(scores(test), test), SplitPredictions(scores(selection), selection)),
         COUNTS,
-        COUNTS,
         plain=False,
     )
     assert found.tau == pytest.approx(tau, abs=0.35)
@@ -94,7 +92,7 @@ def test_a_class_without_held_out_images_leaves_the_prior_open() -> None:
 def test_the_test_priors_weigh_recalls(seed: int) -> None:
     draw = np.random.default_rng(seed)
     targets, scores = draw.permutation(np.repeat(np.arange(3), 4)), draw.standard_normal((12, 3))
-    found = thresholds(Predictions(SplitPredictions(scores, targets)), 100 * FREQUENCY, [1, 1, 1], plain=True)
+    found = thresholds(Predictions(SplitPredictions(scores, targets)), 100 * FREQUENCY, plain=True)
     recall = recalls(scores.argmax(axis=1), targets, 3)
     assert found.sweep["training-like"][0] == pytest.approx(recall @ FREQUENCY)
     assert found.sweep["reversed"][0] == pytest.approx(recall @ FREQUENCY[::-1])

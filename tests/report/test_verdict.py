@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from made_records import make_records
 from rich.console import Console
@@ -87,16 +88,38 @@ def test_the_post_hoc_shift_removes_the_prior_that_the_sampler_showed(
     (post_hoc,) = (e for e in comparison.entrants if e.derived)
     assert post_hoc.sampler == ("natural" if "natural" in samplers else samplers[0])
     assert post_hoc.runs == softmax[post_hoc.sampler].runs
+    decided = post_hoc.thresholds.values()
+    if post_hoc.sampler == "natural":
+        assert all(t.control == 1 for t in decided)
+    else:
+        assert post_hoc.scores == {seed: t.tuned for seed, t in post_hoc.thresholds.items()}
+        assert all(t.tau_1 is None for t in decided)
+        assert any("shifted scores (tau = 0." in text for text in verdict_words(comparison))
     if post_hoc.sampler == "balanced":
-        assert post_hoc.scores == softmax["balanced"].scores  # a uniform prior leaves nothing to remove
+        assert post_hoc.mean == pytest.approx(softmax["balanced"].mean, abs=0.02)  # there is no prior to remove
     else:
         assert post_hoc.mean > softmax[post_hoc.sampler].mean + 0.02
 
 
-def test_rules_of_decision_and_test_priors_start_from_the_drawn_counts(tmp_path: Path) -> None:
+def test_without_a_prior_to_measure_and_without_the_natural_sampler_there_is_no_control(tmp_path: Path) -> None:
+    grid = make_records(tmp_path / "grid", {"softmax": 0.6, "center": 0.6}, seeds=2, samplers=("balanced",))
+    for place in (grid / "cells").iterdir():
+        content = dict(np.load(place / "predictions.npz"))
+        kept = content["selection_targets"] > 0  # the first class has no held-out image
+        chosen = {name: value[kept] for name, value in content.items() if name.startswith("selection_")}
+        np.savez(place / "predictions.npz", **(content | chosen))
+        images = int(kept.sum())
+        edit(place / "record.json", lambda record, n=images: record["data"].update(selection_images=n))
+    comparison = compare(grid)
+    assert comparison.shifted is None
+    assert not comparison.control
+    assert any("no entrant has shifted scores" in note for note in comparison.notes)
+
+
+def test_rules_of_decision_and_test_priors_start_from_the_carried_prior(tmp_path: Path) -> None:
     grid = make_records(tmp_path / "grid", {"softmax": 0.6}, samplers=("balanced",), seeds=1, noise=0, prior=1)
     (decided,) = compare(grid).entrant("softmax").thresholds.values()
-    assert decided.tau_1 == decided.as_trained
+    assert decided.tau_1 is None
     assert decided.tau == pytest.approx(0.0, abs=0.3)  # the scores carry none of the training prior
     assert decided.sweep["uniform"] == pytest.approx((decided.as_trained, decided.as_trained), abs=0.05)
     plain, adjusted = decided.sweep["training-like"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,10 +211,38 @@ BAD: dict[str, tuple[Callable[[Table], Table], str]] = {
 }  # fmt: skip
 
 
+def write_npz(file: Path, table: Table) -> Path:
+    np.savez(file, **{name: np.array([typed(name, row[name]) for row in table]) for name in table[0]})
+    return file
+
+
+def write_parquet(file: Path, table: Table) -> Path:
+    pyarrow = pytest.importorskip("pyarrow", reason="the extra [parquet] is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra [parquet] is not installed")
+    columns = {name: [typed(name, row[name]) for row in table] for name in table[0]}
+    parquet.write_table(pyarrow.table(columns), file)
+    return file
+
+
+def typed(name: str, text: str) -> float | str:
+    """Return scores as numbers, where they are some."""
+    return float(text) if name.startswith("score_") and text != "high" else text
+
+
 @pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
-def test_a_bad_table_is_one_clear_error(tmp_path: Path, change: Callable[[Table], Table], message: str) -> None:
+@pytest.mark.parametrize(("kind", "writer"), {"csv": write, "npz": write_npz, "parquet": write_parquet}.items())
+def test_a_bad_table_is_one_clear_error(
+    tmp_path: Path, kind: str, writer: Callable[[Path, Table], Path], change: Callable[[Table], Table], message: str
+) -> None:
+    if kind != "csv":  # rows are counted without a header, and numbers are no text
+        message = re.sub(r"row (\d)", lambda found: f"row {int(found[1]) - 1}", message)
+        message = re.sub("'(nan|inf)'", r"\1", message)
+    message = message.replace(r"runs\.csv", rf"runs\.{kind}")
+    table = change(rows())
+    if kind == "parquet" and any(row.get("score_emu") == "high" for row in table):
+        table = [row | {"score_emu": "high"} for row in table]  # a column has one type
     with pytest.raises(ConfigError, match=message):
-        read_tables([write(tmp_path / "runs.csv", change(rows()))])
+        read_tables([writer(tmp_path / f"runs.{kind}", table)])
 
 
 FILES: dict[str, tuple[str, bytes, str]] = {

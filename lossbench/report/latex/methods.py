@@ -6,6 +6,7 @@ import re
 
 from ... import __version__
 from ...verdict.comparison import Comparison
+from ...verdict.control_sentence import shift_of
 from ...verdict.format import listed, plural
 from ...verdict.statistics import ALPHA
 from ..tables.provenance import facts
@@ -141,8 +142,8 @@ def _control(comparison: Comparison) -> list[str]:
         return []
     return [
         _cited(
-            "As a control, the log class frequencies of training are subtracted from the scores of plain softmax after "
-            "training (tau = 1)",
+            "As a control, the log class frequencies of training times tau are subtracted from the scores of plain "
+            f"softmax after training ({shift_of(comparison.control[0].other)})",
             "menon2021",
             f"; each loss as trained is tested against it in a family of {len(comparison.control)} pairs.",
         )

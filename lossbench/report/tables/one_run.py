@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...runs.record import Metrics
 from ...verdict.comparison import Comparison
+from ...verdict.format import power
 from ...verdict.metric import BALANCED_ACCURACY
 from ...verdict.runs import Run
 from ...verdict.thresholds import Thresholds
@@ -59,9 +60,11 @@ def rules_table(found: Thresholds) -> Table:
     """Return balanced accuracy under other decision rules."""
     rules = [("scores as trained", number(found.as_trained))]
     if found.tau_1 is not None:
-        rules.append(("scores shifted by the drawn frequencies, tau = 1", number(found.tau_1)))
+        rules.append(("scores shifted by the training frequencies, tau = 1", number(found.tau_1)))
     if found.tau is not None:
-        rules.append((f"scores carry the training prior to the power {found.tau:.1f}; taken off", number(found.tuned)))
+        rules.append(
+            (f"scores carry the training prior to the power {power(found.tau)}; taken off", number(found.tuned))
+        )
     refit = "not fitted" if found.refit is None else number(found.refit)
     rules.append(("balanced linear refit on the embeddings", refit))
     columns = ("decision by", BALANCED_ACCURACY.name)

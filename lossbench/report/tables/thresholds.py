@@ -9,7 +9,7 @@ from ...runs.grid_file import BASELINE
 from ...verdict.attribution import Split, shapley, split_gain
 from ...verdict.comparison import Comparison
 from ...verdict.entrants import Entrant
-from ...verdict.format import around, effect, mean_percent, p_value, points, span
+from ...verdict.format import around, effect, mean_percent, p_value, points, power, span
 from ...verdict.metric import BALANCED_ACCURACY
 from ...verdict.statistics import ALPHA, FEWEST_SEEDS, holm, paired_t
 from ...verdict.thresholds import PRIORS
@@ -28,15 +28,15 @@ def loss_or_threshold(comparison: Comparison) -> Table:
                 mean_percent([t.as_trained for t in found]),
                 mean_percent([t.tau_1 for t in found]),
                 mean_percent([t.tuned for t in found]),
-                f"{statistics.mean(taus):.2f}" if len(taus) == len(found) else "-",
+                power(statistics.mean(taus), 2) if len(taus) == len(found) else "-",
                 mean_percent([t.best_shift for t in found]),
                 mean_percent([t.refit for t in found]),
             )
         )
     note = (
         f"Per cent {BALANCED_ACCURACY.name}, means over seeds. Post-hoc: tau times the log of the training frequency "
-        "is subtracted from the scores. tau 1 is for plain softmax alone, by the drawn frequencies. The measured tau "
-        "is the power of the training prior that a run's scores carry, by the likelihood of held-out images of every "
+        "is subtracted from the scores. tau 1 is for plain softmax with the natural sampler alone. The measured tau is "
+        "the power of the training prior that a run's scores carry, by the likelihood of held-out images of every "
         "class; - if a class has none. Best shift: the best tau for the test images themselves, a bound and not a "
         "result. Refit: a balanced linear classifier on the frozen embeddings, which understates the representation, "
         "since the backbone has memorized the images it is fitted on."
@@ -135,7 +135,8 @@ def prior_sweep(comparison: Comparison) -> Table:
         rows.append((entrant.label, *cells))
     note = (
         "Per cent accuracy with recalls weighted by the prior, means over seeds. Adjusted: scores shifted from the "
-        "class frequencies as drawn, which those of plain softmax carry, to the test prior, if that is known."
+        "prior that they carry to the test prior; - where the carried prior is neither measured nor that of "
+        "plain softmax with the natural sampler."
     )
     columns = ("loss", *(f"{prior}{more}" for prior in PRIORS for more in ("", ", adjusted")))
     return Table("priors", "Other test priors", columns, tuple(rows), note)

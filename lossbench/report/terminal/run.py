@@ -9,11 +9,10 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ...errors import RecordError
-from ...runs.grid_file import BASELINE
 from ...runs.predictions import read_predictions
 from ...runs.record import Record, Timing
 from ...verdict.published import AFFECTNET, Published, dataset_of, published, why_not_comparable
-from ...verdict.thresholds import thresholds
+from ...verdict.thresholds import thresholds_of
 from ..tables.one_run import metrics_table, number, priors_table, rules_table
 from ..tables.table import Table
 from .shorten import ends
@@ -94,9 +93,7 @@ def _thresholds(record: Record, directory: Path) -> list[Table]:
         predictions = read_predictions(directory, record)
     except RecordError:
         return []  # a record alone
-    data = record.data
-    drawn = data.in_order(data.drawn_counts)
-    found = thresholds(predictions, data.in_order(data.training_counts), drawn, plain=record.formula == BASELINE)
+    found = thresholds_of(record, predictions)
     return [rules_table(found), priors_table(found)]
 
 

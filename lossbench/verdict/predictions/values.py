@@ -60,7 +60,9 @@ def scores(chunk: Chunk, names: Sequence[str], rows: Sequence[int]) -> npt.NDArr
         found[:, n] = values[np.asarray(rows)]
         if not np.isfinite(found[:, n]).all():
             row = rows[int(np.flatnonzero(~np.isfinite(found[:, n]))[0])]
-            raise ConfigError(f"{chunk.where(row)}: {name} is {chunk.columns[name][row]!r}; expected a finite number")
+            value = chunk.columns[name][row]
+            shown = value.item() if isinstance(value, np.generic) else value
+            raise ConfigError(f"{chunk.where(row)}: {name} is {shown!r}; expected a finite number")
     return found
 
 
