@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,11 +119,11 @@ def _groups(losses: Sequence[str], peers: Sequence[str]) -> list[list[Any]]:
 def _rows(losses: Sequence[str], peers: Sequence[str], workload: Workload, seconds: float, json_: bool) -> None:
     from ..bench import measure
     from .terminal import Console
+    from .watch_run import working
 
     found = []
-    console = Console(stderr=True)
     for group in _groups(losses, peers):
-        with console.status(f"{group[0].name}", spinner="line"):
+        with working(f"measuring {group[0].name}"):
             found.append(measure(group, workload, seconds=seconds))
     if json_:
         _print_json({"workload": asdict(workload), "rows": [asdict(row) for rows in found for row in rows]})
@@ -144,11 +145,12 @@ def _growth(
 ) -> None:
     from ..bench import measure_growth
     from .terminal import Console
+    from .watch_run import working
 
     found = []
     console = Console(stderr=True)
     for group in _groups(losses, peers):
-        with console.status(f"{group[0].name}", spinner="line"):
+        with working(f"measuring {group[0].name}"):
             found.append(measure_growth(group, workload, axis, sizes, seconds=seconds))
     if plot is not None:
         from ..bench.plot import plot_growth
@@ -166,6 +168,8 @@ def _growth(
 
 
 def _suite(seconds: float, device: str, json_: bool) -> None:
+    from rich.text import Text
+
     from ..bench import Workload
     from ..bench.suite import run_suite
     from .terminal import Console
@@ -174,7 +178,8 @@ def _suite(seconds: float, device: str, json_: bool) -> None:
     console = Console(stderr=True)
     lines: list[Line] = []
     with console.status("", spinner="line") as status:
-        lines += run_suite(seconds, status.update, device)
+        tell = status.update if console.is_terminal else partial(console.print, soft_wrap=True)
+        lines += run_suite(seconds, lambda what: tell(Text(what)), device)
     if json_:
         _print_json({"lines": [line.content() for line in lines]})
         return

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..announce import Announcement
 from ..errors import FormulaError, UnknownLossError, UsageError
 from ..expression import is_object_path, parse_formula
 from ..registry import check_names
@@ -102,9 +103,11 @@ def judge_losses(
             shared = replace(effort, examples=max(3, effort.examples // len(configurations))) if effort.deep else effort
             task = progress.add_task(each.target, total=len(configurations) * len(chosen))
             found = []
+            tell = telling(progress, each.target)
             for result in judge_all(configurations, shared, chosen):
                 found.append(result)
                 progress.update(task, advance=1, description=f"{each.target}: {result.law}")
+                tell(len(found), len(configurations) * len(chosen))
             if certificate is not None:
                 content = certify(each, configurations, shared, found)
                 write_text(certificate, json.dumps(content, indent=1) + "\n")
@@ -123,8 +126,15 @@ def _unfit(name: str, reason: str) -> Result:
     )
 
 
+def telling(progress: Progress, target: str) -> Callable[[int, int | None], None]:
+    """Return a function that says now and again how many laws were judged, where no bar shows it."""
+    if not progress.disable:
+        return lambda done, total: None
+    return Announcement(lambda text: progress.console.print(text, markup=False, soft_wrap=True), f"judging {target}")
+
+
 def law_progress() -> Progress:
-    """Return a bar on stderr that counts laws; nothing is shown elsewhere than on a terminal."""
+    """Return a bar on stderr that counts laws; it is disabled elsewhere than on a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from .terminal import Console

@@ -43,7 +43,7 @@ def print_results(console: Console, results: Iterable[Result]) -> None:
 
 def _print_laws(console: Console, name: str, results: Sequence[Result], laws: dict[str, Law]) -> None:
     """Print a line for each law, with its whole name, since that is what `--law` takes."""
-    console.print(Text(name, style="bold"), no_wrap=True, overflow="ellipsis")
+    console.print(Text(name, style="bold", overflow="fold"))
     widest = max(map(len, laws), default=0)
     for law in laws.values():
         found = [result for result in results if result.law == law.name]
@@ -55,7 +55,8 @@ def _print_laws(console: Console, name: str, results: Sequence[Result], laws: di
         reasons = [result.message for result in found if result.status in ("skipped", "xfailed")]
         if reasons and len(counts) == 1:
             line.append(f", {reasons[0]}", style="dim")
-        console.print(line, no_wrap=True, overflow="ellipsis")
+        fits = console.width > len(f"{law.number:>3} ") + widest + len("  xfailed")  # only reasons are cut
+        console.print(line, no_wrap=fits, overflow="ellipsis" if fits else "fold")
 
 
 def _by_weight(results: Sequence[Result], laws: dict[str, Law]) -> list[tuple[Law, list[Result]]]:

@@ -46,6 +46,14 @@ def crop(
         int | None,
         Option(metavar="N", help="Processes that find faces; with 0, this one (default: one per core)."),
     ] = None,
+    label: Annotated[str | None, Option(metavar="COLUMN", help="Label column of a manifest (default: label).")] = None,
+    path_column: Annotated[
+        str | None, Option(metavar="COLUMN", help="Path column of a manifest (default: path).")
+    ] = None,
+    root: Annotated[
+        str | None,
+        Option(metavar="DIR", help="Folder that the paths of a manifest start from (default: that of the manifest)."),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Find the faces in photographs, and write their crops and a manifest.
@@ -65,7 +73,7 @@ def crop(
     from .watch_run import counting
 
     recipe = new_recipe(detector, align=align, margin=margin, size=size, min_score=min_score)
-    listing = list_photographs(photographs)
+    listing = list_photographs(photographs, root=root, label=label, path_column=path_column)
     with counting("finding faces") as progress:
         cropped = crop_faces(
             listing,

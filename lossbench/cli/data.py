@@ -91,6 +91,10 @@ def digests(
         Path, Argument(metavar="OUT.csv", help="Manifest to write, in the directory of the first; may replace it.")
     ],
     label: Annotated[str, Option(metavar="COLUMN", help="Label column of the manifest.")] = "label",
+    path_column: Annotated[str, Option(metavar="COLUMN", help="Path column of the manifest.")] = "path",
+    root: Annotated[
+        Path | None, Option(metavar="DIR", help="Folder that its paths start from (default: that of the manifest).")
+    ] = None,
 ) -> None:
     """Write a manifest with the SHA-256 digest of each file, so that runs refuse files that have changed."""
     if out.parent.resolve() != manifest.parent.resolve():
@@ -100,6 +104,6 @@ def digests(
     from .watch_run import counting
 
     with counting("reading images") as progress:
-        text = manifest_with_digests(manifest, label, progress)
+        text = manifest_with_digests(manifest, label, progress, path_column=path_column, root=root)
     write_text(out, text)
     print_plain(out)

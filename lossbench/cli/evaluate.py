@@ -48,8 +48,9 @@ def evaluate(
     allow_objects(loss or "")
     config = RunConfig(loss="softmax", data=data, **options)  # the loss of the run is in its record
     from ..harness.evaluation.evaluate_run import evaluate_run
+    from .watch_run import RichReporter
 
-    record = evaluate_run(run, config, out)
+    record = evaluate_run(run, config, out, RichReporter())
     if json_:
         print_json({**record.to_json(), "directory": str(out)})
         return

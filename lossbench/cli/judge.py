@@ -54,10 +54,12 @@ def judge(
     from ..verdict.predictions.judge import judge_tables
     from ..verdict.predictions.table import read_tables
     from ..verdict.questions import read_questions
+    from .watch_run import working
 
     compared_by = metric_named(metric)
     questions = read_questions(claim or (), against, equal_within)
     training_counts = None if counts is None else read_counts(counts)
-    data_sets = read_tables(tables, training_counts)
-    comparison = judge_tables(data_sets, tables, metric=compared_by, questions=questions, counts=training_counts)
+    with working(f"comparing {', '.join(map(str, tables[:3]))}{', …' if len(tables) > 3 else ''}"):
+        data_sets = read_tables(tables, training_counts)
+        comparison = judge_tables(data_sets, tables, metric=compared_by, questions=questions, counts=training_counts)
     show(comparison, outputs, json_)

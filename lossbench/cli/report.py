@@ -57,5 +57,8 @@ def report(
     from ..verdict.metric import metric_named
 
     compared_by = metric_named(metric)
-    comparison = compare(directory, allow_differences=allow_differences, target=target, metric=compared_by)
+    from .watch_run import working
+
+    with working(f"comparing the runs of {directory}"):
+        comparison = compare(directory, allow_differences=allow_differences, target=target, metric=compared_by)
     show(comparison, outputs, json_)

@@ -37,7 +37,10 @@ MetricName = Annotated[
 
 def show(comparison: Comparison, outputs: Outputs, json_: bool) -> None:
     """Write the files that are asked for; print JSON, or the verdict if no file is asked for."""
-    outputs.write(comparison)
+    from .watch_run import working
+
+    with working("writing the report"):
+        outputs.write(comparison)
     if json_:
         from ..report.as_json import comparison_content
 

@@ -33,6 +33,7 @@ def run_and_judge(
     from ..harness.grid.executors import Submitted
     from ..verdict.asked_before import remember_look
     from ..verdict.judge import compare as compare_records
+    from .watch_run import working
 
     try:
         _run(config, asked, out)
@@ -44,7 +45,8 @@ def run_and_judge(
             "stopped by Ctrl-C; run the same command again, and cells continue from their checkpoints", signal.SIGINT
         ) from error
     remember_look(out)
-    return compare_records(out, allow_differences=allow_differences, target=target)
+    with working(f"comparing the runs of {out}"):
+        return compare_records(out, allow_differences=allow_differences, target=target)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ def print_self_test(losses: str | None, seeds: int, out: Path | None, json_: boo
     from ..verdict.judge import compare as compare_records
     from ..verdict.measured_setting import setting_of
     from ..verdict.simulation import Setting
+    from .watch_run import working
 
     if out is not None:
         setting = setting_of(compare_records(out))
@@ -23,7 +24,8 @@ def print_self_test(losses: str | None, seeds: int, out: Path | None, json_: boo
         if entrants < 2 or seeds < 2:
             raise ConfigError("--self-test simulates at least two losses and two seeds")
         setting = Setting(losses=entrants, seeds=seeds)
-    content = self_test(setting)
+    with working("simulating comparisons"):
+        content = self_test(setting)
     if json_:
         print_json(content)
         return

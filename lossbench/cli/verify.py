@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument
 
-from .check_losses import law_progress
+from .check_losses import law_progress, telling
 from .output import print_json
 from .parameters import Json
 
@@ -32,8 +32,15 @@ def verify(
 
     content = read_certificate(file)
     with law_progress() as progress:
-        task = progress.add_task(str(content["target"]), total=len(content["results"]) or None)
-        found = judge_again(content, lambda result: progress.advance(task), loss)
+        total = len(content["results"]) or None
+        task = progress.add_task(str(content["target"]), total=total)
+        tell = telling(progress, str(content["target"]))
+
+        def judged(result: object) -> None:
+            progress.advance(task)
+            tell(int(progress.tasks[0].completed), total)
+
+        found = judge_again(content, judged, loss)
     if json_:
         rows = {"verified": not found.changed, "changed": found.changed, "notes": found.notes}
         print_json(rows, indent=1)

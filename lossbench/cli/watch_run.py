@@ -11,6 +11,7 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ..announce import Announcement, announced
 from ..report.terminal.shorten import significant
 from ..runs.history import HistoryRow
 from .terminal import Console
@@ -76,14 +77,26 @@ def _bar(console: Console, unit: str) -> Progress:
 
 @contextlib.contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a progress bar on a terminal; elsewhere, nothing. Yields a function of the done and the total number.
+    """Show a progress bar on a terminal, elsewhere a line now and again.
 
-    The total is None if it is not known.
+    Yields a function of the done and the total number, which is None if it is not known.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda done, total: None
+        yield Announcement(lambda text: console.print(Text(text), soft_wrap=True), what)
         return
     with _bar(console, "") as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show on stderr what is done inside the context: at once on a terminal, elsewhere if it takes a few seconds."""
+    console = Console(stderr=True)
+    with (
+        console.status(Text(what), spinner="line")
+        if console.is_terminal
+        else announced(lambda text: console.print(Text(text), soft_wrap=True), what)
+    ):
+        yield

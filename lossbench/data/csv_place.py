@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from .request import Request
-from .spec_options import path_and_options
+from .spec_options import path_and_options, written_path
 
 _OPTIONS = ("root", "path-column", "label")
 
@@ -55,7 +54,7 @@ def csv_place(written: str) -> CsvPlace:
     """
     name, given = path_and_options("csv", written, _OPTIONS, "csv:FILE?root=DIR&path-column=NAME")
     return CsvPlace(
-        path=Path(os.path.expanduser(name)),
+        path=written_path(name),
         root=given.get("root"),
         path_column=given.get("path-column"),
         label=given.get("label"),

@@ -17,18 +17,27 @@ from .manifest import read_csv_manifest
 from .manifest_table import manifest_table
 
 
-def manifest_with_digests(path: Path, label_column: str = "label", progress: Progress | None = None) -> str:
+def manifest_with_digests(
+    path: Path,
+    label_column: str = "label",
+    progress: Progress | None = None,
+    *,
+    path_column: str = "path",
+    root: Path | None = None,
+) -> str:
     """Return a CSV manifest with a column `sha256`, replacing an existing one.
 
     Args:
         path: path of the manifest, which is checked as for a run.
         label_column: name of its label column.
         progress: called with the number of processed files and the total.
+        path_column: name of its path column.
+        root: folder that its paths start from; None for that of the manifest.
 
     Raises:
         DataError: as `read_csv_manifest`, or for a file that cannot be read.
     """
-    manifest = read_csv_manifest(path, label_column)
+    manifest = read_csv_manifest(path, label_column, path_column=path_column, root=root)
     table = manifest_table(str(path), manifest, class_order(manifest.labels))
     digests = dict(each_file([table], lambda file, box: _sha256(file), progress=progress))
     header, *rows = read_records(path)

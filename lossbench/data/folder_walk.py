@@ -10,11 +10,15 @@ from pathlib import Path
 from ..file_names import IMAGE_SUFFIXES
 
 # Folders that systems leave behind, beside hidden ones.
-_JUNK = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "System Volume Information"})
+_JUNK = frozenset({
+    "__macosx", "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "lost+found",
+    "system volume information", "__pycache__",
+})  # fmt: skip
 OTHER_IMAGES = frozenset({".heic", ".heif", ".jxl", ".cr2", ".nef", ".arw", ".dng", ".psd", ".svg", ".ico", ".tga"})
 
 
 def subfolders(folder: Path) -> list[str]:
+    """Return the sorted names of the folders in a folder, without hidden ones and those that systems leave behind."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir() and not is_junk(entry.name))
 
@@ -30,7 +34,7 @@ def _is_image(name: str) -> bool:
 
 
 def is_junk(name: str) -> bool:
-    return name.startswith(".") or name in _JUNK
+    return name.startswith(".") or name.lower() in _JUNK
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, bool]]:

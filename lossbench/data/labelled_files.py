@@ -19,6 +19,7 @@ from .labels import class_order, fold
 from .manifest import Manifest, read_csv_manifest
 from .manifest_table import manifest_table, tables_of
 from .request import Request, Splits
+from .spec_options import written_path
 from .splits import carve
 
 PERSON = "person"  # the value of --label that makes people the classes
@@ -79,7 +80,7 @@ def _read_val(request: Request, written: str) -> Manifest:
         raise DataError(f"--val {written!r}: expected csv:PATH, folder:PATH, or the path of a manifest or folder")
     if kind == "csv":
         return _read_csv(request, csv_place(path))
-    return read_folder(Path(os.path.expanduser(path)), one_class=True)
+    return read_folder(written_path(path), one_class=True)
 
 
 def _folded(request: Request, *manifests: Manifest) -> tuple[Manifest, ...]:

@@ -12,7 +12,11 @@ from ..errors import DataError, listed
 
 _NUMBER = re.compile(r"([+-]?)(\d+)(?:\.(\d*))?", re.ASCII)
 _QUOTES = "'\"`\u00b4\u2018\u2019\u201c\u201d\u00ab\u00bb"
-_MISSING = frozenset({"nan", "<na>", "nat", "#n/a"})  # what pandas and spreadsheets write for an empty cell
+# What programs write for an empty or failed cell. "None" and "NA" are not among them, because classes have these names.
+_MISSING = frozenset({
+    "nan", "-nan", "<na>", "nat", "null", "n/a",
+    "#n/a", "#na", "#null!", "#div/0!", "#value!", "#ref!", "#name?", "#num!",
+})  # fmt: skip
 
 
 def class_order(labels: Iterable[str]) -> list[str]:
@@ -30,18 +34,28 @@ def class_order(labels: Iterable[str]) -> list[str]:
 
 def folded(label: str) -> str:
     """Return a label without the differences that a person overlooks: case, quotes, spaces, Unicode composition,
-    characters without width, and how a number is written.
+    characters without width or of another width, and how a number is written.
 
     Example:
         >>> folded(' "Happy"') == folded("happy"), folded("01") == folded("1.0")
         (True, True)
     """
-    visible = "".join(mark for mark in label if unicodedata.category(mark) != "Cf")
+    visible = "".join(_of_usual_width(mark) for mark in label if unicodedata.category(mark) != "Cf")
     text = " ".join(unicodedata.normalize("NFC", visible).strip(_QUOTES + " \t").casefold().split())
     if (number := _NUMBER.fullmatch(text)) is None:
         return text
     sign, whole, part = number[1].replace("+", ""), number[2].lstrip("0") or "0", (number[3] or "").rstrip("0")
     return f"{sign}{whole}.{part}"
+
+
+def _of_usual_width(mark: str) -> str:
+    wide = unicodedata.decomposition(mark).startswith(("<wide>", "<narrow>"))
+    return unicodedata.normalize("NFKC", mark) if wide else mark
+
+
+def _escaped(label: str) -> str:
+    """Return how a label is written, as the end of a phrase, if it looks like its composed form but is not."""
+    return "" if unicodedata.normalize("NFC", label) == label else f" written as {label!a}"
 
 
 def fold(labels: Iterable[str]) -> dict[str, str]:
@@ -68,7 +82,9 @@ def check_spelling(name: str, counts: Mapping[str, int]) -> None:
     for label in counts:
         groups[folded(label)].append(label)
     if alike := [labels for labels in groups.values() if len(labels) > 1]:
-        rows = [", ".join(f"{label!r} ({counts[label]} image(s))" for label in labels) for labels in alike]
+        rows = [
+            ", ".join(f"{label!r} ({counts[label]} image(s)){_escaped(label)}" for label in labels) for labels in alike
+        ]
         raise DataError(
             f"{name}: {len(rows)} group(s) of labels that differ only in case, spaces, quotes or Unicode form, "
             "or are one number:\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -21,24 +22,40 @@ class LocatedFiles:
     """Finds files below a folder. It resolves only folders, once each, because resolving every path is slow.
 
     Args:
-        root: the folder.
-        absolute: whether the user named the folder, so that its absolute paths are expected.
-        option: how the user names it, for messages.
+        root: the folder, which paths start from and must stay in.
+        beside: another folder that paths may start from if the user named the root: that of the manifest.
+        option: how the user names the root, for messages.
+
+    Attributes:
+        from_beside: number of files whose paths start from the other folder.
     """
 
-    def __init__(self, root: Path, *, absolute: bool = False, option: str = "--root DIR") -> None:
-        self._root, self._absolute, self._option = os.path.realpath(root), absolute, option
-        self._folders: dict[str, str] = {}
+    def __init__(self, root: Path, *, beside: Path | None = None, option: str = "--root DIR") -> None:
+        self._root, self._option, self.from_beside = os.path.realpath(root), option, 0
+        self._beside = None if beside is None else os.path.realpath(beside)
+        self._folders: dict[tuple[str, str], str] = {}
 
     def locate(self, name: str) -> str:
         """Return the resolved path of an existing file inside the root, or raise a ValueError with the reason."""
         if not name:
             raise ValueError("empty path")
+        try:
+            return self._locate(self._root, name)
+        except ValueError:
+            if self._beside in (None, self._root) or os.path.isabs(name):
+                raise
+            with contextlib.suppress(ValueError):
+                file = self._locate(self._beside, name)
+                self.from_beside += 1
+                return file
+            raise
+
+    def _locate(self, start: str, name: str) -> str:
         head, tail = os.path.split(name)
         try:
-            folder = self._folders.get(head)
+            folder = self._folders.get((start, head))
             if folder is None:
-                folder = self._folders[head] = self._within(os.path.join(self._root, head))
+                folder = self._folders[start, head] = self._within(os.path.join(start, head))
             file = os.path.join(folder, tail)
             mode = os.lstat(file).st_mode
             if stat.S_ISLNK(mode):
@@ -63,7 +80,7 @@ class LocatedFiles:
     def _within(self, path: str) -> str:
         real = os.path.realpath(path)
         if real != self._root and not real.startswith(os.path.join(self._root, "")):
-            where = f"the root {self._root}" if self._absolute else "the manifest's folder"
+            where = "the manifest's folder" if self._beside is None else f"the root {self._root}"
             raise ValueError(
                 f"is outside {where} (it resolves to {real}); move the images below that folder, or pass {self._option}"
             )

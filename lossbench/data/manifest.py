@@ -78,8 +78,9 @@ def read_csv_manifest(
     """Read a CSV file with columns `path`, `label` and optionally `split`, `person` (or `group`) and `sha256`.
 
     Paths are relative to the manifest and must stay inside its folder. With `root`, they are relative to that folder or
-    absolute, and must stay inside it. Files must exist and are not decoded. A row that repeats another one is dropped,
-    and so is one that says why a face or photograph has no crop, in a manifest of `lossbench data crop`.
+    absolute, and must stay inside it; a path that does not exist there may start from the manifest's folder and lead
+    into the root by a link. Files must exist and are not decoded. A row that repeats another one is dropped, and so is
+    one that says why a face or photograph has no crop, in a manifest of `lossbench data crop`.
 
     Raises:
         DataError: the manifest does not exist, is not CSV or has missing columns; or a list of all invalid rows: an
@@ -103,7 +104,7 @@ def read_csv_manifest(
     sha256_at = columns.get("sha256")
 
     ids, files, labels, splits, persons, numbers, sha256s = [], [], [], [], [], [], []
-    located = LocatedFiles(path.parent) if root is None else LocatedFiles(existing_root(root), absolute=True)
+    located = LocatedFiles(path.parent) if root is None else LocatedFiles(existing_root(root), beside=path.parent)
     problems: list[str] = []
     first_rows: dict[str, tuple[int, list[str]]] = {}
     missing: list[str] = []
@@ -130,8 +131,9 @@ def read_csv_manifest(
                 missing.append(name)
             continue
         respelled += name != cells[place]
-        earlier, before = first_rows.setdefault(file, (number, cells))
-        if earlier != number and cells == before:
+        values = [cells[at].strip() for at in (label_at, split_at, person_at, sha256_at) if at is not None]
+        earlier, before = first_rows.setdefault(file, (number, values))
+        if earlier != number and values == before:
             repeated += 1
             continue
         if earlier != number:
@@ -189,6 +191,7 @@ def read_csv_manifest(
                 (repeated, "row(s) that repeat another row are dropped"),
                 (respelled, "path(s) are read with slashes and without spaces around them"),
                 (uncropped, "row(s) without a crop are left out; column 'reason' says why"),
+                (located.from_beside, "path(s) start from the manifest's folder, not from the root"),
             )
             if count
         ),

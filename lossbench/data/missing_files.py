@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from ..file_names import IMAGE_SUFFIXES
@@ -13,6 +14,7 @@ from ..file_names import IMAGE_SUFFIXES
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _ADDRESS = re.compile(r"[a-z0-9]+://")
 _PARENTS = 3
+_ENTRIES = 1000  # of a folder that are looked at
 
 
 def other_spelling(name: str) -> str | None:
@@ -51,7 +53,17 @@ def _guesses(name: str, root: Path) -> Iterator[str]:
             yield f"{Path(*parts[cut:])} exists: remove {start!r} from the start of the paths."
     if ".." in parts or os.path.isabs(name):
         return
-    inside = [os.path.join(root, folder) for folder in sorted(os.listdir(root))]
-    for folder in [*map(str, list(root.absolute().parents)[:_PARENTS]), *inside]:
+    parents = list(root.absolute().parents)[:_PARENTS]
+    beside = [place for parent in (root, *parents[:1]) for place in _folders(parent)]
+    for folder in [*map(str, parents), *beside]:
         if os.path.isfile(os.path.join(folder, name)):
             yield f"They start from another folder: pass --root {shlex.quote(folder)}"
+
+
+def _folders(parent: Path) -> list[str]:
+    """Return the first folders in a folder; none if it cannot be listed."""
+    try:
+        with os.scandir(parent) as entries:
+            return sorted(entry.path for entry in islice(entries, _ENTRIES) if entry.is_dir())
+    except OSError:
+        return []

@@ -16,6 +16,7 @@ from .table import ImageTable
 from .upright import Box
 
 _SHOWN = 50
+_SKIP = ", or pass --skip-unreadable to skip them"
 
 
 def unreadable(
@@ -74,8 +75,12 @@ def unreadable(
     ]
 
 
-def unreadable_error(found: Collection[tuple[Path, str]]) -> DataError:
+def unreadable_error(found: Collection[tuple[Path, str]], remedy: str = _SKIP) -> DataError:
     """Return the error for the unreadable files.
+
+    Args:
+        found: files with reasons.
+        remedy: what the command offers besides replacing the files.
 
     Example:
         >>> print(unreadable_error([(Path("a.jpg"), "zero bytes")]))
@@ -86,7 +91,7 @@ def unreadable_error(found: Collection[tuple[Path, str]]) -> DataError:
     rows = [f"{path}: {reason}" for path, reason in found]
     return DataError(
         f"Cannot read {len(rows)} image(s):\n{listed(rows, limit=_SHOWN)}\n"
-        "Replace or remove these files, or pass --skip-unreadable to skip them."
+        f"Replace or remove these files{remedy}."
         + (" lossbench data inspect --deep --json lists all of them." if len(rows) > _SHOWN else "")
     )
 

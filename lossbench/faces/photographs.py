@@ -12,6 +12,7 @@ from ..data.csv_place import csv_place
 from ..data.folder import read_folder
 from ..data.folder_walk import OTHER_IMAGES, files_below, kinds_below, named, subfolders
 from ..data.manifest import read_csv_manifest
+from ..data.spec_options import written_path
 from ..errors import DataError
 from ..what_is import is_of_runs, what_is
 
@@ -52,27 +53,37 @@ class Photographs:
     notes: tuple[str, ...] = ()
 
 
-def list_photographs(where: str) -> Photographs:
+def list_photographs(
+    where: str, *, root: str | None = None, label: str | None = None, path_column: str | None = None
+) -> Photographs:
     """Return the photographs of a folder, at any depth, or of a manifest.
 
     Labels and splits of a folder are those that `--data folder:DIR` reads.
 
     Args:
         where: a folder or a CSV file; also with folder: or csv: in front, as --data takes them.
+        root: folder that the paths of a manifest start from (default: that of the manifest).
+        label: label column of a manifest (default: "label").
+        path_column: path column of a manifest (default: "path").
 
     Raises:
-        DataError: there is no such folder or manifest, it has no photographs, or the manifest has invalid rows.
+        DataError: there is no such folder or manifest, it has no photographs, the manifest has invalid rows, or a
+            folder is given with options of a manifest.
     """
     kind, colon, rest = where.partition(":")
     if not colon or kind not in ("folder", "csv") or os.path.lexists(where):
         kind, rest = ("folder" if os.path.isdir(os.path.expanduser(where)) else "csv"), where
-    path = Path(os.path.expanduser(rest))
+    path = written_path(rest)
     if kind == "folder":
+        if root or label or path_column:
+            raise DataError(f"--root, --label and --path-column apply to manifests, not to the folder {path}")
         return _of_folder(path)
     place = csv_place(rest)
     if not place.path.exists():
         raise DataError(f"{where}: {what_is(place.path)}; expected a folder of photographs or a manifest (CSV)")
-    return _of_manifest(place.path, place.root, place.label or "label", place.path_column or "path")
+    return _of_manifest(
+        place.path, place.root or root, place.label or label or "label", place.path_column or path_column or "path"
+    )
 
 
 def _of_folder(root: Path) -> Photographs:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..data.table import ImageTable
 from ..errors import ImagesLost, Interrupted, NonFiniteError
 from ..runs.history import write_history
+from ..what_is import quote
 from .checkpoints.bad_batch import write_bad_batch
 from .checkpoints.progress import Best, Progress
 from .checkpoints.saver import Saver
@@ -62,11 +63,11 @@ def train_epochs(
         except NonFiniteError as error:
             bundle = write_bad_batch(directory, task, trainer, str(error))
             raise NonFiniteError(
-                f"{error}{f'. Inspect the batch with: lossbench replay {bundle}' if bundle else ''}"
+                f"{error}{f'. Inspect the batch with: lossbench replay {quote(bundle)}' if bundle else ''}"
             ) from error
         if task.selection is not None:
             with kept(), waiting():
-                score = _judge(task, task.selection, trainer, progress)
+                score = _judge(task, task.selection, trainer, progress, reporter)
             row = dataclasses.replace(row, selection_balanced_accuracy=score)
         trainer.end_epoch()
         progress.rows.append(row)
@@ -82,19 +83,18 @@ def _report_skipped(task: Task, trainer: Trainer, progress: Progress, directory:
     skipped = trainer.guard.skipped
     if skipped == 1:
         bundle = write_bad_batch(directory, task, trainer, f"skipped at {progress.where(trainer)}")
-        reporter.warning(
-            f"{progress.where(trainer)} was non-finite and skipped; inspect its batch with: lossbench replay {bundle}"
-        )
+        inspect = f"; inspect its batch with: lossbench replay {quote(bundle)}" if bundle else ""
+        reporter.warning(f"{progress.where(trainer)} was non-finite and skipped{inspect}")
     elif skipped <= _SAID_SKIPS:
         more = "; further ones are only counted in the record" if skipped == _SAID_SKIPS else ""
         reporter.warning(f"{progress.where(trainer)} was non-finite and skipped{more}")
 
 
-def _judge(task: Task, selection: ImageTable, trainer: Trainer, progress: Progress) -> float:
+def _judge(task: Task, selection: ImageTable, trainer: Trainer, progress: Progress, reporter: Reporter) -> float:
     """Return balanced accuracy on the selection split, and keep the best epoch if the run selects."""
     with averaged(trainer.step.model, trainer.average):
         share_running_statistics(trainer.step)
-        predicted = predict_split(selection, task, trainer)
+        predicted = predict_split(selection, task, trainer, reporter)
         evaluated = trainer.step.state_dict()
         weights = {k: v.detach().cpu().clone() for k, v in evaluated.items()} if task.config.select else {}
     metrics = classification_metrics(predicted.scores, predicted.targets, task.train.class_names)

@@ -21,6 +21,7 @@ from .evaluation.evaluate import predict_split, share_running_statistics
 from .evaluation.refit import Refit, refit, refit_rows
 from .evaluation.training_fit import training_fit
 from .record_content import record_of_run, timing_of
+from .reporter import Reporter
 from .task import Task
 from .training.step import TrainStep
 from .training.trainer import Trainer
@@ -42,7 +43,7 @@ class RunResult(NamedTuple):
         return {**(self.record.to_json() if self.record else {}), "directory": str(self.directory)}
 
 
-def finish(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> RunResult:
+def finish(task: Task, trainer: Trainer, saver: Saver, directory: Path, reporter: Reporter) -> RunResult:
     """Evaluate the trained or best model on the test split, and write the files of a finished run."""
     accelerator, best = trainer.accelerator, saver.progress.best
     timing = timing_of(trainer, task.config, total_seconds=0.0)
@@ -53,10 +54,10 @@ def finish(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> RunRe
         trainer.step.load_state_dict(best.weights)
     evaluated = time.perf_counter()
     task.test.prepare()
-    test = predict_split(task.test, task, trainer)
+    test = predict_split(task.test, task, trainer, reporter)
     evaluation_seconds = time.perf_counter() - evaluated
-    selection = None if task.selection is None else predict_split(task.selection, task, trainer)
-    seen = _predict_training(task, trainer)
+    selection = None if task.selection is None else predict_split(task.selection, task, trainer, reporter)
+    seen = _predict_training(task, trainer, reporter)
     record = None
     if accelerator.is_main_process:
         saver.place.check()
@@ -90,9 +91,10 @@ def finish(task: Task, trainer: Trainer, saver: Saver, directory: Path) -> RunRe
     return RunResult(directory, record)
 
 
-def _predict_training(task: Task, trainer: Trainer) -> SplitPredictions:
+def _predict_training(task: Task, trainer: Trainer, reporter: Reporter) -> SplitPredictions:
     """Return predictions for training images without augmentation."""
-    return predict_split(task.train.subset(refit_rows(task.train.targets, task.config.seed)), task, trainer)
+    rows = refit_rows(task.train.targets, task.config.seed)
+    return predict_split(task.train.subset(rows), task, trainer, reporter)
 
 
 def _write_weights(directory: Path, step: TrainStep) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..announce import Announcement, announced
 from ..data.duplicates import Pixels, equal_across, repeated
 from ..data.preflight import drop, unreadable, unreadable_error
 from ..data.readable_cache import ReadableFiles
@@ -20,7 +21,6 @@ from ..runs.options import RunConfig
 from .reporter import Reporter
 
 Readable = tuple[Splits, tuple[str, ...]]  # and the skipped files
-_MANY_FILES = 20_000
 
 
 def read_splits(config: RunConfig, reporter: Reporter) -> Readable:
@@ -31,7 +31,8 @@ def read_splits(config: RunConfig, reporter: Reporter) -> Readable:
     Raises:
         DataError: the data cannot be opened, or has unreadable images that the run may not skip.
     """
-    splits = open_data(config.data, **config.values(Role.OPENS_DATA))
+    with announced(reporter.message, f"reading {config.data}"):
+        splits = open_data(config.data, **config.values(Role.OPENS_DATA))
     if config.drop_duplicates and splits.train.paths is None:
         raise DataError(f"--drop-duplicates applies to images in files, not to --data {config.data!r}")
     pixels: dict[Path, bytes] = {}
@@ -68,12 +69,10 @@ def _readable(
     train: ImageTable, test: ImageTable, config: RunConfig, reporter: Reporter, pixels: dict[Path, bytes]
 ) -> tuple[ImageTable, ImageTable, tuple[str, ...]]:
     """Remove unreadable images from both splits, or raise an error unless the run may skip them."""
-    files = sum(len(table.paths or ()) for table in (train, test))
-    if files > _MANY_FILES:
-        reporter.message(f"checking that {files:,} images are readable")
     warned: list[tuple[Path, str]] = []
     known = ReadableFiles(recognize=config.recognize_files)
-    found = unreadable([train, test], known=known, warned=warned, pixels=pixels)
+    progress = Announcement(reporter.message, "checking that images are readable")
+    found = unreadable([train, test], progress=progress, known=known, warned=warned, pixels=pixels)
     if warned:
         path, text = min(warned)
         reporter.message(f"the decoder warns about {len(warned):,} readable image(s), such as {path}: {text}")

@@ -149,7 +149,7 @@ def complete(
             if signals.received or saver.is_due_before_evaluation():
                 saver.write()
             with signals.at_once():
-                return finish(task, trainer, saver, directory)
+                return finish(task, trainer, saver, directory, reporter)
     except SystemExit as error:
         raise RunFailed(
             f"the run ended at {progress.where(trainer)}: code that it runs, such as a loss, called exit "

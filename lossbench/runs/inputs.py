@@ -19,7 +19,7 @@ def check_weights_place(spec: str) -> None:
     """
     kind, path = split_weights(spec) or ("", "")
     place = Path(os.path.expanduser(path.strip()))
-    if kind == "vggface2" and not place.exists():
+    if kind in ("vggface2", "file") and not place.exists():
         raise ModelError(f"{place}: no such weight file")
     if kind == "run" and not place.is_dir():
         raise ModelError(

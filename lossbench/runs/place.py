@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ..errors import StorageError
+from ..what_is import quote
 
 
 class Place:
@@ -32,5 +33,6 @@ class Place:
         if not same:
             raise StorageError(
                 f"{self.directory} was removed, renamed or replaced while the run was writing to it, so the run "
-                "stopped; nothing was written elsewhere. Put it back and resume with: lossbench run --resume DIR"
+                "stopped; nothing was written elsewhere. Put it back and resume with: "
+                f"lossbench run --resume {quote(self.directory)}"
             )

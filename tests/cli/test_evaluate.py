@@ -83,6 +83,18 @@ def test_what_cannot_be_evaluated_is_refused(lossbench: Callable[..., Any], trai
     assert "'green' (3 image(s))" in done.err
     assert "It knows: amber, blue, cyan" in done.err
     assert not (tmp_path / "e").exists()
+    (photos / "green").rename(photos / "Amber ")
+    done = lossbench("evaluate", trained, "--data", f"folder:{photos}", "--out", tmp_path / "e")
+    assert "'Amber ' (3 image(s)), which looks like 'amber'" in done.err
+    assert "--fold-labels reads labels that look equal as one" in done.err
+    (photos / "cyan/x.png").write_bytes(b"")
+    done = lossbench("evaluate", trained, "--data", f"folder:{photos}", "--fold-labels", "--out", tmp_path / "e")
+    assert "x.png: zero bytes\nReplace or remove these files.\n" in done.err
+    (photos / "cyan/x.png").unlink()
+    done = lossbench(
+        "evaluate", trained, "--data", f"folder:{photos}", "--fold-labels", "--out", tmp_path / "f", "--json"
+    )
+    assert json.loads(done.out)["data"]["test_counts"] == {"amber": 3, "blue": 0, "cyan": 2}
     assert lossbench("evaluate", tmp_path, "--data", f"folder:{photos}", "--out", tmp_path / "e").code == 2
     (tmp_path / "full").mkdir()
     (tmp_path / "full/x").touch()

@@ -354,6 +354,11 @@ def test_split_folders_within_folders_of_their_name(tmp_path: Path) -> None:
         (tmp_path / "nested" / split).mkdir(parents=True)
         (tmp_path / "flat" / split).rename(tmp_path / "nested" / split / split)
     assert opened(tmp_path / "nested").train.class_counts == trees.TRAIN
+    (tmp_path / "nested/train_set").rename(tmp_path / "nested/Training")
+    (tmp_path / "nested/Training/train_set").rename(tmp_path / "nested/Training/Training")
+    (tmp_path / "nested/val_set/val_set").rename(tmp_path / "nested/valid")
+    (tmp_path / "nested/val_set").rmdir()
+    assert opened(tmp_path / "nested").train.class_counts == trees.TRAIN
 
 
 @pytest.mark.parametrize("part", ["val_set", "val_set/annotations", "val_set/images", "train_set", "train_set/images"])
@@ -423,6 +428,23 @@ def test_the_names_of_splits_and_classes_vary(tmp_path: Path, splits: tuple[str,
     assert found.origin == f"the copy's {splits[1]}/ folder"
     for target in range(8):  # by name, whatever the order on disk
         assert colour(found, target) == pytest.approx(trees.PALETTE[target], abs=4)
+
+
+def test_class_folders_as_people_keep_them(tmp_path: Path) -> None:
+    root = trees.class_folders(tmp_path / "archive")
+    before = opened(root)
+    (root / "train/__MACOSX/happy").mkdir(parents=True)
+    (root / "train/@eaDir").mkdir()
+    (root / "train/@eaDir/x.jpg").touch()
+    (root / "train/empty").mkdir()
+    (tmp_path / "__MACOSX").mkdir()
+    happy = next(path for path in (root / "train").iterdir() if code_of(path.name) == 1)
+    inside = happy / "more/deep"
+    inside.mkdir(parents=True)
+    moved = next(path for path in happy.iterdir() if path.is_file())
+    moved.rename(inside / moved.name)
+    for place in (root, tmp_path):
+        assert opened(place).train.class_counts == before.train.class_counts
 
 
 def test_nested_split_folders_and_a_test_split_beside_validation(tmp_path: Path) -> None:

@@ -44,6 +44,20 @@ def test_a_manifest_may_be_apart_from_its_images(tmp_path: Path) -> None:
     assert "--root and --path-column apply to manifests" in refused(f"folder:{images}", root=str(images))
 
 
+def test_the_owner_allows_links_and_paths_that_leave_the_folder_of_a_manifest(tmp_path: Path) -> None:
+    images, lists = make(tmp_path / "images", *PETS), tmp_path / "lists"
+    for start in ("link", "../images"):
+        path = manifest(lists / "all.csv", [(f"{start}/{name}", name.split("/")[0]) for name in PETS])
+        (lists / "link").unlink(missing_ok=True)
+        (lists / "link").symlink_to(images)
+        assert "is outside the manifest's folder" in refused(f"csv:{path}")
+        splits = open_data(f"csv:{path}", root=str(images))
+        assert set(splits.train.sample_ids) | set(splits.test.sample_ids) == set(PETS)
+        if start == "link":
+            assert splits.notes == (f"{path}: 12 path(s) start from the manifest's folder, not from the root",)
+        assert "12 problem(s)" in refused(f"csv:{path}", root=str(make(tmp_path / "other", "x.png")))
+
+
 def test_another_path_column_is_chosen_by_name(tmp_path: Path) -> None:
     make(tmp_path, *PETS)
     path = manifest(tmp_path / "all.csv", [(name, name.split("/")[0]) for name in PETS], "pth,label")
@@ -67,8 +81,8 @@ def test_a_row_that_stands_twice_is_dropped_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    ["Cat", "CAT", "'cat'", "“cat”", "c\u0061\u0301t", "straße"],
-    ids=["case", "capitals", "quotes", "curly", "NFD", "ss"],
+    ["Cat", "CAT", "'cat'", "“cat”", "c\u0061\u0301t", "straße", "\uff43\uff41\uff54"],
+    ids=["case", "capitals", "quotes", "curly", "NFD", "ss", "wide"],
 )
 def test_labels_that_look_equal_are_refused_or_folded(tmp_path: Path, other: str) -> None:
     label = {"c\u0061\u0301t": unicodedata.normalize("NFC", other), "straße": "STRASSE"}.get(other, "cat")
@@ -79,6 +93,7 @@ def test_labels_that_look_equal_are_refused_or_folded(tmp_path: Path, other: str
     assert "1 group(s) of labels that differ only in case, spaces, quotes or Unicode form" in said
     assert f"{label!r} (5 image(s))" in said
     assert f"{other!r} (1 image(s))" in said
+    assert (r"written as 'ca\u0301t'" in said) is (len(other) == 4 and "\u0301" in other)
     assert inspect_splits(open_unchecked(f"csv:{path}"), f"csv:{path}")["problems"] == [said]
     splits = open_data(f"csv:{path}", fold_labels=True)
     assert set(splits.train.class_names) == {label, "dog"}
@@ -91,10 +106,11 @@ def test_labels_that_look_equal_are_seen_across_splits_and_folders(tmp_path: Pat
     assert splits.test.class_counts == (6, 6)
 
 
-def test_a_missing_value_is_no_class(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", ["nan", "NULL", "N/A", "#DIV/0!"])
+def test_a_missing_value_is_no_class(tmp_path: Path, value: str) -> None:
     make(tmp_path, *PETS)
-    path = manifest(tmp_path / "all.csv", list(zip(PETS, ["cat"] * 5 + ["nan"] + ["dog"] * 6, strict=True)))
-    assert "label 'nan' (1 image(s)) is how missing values are written" in refused(f"csv:{path}")
+    path = manifest(tmp_path / "all.csv", list(zip(PETS, ["cat"] * 5 + [value] + ["dog"] * 6, strict=True)))
+    assert f"label {value!r} (1 image(s)) is how missing values are written" in refused(f"csv:{path}")
 
 
 def test_whole_numbers_are_ordered_by_value(tmp_path: Path) -> None:
@@ -114,7 +130,8 @@ def test_images_in_folders_of_a_class_belong_to_it(tmp_path: Path) -> None:
 
 
 def test_what_systems_leave_behind_is_no_class(tmp_path: Path) -> None:
-    make(tmp_path, *PETS, "__MACOSX/cat/._0.png", "@eaDir/x.png", ".cache/y.png", "cat/@eaDir/0.png", "cat/._1.png")
+    left = ["__MACOSX/cat/._0.png", "@eaDir/x.png", "@Recycle/x.png", ".cache/y.png", "cat/@eaDir/0.png", "cat/._1.png"]
+    make(tmp_path, *PETS, *left)
     (tmp_path / "empty/deep").mkdir(parents=True)
     found = read_folder(tmp_path)
     assert sorted(found.ids) == PETS
@@ -128,7 +145,8 @@ def test_what_systems_leave_behind_is_no_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("train", "test"),
     [("Training", "Testing"), ("train_set", "test_set"), ("Training", "PublicTest"), ("TRAIN", "PrivateTest"),
-     ("training_data", "validation-images")],
+     ("training_data", "validation-images"), ("seg_train", "seg_test"), ("train-dataset", "dev"),
+     ("images_train", "Evaluation Set"), ("train2017", "val2017")],
 )  # fmt: skip
 def test_splits_have_one_list_of_names(tmp_path: Path, train: str, test: str) -> None:
     make(tmp_path, *(f"{split}/{name}" for split in (train, test) for name in PETS))

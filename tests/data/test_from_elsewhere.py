@@ -12,6 +12,8 @@ from made_images import make, refused
 
 from lossbench.data.digests import manifest_with_digests
 from lossbench.data.sources import open_data
+from lossbench.errors import DataError
+from lossbench.faces.photographs import list_photographs
 
 PETS = [f"{label}/{n}.png" for label in ("cat", "dog") for n in range(3)]
 
@@ -33,6 +35,7 @@ ACCEPTED: dict[str, tuple[Callable[[str, str], str], str]] = {
     "blank columns": (lambda name, label: f"{name},{label},,", "path,label"),
     "blank columns with a header": (lambda name, label: f"{name},{label},", "path,label,"),
     "blank rows": (lambda name, label: f"{name},{label}\n , \n,", "path,label"),
+    "a row twice with another index": (lambda name, label: f"1,{name},{label}\n2,{name},{label} ", ",path,label"),
     "line breaks in quotes": (lambda name, label: f'{name},{label},"a\nb"', "path,label,note"),
 }
 
@@ -43,8 +46,20 @@ def test_manifests_of_other_programs_are_read(tmp_path: Path, kind: str) -> None
     splits = open_data(f"csv:{path}")
     assert sorted({*splits.train.sample_ids, *splits.test.sample_ids}) == PETS
     assert splits.train.class_names == ("cat", "dog")
-    assert bool(splits.notes) is (kind in ("backslashes", "spaces around paths"))
+    assert bool(splits.notes) is (kind in ("backslashes", "spaces around paths", "a row twice with another index"))
     assert len(list(csv.reader(manifest_with_digests(path).splitlines(keepends=True)))) == 7
+
+
+def test_optional_columns_are_found_in_any_case(tmp_path: Path) -> None:
+    """A manifest without them would be read, too, and its splits and persons would be lost silently."""
+    path = table(
+        tmp_path / "my.csv",
+        lambda name, label: f"{name},{label},{'test' if '2' in name else 'train'},p",
+        "path,label,Split,PERSON",
+    )
+    splits = open_data(f"csv:{path}")
+    assert (splits.origin, len(splits.test)) == ("the manifest's split column (test)", 2)
+    assert splits.train.persons is not None
 
 
 def test_a_file_may_be_named_with_a_backslash_or_a_space(tmp_path: Path) -> None:
@@ -52,6 +67,17 @@ def test_a_file_may_be_named_with_a_backslash_or_a_space(tmp_path: Path) -> None
     make(tmp_path, *names)
     (tmp_path / "my.csv").write_text("path,label\n" + "".join(f"{name},{n}\n" for n, name in enumerate(names)))
     assert "each of its 3 classes has a single image" in refused(f"csv:{tmp_path}/my.csv")
+
+
+def test_digests_and_crops_take_the_options_that_their_errors_name(tmp_path: Path) -> None:
+    path = table(tmp_path / "a/my.csv", lambda name, label: f"{name},{label}", "file,kind")
+    options = {"path_column": "file", "root": str(path.parent)}
+    listed = path.rename(tmp_path / "my.csv")
+    text = manifest_with_digests(listed, "kind", path_column="file", root=path.parent)
+    assert text.startswith("file,kind,sha256\ncat/0.png,cat,")
+    assert len(list_photographs(str(listed), label="kind", **options).rows) == 6
+    with pytest.raises(DataError, match="apply to manifests, not to the folder"):
+        list_photographs(str(tmp_path), **options)
 
 
 def test_repeated_rows_are_left_out_of_digests(tmp_path: Path) -> None:
@@ -75,6 +101,7 @@ REFUSED: dict[str, tuple[Callable[[str, str], str], str, str]] = {
         lambda name, label: f"{name},{label}{chr(0x200B) if '1' in name else ''}", "path,label", "that differ only in"
     ),
     "a spreadsheet's error": (lambda name, label: f"{name},#N/A", "path,label", "is how missing values are written"),
+    "names that differ in case": (lambda name, label: f"{name},{label},,", "path,label,split,Split", "rename one of "),
     "measurements": (lambda name, label: f"{name},{hash(name)}.5", "path,label", "has a single image, so no test"),
 }  # fmt: skip
 
@@ -85,9 +112,10 @@ def test_what_must_be_changed_is_said(tmp_path: Path, kind: str) -> None:
     assert said in refused(f"csv:{table(tmp_path / 'my.csv', change, header)}")
 
 
-@pytest.mark.parametrize("where", ["above", "beside"])
+@pytest.mark.parametrize("where", ["above", "beside", "in a folder beside"])
 def test_the_folder_that_paths_start_from_is_found(tmp_path: Path, where: str) -> None:
-    root = make(tmp_path if where == "above" else tmp_path / "lists/my images", *PETS)
+    places = {"above": "", "beside": "lists/my images", "in a folder beside": "images"}
+    root = make(tmp_path / places[where], *PETS)
     path = tmp_path / "lists/my.csv"
     path.parent.mkdir(exist_ok=True)
     path.write_text("path,label\n" + "".join(f"{name},{name[:3]}\n" for name in PETS))

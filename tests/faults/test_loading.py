@@ -105,7 +105,10 @@ def test_a_loader_process_that_cannot_hand_over_a_batch_ends(
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("is killed by signal: Bus error. ", r"^shared memory is full at step 3: /dev/shm has .* --resume runs/a \("),
+        (
+            "is killed by signal: Bus error. ",
+            r"^shared memory is full at step 3: /dev/shm has .* --resume 'my runs/a' \(",
+        ),
         (f"exited unexpectedly with exit code {loader.NO_SHARED_MEMORY}. ", "^shared memory is full at step 3: "),
         (f"exited unexpectedly with exit code {loader.NO_OPEN_FILES}. ", "^too many open files at step 3: a process "),
         ("is killed by signal: Killed. ", "^a loader process died at step 3: process 7 is killed by signal: Killed"),
@@ -113,7 +116,7 @@ def test_a_loader_process_that_cannot_hand_over_a_batch_ends(
 )
 def test_the_end_of_a_loader_process_is_explained(pictures: Path, how: str, message: str) -> None:
     config = tiny(pictures, workers=2).resolved(32)
-    with pytest.raises(RunFailed, match=message), explained(config, lambda: "step 3", directory=Path("runs/a")):
+    with pytest.raises(RunFailed, match=message), explained(config, lambda: "step 3", directory=Path("my runs/a")):
         raise RuntimeError(f"DataLoader worker (pid 7) {how}")
     with (
         pytest.raises(RunFailed, match=r"^no batch arrived for 10 minutes at step 3"),

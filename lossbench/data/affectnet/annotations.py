@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import DataError
+from ..folder_walk import subfolders
+from ..split_names import split_of
 from .codes import EXPRESSIONS, NAMES
 from .images import ImageFolder
 from .rows import Rows
@@ -96,10 +98,12 @@ def _read(
 def find_splits(root: Path, training: str, validation: str, ending: str, what: str) -> tuple[Path, Path] | None:
     """Return the two split folders of a release, each possibly nested in a folder of the same name, or None.
 
+    A copy may have given them other names of the same splits.
+
     Raises:
         DataError: a part of the release is missing.
     """
-    splits = [_unnested(root / name) for name in (training, validation)]
+    splits = [_unnested(root / _renamed(root, name)) for name in (training, validation)]
     if not any(_has(split / "annotations", ending) for split in splits):
         return None
     for split in splits:
@@ -107,6 +111,12 @@ def find_splits(root: Path, training: str, validation: str, ending: str, what: s
             if not _has(split / part, wanted):
                 raise DataError(f"{root}: {what} without {split / part}/; expected {split.name}/{part}/<n>{wanted}")
     return splits[0], splits[1]
+
+
+def _renamed(root: Path, published: str) -> str:
+    """Return the name of a split's folder: the published one, or the only folder that means the same split."""
+    alike = [name for name in subfolders(root) if split_of(name) == split_of(published)]
+    return alike[0] if len(alike) == 1 else published
 
 
 def _unnested(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Read copies of AffectNet as class folders: `{train,val}/<class>/*`, mapped by name."""
+"""Read copies of AffectNet as class folders: `{train,val}/<class>/**`, mapped by name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ...errors import DataError, listed
 from ..face_expressions import CLASS_NAMES
+from ..folder_walk import files_below, subfolders
 from ..split_names import folders_of, split_of
 from .codes import code_of
-from .images import ImageFolder
 from .rows import Rows
 
 
@@ -22,14 +22,14 @@ def find_class_folders(root: Path) -> dict[str, Path] | None:
         DataError: two folders that mean the same split.
     """
     found: dict[str, Path] = {}
-    for name in _subfolders(root):
+    for name in subfolders(root):
         split = split_of(name)
         if split is None:
             continue
         folder = root / name
-        while _subfolders(folder) == [name]:
+        while subfolders(folder) == [name]:
             folder = folder / name
-        classes = _subfolders(folder)
+        classes = subfolders(folder)
         if not classes or {"images", "annotations"}.intersection(map(str.lower, classes)):
             continue
         if split in found:
@@ -61,7 +61,10 @@ def read_class_folders(root: Path, splits: dict[str, Path]) -> tuple[Rows, Rows,
 
 def _refuse_unknown(root: Path, splits: list[Path]) -> None:
     unknown = [
-        f"{split.relative_to(root)}/{name}" for split in splits for name in _subfolders(split) if code_of(name) is None
+        f"{split.relative_to(root)}/{name}"
+        for split in splits
+        for name in subfolders(split)
+        if code_of(name) is None and any(True for _ in files_below(split / name))
     ]
     if unknown:
         numbers = any(name.rpartition("/")[2].isdecimal() for name in unknown)
@@ -79,20 +82,15 @@ def _refuse_unknown(root: Path, splits: list[Path]) -> None:
 
 def _read(root: Path, split: Path) -> Rows:
     rows = Rows(split)
-    for name in _subfolders(split):
-        code = code_of(name)
-        assert code is not None
-        images = ImageFolder(split / name)
-        for file in images.names():
-            found = images.find(file)
-            assert found is not None
-            rows.add(os.path.relpath(found.path, root), found.path, code, empty=found.empty)
-        with os.scandir(split / name) as entries:
-            if others := sum(not entry.name.startswith(".") for entry in entries) - len(images):
-                rows.met["file(s) in class folders that are not images, ignored"] += others
+    for name in subfolders(split):
+        for inside, is_image in files_below(split / name):
+            if not is_image:
+                rows.met["file(s) in class folders that are not images, ignored"] += 1
+                continue
+            code = code_of(name)
+            assert code is not None
+            file = f"{split}/{name}/{inside}"
+            exists = os.path.exists(file)  # a link may lead nowhere
+            empty = exists and os.path.getsize(file) == 0
+            rows.add(os.path.relpath(file, root), file, code, empty=empty, missing=not exists)
     return rows
-
-
-def _subfolders(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import DataError
 from ..files import ImageFiles
+from ..folder_walk import subfolders
 from ..request import Request, Splits
 from ..table import ImageTable, Int32Array
 from .annotations import Parse, find_splits, read_annotations
@@ -113,8 +114,7 @@ def _find(root: Path) -> tuple[Release, _Read]:
 
 def _unpacked(root: Path) -> Path:
     """Return the only subfolder of a folder, as unpacked archives have, or the folder itself."""
-    with os.scandir(root) as entries:
-        folders = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    folders = subfolders(root)
     return root / folders[0] if len(folders) == 1 else root
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ...errors import DataError
 from ..face_expressions import CLASS_NAMES
 from ..files import ImageFiles
+from ..folder_walk import subfolders
 from ..preflight import unreadable
 from ..readable_cache import ReadableFiles
 from ..request import Request, Splits
@@ -106,7 +107,7 @@ def _find(root: Path) -> tuple[Path, str]:
             f"{root}: {'is a file, not a folder' if root.exists() else 'no such folder'}; expected {_EXPECTED}"
         )
     try:
-        inside = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        inside = [root / name for name in subfolders(root)]
     except OSError as error:
         raise DataError(f"{root}: cannot list: {error.strerror or error}") from None
     places = [root, *(inside if len(inside) == 1 else [])]

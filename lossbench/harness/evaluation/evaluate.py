@@ -9,11 +9,14 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 
+from ...announce import Announcement
+from ...data.files import Progress
 from ...data.loader import BatchLoader
 from ...data.loading import ImageBatches, evaluation_batches
 from ...data.table import ImageTable
 from ...errors import NonFiniteError
 from ...runs.predictions import SplitPredictions
+from ..reporter import Reporter
 from ..task import Task
 from ..training.step import TrainStep
 from ..training.trainer import Trainer
@@ -21,7 +24,14 @@ from ..training.trainer import Trainer
 
 @torch.no_grad()
 def predict(
-    accelerator: Accelerator, step: TrainStep, table: ImageTable, *, image_size: int, batch_size: int, workers: int
+    accelerator: Accelerator,
+    step: TrainStep,
+    table: ImageTable,
+    *,
+    image_size: int,
+    batch_size: int,
+    workers: int,
+    progress: Progress = lambda done, total: None,
 ) -> SplitPredictions:
     """Evaluate a split; all processes take part and all receive the whole result.
 
@@ -32,6 +42,7 @@ def predict(
         image_size: side of the square images in pixels.
         batch_size: rows per batch in each process.
         workers: number of loader processes.
+        progress: called with the number of evaluated images and the total, those of this process.
 
     Raises:
         NonFiniteError: a score is NaN or infinite.
@@ -46,6 +57,7 @@ def predict(
     training = step.training
     step.eval()
     scores, embeddings = [], []
+    done, total = 0, sum(map(len, own))
     with contextlib.closing(loader):
         for batch in loader:
             on_device = batch.images.to(accelerator.device, non_blocking=True, memory_format=torch.channels_last)
@@ -53,6 +65,8 @@ def predict(
                 output = step.model(on_device)
             scores.append(step.loss.scores(output).float().cpu().numpy())
             embeddings.append(output.embeddings.float().cpu().numpy())
+            done += len(batch.images)
+            progress(done, total)
     step.train(training)
     parts = [(scores, embeddings)]
     if accelerator.num_processes > 1:
@@ -75,7 +89,7 @@ def predict(
     )
 
 
-def predict_split(table: ImageTable, task: Task, trainer: Trainer) -> SplitPredictions:
+def predict_split(table: ImageTable, task: Task, trainer: Trainer, reporter: Reporter) -> SplitPredictions:
     """Evaluate a split of a run; see `predict`."""
     config = task.config
     return predict(
@@ -85,6 +99,7 @@ def predict_split(table: ImageTable, task: Task, trainer: Trainer) -> SplitPredi
         image_size=config.image_size,
         batch_size=config.batch_size,
         workers=config.workers,
+        progress=Announcement(reporter.message, f"evaluating {table.name}"),
     )
 
 

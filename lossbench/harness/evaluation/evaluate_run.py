@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ...announce import Announcement, announced
 from ...data.crop_recipe import CropRecipe
+from ...data.labels import folded
 from ...data.preflight import unreadable, unreadable_error
 from ...data.readable_cache import ReadableFiles
 from ...data.sources import open_unchecked
@@ -21,6 +23,7 @@ from ...runs.option import Role
 from ...runs.options import RunConfig
 from ...runs.predictions import Predictions, write_predictions
 from ...runs.record import Environment, Git, Metrics, Record, write_record
+from ..reporter import Reporter, SilentReporter
 from ..training.build import build_accelerator
 from .evaluate import predict
 from .metrics import classification_metrics, retrieval_quality
@@ -29,7 +32,7 @@ from .trained_run import load_run
 _SHOWN = 20
 
 
-def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
+def evaluate_run(run: Path, config: RunConfig, out: Path, reporter: Reporter | None = None) -> Record:
     """Evaluate a finished run on a data source and write a record of its own, with predictions.
 
     The test split of the source is evaluated; a source that has none is evaluated whole. Classes are matched by name.
@@ -38,6 +41,7 @@ def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
         run: directory of a finished run.
         config: options that name the data, the device, the batch size and the loader processes.
         out: new directory for the record.
+        reporter: receives progress.
 
     Returns:
         The record: that of the run, with data, metrics and environment of this evaluation.
@@ -47,12 +51,16 @@ def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
         DataError: the data cannot be read, or has labels that the run does not know.
         ConfigError: `out` is not empty or cannot be written.
     """
+    reporter = reporter or SilentReporter()
     trained = load_run(run)
     record, step = trained.record, trained.step
-    splits = open_unchecked(config.data, **config.opening())
-    table = _of_classes(splits.test if splits.whole is None else splits.whole, record.data.class_names, run)
-    if found := unreadable([table], known=ReadableFiles(recognize=config.recognize_files)):
-        raise unreadable_error(found)
+    with announced(reporter.message, f"reading {config.data}"):
+        splits = open_unchecked(config.data, **config.opening())
+    table = splits.test if splits.whole is None else splits.whole
+    table = _of_classes(table, record.data.class_names, run, fold_labels=config.fold_labels)
+    checked = Announcement(reporter.message, "checking that images are readable")
+    if found := unreadable([table], progress=checked, known=ReadableFiles(recognize=config.recognize_files)):
+        raise unreadable_error(found, remedy="")  # what is measured on part of the data is not told apart
     directory = layout.claim_directory(out)
     accelerator = build_accelerator(config)
     step.to(accelerator.device)
@@ -65,6 +73,7 @@ def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
         image_size=record.model.image_size,
         batch_size=config.batch_size or 64,
         workers=config.workers,
+        progress=Announcement(reporter.message, f"evaluating {table.name}"),
     )
     metrics = classification_metrics(test.scores, test.targets, record.data.class_names)
     confusion = metrics.pop("confusion_matrix")
@@ -104,22 +113,37 @@ def evaluate_run(run: Path, config: RunConfig, out: Path) -> Record:
     return evaluated
 
 
-def _of_classes(table: ImageTable, class_names: tuple[str, ...], run: Path) -> ImageTable:
+def _of_classes(table: ImageTable, class_names: tuple[str, ...], run: Path, *, fold_labels: bool = False) -> ImageTable:
     """Return a table with its targets numbered as the classes of a run.
+
+    Args:
+        table: the data.
+        class_names: classes of the run.
+        run: its directory, for messages.
+        fold_labels: whether a label may differ from its class in what a person overlooks.
 
     Raises:
         DataError: listing the labels that the run does not know.
     """
+    number = {name: position for position, name in enumerate(class_names)}
+    alike = {folded(name): position for name, position in number.items()}
+    if fold_labels:
+        number = {name: alike[folded(name)] for name in table.class_names if folded(name) in alike} | number
     counts = dict(zip(table.class_names, table.class_counts, strict=True))
-    if unknown := [name for name, count in counts.items() if count and name not in class_names]:
-        rows = [f"{name!r} ({counts[name]} image(s))" for name in unknown]
+    if unknown := [name for name, count in counts.items() if count and name not in number]:
+        rows = [f"{name!r} ({counts[name]} image(s)){_like(name, alike, class_names)}" for name in unknown]
+        fold = " --fold-labels reads labels that look equal as one." if any(folded(n) in alike for n in unknown) else ""
         raise DataError(
             f"{table.name}: {len(rows)} label(s) that {run} was not trained on:\n{listed(rows, limit=_SHOWN)}\n"
-            f"It knows: {', '.join(class_names)}. Correct or remove these labels."
+            f"It knows: {', '.join(class_names)}. Correct or remove these labels.{fold}"
         )
-    number = {name: position for position, name in enumerate(class_names)}
     renumbered = np.array([number.get(name, -1) for name in table.class_names], dtype=np.int64)
     return dataclasses.replace(table, class_names=class_names, targets=renumbered[table.targets])
+
+
+def _like(label: str, alike: dict[str, int], class_names: tuple[str, ...]) -> str:
+    """Return which class a person would read as this label, as the end of a line."""
+    return f", which looks like {class_names[alike[folded(label)]]!r}" if folded(label) in alike else ""
 
 
 def _other_crops(crop: CropRecipe | None, record: Record) -> tuple[str, ...]:

@@ -93,7 +93,8 @@ def _of_manifest(path: str) -> Iterator[ImageInput]:
     folder = place.path.parent if place.root is None else Path(os.path.expanduser(place.root))
     if not folder.is_dir():
         raise DataError(f"{path}: no folder {folder}; expected the folder that the paths of the manifest start from")
-    located = LocatedFiles(folder, absolute=place.root is not None, option=f"'csv:{place.path}?root=DIR'")
+    beside = None if place.root is None else place.path.parent
+    located = LocatedFiles(folder, beside=beside, option=f"'csv:{place.path}?root=DIR'")
     found = False
     for number, cells in enumerate(rows, start=2):
         if not any(map(str.strip, cells)):

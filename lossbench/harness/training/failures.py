@@ -16,6 +16,7 @@ from ...data.loader import LONGEST_WAIT, NO_OPEN_FILES, NO_SHARED_MEMORY
 from ...errors import ImagesLost, RunFailed
 from ...machine.limits import few_open_files, no_shared_memory
 from ...runs.options import ResolvedConfig
+from ...what_is import quote
 
 _RESUME = "Checkpoints are unchanged; resume with: lossbench run --resume DIR (--workers can be changed)"
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|alloc.*failed", re.IGNORECASE)
@@ -44,7 +45,9 @@ def explained(
         if text is None:
             raise
         kind = ImagesLost if isinstance(error, ImagesLost) else RunFailed
-        raise kind(text if directory is None else text.replace("--resume DIR", f"--resume {directory}")) from error
+        raise kind(
+            text if directory is None else text.replace("--resume DIR", f"--resume {quote(directory)}")
+        ) from error
 
 
 def _explanation(

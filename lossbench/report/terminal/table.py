@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -11,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ...printable import printable
 from ..tables.table import Table
 
 _GAP = 2  # columns between cells, and the indent of stacked rows
@@ -29,7 +31,8 @@ class TerminalTable:
     """
 
     def __init__(self, table: Table, highlights: Mapping[str, str] | None = None) -> None:
-        self.table = table
+        # Escaped before it is measured: what is escaped when it is printed would be cut.
+        self.table = replace(table, rows=tuple(tuple(map(printable, row)) for row in table.rows))
         self.highlights = highlights or {}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
