@@ -15,7 +15,8 @@ LossbenchError
 └── RunFailed             exit code 1: a run that started and failed
     ├── NonFiniteError        a loss or gradient that is NaN or infinite
     ├── ImagesLost            an image that can no longer be read
-    └── StorageError          a full disk
+    └── StorageError          a directory that was replaced
+        └── DiskFullError     a full disk
 
 KeyboardInterrupt
 └── Interrupted           exit code 143 or 130: a run that a signal stopped; `except Exception` does not catch it
@@ -92,7 +93,11 @@ class ImagesLost(RunFailed):
 
 
 class StorageError(RunFailed):
-    """A disk that is full."""
+    """A directory that can no longer be written."""
+
+
+class DiskFullError(StorageError):
+    """A full disk, an exhausted quota, or a limit on the size of files."""
 
 
 class Interrupted(KeyboardInterrupt):

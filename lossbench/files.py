@@ -15,9 +15,15 @@ from typing import IO, Any
 
 import numpy as np
 
-from .errors import ConfigError, LossbenchError, StorageError
+from .errors import ConfigError, DiskFullError, LossbenchError
 
+RESUME_RUN = "resume an interrupted run with: lossbench run --resume DIR"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def is_full(error: OSError) -> bool:
+    """Return whether a file could not be written because of a full disk, a quota or a limit on file sizes."""
+    return error.errno in _FULL
 
 
 def plain(text: str) -> str:
@@ -52,7 +58,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, make_d
             removed or renamed is not made again.
 
     Raises:
-        StorageError: the disk is full; the old file is unchanged.
+        DiskFullError: the disk is full; the old file is unchanged.
         ConfigError: the file cannot be written for another reason; the old file is unchanged.
     """
     with written_atomically(path, make_directory=make_directory) as file:
@@ -92,7 +98,7 @@ def write_synced(path: Path, content: bytes, whole: Path) -> None:
         whole: path of the directory or file of which it becomes a part, for the message.
 
     Raises:
-        StorageError, ConfigError: as `write_atomically`.
+        DiskFullError, ConfigError: as `write_atomically`.
     """
     try:
         with path.open("xb") as file:
@@ -117,15 +123,15 @@ def sync_directory(path: Path) -> None:
 
 def not_written(path: Path, error: OSError, size: int | None = None) -> LossbenchError:
     """Return the error for a file that could not be written; `size` is the number of bytes needed."""
-    if error.errno not in _FULL:
+    if not is_full(error):
         return ConfigError(f"cannot write {path}: {error.strerror or error}; free some space or write to another place")
     need = "" if size is None else f"; {size:,} bytes are needed"
     with contextlib.suppress(OSError):
         need += f", {shutil.disk_usage(path.parent).free:,} are free"
     what = "the file-size limit is reached" if error.errno == errno.EFBIG else "the disk is full"
-    return StorageError(
+    return DiskFullError(
         f"cannot write {path}: {what} ({error.strerror}){need}. Existing files are unchanged. Free some space; "
-        "resume an interrupted run with: lossbench run --resume DIR"
+        f"{RESUME_RUN}"
     )
 
 

@@ -9,6 +9,8 @@ name (`file.py::test`), or `--all` is passed. The last line says how many were l
 Collection runs without garbage collection, which would take a third of its time, and what it made is not looked at
 again by later collections.
 
+What a test that kills runs passes to `record_property("lost", text)` is printed after the tests.
+
 `--time-limit SECONDS` (`scripts/check`) runs quick tests before slow ones and skips those that start later than that.
 """
 
@@ -25,6 +27,7 @@ import pytest
 
 ON_REQUEST = ("long", "clients", "engines")
 MAX_WORKERS = 8
+LOST, MOST_TOLD = "lost", 3  # record_property(LOST, text): printed after the tests
 gc.disable()  # until the tests are collected
 LEFT_OUT = pytest.StashKey[Counter[str]]()
 STARTED = pytest.StashKey[float]()
@@ -99,7 +102,11 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how many tests were left out."""
+    """Say what tests that kill runs lost, and how many tests were left out."""
+    for report in terminalreporter.getreports("passed"):
+        if told := [str(text) for name, text in report.user_properties if name == LOST]:
+            more = f"; {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
+            terminalreporter.write_line(f"{report.nodeid}: {'; '.join(told[:MOST_TOLD])}{more}")
     if counted := config.stash.get(LEFT_OUT, None):
         counts = ", ".join(f"{number} {name}" for name, number in counted.items())
         terminalreporter.write_line(f"left out: {counts}; run marked tests with --all or -m NAME")

@@ -24,6 +24,9 @@ from .parameters import (
     ALLOW_DIFFERENCES,
     CLAIM,
     EQUAL_WITHIN,
+    EXECUTOR_OPTIONS,
+    GRID,
+    PROCESSES,
     TARGET,
     VERDICT,
     Json,
@@ -39,7 +42,7 @@ from .terminal import print_plain
 if TYPE_CHECKING:
     from ..verdict.comparison import Comparison
 
-_grid = partial(Option, rich_help_panel="Grid")
+_grid = partial(Option, rich_help_panel=GRID)
 _TAKEN = tuple(n for n in option_names() if n not in option_names(Role.COMPARED, Role.SET_BY_COMPARE))
 # What an options file says of the sampler and of the first seed holds where the command line does not say it.
 _READ = (*_TAKEN, "sampler", "seed")
@@ -77,16 +80,8 @@ def compare(
         str,
         _grid(metavar="NAME", help="What runs the cells: local (this machine), slurm, ray, or that of a plugin."),
     ] = "local",
-    executor_options: Annotated[
-        list[str] | None,
-        _grid(
-            "--executor-options",
-            "--slurm",
-            "--ray",
-            metavar="NAME=VALUE",
-            help='Options of the executor, such as "partition=gpu gpus=1 time=2:00:00"; repeatable.',
-        ),
-    ] = None,
+    executor_options: Annotated[list[str] | None, EXECUTOR_OPTIONS] = None,
+    processes: Annotated[int, PROCESSES] = 1,
     status: Annotated[
         Path | None, _grid(metavar="DIR", help="Print how far the cells of the grid in this directory are, and exit.")
     ] = None,
@@ -156,6 +151,7 @@ def compare(
         equal_within=equal_within,
         executor=executor,
         executor_options=tuple(executor_options or ()),
+        processes=processes,
     )
     for formula in asked.losses:
         check_names(formula)  # before torch is imported, which takes seconds

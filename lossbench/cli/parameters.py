@@ -31,7 +31,7 @@ def switch(name: str, text: str, panel: str | None = None) -> Any:
     return Option(name, help=text, metavar="", rich_help_panel=panel)
 
 
-VERDICT = "Verdict"
+VERDICT, GRID = "Verdict", "Grid"
 Json = Annotated[
     bool, Option("--json", help="Print the result as JSON.", metavar="", is_eager=True, callback=reserve_output)
 ]
@@ -57,6 +57,20 @@ EQUAL_WITHIN = Option(
     metavar="POINTS",
     rich_help_panel=VERDICT,
     help="Margin in points of the metric: losses whose whole interval lies within it are called equal.",
+)
+EXECUTOR_OPTIONS = Option(
+    "--executor-options",
+    "--slurm",
+    "--ray",
+    metavar="NAME=VALUE",
+    rich_help_panel=GRID,
+    help='Options of the executor, such as "partition=gpu gpus=1 time=2:00:00"; repeatable.',
+)
+PROCESSES = Option(
+    metavar="N",
+    min=1,
+    rich_help_panel=GRID,
+    help="Number of processes that train each cell together and share its batches, on one GPU each if there are GPUs.",
 )
 ALLOW_DIFFERENCES = switch("--allow-differences", "Compare runs even if their settings differ.", VERDICT)
 

@@ -64,11 +64,12 @@ class Asked:
     equal_within: float | None
     executor: str = "local"
     executor_options: tuple[str, ...] = ()
+    processes: int = 1
 
 
 def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     """Plan the grid, tune if asked to, and run the cells that are not finished."""
-    from ..harness.grid.devices import gpus_for
+    from ..harness.grid.devices import check_devices, gpus_for
     from ..harness.grid.executors import Order, executor, parse_options
     from ..harness.grid.plan import plan, tuned, write_grid
     from ..harness.grid.tuning import check_tunable, parse_range, tune
@@ -77,11 +78,12 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
     from .watch_grid import GridWatch
 
     engine_options = parse_options(asked.executor_options)
-    execute = executor(asked.executor, engine_options)
+    execute = executor(asked.executor, engine_options, asked.processes)
+    gpus = gpus_for(config.device)
+    check_devices(config.device, asked.processes, gpus if asked.executor == "local" else None)
     ranges = [parse_range(text) for text in asked.tune]
     check_tunable(asked.losses, ranges)
-    grid = plan(config, asked.losses, asked.samplers, asked.seeds)
-    gpus = gpus_for(config.device)
+    grid = plan(config, asked.losses, asked.samplers, asked.seeds, asked.processes)
     baselines = {cell.loss for cell in grid.cells if cell.matters["formula"] == BASELINE}
     check_questions(asked.claims, asked.against, grid.losses, grid.samplers, baselines)
     known: dict[str, Any] = {"command": ("lossbench", *sys.argv[1:])}
@@ -90,7 +92,17 @@ def _run(config: RunConfig, asked: Asked, out: Path) -> None:
 
     def run(cells: Sequence[Cell], title: str = f"tuning in {out}") -> None:
         with GridWatch(title, cells) as watch:
-            execute(Order(cells=cells, out=out, watch=watch, jobs=asked.jobs, gpus=gpus, options=engine_options))
+            execute(
+                Order(
+                    cells=cells,
+                    out=out,
+                    watch=watch,
+                    jobs=asked.jobs,
+                    gpus=gpus,
+                    options=engine_options,
+                    processes=asked.processes,
+                )
+            )
 
     for note in grid.notes:
         print_plain(note, file=sys.stderr)

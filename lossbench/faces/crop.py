@@ -70,7 +70,7 @@ def crop_faces(
 
     Raises:
         ConfigError: `out` holds something else, lies within the photographs, or is in use.
-        StorageError: the disk is full.
+        DiskFullError: the disk is full.
         RunFailed: a process ended.
         Interrupted: by Ctrl-C.
     """

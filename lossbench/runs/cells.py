@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from .typed_json import read_as
 FAILURE, CELLS, TRIALS = "failure.json", "cells", "trials"
 _FAILURE_LIMIT = 2**20  # bytes
 DONE, FAILED, DIVERGED, BUSY, MISSING = "done", "failed", "diverged", "busy", "missing"
+FULL = "full"  # the disk of the machine is full: the cell can be run there later, or elsewhere
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Cell:
     Attributes:
         loss: as written.
         copy: 2 for the second run of a loss that is listed twice, and so on.
+        processes: number of processes that train it together.
         config: its options, seed and sampler among them.
         matters: whatever else its result depends on: versions, the data's digest, the second copy's number.
         sealed: a trial, which leaves the test split alone.
@@ -58,6 +60,7 @@ class Cell:
     matters: dict[str, Any]
     sealed: bool = False
     copy: int = 1
+    processes: int = 1
 
     @property
     def entrant(self) -> str:
@@ -77,7 +80,8 @@ class Cell:
         """SHA-256 of everything that matters."""
         no_effect = option_names(Role.NO_EFFECT)
         options = {name: value for name, value in self.config.as_options().items() if name not in no_effect}
-        told = json.dumps([options, self.matters, self.sealed], sort_keys=True)
+        together = [self.processes] if self.processes > 1 else []
+        told = json.dumps([options, self.matters, self.sealed, *together], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()
 
     @cached_property
@@ -99,6 +103,11 @@ class Cell:
     def from_json(cls, content: dict[str, Any]) -> Cell:
         """The cell of `to_json`."""
         return cls(**{**content, "config": RunConfig(**content["config"])})
+
+
+def processes_per_cell(cells: Iterable[Cell]) -> int:
+    """Return the number of processes that each of these cells needs at most."""
+    return max((cell.processes for cell in cells), default=1)
 
 
 def state(directory: Path) -> tuple[str, str]:

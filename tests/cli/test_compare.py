@@ -168,7 +168,9 @@ def test_claims_are_on_disk_before_the_first_run(
 
 
 @pytest.mark.long
-def test_killed_three_times_at_random_a_grid_ends_as_it_would_have(lossbench: Any, tmp_path: Path) -> None:
+def test_killed_three_times_at_random_a_grid_ends_as_it_would_have(
+    lossbench: Any, tmp_path: Path, record_property: Any
+) -> None:
     call = ("--losses", "softmax, weighted-cluster", "--seeds", 2, *TINY, "--json", "--out")
     whole = lossbench("compare", *call, tmp_path / "whole")
     assert whole.code == 0, whole.err
@@ -187,6 +189,8 @@ def test_killed_three_times_at_random_a_grid_ends_as_it_would_have(lossbench: An
     assert kills >= 1
     ended = lossbench("compare", *call, out)
     assert figures(ended.out) == figures(whole.out), ended.err
+    continued = sum(json.loads(r.read_text())["timing"]["resumed"] for r in out.glob("cells/*/record.json"))
+    record_property("lost", f"{kills} kills of 4 cells, {continued} continuations, no result")
 
 
 @pytest.mark.long

@@ -96,7 +96,7 @@ def test_the_status_says_why_jobs_of_slurm_wait(
     grid = GridFile(losses=("softmax",), samplers=("natural",), seeds=(0,), cells=())
     write_grid_file(tmp_path, grid)
     (tmp_path / JOBS).mkdir()
-    (tmp_path / JOBS / "slurm.json").write_text('{"attempt": "a", "jobs": ["12"]}')
+    (tmp_path / JOBS / "slurm.json").write_text('{"attempt": "a", "jobs": ["12"], "cells": []}')
     monkeypatch.setattr(slurm_commands.shutil, "which", lambda name: name)
     listed = "12_0 RUNNING None\n12_1 PENDING Resources\n"
     monkeypatch.setattr(slurm_commands, "_call", lambda *command: (0, listed, ""))

@@ -55,7 +55,9 @@ def weights(grid: Path) -> list[str]:
     return [json.loads(record.read_text())["weights_sha256"] for record in records]
 
 
-def test_cells_of_a_node_that_is_killed_continue_on_another(cluster: Any, lossbench: Any, tmp_path: Path) -> None:
+def test_cells_of_a_node_that_is_killed_continue_on_another(
+    cluster: Any, lossbench: Any, tmp_path: Path, record_property: Any
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STEP_SECONDS", "0")
         whole = lossbench(*ASKED, tmp_path / "whole")
@@ -87,7 +89,7 @@ def test_cells_of_a_node_that_is_killed_continue_on_another(cluster: Any, lossbe
     (slow,) = [json.loads(r.read_text()) for r in grid.glob("cells/*/record.json") if "Slow" in r.parent.name]
     lines = steps.read_text().splitlines()[before:]
     lost = len(lines) - len(set(lines)) - EPOCHS * STEPS  # each process, that of the plan too, tries one batch first
-    print(f"{slow['timing']['resumed']} continuations, {lost} steps trained again")
+    record_property("lost", f"{slow['timing']['resumed']} continuations, {lost} steps trained again")
     assert slow["timing"]["resumed"] == 1
     assert 0 <= lost <= 4 + 1  # one interval, and the step in which the process was killed
 

@@ -80,8 +80,8 @@ def whole(pictures: Path, kills: Kills, tmp_path_factory: pytest.TempPathFactory
 
 def end_is_the_same(
     pictures: Path, whole: dict[str, Any], kills: Kills, out: Path, interval: int, ends: list[tuple[int, bool]]
-) -> None:
-    """Interrupt a cell as told, let it end, and compare it with one that was not interrupted."""
+) -> str:
+    """Interrupt a cell as told, let it end, and compare it with one that was not interrupted; return what was lost."""
     cell, read = cell_of(pictures, checkpoint_every=str(interval)), WarmSplits()
     kills.steps, continued, interrupted = 0, 0, 0
     for kills.left, kills.gently in [*ends, (None, False)]:
@@ -95,12 +95,12 @@ def end_is_the_same(
                 write_failure(place, FAILED, "its process was killed by signal 9", cell.config)
     assert_same(outcome(cell.place(out)), whole)
     lost = kills.steps - EPOCHS * STEPS
-    print(f"{interrupted} interruptions, {continued} continuations, {lost} steps trained again")
     assert 0 <= lost <= interrupted * interval
     assert json.loads((cell.place(out) / "record.json").read_text())["timing"]["resumed"] == continued
     assert {path.name for path in cell.place(out).iterdir()} == {
         "checkpoint", "config.toml", "history.jsonl", "predictions.npz", "record.json"
     }  # fmt: skip
+    return f"{interrupted} interruptions, {continued} continuations, {lost} steps trained again"
 
 
 KILLS = st.lists(st.tuples(st.integers(1, 7), st.booleans()), min_size=1, max_size=4)
@@ -114,10 +114,12 @@ def test_a_cell_killed_at_random_ends_as_it_would_have(
     whole: dict[str, Any],
     kills: Kills,
     tmp_path_factory: pytest.TempPathFactory,
+    record_property: Any,
     interval: int,
     ends: list[tuple[int, bool]],
 ) -> None:
-    end_is_the_same(pictures, whole, kills, tmp_path_factory.mktemp("cell"), interval, ends)
+    told = end_is_the_same(pictures, whole, kills, tmp_path_factory.mktemp("cell"), interval, ends)
+    record_property("lost", told)
 
 
 @pytest.mark.long
@@ -128,10 +130,12 @@ def test_a_cell_killed_often_ends_as_it_would_have(
     whole: dict[str, Any],
     kills: Kills,
     tmp_path_factory: pytest.TempPathFactory,
+    record_property: Any,
     interval: int,
     ends: list[tuple[int, bool]],
 ) -> None:
-    end_is_the_same(pictures, whole, kills, tmp_path_factory.mktemp("cell"), interval, ends)
+    told = end_is_the_same(pictures, whole, kills, tmp_path_factory.mktemp("cell"), interval, ends)
+    record_property("lost", told)
 
 
 # --- what another command left, and processes that die ---------------------------------------------------------------

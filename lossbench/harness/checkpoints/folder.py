@@ -70,7 +70,7 @@ def write_checkpoint(
         blobs: content of the safetensors files by stem.
 
     Raises:
-        StorageError: the disk is full; existing files are unchanged.
+        DiskFullError: the disk is full; existing files are unchanged.
     """
     final = parent / f"step-{step:09d}"
     beside = parent

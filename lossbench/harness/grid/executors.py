@@ -21,7 +21,7 @@ from ...errors import ConfigError, did_you_mean
 from ...runs.cells import Cell
 from .pool import Watch, run_cells
 
-# Name -> module with `run(order)`, and `check(options)` for what can be checked before a comparison is planned.
+# Name -> module with `run(order)`, and `check(options, processes)` for what can be checked before planning.
 _BUILT_IN = {"slurm": "lossbench.harness.grid.slurm", "ray": "lossbench.harness.grid.ray_tasks"}
 
 
@@ -36,6 +36,7 @@ class Order:
         jobs: `--jobs`; None if it was not passed.
         gpus: number of CUDA devices of this machine that cells may use.
         options: options of the executor by name.
+        processes: number of processes that train each cell together; with GPUs, each needs its own.
     """
 
     cells: Sequence[Cell]
@@ -44,6 +45,7 @@ class Order:
     jobs: int | None = None
     gpus: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
+    processes: int = 1
 
 
 Executor = Callable[[Order], object]
@@ -55,11 +57,17 @@ class Submitted(Exception):  # noqa: N818  # not an error
 
 def run_here(order: Order) -> None:
     """Run the cells in worker processes of this machine: the executor `local`."""
-    run_cells(order.cells, order.out, jobs=order.jobs or max(order.gpus, 1), gpus=order.gpus, watch=order.watch)
+    jobs = order.jobs or max(order.gpus // order.processes, 1)
+    run_cells(order.cells, order.out, jobs=jobs, gpus=order.gpus, watch=order.watch)
 
 
-def executor(name: str, options: Mapping[str, str]) -> Executor:
+def executor(name: str, options: Mapping[str, str], processes: int = 1) -> Executor:
     """Return an executor by name, after checking what it needs.
+
+    Args:
+        name: `local`, `slurm`, `ray`, or that of a plugin.
+        options: options of the executor by name.
+        processes: number of processes that train each cell together.
 
     Raises:
         ConfigError: there is none, its package is missing, or it is not a function.
@@ -71,7 +79,7 @@ def executor(name: str, options: Mapping[str, str]) -> Executor:
         return run_here
     if name in _BUILT_IN:
         module = importlib.import_module(_BUILT_IN[name])
-        module.check(dict(options))
+        module.check(dict(options), processes)
         found: Executor = module.run
         return found
     offered = {plugin.name: plugin for plugin in plugins(EXECUTORS)}

@@ -15,7 +15,7 @@ from typing import Any
 
 from ... import files
 from ...errors import ConfigError, RecordError
-from ...runs.cells import Cell
+from ...runs.cells import Cell, processes_per_cell
 from ...runs.json_text import FieldError
 from ...runs.typed_json import read_as
 from ...strict_files import read_bytes
@@ -123,39 +123,41 @@ class Job:
 
     Args:
         task: what the job must know.
-        processes: worker processes of this job.
-        gpus: number of CUDA devices of this job.
+        cells: cells that this job runs at a time.
+        gpus: number of CUDA devices over which the job distributes its cells; 0 to leave all devices to each cell.
 
     Raises:
         ConfigError: as `check_machine`.
     """
 
-    def __init__(self, task: Task, processes: int = 1, gpus: int = 0) -> None:
+    def __init__(self, task: Task, cells: int = 1, gpus: int = 0) -> None:
         check_machine(task)
-        self.processes, self.gpus = processes, gpus
-        self.pool = Pool(read_cells(task), Path(task.out), _print_event, attempt=task.attempt)
+        own = read_cells(task)
+        together = processes_per_cell(own)
+        self.environments = [worker_environment(n, cells, gpus, together) for n in range(cells)]
+        self.pool = Pool(own, Path(task.out), _print_event, attempt=task.attempt)
 
     def work(self) -> None:
         """Run cells; returns when none is left for this job."""
-        self.pool.run([worker_environment(n, self.processes, self.gpus) for n in range(self.processes)])
+        self.pool.run(self.environments)
 
     def stop(self) -> None:
         """Let cells in training write a checkpoint, and end."""
         self.pool.stop()
 
 
-def work(task: dict[str, Any], processes: int = 1, gpus: int = 0) -> None:
+def work(task: dict[str, Any], cells: int = 1, gpus: int = 0) -> None:
     """Run cells as `Job` does; for executors.
 
     Args:
         task: JSON of a `Task`.
-        processes, gpus: as for `Job`.
+        cells, gpus: as for `Job`.
 
     Raises:
         ConfigError: as `Job`.
     """
     try:
-        Job(read_as(Task, task), processes, gpus).work()
+        Job(read_as(Task, task), cells, gpus).work()
     except FieldError as error:
         raise ConfigError(f"the task of a job cannot be read: {error}") from error
 

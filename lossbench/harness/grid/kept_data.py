@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
 from collections.abc import Callable
 from typing import Any
 
 from PIL import Image
 
 from ...data.request import Splits
-from ...data.sources import source_of
+from ...data.sources import open_data, source_of
 from ...data.table import ImageTable
 from ...runs.option import Role
 from ...runs.options import RunConfig
 from ..readable_splits import Readable, read_splits
 from ..reporter import Reporter
+
+_Key = tuple[int | None, int | None]  # seed and fold
 
 
 def seed_of_data(config: RunConfig) -> int | None:
@@ -61,3 +65,37 @@ def _remembering(splits: Splits) -> Splits:
         return dataclasses.replace(table, read=_Remembered(table.read))
 
     return dataclasses.replace(splits, train=keep(splits.train), test=keep(splits.test))
+
+
+class OpenedSplits:
+    """Reads each split once without decoding images, for planning."""
+
+    def __init__(self) -> None:
+        self._splits: dict[_Key, Splits] = {}
+        self._digests: dict[_Key, list[str]] = {}
+
+    def __call__(self, config: RunConfig, reporter: Reporter) -> Readable:
+        del reporter
+        return self._open(config), ()
+
+    def digests(self, config: RunConfig) -> list[str]:
+        key = self._key(config)
+        if key not in self._digests:
+            splits = self._open(config)
+            self._digests[key] = [part for t in (splits.train, splits.test) for part in (t.digest(), _sizes(t))]
+        return self._digests[key]
+
+    def _open(self, config: RunConfig) -> Splits:
+        key = self._key(config)
+        if key not in self._splits:
+            self._splits[key] = open_data(config.data, **config.values(Role.OPENS_DATA))
+        return self._splits[key]
+
+    def _key(self, config: RunConfig) -> _Key:
+        return seed_of_data(config), config.fold
+
+
+def _sizes(table: ImageTable) -> str:
+    """Return the file sizes of a table, because a replaced image rarely has the same size."""
+    sizes = [os.stat(path).st_size if os.path.exists(path) else -1 for path in table.paths or ()]
+    return hashlib.sha256(repr(sizes).encode()).hexdigest()

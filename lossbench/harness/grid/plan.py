@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,9 +10,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ...data.request import Splits
-from ...data.sources import open_data
-from ...data.table import ImageTable
 from ...errors import ConfigError
 from ...expression import Formula, Term
 from ...objective import expand_formula
@@ -22,17 +17,15 @@ from ...registry import loss_origin
 from ...runs import layout
 from ...runs.cells import Cell
 from ...runs.grid_file import BASELINE, GRID, GridFile, write_grid_file
-from ...runs.option import Role
 from ...runs.options import RunConfig
 from ...what_is import what_is
+from ..checks import check_gradients, check_shares
 from ..prepare import prepare
-from ..readable_splits import Readable
-from ..reporter import Reporter, SilentReporter
-from .kept_data import seed_of_data
+from ..reporter import SilentReporter
+from .kept_data import OpenedSplits
 from .tuning import with_values
 
 _BASELINE = Formula((Term(BASELINE),))
-_Key = tuple[int | None, int | None]  # seed and fold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +47,13 @@ class Grid:
     notes: tuple[str, ...]
 
 
-def plan(config: RunConfig, losses: Sequence[Formula], samplers: Sequence[str], seeds: Sequence[int]) -> Grid:
+def plan(
+    config: RunConfig,
+    losses: Sequence[Formula],
+    samplers: Sequence[str],
+    seeds: Sequence[int],
+    processes: int = 1,
+) -> Grid:
     """Return the cells of a comparison, after checking each loss on the data without decoding images.
 
     Args:
@@ -62,6 +61,7 @@ def plan(config: RunConfig, losses: Sequence[Formula], samplers: Sequence[str], 
         losses: formulas as written; a formula that is listed twice is run twice, as an A/A pair.
         samplers: names of `Sampler`.
         seeds: seeds of the runs.
+        processes: number of processes that train each cell together.
 
     Raises:
         UsageError: `lossbench run` would refuse one of these runs.
@@ -70,13 +70,13 @@ def plan(config: RunConfig, losses: Sequence[Formula], samplers: Sequence[str], 
         raise ConfigError("--seeds and --samplers must not repeat a value")
     entrants, notes = _with_baseline(losses)
     shared = dataclasses.replace(config, carve=True)
-    opened = _Opened()
+    opened = OpenedSplits()
     folds = range(1, config.folds + 1) if config.folds else (None,)
     cells: dict[tuple[int, int | None, str, tuple[str, int]], Cell] = {}
     for sampler in samplers:
         for formula, copy in entrants:
             first = dataclasses.replace(shared, loss=str(formula), sampler=sampler, seed=seeds[0], fold=folds[0])
-            cell = _checked(first, copy, opened, notes)
+            cell = _checked(first, copy, processes, opened, notes)
             for seed, fold in product(seeds, folds):
                 own = dataclasses.replace(cell.config, seed=seed, fold=fold)
                 matters = cell.matters | {"data": opened.digests(own)}
@@ -147,8 +147,11 @@ def _with_baseline(losses: Sequence[Formula]) -> tuple[list[tuple[Formula, int]]
     return numbered(losses), notes
 
 
-def _checked(config: RunConfig, copy: int, opened: _Opened, notes: list[str]) -> Cell:
+def _checked(config: RunConfig, copy: int, processes: int, opened: OpenedSplits, notes: list[str]) -> Cell:
     task = prepare(config, SilentReporter(), opened)
+    if processes > 1:
+        check_shares(task, processes)
+        check_gradients(task, processes)
     notes += task.notes
     matters = {
         "formula": str(task.formula),
@@ -159,42 +162,8 @@ def _checked(config: RunConfig, copy: int, opened: _Opened, notes: list[str]) ->
         "weights": task.weights.origin if task.weights else None,
         "copy": copy,
     }
-    return Cell(loss=config.loss, copy=copy, config=config, matters=matters)
+    return Cell(loss=config.loss, copy=copy, config=config, matters=matters, processes=processes)
 
 
 def _origins(formula: Formula) -> list[str]:
     return [loss_origin(term.name) for term in formula.terms]
-
-
-class _Opened:
-    """Reads each split once without decoding images, which the workers do."""
-
-    def __init__(self) -> None:
-        self._splits: dict[_Key, Splits] = {}
-        self._digests: dict[_Key, list[str]] = {}
-
-    def __call__(self, config: RunConfig, reporter: Reporter) -> Readable:
-        del reporter
-        return self._open(config), ()
-
-    def digests(self, config: RunConfig) -> list[str]:
-        key = self._key(config)
-        if key not in self._digests:
-            splits = self._open(config)
-            self._digests[key] = [part for t in (splits.train, splits.test) for part in (t.digest(), _sizes(t))]
-        return self._digests[key]
-
-    def _open(self, config: RunConfig) -> Splits:
-        key = self._key(config)
-        if key not in self._splits:
-            self._splits[key] = open_data(config.data, **config.values(Role.OPENS_DATA))
-        return self._splits[key]
-
-    def _key(self, config: RunConfig) -> _Key:
-        return seed_of_data(config), config.fold
-
-
-def _sizes(table: ImageTable) -> str:
-    """Return the file sizes of a table, because a replaced image rarely has the same size."""
-    sizes = [os.stat(path).st_size if os.path.exists(path) else -1 for path in table.paths or ()]
-    return hashlib.sha256(repr(sizes).encode()).hexdigest()

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError
-from ...runs.cells import BUSY, FAILED, Cell, checkpoint_step, settled, write_failure
+from ...errors import ConfigError, DiskFullError
+from ...runs.cells import BUSY, FAILED, FULL, Cell, checkpoint_step, processes_per_cell, settled, write_failure
 from .worker_process import GRACE_SECONDS, Ended, WorkerProcess, worker_environment
 
 Watch = Callable[[Cell, dict[str, Any]], None]
@@ -27,7 +27,7 @@ def run_cells(cells: Sequence[Cell], out: Path, *, jobs: int, gpus: int, watch: 
     Args:
         cells: cells in the desired order.
         out: directory of the grid.
-        jobs: number of worker processes, one per device.
+        jobs: number of worker processes, that is, of cells that run at a time.
         gpus: number of CUDA devices; 0 for the CPU, whose cores the workers share.
         watch: receives events, one at a time.
 
@@ -35,7 +35,8 @@ def run_cells(cells: Sequence[Cell], out: Path, *, jobs: int, gpus: int, watch: 
         Status and message by cell name.
     """
     pool = Pool(cells, out, watch)
-    pool.run([worker_environment(n, jobs, gpus) for n in range(min(jobs, max(pool.left, 1)))])
+    together = processes_per_cell(cells)
+    pool.run([worker_environment(n, jobs, gpus, together) for n in range(min(jobs, max(pool.left, 1)))])
     return pool.outcomes
 
 
@@ -75,6 +76,7 @@ class Pool:
 
         Raises:
             ConfigError: the directory cannot be written.
+            DiskFullError: the disk is full; cells keep their checkpoints and are not counted as failed.
         """
         threads = [
             threading.Thread(target=self.work, args=(number, environment), daemon=True)
@@ -139,6 +141,8 @@ class Pool:
             reached = checkpoint_step(place)
             answer = self.ask(worker(), cell)
             if not isinstance(answer, Ended):
+                if answer[0] == FULL:  # as it will be for other cells
+                    raise DiskFullError(answer[1])
                 return answer
             if self.stopped.is_set():
                 return BUSY, ""

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ...children import children_with_this_path
-from ...errors import ConfigError, UsageError, missing_package
+from ...errors import ConfigError, DiskFullError, UsageError, missing_package
 from ...registry import object_names
-from ...runs.cells import BUSY, FAILED, Cell, write_failure
+from ...runs.cells import BUSY, FAILED, FULL, Cell, write_failure
 from .executors import Order
 from .follow import EpochEvents, unsettled
 from .job import Task, check_machine, remove_task, write_task
@@ -32,7 +32,7 @@ _STARTS_ON_OTHER_NODES = 8  # of a cell whose node or process died
 _read = WarmSplits()  # of this process, which Ray uses for one task after another
 
 
-def check(options: Mapping[str, str]) -> None:
+def check(options: Mapping[str, str], processes: int = 1) -> None:
     """Check what can be checked before a comparison is planned.
 
     Raises:
@@ -42,7 +42,7 @@ def check(options: Mapping[str, str]) -> None:
         import ray  # noqa: F401
     except ImportError as error:
         raise missing_package("tasks of --executor ray", "ray", error) from error
-    read_ray_options(options)
+    read_ray_options(options, processes)
 
 
 def run(order: Order) -> None:
@@ -50,8 +50,9 @@ def run(order: Order) -> None:
 
     Raises:
         ConfigError: there is no cluster, it lacks what a cell asks for, or a node cannot run cells.
+        DiskFullError: the disk of a node is full.
     """
-    options = read_ray_options(order.options)
+    options = read_ray_options(order.options, order.processes)
     if not (left := unsettled(order.cells, order.out)):
         return
     task = write_task(left, order.out)
@@ -129,6 +130,8 @@ def _run_tasks(order: Order, options: RayOptions, task: Task, left: list[Cell]) 
             for reference in ended:
                 cell = running.pop(reference)
                 status, message = _outcome(reference, cell, order.out, task.attempt)
+                if status == FULL:  # as it will be for other cells
+                    raise DiskFullError(message)
                 if status == BUSY:  # by a process of a dead node that has not ended yet, or by another comparison
                     waiting.append(cell)
                     busy = True

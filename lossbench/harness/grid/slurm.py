@@ -7,27 +7,26 @@ the job is requeued.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ... import files
 from ...children import children_with_this_path
-from ...errors import ConfigError, RecordError, RunFailed, missing_package
-from ...runs.json_text import FieldError, parse
-from ...strict_files import read_bytes
+from ...errors import ConfigError, RunFailed, missing_package
+from ...runs.cells import MISSING, Cell, state
 from ...what_is import quote
 from .executors import Order, Submitted
 from .follow import follow, unsettled
-from .job import JOBS, Job, Task, remove_task, write_task
+from .job import Job, Task, remove_task, write_task
 from .slurm_commands import check_slurm, describe_jobs, is_ending, job_name, jobs_alive, refused, requeue
 from .slurm_options import SlurmOptions, read_slurm_options
+from .slurm_submissions import Submission, forget, last_words, logs, read_submission, write_submission
 
-_STATE, _LOGS = "slurm.json", "slurm"
 _MOST_JOBS = 16  # unless --jobs says more
+_OF_A_NODE = "lossbench.errors.ConfigError: "  # in the log of a job whose machine cannot run cells
 # A job that a signal ends before submitit handles it, while Python starts, is requeued by its script.
 _REQUEUE_EARLY = (
     "trap 'case $? in 138|140) scontrol requeue "
@@ -35,7 +34,7 @@ _REQUEUE_EARLY = (
 )
 
 
-def check(options: dict[str, str]) -> None:
+def check(options: Mapping[str, str], processes: int = 1) -> None:
     """Check what can be checked before a comparison is planned.
 
     Raises:
@@ -46,7 +45,7 @@ def check(options: dict[str, str]) -> None:
     except ImportError as error:
         raise missing_package("jobs of --executor slurm", "slurm", error) from error
     check_slurm()
-    read_slurm_options(options)
+    read_slurm_options(options, processes)
 
 
 def run(order: Order) -> None:
@@ -54,32 +53,35 @@ def run(order: Order) -> None:
 
     Raises:
         Submitted: jobs were submitted; nothing waits for them.
-        ConfigError: Slurm refuses the jobs.
+        ConfigError: Slurm refuses the jobs, or jobs run other cells of the comparison.
         RunFailed: the jobs ended, and cells are left that they did not run.
     """
-    state = order.out.absolute() / JOBS / _STATE
-    if submission := _read(state):
-        attempt, jobs = submission
-        left = follow(order.cells, order.out, attempt, order.watch, lambda: jobs_alive(jobs))
-        state.unlink(missing_ok=True)
-        remove_task(order.out, attempt)
-        if left:
-            raise RunFailed(
-                f"Slurm job {', '.join(jobs)} ended, and {len(left)} of {len(order.cells)} cells are not finished: "
-                f"{_last_words(order.out.absolute() / JOBS / _LOGS, jobs)}. Finished cells and checkpoints are kept; "
-                "run the same command again to submit the others"
+    if submission := read_submission(order.out):
+        names = set(submission.cells)
+        own = [cell for cell in order.cells if cell.name in names]
+        if own:
+            _collect(order, submission, own)
+        elif all(state(cell.place(order.out))[0] != MISSING for cell in order.cells):
+            return  # tuning trials, which were run before those cells were submitted
+        elif jobs_alive(submission.jobs):
+            raise ConfigError(
+                f"Slurm job {', '.join(submission.jobs)} runs other cells of {order.out}; wait until it has ended, or "
+                f"cancel it: scancel {' '.join(submission.jobs)}"
             )
-        return
+        else:
+            forget(order.out, submission)
+        if len(own) == len(order.cells):
+            return
     if not (left := unsettled(order.cells, order.out)):
         return
-    options, number = read_slurm_options(dict(order.options)), min(order.jobs or _MOST_JOBS, len(left))
+    options, number = read_slurm_options(order.options, order.processes), min(order.jobs or _MOST_JOBS, len(left))
     task = write_task(order.cells, order.out)
     try:
         jobs = _submit(task, options, number)
     except BaseException:
         remove_task(order.out, task.attempt)
         raise
-    files.write_json(state, {"attempt": task.attempt, "jobs": jobs})
+    write_submission(order.out, Submission(task.attempt, jobs, tuple(cell.name for cell in order.cells)))
     raise Submitted(
         f"submitted {number} Slurm jobs ({', '.join(jobs)}) for {len(left)} cells\n"
         f"follow them with: lossbench compare --status {quote(order.out)}\n"
@@ -89,16 +91,16 @@ def run(order: Order) -> None:
 
 def submitted_jobs(out: Path) -> str:
     """Return the Slurm jobs of a comparison that were not collected yet, with states and reasons, in one line."""
-    found = _read(out.absolute() / JOBS / _STATE)
-    return describe_jobs(found[1]) if found else ""
+    found = read_submission(out)
+    return describe_jobs(found.jobs) if found else ""
 
 
-def _submit(task: Task, options: SlurmOptions, number: int) -> list[str]:
+def _submit(task: Task, options: SlurmOptions, number: int) -> tuple[str, ...]:
     """Submit a job array; return its name, as squeue takes it."""
     import submitit
 
     parts = submitit.SlurmExecutor(
-        folder=Path(task.out) / JOBS / _LOGS,
+        folder=logs(Path(task.out)),
         max_num_timeout=10**6,  # a cell may take any number of starts, each of which gets further
         python=f"{quote(sys.executable)} -P",
     )
@@ -108,7 +110,7 @@ def _submit(task: Task, options: SlurmOptions, number: int) -> list[str]:
             submitted = [parts.submit(SlurmJob(task.to_json(), options.cells, options.gpus)) for _ in range(number)]
     except Exception as error:  # submitit raises several types with the words of sbatch
         raise refused(error) from error
-    return sorted({job.job_id.partition("_")[0] for job in submitted})
+    return tuple(sorted({job.job_id.partition("_")[0] for job in submitted}))
 
 
 class SlurmJob:
@@ -149,24 +151,20 @@ class SlurmJob:
         os._exit(0)
 
 
-def _read(state: Path) -> tuple[str, list[str]] | None:
-    """Return attempt and jobs of the submission that was not collected yet."""
-    if not os.path.lexists(state):
-        return None
-    try:
-        content = parse(read_bytes(state, 2**20))
-        return str(content["attempt"]), [str(int(job)) for job in content["jobs"]]
-    except (RecordError, FieldError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{state} is damaged ({error}); remove it, and the cells are submitted again") from error
+def _collect(order: Order, submission: Submission, own: list[Cell]) -> None:
+    """Wait for the cells of a submission.
 
-
-def _last_words(folder: Path, jobs: list[str]) -> str:
-    """Return the last line of the newest error log, or what it means that there is none."""
-    logs = [log for job in jobs for log in folder.glob(f"{job}*_log.err") if log.is_file() and not log.is_symlink()]
-    for log in sorted(logs, key=lambda log: log.stat().st_mtime, reverse=True):
-        with contextlib.suppress(RecordError):
-            lines = [line for line in read_bytes(log, 64 * 2**20).decode(errors="replace").splitlines() if line.strip()]
-            errors = [line for line in lines if "Error" in line or "error" in line]
-            if lines:
-                return f"{(errors or lines)[-1].strip()} (see {log})"
-    return f"the jobs left no log in {folder}; they may have been cancelled, or the nodes do not share this directory"
+    Raises:
+        ConfigError: a node cannot run cells.
+        RunFailed: the jobs ended for another reason, and cells are left that they did not run.
+    """
+    left = follow(own, order.out, submission.attempt, order.watch, lambda: jobs_alive(submission.jobs))
+    forget(order.out, submission)
+    if left:
+        why = last_words(order.out, submission.jobs)
+        refused_by_node = why.startswith(_OF_A_NODE)
+        raise (ConfigError if refused_by_node else RunFailed)(
+            f"Slurm job {', '.join(submission.jobs)} ended, and {len(left)} of {len(own)} cells are not finished: "
+            f"{why.removeprefix(_OF_A_NODE)}. Finished cells and checkpoints are kept; run the same command again to "
+            "submit the others"
+        )

@@ -26,12 +26,13 @@ class SlurmOptions:
     parameters: dict[str, Any]
 
 
-def read_slurm_options(options: Mapping[str, str]) -> SlurmOptions:
+def read_slurm_options(options: Mapping[str, str], processes: int = 1) -> SlurmOptions:
     """Return the options of the jobs.
 
     Args:
         options: `time` (as sbatch takes it; default: an hour), `gpus`, `cpus`, `cells`, `signal_delay_s` (seconds
             before the limit at which cells write checkpoints), and any long option of sbatch.
+        processes: number of processes that train each cell together; the job gets a core for each by default.
 
     Raises:
         ConfigError: a value has another form.
@@ -42,7 +43,13 @@ def read_slurm_options(options: Mapping[str, str]) -> SlurmOptions:
     """
     rest = dict(options)
     cells, gpus = _count(rest, "cells", 1, least=1), _count(rest, "gpus", 0)
-    cpus, delay = _count(rest, "cpus", 0), _count(rest, "signal_delay_s", 90, least=1)
+    cpus = _count(rest, "cpus", cells * processes if processes > 1 else 0)
+    delay = _count(rest, "signal_delay_s", 90, least=1)
+    if processes > 1 and 0 < gpus < cells * processes:
+        raise ConfigError(
+            f"--slurm gpus={gpus}: {cells} cells at a time of {processes} processes need {cells * processes} "
+            f"GPUs; pass gpus={cells * processes}, or leave gpus out to train on the CPU"
+        )
     minutes = minutes_of(rest.pop("time", "60"))
     if 60 * minutes <= delay:
         raise ConfigError(

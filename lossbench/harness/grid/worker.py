@@ -21,13 +21,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...errors import CheckpointError, LossbenchError, NonFiniteError
+from ...errors import CheckpointError, DiskFullError, LossbenchError, NonFiniteError
+from ...files import RESUME_RUN, is_full
 from ...runs.cells import (
     BUSY,
     DIVERGED,
     DONE,
     FAILED,
     FAILURE,
+    FULL,
     Cell,
     checkpoint_step,
     claim,
@@ -40,8 +42,10 @@ from ..reporter import Reporter
 from ..resume import resume_with
 from ..run import run
 from .kept_data import WarmSplits
+from .ranks import train_together
 from .worker_process import GRACE_SECONDS
 
+_RESUME_GRID = "run the same command again, and cells continue from their checkpoints"
 Say = Callable[[dict[str, Any]], None]
 
 
@@ -88,7 +92,7 @@ def run_cell(cell: Cell, out: Path, say: Say, read: WarmSplits, attempt: str = "
         with claim(directory) as ours:
             return _run_claimed(cell, directory, say, read, attempt) if ours else (BUSY, "")
     except OSError as error:  # the claim cannot be written
-        return FAILED, f"{error.filename or directory}: {error.strerror or error}"
+        return FULL if is_full(error) else FAILED, f"{error.filename or directory}: {error.strerror or error}"
 
 
 def _run_claimed(cell: Cell, directory: Path, say: Say, read: WarmSplits, attempt: str) -> tuple[str, str]:
@@ -97,13 +101,17 @@ def _run_claimed(cell: Cell, directory: Path, say: Say, read: WarmSplits, attemp
     try:
         _train(cell, directory, _Telling(say), read)
         return DONE, ""
+    except DiskFullError as error:
+        status, message = FULL, str(error).replace(RESUME_RUN, _RESUME_GRID)
     except NonFiniteError as error:
         status, message = DIVERGED, str(error)
     except (LossbenchError, OSError) as error:
-        status, message = FAILED, str(error)
+        full = isinstance(error, OSError) and is_full(error)
+        status, message = FULL if full else FAILED, str(error)
     except (Exception, SystemExit) as error:  # errors of plugins or libraries become a row of the table
         status, message = FAILED, f"{type(error).__name__}: {error}"
-    write_failure(directory, status, message, cell.config, attempt)
+    if status != FULL:
+        write_failure(directory, status, message, cell.config, attempt)
     return status, message
 
 
@@ -112,12 +120,22 @@ def _train(cell: Cell, directory: Path, reporter: Reporter, read: WarmSplits) ->
     (directory / FAILURE).unlink(missing_ok=True)
     if checkpoint_step(directory):
         try:
-            resume_with(cell.config, directory, reporter, read=read, sealed=cell.sealed)
+            _train_from(cell, directory, reporter, read, resumes=True)
             return
         except CheckpointError as error:
             reporter.warning(f"starting from the beginning: {error}")
     clear(directory)
-    run(cell.config, directory, reporter, read=read, sealed=cell.sealed)
+    _train_from(cell, directory, reporter, read, resumes=False)
+
+
+def _train_from(cell: Cell, directory: Path, reporter: Reporter, read: WarmSplits, resumes: bool) -> None:
+    """Run a cell from its newest checkpoint or from the beginning, in this process or in several."""
+    if cell.processes > 1:
+        train_together(cell, directory, reporter, resumes)
+    elif resumes:
+        resume_with(cell.config, directory, reporter, read=read, sealed=cell.sealed)
+    else:
+        run(cell.config, directory, reporter, read=read, sealed=cell.sealed)
 
 
 def main() -> None:

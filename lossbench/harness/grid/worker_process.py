@@ -34,13 +34,21 @@ class Ended(NamedTuple):
     stopped: bool
 
 
-def worker_environment(number: int, jobs: int, gpus: int) -> dict[str, str]:
-    """Return the environment of a worker: its own GPU, or its share of the cores."""
+def worker_environment(number: int, jobs: int, gpus: int, processes: int = 1) -> dict[str, str]:
+    """Return the environment of a worker: its own GPUs, or its share of the cores.
+
+    Args:
+        number: number of the worker, from 0.
+        jobs: number of workers.
+        gpus: number of CUDA devices that the workers share; 0 for the CPU.
+        processes: number of processes that train a cell together, each with a GPU of its own.
+    """
     own = child_environment()
     if gpus:
-        own["CUDA_VISIBLE_DEVICES"] = _visible(number % gpus)
-    elif jobs > 1 and "OMP_NUM_THREADS" not in own:
-        own["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+        first = number % max(1, gpus // processes) * processes
+        own["CUDA_VISIBLE_DEVICES"] = ",".join(map(_visible, range(first, min(first + processes, gpus))))
+    elif jobs * processes > 1 and "OMP_NUM_THREADS" not in own:
+        own["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // (jobs * processes)))
     return own
 
 
