@@ -40,7 +40,7 @@ def run(task: Task) -> None:
 
 
 def measured(given: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return a row for timm's recipe and for each loss."""
+    """Return a row for a minimal loop, for timm's recipe and for each loss."""
     race = step_throughput.Race(given)
     seconds = race.run()
     medians = {name: statistics.median(taken) for name, taken in seconds.items()}
@@ -51,10 +51,10 @@ def measured(given: argparse.Namespace) -> list[dict[str, Any]]:
             {
                 "model": f"{given.model}, {given.image_size} px, {given.precision}",
                 "batch": given.batch_size,
-                "step": "timm's recipe" if trainer is None else name,
+                "step": name,
                 "ms": 1e3 * median,
                 "images/s": given.batch_size / median,
-                "throughput": medians["timm"] / median,
+                "throughput": medians[step_throughput.TIMM] / median,
                 "share of the loss": None if trainer is None else f"{loss_seconds(trainer) / median:.2%}",
                 "launches": launches(race.sides[name], race.batches[0], given.device),
             }

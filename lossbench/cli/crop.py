@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -70,6 +69,7 @@ def crop(
     from ..faces.crop import crop_faces
     from ..faces.find import new_recipe
     from ..faces.photographs import list_photographs
+    from ..machine.limits import usable_cores
     from .watch_run import counting
 
     recipe = new_recipe(detector, align=align, margin=margin, size=size, min_score=min_score)
@@ -80,7 +80,7 @@ def crop(
             out,
             recipe,
             largest=faces == "largest",
-            workers=_cores() if workers is None else workers,
+            workers=usable_cores() if workers is None else workers,
             progress=progress,
         )
     content = _summary(cropped)
@@ -88,10 +88,6 @@ def crop(
         print_json(content | {"notes": list(listing.notes)}, indent=1)
         return
     _print(content, cropped, listing.notes)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _summary(cropped: Cropped) -> dict[str, Any]:

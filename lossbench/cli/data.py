@@ -1,4 +1,4 @@
-"""`lossbench data inspect` and `lossbench data digests`."""
+"""`lossbench data inspect`, `lossbench data cache` and `lossbench data digests`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typer import Argument, Option
 from ..errors import ConfigError
 from ..runs.option import Role
 from ..runs.options import option_names
+from .cache import cache
 from .crop import crop
 from .output import print_json
 from .parameters import Json, switch, takes_options
@@ -25,6 +26,7 @@ def _group() -> None:
 
 
 data.command("crop")(crop)
+data.command("cache")(cache)
 
 
 @data.command()

@@ -27,6 +27,20 @@ class Augment(StrEnum):
     STRONG = "strong"  # standard, then torchvision's TrivialAugmentWide and RandomErasing
 
 
+class Decoding(StrEnum):
+    """How image files are decoded, and how images are resized."""
+
+    EXACT = "exact"  # whole files, resized by Pillow
+    FAST = "fast"  # JPEG files at 1/2, 1/4 or 1/8 of their size where that is enough; resized as tensors
+
+
+class CacheOn(StrEnum):
+    """Where decoded images are kept for the next epochs and runs."""
+
+    MEMORY = "memory"
+    DISK = "disk"
+
+
 @dataclass(frozen=True)
 class ClassBatches:
     """Batches of M classes with N images each, for losses on pairs and triplets; classes are drawn equally often.

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
 from . import Augment
-
-Pixels = npt.NDArray[np.uint8]
+from .square import mirrored, square
+from .table import Pixels
 
 _SMALLEST_CROP = 0.8  # of the short side
 _ERASED = 0.25  # share of images
@@ -32,11 +31,11 @@ class Augmentation:
     kind: Augment
     seed: int
 
-    def __call__(self, image: Image.Image, size: int, share: float, epoch: int, row: int) -> Pixels:
+    def __call__(self, image: Image.Image | Pixels, size: int, share: float, epoch: int, row: int) -> Pixels:
         """Return (size, size, 3) pixels.
 
         Args:
-            image: RGB.
+            image: RGB, of which Pillow scales an image and torch an array.
             size: side of the result in pixels.
             share: side of the central square as a share of the short side, where no square is drawn.
             epoch: epoch, counted from 0.
@@ -50,27 +49,10 @@ class Augmentation:
             window = {"share": side, "across": float(draws[1]), "down": float(draws[2])}
         pixels = square(image, size, **window)
         if self.kind in (Augment.MIRROR, Augment.STANDARD, Augment.STRONG) and draws[3] < 0.5:
-            pixels = pixels[:, ::-1].copy()
+            pixels = mirrored(pixels)
         if self.kind is not Augment.STRONG:
             return pixels
         return _changed_strongly(pixels, int(generator.integers(2**63)))
-
-
-def square(image: Image.Image, size: int, *, share: float = 1.0, across: float = 0.5, down: float = 0.5) -> Pixels:
-    """Return a square window of an image, scaled to (size, size, 3).
-
-    Args:
-        image: RGB.
-        size: side of the result in pixels.
-        share: side of the window as a share of the image's short side.
-        across: position of the window from left (0) to right (1).
-        down: position of the window from top (0) to bottom (1).
-    """
-    width, height = image.size
-    side = share * min(width, height)
-    left, top = across * (width - side), down * (height - side)
-    box = (left, top, left + side, top + side)
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 
 def _changed_strongly(pixels: Pixels, seed: int) -> Pixels:

@@ -32,7 +32,11 @@ class ImageFiles:
         self._files, self._boxes = files, boxes
 
     def __call__(self, row: int) -> Image.Image:
-        return decode(self._files[row], box_of(self._boxes, row))
+        return decode(*self.place(row))
+
+    def place(self, row: int) -> tuple[Path, Box | None]:
+        """Return the file of a row, and its box."""
+        return self._files[row], box_of(self._boxes, row)
 
 
 def box_of(boxes: Int32Array | None, row: int) -> Box | None:

@@ -12,19 +12,21 @@ import torch
 from PIL import Image
 
 from ..errors import DataError
-from .decode import decode
+from .read_images import decode_as, reduced
+from .reading import Reading
 from .upright import UnreadableError, upright_rgb
 
 GivenImage = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.uint8] | torch.Tensor
 _LAYOUT = "(H, W, 3) or (H, W) for an array, (3, H, W) for a tensor, 8 bits per channel (uint8, 0 to 255), RGB"
 
 
-def rgb_image(given: GivenImage) -> Image.Image:
+def rgb_image(given: GivenImage, reading: Reading | None = None) -> Image.Image:
     """Return one image in RGB, with its EXIF rotation applied and transparency on white.
 
     Args:
         given: path or bytes of an image file; a Pillow image; a uint8 array (H, W, 3), (H, W, 4), (H, W, 1), (H, W)
             or (3, H, W); a uint8 tensor (3, H, W), (1, H, W), (H, W) or (H, W, 3). Channels are RGB.
+        reading: how files are decoded, and whether images are reduced; None for whole files without reduction.
 
     Raises:
         DataError: the file cannot be read, or the object is not an image of these forms.
@@ -33,10 +35,15 @@ def rgb_image(given: GivenImage) -> Image.Image:
         >>> rgb_image(np.zeros((2, 3), dtype=np.uint8)).size, rgb_image(torch.zeros(3, 2, 5, dtype=torch.uint8)).size
         ((3, 2), (5, 2))
     """
+    reading = reading or Reading()
     if isinstance(given, str | os.PathLike) and os.path.isdir(given):
         raise DataError(f"{os.fspath(given)}: a directory; pass its files, as in sorted(Path(DIR).glob('*.jpg'))")
     if isinstance(given, str | os.PathLike | bytes):
-        return decode(given)
+        return decode_as(reading, given)
+    return reduced(_in_memory(given), reading)
+
+
+def _in_memory(given: Image.Image | npt.NDArray[np.uint8] | torch.Tensor) -> Image.Image:
     if isinstance(given, Image.Image):
         try:
             return upright_rgb(given)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch.utils.data import Dataset
 
 from ..errors import DataError, ImagesLost
 from ..types import Batch
 from . import ClassBatches, Sampler
-from .augmentation import Augmentation, square
+from .augmentation import Augmentation
 from .mixing import Mixing
 from .sampling import epoch_order
-from .table import ImageTable, Int64Array
+from .square import square
+from .table import ImageTable, Int64Array, Pixels
 
 Key = tuple[int, int]  # epoch, row
 
@@ -65,8 +67,9 @@ class ImageBatches(Dataset[Batch | Unreadable]):
             assert table.distributions is not None
             self.targets = table.distributions
         self.table, self.image_size, self.augmentation, self.crop_share = table, image_size, augmentation, crop_share
+        self._read: Callable[[int], Image.Image | Pixels] = table.pixels or table.read
         try:
-            self.decoded = [table.read(row) for row in range(len(table))] if cache else None
+            self.decoded = [self._read(row) for row in range(len(table))] if cache else None
         except DataError as error:
             raise ImagesLost(str(error)) from error
 
@@ -96,7 +99,7 @@ class ImageBatches(Dataset[Batch | Unreadable]):
 
     def image(self, epoch: int, row: int) -> npt.NDArray[np.uint8]:
         """Return the (S, S, 3) pixels of a row in an epoch."""
-        image = self.table.read(row) if self.decoded is None else self.decoded[row]
+        image = self._read(row) if self.decoded is None else self.decoded[row]
         if self.augmentation is None:
             return square(image, self.image_size, share=self.crop_share)
         return self.augmentation(image, self.image_size, self.crop_share, epoch, row)

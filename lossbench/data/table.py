@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from ..errors import DataError
 
 Int64Array = npt.NDArray[np.int64]
 Int32Array = npt.NDArray[np.int32]
+Pixels = npt.NDArray[np.uint8]
+Row = TypeVar("Row", Image.Image, Pixels)
 
 
 def _nothing() -> None:
@@ -24,13 +27,13 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _Rows(Generic[Row]):
     """Reads one row of a subset."""
 
-    read: Callable[[int], Image.Image]
+    read: Callable[[int], Row]
     rows: Int64Array
 
-    def __call__(self, row: int) -> Image.Image:
+    def __call__(self, row: int) -> Row:
         return self.read(int(self.rows[row]))
 
 
@@ -53,6 +56,8 @@ class ImageTable:
         subject: description of one image, for messages: "a cropped face".
         distributions: (N, C) probabilities of the classes as training targets, whose rows sum to 1, or None for class
             numbers; `targets` are counted, sampled and evaluated in either case.
+        pixels: function from row to the (H, W, 3) pixels of `read`, for tables whose images are resized as tensors;
+            None where Pillow resizes them.
         prepare: function that is called once before the first read.
         details: further values of the source for the record.
     """
@@ -69,6 +74,7 @@ class ImageTable:
     boxes: Int32Array | None = None
     subject: str = "an image like those of the training folder"
     distributions: npt.NDArray[np.float32] | None = None
+    pixels: Callable[[int], Pixels] | None = None
     prepare: Callable[[], None] = _nothing
     details: dict[str, object] = dataclasses.field(default_factory=dict)
 
@@ -94,6 +100,7 @@ class ImageTable:
             targets=self.targets[rows],
             sample_ids=[self.sample_ids[row] for row in rows],
             read=_Rows(self.read, rows),
+            pixels=None if self.pixels is None else _Rows(self.pixels, rows),
             persons=None if self.persons is None else self.persons[rows],
             paths=None if self.paths is None else [self.paths[row] for row in rows],
             manifest_rows=None if self.manifest_rows is None else [self.manifest_rows[row] for row in rows],

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..data.read_images import read_as
 from ..data.table import ImageTable
 from ..errors import DataError, ModelError
 from ..harness.evaluation.trained_run import TrainedRun
@@ -53,6 +54,7 @@ def checked(predict: Predict, run: TrainedRun, table: ImageTable, stored: Floats
     if not len(rows):
         raise DataError(f"{run.directory} has no test images to check the export on")
     table.prepare()
+    table = read_as(table, run.record.model.reading)
     module = run.shifted_module() if shifted else run.module
     differences = []
     for start in (0, *range(1, len(rows), _BATCH)):

@@ -11,14 +11,33 @@ from ..loss import Loss
 from ..models.own_backbones import OWN_BACKBONES
 from .formats import Format
 
-_IMAGE = """from PIL import Image, ImageOps
+_REDUCED = """
+if min(image.size) > {source}:
+    scaled = [max({source}, round(side * {source} / min(image.size))) for side in image.size]
+    image = image.resize(scaled, Image.Resampling.BILINEAR)"""
 
-image = ImageOps.exif_transpose(Image.open("image.jpg")).convert("RGB")
+_DRAFT = """from PIL import Image, ImageOps
+
+image = Image.open("image.jpg")
+image.draft(None, ({source}, {source}))  # a JPEG file is decoded at 1/2, 1/4 or 1/8 of its size where that is enough
+image = ImageOps.exif_transpose(image).convert("RGB")"""
+
+_WHOLE = """from PIL import Image, ImageOps
+
+image = ImageOps.exif_transpose(Image.open("image.jpg")).convert("RGB")"""
+
+_BY_PILLOW = """
 side = {share!r} * min(image.size)
 left, top = (image.width - side) / 2, (image.height - side) / 2
 box = (left, top, left + side, top + side)
 image = image.resize(({size}, {size}), Image.Resampling.BILINEAR, box=box)
 images = np.asarray(image).transpose(2, 0, 1)[None]  # (1, 3, {size}, {size}) uint8"""
+
+_BY_TORCH = """
+side = max(1, round({share!r} * min(image.size)))
+left, top = round((image.width - side) / 2), round((image.height - side) / 2)
+square = torch.from_numpy(np.array(image)[top : top + side, left : left + side]).permute(2, 0, 1)[None]
+images = torch.nn.functional.interpolate(square, ({size}, {size}), mode="bilinear", antialias=True).numpy()"""
 
 _ONNX = """session = onnxruntime.InferenceSession({file})
 (probabilities,) = session.run(["probabilities"], {{"images": images}})"""
@@ -45,10 +64,11 @@ def usage(run: TrainedRun, form: Format, file: str) -> str:
         form: format of the export.
         file: name of the exported file.
     """
-    image = _IMAGE.format(size=run.image_size, share=run.preprocessing.crop_share)
+    image = _image(run)
     name = json.dumps(file)
     if form is Format.ONNX:
-        return _block("import numpy as np\nimport onnxruntime", image, _ONNX.format(file=name))
+        torch_too = "\nimport torch" if run.record.model.reading.is_fast else ""
+        return _block(f"import numpy as np\nimport onnxruntime{torch_too}", image, _ONNX.format(file=name))
     if form is Format.TORCH:
         return _block("import numpy as np\nimport torch", image, _TORCH.format(file=name))
     if not scores_are_logits(run) or run.record.model.name in OWN_BACKBONES:
@@ -63,6 +83,15 @@ def usage(run: TrainedRun, form: Format, file: str) -> str:
     return _block(
         "import numpy as np\nimport timm\nimport torch", image, code, "from safetensors.torch import load_file"
     )
+
+
+def _image(run: TrainedRun) -> str:
+    """Return code that reads `image.jpg` as the run reads its images."""
+    reading = run.record.model.reading
+    parts = [_DRAFT if reading.smallest_decoded else _WHOLE]
+    parts += [_REDUCED] if reading.source_size else []
+    parts += [_BY_TORCH if reading.is_fast else _BY_PILLOW]
+    return "".join(parts).format(size=run.image_size, share=run.preprocessing.crop_share, source=reading.source_size)
 
 
 def scores_are_logits(run: TrainedRun) -> bool:

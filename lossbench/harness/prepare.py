@@ -57,6 +57,11 @@ def prepare(
     weights = read_weights(config.weights, config.model, config.image_size, options)
     own_size = weights.preprocessing.image_size if weights else own_image_size(config.model)
     image_size = config.image_size or own_size
+    if config.source_size and config.source_size < image_size:
+        raise ConfigError(
+            f"--source-size {config.source_size} is below the image size of {image_size} px, to which images would be "
+            "enlarged again; pass a larger one, or a smaller --image-size"
+        )
     embedding_dim = check_model(config.model, image_size)
     splits, skipped = (read or read_splits)(config, reporter)
     train, test = splits.train, splits.test

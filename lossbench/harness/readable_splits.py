@@ -18,6 +18,7 @@ from ..data.table import ImageTable
 from ..errors import DataError
 from ..runs.option import Role
 from ..runs.options import RunConfig
+from .cached_splits import with_images
 from .reporter import Reporter
 
 Readable = tuple[Splits, tuple[str, ...]]  # and the skipped files
@@ -47,7 +48,8 @@ def read_splits(config: RunConfig, reporter: Reporter) -> Readable:
             f"{across[0][1]}: results will be better than on new images; remove them from one of the two splits "
             "(lossbench data inspect --deep lists equal files)"
         )
-    return dataclasses.replace(splits, train=train, test=test, notes=tuple(notes)), skipped
+    readable = dataclasses.replace(splits, train=train, test=test, notes=tuple(notes))
+    return with_images(readable, config, reporter), skipped
 
 
 def _without_repeated(train: ImageTable, pixels: Pixels) -> tuple[ImageTable, list[str]]:

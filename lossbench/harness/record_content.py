@@ -88,6 +88,7 @@ def record_of_run(
             embedding_dim=task.context.embedding_dim,
             image_size=config.image_size,
             preprocessing=dataclasses.replace(step.model.preprocessing, image_size=config.image_size),
+            reading=config.reading,
         ),
         weights=WeightsFacts(**task.weights.content(config.weights)) if task.weights else None,
         data=_data_facts(task),

@@ -1,7 +1,8 @@
-"""Limits of the operating system on shared memory and open files, which loader processes use, and memory in use."""
+"""Limits of the operating system on cores, shared memory and open files, which loader processes use; memory in use."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from typing import NamedTuple
@@ -14,6 +15,11 @@ class SharedMemory(NamedTuple):
 
     total: int
     free: int
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def shared_memory() -> SharedMemory | None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from ..data.augmentation import Pixels
 from ..data.contact_sheet import COLUMNS, ROWS, SheetRow, Tile, draw_sheet
+from ..data.table import Pixels
 
 _THUMBNAIL = 96  # pixels
 _SEED = 0  # of the selection: two sheets of the same predictions show the same images

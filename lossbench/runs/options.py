@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from ..data import Augment, ClassBatches, Sampler, parse_sampler
+from ..data import Augment, CacheOn, ClassBatches, Decoding, Sampler, parse_sampler
+from ..data.reading import Reading
 from ..errors import ConfigError
 from ..expression import Formula, parse_formula
 from ..models import ANY_MODEL, OWN_MODELS, SENET_50, SENET_TINY, WEIGHTS_FORMS, architecture, split_weights
@@ -105,7 +106,37 @@ class RunConfig:
         choices=tuple(Augment),
         roles=[Role.REPORTED],
     )
-    cache: bool = _data(False, help="Keep decoded images in memory.", roles=[*_ANY_TIME, Role.READS_DATA])
+    source_size: int | None = _data(
+        None,
+        help="Shorter side in pixels to which larger images are reduced before they are cropped and resized; 0 for no "
+        "reduction (default: 0, or that of the cache with --cache-on disk).",
+        rule=at_least(0, 2**14),
+        roles=[Role.READS_DATA],
+    )
+    decoding: str = _data(
+        "exact",
+        help="How images are decoded and resized, whole and by Pillow, or faster with slightly different pixels",
+        metavar="HOW",
+        choices=tuple(Decoding),
+        roles=[Role.READS_DATA],
+    )
+    cache: bool = _data(
+        False, help="Keep decoded images in memory, as --cache-on memory.", roles=[*_ANY_TIME, Role.READS_DATA]
+    )
+    cache_on: str | None = _data(
+        None,
+        help="Where decoded images are kept for later epochs; those on disk are shared by runs and made by the first "
+        "one or by `data cache` (default: nowhere)",
+        metavar="WHERE",
+        choices=tuple(CacheOn),
+        roles=[*_ANY_TIME, Role.READS_DATA],
+    )
+    cache_dir: str | None = _data(
+        None,
+        help="Folder of caches on disk (default: the user's cache folder).",
+        metavar="DIR",
+        roles=[*_ANY_TIME, Role.READS_DATA],
+    )
     skip_unreadable: bool = _data(False, help="Skip unreadable images and list them.", roles=[Role.READS_DATA])
     max_unreadable: int = _data(
         100,
@@ -306,6 +337,8 @@ class RunConfig:
             raise ConfigError(f"--fold {self.fold} applies with --folds only: pass the number of folds, too")
         if self.fold is not None and self.folds is not None and self.fold > self.folds:
             raise ConfigError(f"--fold must be at most --folds {self.folds}, got {self.fold}")
+        if self.cache_dir is not None and self.cache_on != CacheOn.DISK:
+            raise ConfigError(f"--cache-dir {self.cache_dir} applies with --cache-on disk only: pass that, too")
         sampler = parse_sampler(self.sampler)
         if isinstance(sampler, ClassBatches) and self.batch_size not in (None, sampler.batch_size):
             raise ConfigError(
@@ -353,6 +386,7 @@ class RunConfig:
             "batch_size": sampler.batch_size if isinstance(sampler, ClassBatches) else source.batch_size,
             "lr": (0.1 if sgd else 3e-3) if small else (0.01 if sgd else 3e-4),
             "image_size": image_size,
+            "source_size": 0,
         }
         return ResolvedConfig(**{**defaults, **self.as_options()})
 
@@ -364,6 +398,16 @@ class RunConfig:
             FormulaError: the text cannot be parsed.
         """
         return parse_formula(self.loss)
+
+    @property
+    def reading(self) -> Reading:
+        """How images are read."""
+        return Reading(source_size=self.source_size or 0, decoding=self.decoding)
+
+    @property
+    def caches_in_memory(self) -> bool:
+        """Whether decoded images are kept in memory."""
+        return self.cache_on == CacheOn.MEMORY or (self.cache and self.cache_on is None)
 
     def as_options(self) -> dict[str, Any]:
         """Return option -> value without the Nones: what `config.toml` holds and `--config` reads back."""
@@ -387,6 +431,7 @@ class ResolvedConfig(RunConfig):
     batch_size: int
     lr: float
     image_size: int
+    source_size: int
 
 
 def option_names(*roles: Role) -> tuple[str, ...]:
@@ -394,7 +439,7 @@ def option_names(*roles: Role) -> tuple[str, ...]:
 
     Example:
         >>> option_names(Role.ANY_TIME)
-        ('cache', 'recognize_files', 'workers', 'track', 'checkpoint_every')
+        ('cache', 'cache_on', 'cache_dir', 'recognize_files', 'workers', 'track', 'checkpoint_every')
     """
     names = [field.name for field in dataclasses.fields(RunConfig)]
     return tuple(name for name in names if not roles or about(RunConfig, name).roles & set(roles))

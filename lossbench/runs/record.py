@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from .. import files
 from ..data.crop_recipe import CropRecipe
+from ..data.reading import Reading
 from ..errors import RecordError
 from ..models.preprocessing import Preprocessing
 from ..strict_files import read_bytes
@@ -49,6 +50,7 @@ class ModelFacts:
         embedding_dim: D, width of the embeddings.
         image_size: side of the square images in pixels.
         preprocessing: how images were normalized.
+        reading: how images were decoded and reduced, and what resized them.
     """
 
     name: str
@@ -57,6 +59,7 @@ class ModelFacts:
     embedding_dim: Annotated[int, Bounds(1, 2**20)]
     image_size: _Side
     preprocessing: Preprocessing
+    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(frozen=True, kw_only=True)

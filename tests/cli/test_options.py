@@ -214,7 +214,7 @@ def test_a_limit_on_unreadable_images_is_part_of_what_data_is_kept_for(
 
 
 def test_the_role_of_an_option_decides_whether_it_names_a_cell() -> None:
-    config = RunConfig(loss="softmax", weights="file:w.pth", folds=9)
+    config = RunConfig(loss="softmax", weights="file:w.pth", folds=9, cache_on="disk")
     other: dict[type, Any] = {bool: True, int: 7, float: 0.25, str: "x"}
     numbers = ("weights_mean", "weights_std")
     for name in option_names():

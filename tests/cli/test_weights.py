@@ -19,7 +19,7 @@ from made_weights import write_made_weights
 from PIL import Image
 from safetensors.torch import load_file
 
-from lossbench.data.augmentation import square
+from lossbench.data.square import square
 from lossbench.runs.finished_run import read_run
 
 TINY = ("--loss", "softmax", "--epochs", 1, "--batch-size", 16)

@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 
 from lossbench.data import Augment, Sampler
-from lossbench.data.augmentation import Augmentation, square
+from lossbench.data.augmentation import Augmentation
 from lossbench.data.loader import BatchLoader
 from lossbench.data.loading import EpochBatches, ImageBatches, evaluation_batches
 from lossbench.data.sources import open_data
+from lossbench.data.square import mirrored, square
 from lossbench.data.table import ImageTable
 from lossbench.types import Batch
 
@@ -106,6 +107,23 @@ def test_a_window_lies_where_it_is_asked_for(across: float, down: float, corner:
     window = square(Image.fromarray(numbers), 8, share=0.5, across=across, down=down)
     assert window.shape == (8, 8, 3)
     assert window[0, 0, 0] == corner
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 40), (40, 61), (16, 20), (9, 30), (1, 2)])
+def test_a_window_of_an_array_is_scaled_as_torch_does(height: int, width: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    whole = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+    for share, across, down in ((1.0, 0.5, 0.5), (0.8, 0.0, 1.0), (0.9, 0.3, 0.6)):
+        side = max(1, round(share * min(height, width)))
+        x, y = round(across * (width - side)), round(down * (height - side))
+        window = whole[:, :, y : y + side, x : x + side]
+        (expected,) = torch.nn.functional.interpolate(window, (16, 16), mode="bilinear", antialias=True)
+        pixels.flags.writeable = not pixels.flags.writeable  # caches cannot be written
+        found = square(pixels, 16, share=share, across=across, down=down)
+        np.testing.assert_array_equal(found, expected.permute(1, 2, 0).numpy())
+        np.testing.assert_array_equal(mirrored(found), found[:, ::-1])
+        by_pillow = square(Image.fromarray(pixels), 16, share=share, across=across, down=down)
+        assert by_pillow.shape == found.shape
 
 
 @pytest.mark.parametrize("kind", Augment)

@@ -18,7 +18,7 @@ from PIL import Image
 
 import lossbench
 from lossbench import LossbenchError, TrainedRun, load_run
-from lossbench.data.augmentation import square
+from lossbench.data.square import square
 from lossbench.errors import ConfigError, DataError, ModelError, NonFiniteError, RecordError
 from lossbench.harness.run import run
 from lossbench.loss import Loss

@@ -12,6 +12,7 @@ from ...announce import Announcement, announced
 from ...data.crop_recipe import CropRecipe
 from ...data.labels import folded
 from ...data.preflight import unreadable, unreadable_error
+from ...data.read_images import read_as
 from ...data.readable_cache import ReadableFiles
 from ...data.sources import open_unchecked
 from ...data.table import ImageTable
@@ -61,6 +62,7 @@ def evaluate_run(run: Path, config: RunConfig, out: Path, reporter: Reporter | N
     checked = Announcement(reporter.message, "checking that images are readable")
     if found := unreadable([table], progress=checked, known=ReadableFiles(recognize=config.recognize_files)):
         raise unreadable_error(found, remedy="")  # what is measured on part of the data is not told apart
+    table = read_as(table, trained.record.model.reading)
     directory = layout.claim_directory(out)
     accelerator = build_accelerator(config)
     step.to(accelerator.device)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...data.augmentation import Pixels
 from ...data.given_image import GivenImage, given_images
+from ...data.table import Pixels
 from ...errors import DataError, listed
 
 _PIXELS = 64 * 224**2  # of images that go through the model together

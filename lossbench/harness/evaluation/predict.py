@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,13 +14,15 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from ...data.augmentation import Pixels
 from ...data.crop_recipe import CropRecipe
 from ...data.decode import decode
+from ...data.read_images import decode_as
+from ...data.table import Pixels
 from ...detectors import Face
 from ...errors import DataError
 from ...faces.find import FaceFinder
 from ...faces.geometry import NoCropError
+from ...machine.limits import usable_cores
 from .inputs import ImageInput
 from .trained_run import TrainedRun
 
@@ -102,7 +103,7 @@ class Predictor:
         self.trained = trained
         self.recipe = None if recipe is None else FaceFinder(recipe).recipe
         self._own = threading.local()  # one detector per thread
-        self._threads = threads or _cores()
+        self._threads = threads or usable_cores()
         self._together = max(1, min(_MOST, _PIXELS // trained.image_size**2))
 
     def predict(self, inputs: Iterable[ImageInput]) -> Iterator[Prediction]:
@@ -134,9 +135,10 @@ class Predictor:
         if one.error:
             return [Prediction(path=one.path, error=one.error, faces=faces)]
         try:
-            image = decode(one.file)
             if self.recipe is None:
+                image = decode_as(self.trained.record.model.reading, one.file)
                 return [Prediction(path=one.path, pixels=self.trained.prepare(image))]
+            image = decode(one.file)
             finder = self._finder()
             found = finder(image)
         except DataError as error:
@@ -187,7 +189,3 @@ class Predictor:
         batch = torch.from_numpy(images).to(self.trained.device, non_blocking=True)
         found: Probabilities = self.trained.module(batch.permute(0, 3, 1, 2)).cpu().numpy()
         return found
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ...data.augmentation import Pixels, square
 from ...data.given_image import GivenImage, rgb_image
+from ...data.square import square
+from ...data.table import Pixels
 from ...errors import ConfigError, NonFiniteError, RecordError
 from ...models.preprocessing import Preprocessing
 from ...registry import allow_objects
@@ -119,12 +120,15 @@ class TrainedRun:
         return np.asarray(self.measured_tau * np.log(counts / counts.sum()), dtype=np.float32)
 
     def prepare(self, image: GivenImage) -> Pixels:
-        """Return the (S, S, 3) uint8 pixels that the model reads of one image: RGB, central square, resized.
+        """Return the (S, S, 3) uint8 pixels of one image that the model reads, cropped and resized as in its run.
 
         Raises:
             DataError: the image cannot be read.
         """
-        return square(rgb_image(image), self.image_size, share=self.preprocessing.crop_share)
+        reading = self.record.model.reading
+        rgb = rgb_image(image, reading)
+        share = self.preprocessing.crop_share
+        return square(np.asarray(rgb) if reading.is_fast else rgb, self.image_size, share=share)
 
     def probabilities(self, pixels: Tensor, module: Probabilities | None = None) -> Floats:
         """Return (N, C) probabilities of one prepared batch.

@@ -8,8 +8,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from PIL import Image
-
 from ...data.request import Splits
 from ...data.sources import open_data, source_of
 from ...data.table import ImageTable
@@ -41,7 +39,7 @@ class WarmSplits:
         key = (seed_of_data(config), *config.values(Role.READS_DATA).values())
         if self._kept is None or key != self._key:
             splits, skipped = read_splits(config, reporter)
-            if config.cache:
+            if config.caches_in_memory:
                 splits = _remembering(splits)
             self._key, self._kept = key, (splits, skipped)
         return self._kept
@@ -50,11 +48,11 @@ class WarmSplits:
 class _Remembered:
     """A read function that decodes each row once."""
 
-    def __init__(self, read: Callable[[int], Image.Image]) -> None:
+    def __init__(self, read: Callable[[int], Any]) -> None:
         self.read = read
-        self.images: dict[int, Image.Image] = {}
+        self.images: dict[int, Any] = {}
 
-    def __call__(self, row: int) -> Image.Image:
+    def __call__(self, row: int) -> Any:
         if row not in self.images:
             self.images[row] = self.read(row)
         return self.images[row]
@@ -62,7 +60,8 @@ class _Remembered:
 
 def _remembering(splits: Splits) -> Splits:
     def keep(table: ImageTable) -> ImageTable:
-        return dataclasses.replace(table, read=_Remembered(table.read))
+        pixels = None if table.pixels is None else _Remembered(table.pixels)
+        return dataclasses.replace(table, read=_Remembered(table.read), pixels=pixels)
 
     return dataclasses.replace(splits, train=keep(splits.train), test=keep(splits.test))
 

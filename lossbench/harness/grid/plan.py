@@ -19,6 +19,7 @@ from ...runs.cells import Cell
 from ...runs.grid_file import BASELINE, GRID, GridFile, write_grid_file
 from ...runs.options import RunConfig
 from ...what_is import what_is
+from ..cached_splits import with_source_size
 from ..checks import check_gradients, check_shares
 from ..prepare import prepare
 from ..reporter import SilentReporter
@@ -69,7 +70,7 @@ def plan(
     if len(set(seeds)) < len(seeds) or len(set(samplers)) < len(samplers):
         raise ConfigError("--seeds and --samplers must not repeat a value")
     entrants, notes = _with_baseline(losses)
-    shared = dataclasses.replace(config, carve=True)
+    shared = dataclasses.replace(with_source_size(config), carve=True)
     opened = OpenedSplits()
     folds = range(1, config.folds + 1) if config.folds else (None,)
     cells: dict[tuple[int, int | None, str, tuple[str, int]], Cell] = {}

@@ -102,7 +102,7 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         config.image_size,
         augmentation=Augmentation(Augment(config.augment), augment_seed),
         crop_share=model.preprocessing.crop_share,
-        cache=config.cache,
+        cache=config.caches_in_memory,
         mixing=mixing,
         soft=task.train.distributions is not None,
     )
