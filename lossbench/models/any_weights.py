@@ -69,20 +69,20 @@ class PlannedWeights:
     def problem(self, allow_missing: bool) -> str | None:
         """Return why the weights are refused, with the remedy; None if they are accepted."""
         plan, spec = self.plan, f"--weights {self.spec}"
-        if not plan.taken:
+        if not plan.taken and not plan.mismatched:
             names = some(sorted(self.file.tensors), 3)
             own = some(list(self.forms)[:3], 3)
             return f"{spec}: none of its tensors fits {self.model}; it contains {names}; expected {own}{self._hint()}"
         if invalid := plan.invalid(self.file.tensors):
             return f"{spec} has invalid values:\n{listed(invalid, _SHOWN)}\nDownload it again, or choose other weights"
-        if plan.fills or allow_missing:
+        if plan.fills or (allow_missing and plan.taken):
             return None
         count = len(plan.differences)
         return (
             f"{spec} does not fill the backbone of {self.model}: {len(plan.taken):,} tensors fit, {count:,} do not:\n"
             f"{listed(plan.differences, _SHOWN)}\n"
-            f"Choose the --model of these weights{self._hint()}. To start these tensors from random values, pass "
-            "--allow-missing-weights"
+            f"Choose the --model of these weights{self._hint()}."
+            + (" To start these tensors from random values, pass --allow-missing-weights" if plan.taken else "")
         )
 
     def weights(self, allow_missing: bool) -> Weights:
@@ -113,7 +113,7 @@ class PlannedWeights:
         """Return what else the tensors may be, for messages."""
         names = self.file.tensors
         prefix, count = most_common_prefix(names, self.forms)
-        if count > len(self.plan.taken):
+        if count > len(self.plan.taken) + len(self.plan.mismatched):
             return f"; {count:,} names follow {prefix!r}: pass --weights-prefix {prefix}"
         squeezes = tuple(layout.named("layer1.0.se_module.fc1.weight") for layout in vggface2.LAYOUTS)
         if any(name.endswith(squeezes) for name in names):

@@ -224,6 +224,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "a path": (broken_votes(f"{HEADER}\nTraining,../a.png{',1' * 10}\n"), "row 2: image name '../a.png' is not a file"),
     "no votes": (lambda root: (root / "fer2013new.csv").unlink(), "image folders without fer2013new.csv"),
     "no rows": (broken_votes(f"{HEADER}\n"), "no images of Training"),
+    "no majority anywhere": (
+        broken_votes(f"{HEADER}\nTraining,a.png,5,5{',0' * 8}\nTraining,,9{',0' * 9}\n"),
+        "all 2 rows of Training are dropped (1 without a file name, 1 without a majority); download the files again",
+    ),
 }
 
 

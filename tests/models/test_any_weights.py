@@ -137,6 +137,10 @@ def test_missing_and_mismatched_tensors_are_refused_unless_allowed(state: State,
         (lambda s: {**s, "bn1.weight": s["bn1.weight"] * torch.nan}, "bn1.weight has non-finite values"),
         (lambda s: {**s, "bn1.running_var": -1 - s["bn1.running_var"]}, "bn1.running_var has negative variances"),
         (lambda s: {**s, "bn1.bias": s["bn1.bias"].double()}, "bn1.bias is of type float64, expected float32"),
+        (
+            lambda s: {n: v.to(torch.int8) for n, v in s.items()},
+            "0 tensors fit, 75 do not:\n  conv1.0.weight is of type int8, expected float32",
+        ),
         (lambda s: {"checkpoint": {"model": s}}, "contains a dict under 'checkpoint' and no tensors"),
         (lambda s: {"epoch": 3}, "no tensors at its top or one level below"),
         (lambda s: {"model.a": torch.zeros(1), "model": {"a": torch.zeros(1)}}, "two tensors named 'model.a'"),
@@ -147,6 +151,11 @@ def test_what_does_not_suit_is_one_error(change: Any, message: str, state: State
     with pytest.raises(ModelError, match=r"w\.pth") as error:
         planned(path).weights(allow_missing=False)
     assert message in str(error.value)
+    if "0 tensors fit" in message:  # nothing would be taken
+        with pytest.raises(ModelError, match="of type int8") as error:
+            planned(path).weights(allow_missing=True)
+        assert "--allow-missing-weights" not in str(error.value)
+        assert "--weights-prefix" not in str(error.value)
 
 
 def test_a_prefix_can_be_chosen(state: State, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from .samples import (
     WITH_PIXELS,
     WITHOUT_VOTES,
     Sample,
+    Samples,
     read_folders,
     read_pixel_file,
 )
@@ -72,7 +73,7 @@ def open_ferplus(request: Request) -> Splits:
     usage = PRIVATE if splits[PRIVATE].samples else PUBLIC
     for wanted in (TRAIN, usage):
         if not splits[wanted].samples:
-            raise DataError(f"{root}: no images of {wanted}; expected {_EXPECTED}")
+            raise DataError(f"{root}: {_nothing(splits[wanted], wanted)}")
     tables = [_table(f"{request.spec} [{FOLDERS[u]}]", splits[u].samples, names) for u in (TRAIN, usage)]
     if request.soft_votes:
         tables[0] = dataclasses.replace(tables[0], distributions=_distributions(splits[TRAIN].samples, names))
@@ -98,6 +99,14 @@ def open_ferplus(request: Request) -> Splits:
     for table in (train, test):
         table.details.update(details)
     return Splits(train=train, test=test, origin=origin, notes=tuple(notes))
+
+
+def _nothing(split: Samples, usage: str) -> str:
+    """Return why a split has no images: every row is dropped, or there is neither a row nor a folder for it."""
+    if not split.rows:
+        return f"no images of {usage}; expected {_EXPECTED}"
+    reasons = ", ".join(f"{split.dropped[reason]:,} {reason}" for reason in _REASONS if split.dropped[reason])
+    return f"all {split.rows:,} rows of {usage} are dropped ({reasons}); download the files again"
 
 
 def _find(root: Path) -> tuple[Path, str]:
