@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, distributions, version
+from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Protocol
 
 from ..errors import PluginError
 from ..spec import LossSpec
+from ..versions import version
 
 LOSSES, ORIGINS = "lossbench.losses", "lossbench.origins"
 DETECTORS, EXECUTORS = "lossbench.detectors", "lossbench.executors"

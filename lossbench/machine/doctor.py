@@ -7,13 +7,14 @@ import os
 import platform
 import shutil
 import time
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import psutil
 
 from ..discovery import EXECUTORS, LOSSES, ORIGINS, Plugin, plugins
 from ..errors import PluginError
+from ..versions import version
 from .facts import RUN_PACKAGES
 from .limits import SHARED_MEMORY, open_files_limit, shared_memory
 

@@ -9,10 +9,11 @@ import os
 import platform
 import sys
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..versions import version
 from .git_state import git_state
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class PlannedWeights:
 
     file: WeightsFile
     model: str
-    forms: dict[str, Form]
+    forms: Mapping[str, Form]
     plan: KeyPlan
     images: Decided
     repository: str | None = None

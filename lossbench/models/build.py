@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ from .own_backbones import OWN_BACKBONES
 from .own_images import FRESH
 from .preprocessing import Preprocessing
 
+_KEPT = 32  # answers of dry runs: a dry run takes 0.1 s and more, and a grid asks for each cell
 _NAME = re.compile(r"\w+(\.\w+)?")  # no "hf-hub:...", no "local-dir:...", no path
 
 
@@ -63,6 +66,7 @@ def build_model(
     return Classifier(backbone, head, preprocessing or own_preprocessing(backbone, image_size))
 
 
+@functools.lru_cache(_KEPT)
 def check_model(name: str, image_size: int) -> int:
     """Check name and image size by running one image on the meta device; return the embedding size, D.
 
@@ -88,6 +92,7 @@ def check_model(name: str, image_size: int) -> int:
     return embedding_dim_of(name, backbone, image_size)
 
 
+@functools.lru_cache(_KEPT)
 def takes_single_images(name: str, image_size: int) -> bool:
     """Return whether the model can train on a batch of one image; batch normalization of a single value cannot.
 
@@ -104,6 +109,7 @@ def takes_single_images(name: str, image_size: int) -> bool:
     return True
 
 
+@functools.lru_cache(_KEPT)
 def parameters_without_gradient(name: str, image_size: int) -> tuple[str, ...]:
     """Return the backbone's trainable parameters that its embeddings do not depend on, by a dry run.
 
@@ -119,7 +125,8 @@ def parameters_without_gradient(name: str, image_size: int) -> tuple[str, ...]:
     return tuple(key for key, gradient in zip(trained, found, strict=True) if gradient is None)
 
 
-def backbone_forms(name: str, image_size: int) -> dict[str, Form]:
+@functools.lru_cache(_KEPT)
+def backbone_forms(name: str, image_size: int) -> Mapping[str, Form]:
     """Return names, shapes and types of a backbone's state, without weights.
 
     Args:
@@ -128,7 +135,7 @@ def backbone_forms(name: str, image_size: int) -> dict[str, Form]:
     """
     with _dry(name):
         state = _backbone(name, image_size).state_dict()
-    return {key: Form(tuple(value.shape), value.dtype) for key, value in state.items()}
+    return MappingProxyType({key: Form(tuple(value.shape), value.dtype) for key, value in state.items()})
 
 
 def imagenet_backbone(name: str, image_size: int) -> nn.Module:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from typing import Literal
 
 from ..discovery import LOSSES, ORIGINS, Learned, Plugin, learned, plugins
 from ..errors import PluginError, UsageError
 from ..losses import BUILT_INS
+from ..versions import version
 from .specs import (
     BUILT_IN_ORIGIN,
     THIS_PROCESS,

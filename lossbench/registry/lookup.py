@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from ..discovery import LOSSES, ORIGINS, Plugin, mend, plugins
 from ..errors import UnknownLossError, UsageError, did_you_mean
 from ..expression import Formula, is_object_path
 from ..known_losses import where_to_find
 from ..spec import LossSpec
+from ..versions import version
 from .entries import list_losses, loss_entries
 from .objects import allowed_spec, object_origin
 from .specs import BUILT_IN_ORIGIN, THIS_PROCESS, adapted_spec, built_in_spec, built_ins, plugin_spec, registered

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from ..errors import ConfigError
@@ -99,6 +100,7 @@ def option(
     return dataclasses.field(default=default, metadata={_KEY: about})
 
 
+@cache
 def about(options: type, name: str) -> About:
     """Return what is known about one option.
 

@@ -8,7 +8,6 @@ import re
 import shutil
 import sys
 import tempfile
-from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,6 +15,7 @@ from string import Template
 
 from ..errors import UsageError
 from ..registry import loss_entries
+from ..versions import version
 
 KINDS = {
     "per-sample-logits": "a mean over rows that reads the logits",

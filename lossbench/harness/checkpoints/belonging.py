@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ...printable import shortened
 from ...registry import loss_origin
 from ...runs.option import Role
 from ...runs.options import option_names
+from ...versions import version
 from ..task import Task
 
 # Reported, not refused: bit-identical weights are promised on one machine with one version of torch.

@@ -9,7 +9,6 @@ import secrets
 import socket
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from ...runs.cells import Cell, processes_per_cell
 from ...runs.json_text import FieldError
 from ...runs.typed_json import read_as
 from ...strict_files import read_bytes
+from ...versions import version
 from .pool import Pool
 from .worker_process import worker_environment
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ...runs import layout
 from ...runs.cells import Cell
 from ...runs.grid_file import BASELINE, GRID, GridFile, write_grid_file
 from ...runs.options import RunConfig
+from ...versions import version
 from ...what_is import what_is
 from ..cached_splits import with_source_size
 from ..checks import check_gradients, check_shares
