@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,11 +103,6 @@ class Cell:
     def from_json(cls, content: dict[str, Any]) -> Cell:
         """The cell of `to_json`."""
         return cls(**{**content, "config": RunConfig(**content["config"])})
-
-
-def processes_per_cell(cells: Iterable[Cell]) -> int:
-    """Return the number of processes that each of these cells needs at most."""
-    return max((cell.processes for cell in cells), default=1)
 
 
 def state(directory: Path) -> tuple[str, str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ...errors import ConfigError
+from ...runs.cells import Cell
 
 
 def gpus_for(device: str) -> int:
@@ -38,3 +41,8 @@ def check_devices(device: str, processes: int, gpus: int | None) -> None:
             f"--processes {processes}: each process needs a GPU of its own, and this machine has {gpus}; pass "
             f"--processes {gpus}, or --device cpu"
         )
+
+
+def processes_per_cell(cells: Iterable[Cell]) -> int:
+    """Return the number of processes that each of these cells needs at most."""
+    return max((cell.processes for cell in cells), default=1)

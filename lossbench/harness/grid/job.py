@@ -14,11 +14,12 @@ from typing import Any
 
 from ... import files
 from ...errors import ConfigError, RecordError
-from ...runs.cells import Cell, processes_per_cell
+from ...runs.cells import Cell
 from ...runs.json_text import FieldError
 from ...runs.typed_json import read_as
 from ...strict_files import read_bytes
 from ...versions import version
+from .devices import processes_per_cell
 from .pool import Pool
 from .worker_process import worker_environment
 

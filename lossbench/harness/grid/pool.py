@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, DiskFullError
-from ...runs.cells import BUSY, FAILED, FULL, Cell, checkpoint_step, processes_per_cell, settled, write_failure
+from ...runs.cells import BUSY, FAILED, FULL, Cell, checkpoint_step, settled, write_failure
+from .devices import processes_per_cell
 from .worker_process import GRACE_SECONDS, Ended, WorkerProcess, worker_environment
 
 Watch = Callable[[Cell, dict[str, Any]], None]
