@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lossbench.data.face_expressions import CLASS_NAMES
+from lossbench.data.face_parameters import TEST, TRAIN
+from lossbench.data.rendered_faces import RenderedFaces, draw_faces
 from lossbench.discovery.plugins import _all_plugins
 
 MODULE = '''
@@ -101,13 +104,24 @@ def photograph(
     faces: list[tuple[int, int, int]],
     color: tuple[int, int, int] = (220, 160, 20),
     size: tuple[int, int] = (120, 90),
+    tile: np.ndarray | None = None,
     **save: object,
 ) -> Path:
-    """Write a dark photograph with bright square faces at (left, top, side)."""
+    """Write a dark photograph with bright square faces at (left, top, side), or with a picture of a face there."""
     pixels = np.zeros((size[1], size[0], 3), dtype=np.uint8)
     for left, top, side in faces:
+        if tile is not None:
+            pixels[top : top + side, left : left + side] = Image.fromarray(tile).resize((side, side))
+            continue
         pixels[top : top + side, left : left + side] = color
         pixels[top : top + side // 2, left : left + side // 2] //= 2  # so that a turned face is seen
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, **save)
     return path
+
+
+def rendered(expression: str, split: str, row: int) -> np.ndarray:
+    """Return a rendered face, bright enough for the detector."""
+    depicted = np.array([CLASS_NAMES.index(expression)])
+    faces = draw_faces(RenderedFaces(), TRAIN if split == "train" else TEST, np.array([row]), depicted)
+    return np.maximum(faces[0], 80)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Option
 
-from ..file_names import RECORD
 from .parameters import ALLOW_DIFFERENCES, TARGET, Json, switch
 from .report_options import Csv, Figures, Html, Latex, Md, MetricName, show
 
@@ -34,6 +32,14 @@ def report(
         str | None,
         Option(metavar="SPEC", help="With --images, where the data lies now (default: where the runs read it)."),
     ] = None,
+    images_between: Annotated[
+        str | None,
+        Option(
+            metavar="'A, B'",
+            help="With --images of a comparison, the two losses whose differences are shown (default: those of the "
+            "first claim, or the best loss and plain softmax).",
+        ),
+    ] = None,
     metric: MetricName = "balanced-accuracy",
     target: Annotated[float | None, TARGET] = None,
     allow_differences: Annotated[bool, ALLOW_DIFFERENCES] = False,
@@ -41,7 +47,7 @@ def report(
 ) -> None:
     """Re-analyze finished runs and write the report; nothing is trained.
 
-    For the directory of a single run, the page describes that run.
+    For the directory of a single run, the report describes that run and compares nothing.
 
     lossbench report runs/NAME --html run.html --images
 
@@ -51,7 +57,7 @@ def report(
     """
     from ..report.outputs import Outputs
 
-    outputs = Outputs(html, md, figures, csv, latex, os.path.lexists(directory / RECORD), images, data)
+    outputs = Outputs(html, md, figures, csv, latex, images, data, images_between)
     outputs.check()
     from ..verdict.judge import compare
     from ..verdict.metric import metric_named

@@ -141,9 +141,9 @@ class EpochBatches:
             part = np.array_split(rows, self.processes)[self.rank]
             yield [(self.epoch, int(row)) for row in (part if len(part) else rows[:1])]
 
-    def global_batches(self) -> list[Int64Array]:
-        """Return the rows of each batch of the epoch; the last batch can be smaller."""
-        order = epoch_order(self.table, self.sampler, self.seed, self.epoch)
+    def global_batches(self, epoch: int | None = None) -> list[Int64Array]:
+        """Return the rows of each batch of an epoch, by default the present one; the last batch can be smaller."""
+        order = epoch_order(self.table, self.sampler, self.seed, self.epoch if epoch is None else epoch)
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 
     def rows_of(self, number: int) -> int:

@@ -15,7 +15,7 @@ from ..verdict.score_interval import score_interval
 from .check import Agreement
 from .formats import Format
 from .limits import limits
-from .origin import data_name, expected_crops, license_note, starting_weights
+from .origin import base_model, data_name, expected_crops, license_note, starting_weights
 from .usage import usage
 
 LIBRARY = 'library_name: "lossbench"'  # by which a card is recognized
@@ -42,7 +42,7 @@ def model_card(
     data, crops = record.data, expected_crops(record.data.crop)
     images = sum(data.test_counts.values())
     parts = [
-        _metadata(run, balanced),
+        _metadata(run, balanced, float(right.mean())),
         f"# {markdown_text(_title(run))}",
         markdown_text(
             f"An image classifier for {len(run.class_names)} classes ({data.subject}). It maps uint8 RGB images of "
@@ -79,7 +79,7 @@ def _title(run: TrainedRun) -> str:
     return f"{record.model.name} trained with {record.formula} on {data_name(record.data.spec)}"
 
 
-def _metadata(run: TrainedRun, balanced: float) -> str:
+def _metadata(run: TrainedRun, balanced: float, accuracy: float) -> str:
     """Return the front matter; each value is JSON, which is YAML on one line."""
     record = run.record
     values: dict[str, Any] = {
@@ -88,6 +88,7 @@ def _metadata(run: TrainedRun, balanced: float) -> str:
         "library_name": "lossbench",
         "pipeline_tag": "image-classification",
         "tags": ["image-classification", "imbalanced-classification", "lossbench"],
+        **({"base_model": base} if (base := base_model(record)) else {}),
         "metrics": ["balanced_accuracy", "accuracy"],
         "model-index": [
             {
@@ -100,7 +101,10 @@ def _metadata(run: TrainedRun, balanced: float) -> str:
                             "type": data_name(record.data.spec).partition(":")[0],
                             "split": "test",
                         },
-                        "metrics": [{"type": "balanced_accuracy", "value": round(balanced, 4)}],
+                        "metrics": [
+                            {"type": "balanced_accuracy", "value": round(balanced, 4), "name": "Balanced accuracy"},
+                            {"type": "accuracy", "value": round(accuracy, 4), "name": "Accuracy"},
+                        ],
                     }
                 ],
             }

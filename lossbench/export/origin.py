@@ -50,6 +50,16 @@ def starting_weights(weights: WeightsFacts | None) -> str:
     return f"The backbone started from pretrained weights ({weights.kind}: {name})."
 
 
+def base_model(record: Record) -> str | None:
+    """Return the name on the Hugging Face hub of the model that training started from; None if it has none."""
+    weights = record.weights
+    if weights is None:
+        return None
+    if weights.kind == "imagenet" and weights.tag:
+        return f"timm/{architecture(record.model.name)}.{weights.tag}"
+    return weights.repository.partition("@")[0] if weights.repository else None
+
+
 def license_note(record: Record) -> str:
     """Return what is known about the license of the weights."""
     weights = record.weights

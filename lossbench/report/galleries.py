@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
+from ..errors import ConfigError
+from ..expression import split_losses
 from ..verdict.comparison import Comparison
 from ..verdict.entrants import Entrant
+from ..verdict.questions import find_entrant
 from ..verdict.runs import Run
 from .thumbnails import Gallery, Tile, make_tile, thumbnails
 
@@ -68,20 +71,27 @@ def run_galleries(run: Run, data: str | None = None) -> list[Gallery]:
     return [gallery for gallery in galleries if gallery.tiles]
 
 
-def difference_galleries(comparison: Comparison, data: str | None = None) -> list[Gallery]:
+def difference_galleries(comparison: Comparison, data: str | None = None, between: str | None = None) -> list[Gallery]:
     """Return images that one loss classifies correctly and another one does not, in both directions.
 
-    The losses are the best one and plain softmax, or the second one if plain softmax is the best or absent.
+    Args:
+        comparison: the comparison.
+        data: where the data of the runs lies now; None for where they read it.
+        between: the two losses, as "center, softmax"; None for those of the first planned claim, or the best one and
+            plain softmax, or the second one if plain softmax is the best or absent.
 
     Raises:
+        ConfigError: `between` does not name two losses that share test images.
         DataError: the images are no longer in the data.
     """
-    pair = _pair(comparison)
+    pair = _pair(comparison) if between is None else _named_pair(comparison, between)
     if pair is None:
         return []
     one, other = pair
     seeds = _same_images(one, other)
     if not seeds:
+        if between is not None:
+            raise ConfigError(f"--images-between {between!r}: these losses share no seed with the same test images")
         return []
     right = {e.label: np.stack([_right(e.runs[seed]) for seed in seeds]).mean(axis=0) for e in (one, other)}
     change = right[one.label] - right[other.label]
@@ -115,7 +125,18 @@ def difference_galleries(comparison: Comparison, data: str | None = None) -> lis
     return [gallery for gallery in galleries if gallery.tiles]
 
 
+def _named_pair(comparison: Comparison, between: str) -> tuple[Entrant, Entrant]:
+    names = split_losses(between)
+    found = [find_entrant(name, [e for e in comparison.trained if e.runs], "--images-between") for name in names]
+    if len(found) != 2 or found[0] is found[1]:
+        raise ConfigError(f"--images-between {between!r}: expected two different losses, as in 'center, softmax'")
+    return found[0], found[1]
+
+
 def _pair(comparison: Comparison) -> tuple[Entrant, Entrant] | None:
+    for claim in comparison.claims:
+        if claim.one.runs and claim.other.runs:
+            return claim.one, claim.other
     trained = [e for e in comparison.of_sampler(comparison.records.samplers[0]) if e.runs]
     if len(trained) < 2:
         return None

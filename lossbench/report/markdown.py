@@ -1,4 +1,4 @@
-"""A comparison as Markdown."""
+"""A comparison, or a single run, as Markdown."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _TAG, _LINK = re.compile(r"<(?=[A-Za-z/!?])"), re.compile(r"\[(?=[^\]]*\][(\[:])
 
 
 def markdown(comparison: Comparison) -> str:
-    """Return the verdict and every table."""
-    parts = ["## Verdict", *map(markdown_text, verdict_words(comparison))]
+    """Return the verdict, or the result of a single run, and every table."""
+    parts = [f"## {sections.heading_of(comparison)}", *map(markdown_text, verdict_words(comparison))]
     parts += [f"- {markdown_text(note)}" for note in comparison.notes]
-    for section in sections.SECTIONS:
+    for section in sections.sections_of(comparison):
         tables = section.make_tables(comparison)
         parts += [f"## {section.title}"] if tables else []
         for table in tables:

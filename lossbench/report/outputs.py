@@ -1,4 +1,4 @@
-"""A comparison written to files, in every form."""
+"""A comparison or a single run, written to files in every form."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Outputs:
         figures: directory of SVG files.
         csv: directory with one CSV file per table.
         latex: directory with tables, figures, methods and references for LaTeX.
-        one_run: whether the page is that of a single run.
         images: embed test images in the page.
         data: where the data of the runs lies now, for `images`; None for where they read it.
+        between: the two losses of a comparison whose images are embedded; None for a choice by the results.
     """
 
     html: Path | None = None
@@ -30,9 +30,9 @@ class Outputs:
     figures: Path | None = None
     csv: Path | None = None
     latex: Path | None = None
-    one_run: bool = False
     images: bool = False
     data: str | None = None
+    between: str | None = None
 
     def check(self) -> None:
         """Refuse names of files with another ending, before anything is read.
@@ -44,6 +44,8 @@ class Outputs:
             raise ConfigError("--images embeds test images in the page: add --html FILE.html")
         if self.data is not None and not self.images:
             raise ConfigError("--data says where the test images lie now, for --images: add --images, or omit --data")
+        if self.between is not None and not self.images:
+            raise ConfigError("--images-between names the losses for --images: add --images, or omit --images-between")
         for option, path, suffix in (("--html", self.html, ".html"), ("--md", self.md, ".md")):
             if path is not None and path.suffix.lower() != suffix:
                 raise ConfigError(f"{option} {path}: expected a name that ends in {suffix}")
@@ -86,8 +88,10 @@ class Outputs:
         from .thumbnails import Gallery
 
         galleries: list[Gallery] = []
-        if self.images and self.one_run:
+        if self.images and comparison.is_one_run:
+            if self.between is not None:
+                raise ConfigError("--images-between needs a comparison, and this is the directory of a single run")
             galleries = run_galleries(the_run(comparison), self.data)
         elif self.images:
-            galleries = difference_galleries(comparison, self.data)
-        return run_page(comparison, galleries) if self.one_run else page(comparison, galleries)
+            galleries = difference_galleries(comparison, self.data, self.between)
+        return run_page(comparison, galleries) if comparison.is_one_run else page(comparison, galleries)

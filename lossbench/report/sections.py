@@ -1,4 +1,7 @@
-"""The sections of a report: the terminal, the page, Markdown and the figures all follow `SECTIONS`."""
+"""The sections of a report: the terminal, the page, Markdown, LaTeX and the figures all follow `SECTIONS`.
+
+The report of a single run has `RUN_SECTIONS` instead.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ from ..verdict.comparison import Comparison
 from .figures.accuracy import cost_plot, forest, over_time, scores, tuning_curves
 from .figures.classes import by_class, confusions, reliabilities
 from .figures.maps import maps
+from .figures.one_run import confusion_of_run, lead_of_run, loss_by_epoch
 from .figures.picture import Picture
 from .tables.accuracy import by_data_set, control, every_pair, planned_pairs, ranking
 from .tables.classes import confusion_difference, recall_by_class, tail
 from .tables.cost import costs, problems, tuning
+from .tables.one_run import metrics_of_run, priors_of_run, recalls_of_run, rules_of_run
 from .tables.provenance import command_table, environment_table, objective_table, setup_table
 from .tables.table import Table
 from .tables.thresholds import attribution, gains, loss_or_threshold, prior_sweep, sampler_effects
@@ -82,12 +87,31 @@ SECTIONS: tuple[Section, ...] = (
     ),
 )
 
+RUN_SECTIONS: tuple[Section, ...] = (
+    Section("trained", "What was trained", (objective_table, setup_table), on_terminal=False),
+    Section("metrics", "Metrics", (metrics_of_run,)),
+    Section("classes", "Class by class", (recalls_of_run,), (lead_of_run, confusion_of_run, reliabilities)),
+    Section("threshold", "Loss or threshold?", (rules_of_run, priors_of_run)),
+    Section("training", "Training", pictures=(loss_by_epoch, over_time)),
+    Section("made", "How it was made", (command_table, environment_table), on_terminal=False),
+)
+
+
+def sections_of(comparison: Comparison) -> tuple[Section, ...]:
+    """Return the sections of a comparison, or those of a single run."""
+    return RUN_SECTIONS if comparison.is_one_run else SECTIONS
+
+
+def heading_of(comparison: Comparison) -> str:
+    """Return the heading of the sentences."""
+    return "Result" if comparison.is_one_run else "Verdict"
+
 
 def make_tables(comparison: Comparison) -> list[Table]:
-    """Return every table of a comparison, in reading order."""
-    return [table for section in SECTIONS for table in section.make_tables(comparison)]
+    """Return every table of a report, in reading order."""
+    return [table for section in sections_of(comparison) for table in section.make_tables(comparison)]
 
 
 def draw_pictures(comparison: Comparison) -> list[Picture]:
-    """Return every figure of a comparison, in reading order."""
-    return [picture for section in SECTIONS for picture in section.draw_pictures(comparison)]
+    """Return every figure of a report, in reading order."""
+    return [picture for section in sections_of(comparison) for picture in section.draw_pictures(comparison)]

@@ -68,6 +68,11 @@ class Comparison:
         """Whether lossbench made the runs, so that there are records, embeddings and times."""
         return self.given_classes is None
 
+    @property
+    def is_one_run(self) -> bool:
+        """Whether it is about the directory of a single run, whose report compares nothing."""
+        return self.has_records and self.records.is_one_run
+
     @cached_property
     def classes(self) -> ClassTable:
         """The classes in the order of tables."""

@@ -37,6 +37,11 @@ class Records:
     problems: tuple[Problem, ...]
     grid: GridFile | None
 
+    @property
+    def is_one_run(self) -> bool:
+        """Whether the directory is that of a run, so that there is nothing to compare."""
+        return self.grid is None and any(run.directory == self.directory for run in self.runs)
+
 
 def read_records(directory: Path) -> Records:
     """Read the directory of a comparison, or one whose subdirectories are runs.

@@ -41,7 +41,7 @@ class Sentence:
 
     Attributes:
         kind: "decision", "failures", "training", "claim", "finding", "control", "resolution", "advice",
-            "limit" or "check".
+            "limit" or "check"; of a single run also "interval" and "reference".
         text: the sentence.
         claims: everything that it claims of losses.
     """

@@ -15,6 +15,7 @@ from .format import listed, plural, points, span
 from .looks import LATER, level_of_look
 from .pairs import Pair
 from .planned_sentences import planned_sentences
+from .run_sentences import run_sentences
 from .sentence import Claim, Sentence, joined
 from .small_classes import small_class_sentences
 from .standing import Standing, standings
@@ -27,7 +28,9 @@ _SMALLEST = 0.0005  # differences below this print as 0.0
 
 
 def sentences(comparison: Comparison) -> list[Sentence]:
-    """Return the verdict as sentences with the claims they make; the first is the decision."""
+    """Return the verdict as sentences with the claims they make; the first is the decision, or the score of a run."""
+    if comparison.is_one_run:
+        return run_sentences(comparison)
     found = standings(comparison)
     failed = failure_sentences(comparison)
     told = [decision(comparison, found, failed)]

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from faults.runs import make_pictures, tiny
+from huggingface_hub import ModelCard
 
 from lossbench import load_run
 from lossbench.export import build, export_run
@@ -111,8 +112,13 @@ def test_the_card_states_what_was_measured_and_what_was_not(lossbench: Any, run:
     card, record = (tmp_path / "m.safetensors.md").read_text(), load_run(run).record
     front = dict(line.split(": ", 1) for line in card.split("---\n")[1].splitlines())
     assert json.loads(front["pipeline_tag"]) == "image-classification"
-    (metric,) = json.loads(front["model-index"])[0]["results"][0]["metrics"]
-    assert metric == {"type": "balanced_accuracy", "value": round(record.metrics.balanced_accuracy, 4)}
+    read = ModelCard(card).data  # as the Hugging Face hub reads it
+    assert (read.library_name, read.license, read.base_model) == ("lossbench", "other", None)
+    assert {result.metric_type: result.metric_value for result in read.eval_results} == {
+        name: round(getattr(record.metrics, name), 4) for name in ("balanced_accuracy", "accuracy")
+    }
+    assert all((result.task_type, result.dataset_split) == ("image-classification", "test")
+               for result in read.eval_results)  # fmt: skip
     for name, recall in record.metrics.per_class_recall.items():
         low, high = record.metrics.per_class_recall_interval_95[name] or (0, 0)
         row = next(line for line in card.splitlines() if line.endswith(f"| {100 * low:.1f} to {100 * high:.1f} % |"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_detector import installed_detectors, photograph
+from made_detector import installed_detectors, photograph, rendered
 from PIL import Image
 
 from lossbench.cli.predict import with_detector
@@ -22,20 +22,22 @@ from lossbench.faces.photographs import list_photographs
 from lossbench.harness.run import run as train
 from lossbench.runs.options import RunConfig
 
-COLORS = {"amber": (220, 160, 20), "blue": (30, 40, 200), "cyan": (20, 200, 200)}
+EXPRESSIONS = ("happiness", "sadness", "surprise")  # of rendered faces
 RECIPE = CropRecipe(detector="bright", version="bright 1.0", margin=0.2, size=40, min_score=0.5)
 
 
 @pytest.fixture(scope="module")
 def trained(detector_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
-    """A run on the crops of photographs, and the photographs; do not change them."""
+    """A run on the crops of photographs with rendered faces, and the photographs; do not change them."""
     root = tmp_path_factory.mktemp("trained")
     draw = np.random.default_rng(0)
     for split, count in (("train", 6), ("val", 2)):
-        for label, color in COLORS.items():
+        for label in EXPRESSIONS:
             for n in range(count):
                 left, top, side = (int(value) for value in draw.integers((0, 0, 24), (80, 50, 40)))
-                photograph(root / "photos" / split / label / f"{n}.png", [(left, top, side)], color)
+                photograph(
+                    root / "photos" / split / label / f"{n}.png", [(left, top, side)], tile=rendered(label, split, n)
+                )
     with installed_detectors(detector_site):
         crop_faces(list_photographs(str(root / "photos")), root / "faces", RECIPE)
         config = RunConfig(
@@ -100,18 +102,18 @@ def test_files_folders_patterns_and_manifests(lossbench: Any, run: Path) -> None
     manifest = "faces/manifest.csv"
     with open(manifest, newline="") as file:
         listed = [f"faces/{row['path']}" for row in csv.DictReader(file)]
-    shutil.copy("faces/crops/val/cyan/0.png.1.png", "own.png")
-    Path("plain.csv").write_text("image,x\nown.png,1\n\nfaces/crops/val/cyan/0.png.1.png,1\ngone.png,2\n")
+    shutil.copy("faces/crops/val/surprise/0.png.1.png", "own.png")
+    Path("plain.csv").write_text("image,x\nown.png,1\n\nfaces/crops/val/surprise/0.png.1.png,1\ngone.png,2\n")
     rows = rows_of(
-        lossbench("predict", run, "faces/crops/val/amber/1.png.1.png", "faces/crops/val/blue", "faces/crops/**/0.png.*",
-                  manifest, "csv:plain.csv?path-column=image", "--json")
+        lossbench("predict", run, "faces/crops/val/happiness/1.png.1.png", "faces/crops/val/sadness",
+                  "faces/crops/**/0.png.*", manifest, "csv:plain.csv?path-column=image", "--json")
     )  # fmt: skip
     assert [row["path"] for row in rows] == [
-        "faces/crops/val/amber/1.png.1.png",
-        "faces/crops/val/blue/0.png.1.png", "faces/crops/val/blue/1.png.1.png",
-        *(f"faces/crops/{split}/{label}/0.png.1.png" for split in ("train", "val") for label in COLORS),
+        "faces/crops/val/happiness/1.png.1.png",
+        "faces/crops/val/sadness/0.png.1.png", "faces/crops/val/sadness/1.png.1.png",
+        *(f"faces/crops/{split}/{label}/0.png.1.png" for split in ("train", "val") for label in EXPRESSIONS),
         *listed,
-        "own.png", "faces/crops/val/cyan/0.png.1.png", "gone.png",
+        "own.png", "faces/crops/val/surprise/0.png.1.png", "gone.png",
     ]  # fmt: skip
     assert [row["error"] for row in rows[:-2]] == [None] * (len(rows) - 2)
     assert rows[-2]["error"].endswith("move the images below that folder, or pass 'csv:plain.csv?root=DIR'")
@@ -161,26 +163,26 @@ def test_rows_can_be_told_apart(lossbench: Any, run: Path, columns: int) -> None
     deep = Path("a-folder-with-a-long-name/and-another-one-below-it")
     deep.mkdir(parents=True)
     for n in range(3):
-        shutil.copy("faces/crops/val/amber/0.png.1.png", deep / f"a-photograph-{n}.png")
+        shutil.copy("faces/crops/val/happiness/0.png.1.png", deep / f"a-photograph-{n}.png")
     done = lossbench("predict", run, deep, columns=columns)
     assert done.code == 0, done.err
     assert all(len(line) <= columns for line in done.out.splitlines())
     flat = "".join(done.out.split())
     assert all(f"a-photograph-{n}.png" in flat or f"photograph-{n}" in flat for n in range(3))
-    assert sum(flat.count(label) for label in COLORS) >= 9
+    assert sum(flat.count(label) for label in EXPRESSIONS) >= 9
 
 
 def test_top_csv_and_sheet(lossbench: Any, run: Path) -> None:
-    Path("=1.png").write_bytes(Path("faces/crops/val/amber/0.png.1.png").read_bytes())
+    Path("=1.png").write_bytes(Path("faces/crops/val/happiness/0.png.1.png").read_bytes())
     Path("bad.png").touch()
     done = lossbench("predict", run, "faces/crops/val", "=1.png", "bad.png", "--csv", "all.csv", "--sheet", "s.png")
     assert done.code == 0, done.err
     with open("all.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["path", "class", "probability", *(f"probability_{name}" for name in COLORS), "error"]
+    assert list(rows[0]) == ["path", "class", "probability", *(f"probability_{name}" for name in EXPRESSIONS), "error"]
     assert len(rows) == 8
     assert (rows[6]["path"], rows[7]["error"], rows[7]["class"]) == ("'=1.png", "zero bytes", "")
-    assert sum(float(rows[0][f"probability_{name}"]) for name in COLORS) == pytest.approx(1, abs=1e-4)
+    assert sum(float(rows[0][f"probability_{name}"]) for name in EXPRESSIONS) == pytest.approx(1, abs=1e-4)
     with Image.open("s.png") as sheet:
         assert sheet.size[0] == 1508
         assert len(sheet.getcolors(10**7) or ()) > 50
@@ -197,7 +199,7 @@ def test_top_csv_and_sheet(lossbench: Any, run: Path) -> None:
 
 
 def test_another_detector_and_runs_without_a_recipe(lossbench: Any, run: Path, tmp_path: Path) -> None:
-    done = lossbench("predict", run, "photos/val/amber", "--detect", "bright:plain", "--json")
+    done = lossbench("predict", run, "photos/val/happiness", "--detect", "bright:plain", "--json")
     assert [row["error"] for row in rows_of(done)] == [None, None]
     assert (
         "warning: the run was trained on faces that were cut out in another way: detector is bright:plain, was bright"
@@ -211,19 +213,19 @@ def test_another_detector_and_runs_without_a_recipe(lossbench: Any, run: Path, t
         (other / "record.json").write_text(json.dumps(record | {"data": record["data"] | {"crop": crop}}))
 
     rewrite(None)
-    done = lossbench("predict", other, "photos/val/amber", "--detect")
+    done = lossbench("predict", other, "photos/val/happiness", "--detect")
     assert done.code == 2
     assert "was not trained on crops of lossbench data crop and records no detector: pass --detect NAME" in done.err
     assert "bright" in done.err
-    done = lossbench("predict", other, "photos/val/amber", "--detect", "bright", "--json")
+    done = lossbench("predict", other, "photos/val/happiness", "--detect", "bright", "--json")
     assert len(rows_of(done)) == 2
     assert "Faces are found by bright (bright 1.0) and cut out upright with a margin of 0.3." in done.err
     rewrite(record["data"]["crop"] | {"detector": "bright:plain"})
-    done = lossbench("predict", other, "photos/val/amber", "--detect")
+    done = lossbench("predict", other, "photos/val/happiness", "--detect")
     assert done.code == 2
     assert "is not taken from a record: pass --detect bright:plain" in done.err
     rewrite(record["data"]["crop"] | {"size": 10**9})
-    done = lossbench("predict", other, "photos/val/amber", "--detect")
+    done = lossbench("predict", other, "photos/val/happiness", "--detect")
     assert done.code == 2
     assert "data.crop: ValueError: size must be from 8 to 4096" in done.err
 
@@ -278,7 +280,7 @@ def test_rows_come_while_others_are_read(run: Path) -> None:
         nonlocal asked
         while True:
             asked += 1
-            yield ImageInput("x", Path("faces/crops/val/amber/0.png.1.png"))
+            yield ImageInput("x", Path("faces/crops/val/happiness/0.png.1.png"))
 
     stream = Predictor(load_run(run), threads=1).predict(endless())
     first = next(stream)

@@ -16,6 +16,9 @@ from PIL import Image
 from safetensors.torch import load_file
 from warm import start, start_ranks
 
+from lossbench.harness.checkpoints.bad_batch import read_bad_batch
+from lossbench.harness.checkpoints.replay import replay
+
 pytestmark = pytest.mark.slow
 
 LOSSES = ("softmax", "weighted-softmax", "center", "triplet", "weighted-cluster")
@@ -55,6 +58,10 @@ for loss in losses.split(","):
         state["scores"] = torch.from_numpy(test.scores)
         rank, of = accelerator.process_index, accelerator.num_processes
         save_file(state, Path(out) / f"{loss}-{model}-{rank}-of-{of}.safetensors")
+        if gather:
+            from lossbench.harness.checkpoints.bad_batch import write_bad_batch
+            (Path(out) / f"stopped-{rank}-of-{of}").mkdir()
+            write_bad_batch(Path(out) / f"stopped-{rank}-of-{of}", task, trainer, "as if it were non-finite")
 """
 
 
@@ -90,6 +97,16 @@ def make_manifest(folder: Path) -> Path:
 
 def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def test_replay_computes_a_gathered_loss_on_the_rows_of_all_processes(trained: Path) -> None:
+    (alone,) = (trained / "stopped-0-of-1").iterdir()
+    for rank in range(2):
+        (together,) = (trained / f"stopped-{rank}-of-2").iterdir()
+        assert read_bad_batch(together).facts["sample_ids"] == read_bad_batch(alone).facts["sample_ids"]
+        found, expected = (replay(path)["value"]["float64"] for path in (together, alone))
+        assert found == pytest.approx(expected, abs=1e-6)
+        assert len(read_bad_batch(together).targets) == ROWS % BATCH
 
 
 def states(trained: Path, loss: str, model: str, processes: int) -> list[dict[str, torch.Tensor]]:

@@ -249,6 +249,35 @@ def test_a_class_that_starts_late_is_in_a_moving_average(library: str) -> None:
     assert average.module.criterion.loss.terms()[1].loss.centers.equal(centers)
 
 
+@pytest.mark.parametrize("library", ["timm", "torch"])
+def test_a_class_that_starts_late_is_left_out_of_averaged_buffers(library: str) -> None:
+    """As docs/decisions/0016 states: it contributes zero, the others are exact, and training starts it again."""
+    both, (x, y) = Both(), data(64)
+    optimizer = both.criterion.follow(torch.optim.SGD(both.net.parameters(), lr=0.1))
+    average: Any = (
+        ModelEmaV3(both, decay=0.9)
+        if library == "timm"
+        else torch.optim.swa_utils.AveragedModel(both, use_buffers=True)
+    )
+    for late in (False, False, True):
+        rows = y == 0 if not late else slice(None)
+        both.criterion(both.net(x[rows]), y[rows]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update(both) if library == "timm" else average.update_parameters(both)
+    copied = average.module.criterion.loss.terms()[1].loss
+    if library == "timm":  # an average that started before the first center has none at all
+        assert copied.centers.isnan().all()
+    else:
+        assert copied.centers[0].isfinite().all()
+        assert copied.centers[1:].isnan().all()
+    output = ModelOutput(average.module.net.body(x).detach(), average.module.net(x).detach())
+    assert copied(output, y).isfinite()
+    assert float(copied(ModelOutput(output.embeddings[y == 1], output.logits[y == 1]), y[y == 1])) == 0
+    copied.update_state(output, y)
+    assert copied.centers.isfinite().all()
+
+
 def test_values_per_sample_and_soft_targets() -> None:
     net, (x, y) = Net(), data(32)
     criterion = lossbench.attach("weighted-softmax", head=net.fc, class_counts=COUNTS)

@@ -1,8 +1,12 @@
-"""The snippets of docs/own-loop.md, run against the real libraries and compared with a loop by hand."""
+"""The snippets of docs/own-loop.md, run against the real libraries and compared with a loop by hand.
+
+Run as a program, it is one of two processes that train with the Trainer of Hugging Face and with skorch.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
+from warm import start_ranks
 
 import lossbench
 from lossbench import LossContext, ModelOutput, create_loss
@@ -50,14 +55,18 @@ IMAGES = torch.randn(96, 6, generator=torch.Generator().manual_seed(1)) + torch.
 DATASET = TensorDataset(IMAGES, LABELS)
 
 
+OF_SKORCH = {"lr": 0.05, "train_split": None, "max_epochs": 2, "verbose": 0, "batch_size": 16}
+LEARNS = "softmax + 0.1*gaussian-affinity"  # a loss with parameters
+
+
 def loader() -> DataLoader[Any]:
     return DataLoader(DATASET, batch_size=16, shuffle=True, generator=torch.Generator().manual_seed(2))
 
 
-def by_hand(batches: list[Tensor], accumulate: int = 1) -> tuple[dict[str, Tensor], Tensor]:
+def by_hand(batches: list[Tensor], accumulate: int = 1, formula: str = FORMULA) -> tuple[dict[str, Tensor], Tensor]:
     net = Net()
-    loss = create_loss(FORMULA, LossContext(num_classes=3, embedding_dim=8, class_counts=COUNTS))
-    optimizer, outputs = torch.optim.SGD(net.parameters(), lr=0.05), []
+    loss = create_loss(formula, LossContext(num_classes=3, embedding_dim=8, class_counts=COUNTS))
+    optimizer, outputs = torch.optim.SGD([*net.parameters(), *loss.parameters()], lr=0.05), []
     for number, x in enumerate(batches):
         y = LABELS[[int((row == IMAGES).all(dim=1).nonzero()[0]) for row in x]]
         embeddings = net.body(x)
@@ -70,9 +79,13 @@ def by_hand(batches: list[Tensor], accumulate: int = 1) -> tuple[dict[str, Tenso
             e, z, t = (torch.cat(parts) for parts in zip(*outputs, strict=True))
             loss.update_state(ModelOutput(e, z), t)
             outputs = []
-    centers = loss.terms()[1].loss.centers
-    assert isinstance(centers, Tensor)
-    return net.state_dict(), centers
+    return net.state_dict(), state_of(loss)
+
+
+def state_of(loss: Any) -> Tensor:
+    """Centers, or what the second term learns."""
+    term = loss.terms()[1].loss
+    return term.centers if hasattr(term, "centers") else next(term.parameters()).detach()
 
 
 def same(net: Any, criterion: Any, accumulate: int = 1) -> None:
@@ -165,27 +178,34 @@ def test_lightning(accumulate: int, tmp_path: Path) -> None:
         torch.testing.assert_close(value, other, rtol=0, atol=1e-6, msg=name)
 
 
-@pytest.mark.clients
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_hugging_face_trainer(accumulate: int, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers", reason="needs the extra [clients]")
+def train_with_trainer(folder: Path, epochs: int, accumulate: int, *, resume: bool = False, code: str = "") -> Any:
+    """Return the model that Hugging Face's Trainer trained, in as many processes as the environment says."""
+    import transformers
     from transformers.modeling_outputs import SequenceClassifierOutput
 
     class Model(Net):
         def forward(self, x: Tensor, labels: Any = None) -> Any:
             return SequenceClassifierOutput(logits=super().forward(x))
 
+    arguments = transformers.TrainingArguments(
+        str(folder), num_train_epochs=epochs, per_device_train_batch_size=16, use_cpu=True, report_to=[],
+        lr_scheduler_type="constant", gradient_accumulation_steps=accumulate, max_grad_norm=0,
+        save_strategy="epoch", disable_tqdm=True,
+    )  # fmt: skip
+    dataset = [{"x": x, "labels": int(y)} for x, y in DATASET]
+    here = names(transformers=transformers, model=Model(), arguments=arguments, dataset=dataset)
+    exec(code or snippet("Hugging Face Trainer"), here)
+    here["trainer"].train(resume_from_checkpoint=resume)
+    return here["model"]
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_hugging_face_trainer(accumulate: int, tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="needs the extra [clients]")
+
     def train(epochs: int, folder: str, resume: bool = False) -> Any:
-        arguments = transformers.TrainingArguments(
-            str(tmp_path / folder), num_train_epochs=epochs, per_device_train_batch_size=16, use_cpu=True, report_to=[],
-            lr_scheduler_type="constant", gradient_accumulation_steps=accumulate, max_grad_norm=0,
-            save_strategy="epoch", disable_tqdm=True,
-        )  # fmt: skip
-        dataset = [{"x": x, "labels": int(y)} for x, y in DATASET]
-        here = names(transformers=transformers, model=Model(), arguments=arguments, dataset=dataset)
-        exec(snippet("Hugging Face Trainer"), here)
-        here["trainer"].train(resume_from_checkpoint=resume)
-        return here["model"]
+        return train_with_trainer(tmp_path / folder, epochs, accumulate, resume=resume)
 
     whole = train(2, "whole")
     state, centers = by_hand(whole.seen, accumulate)
@@ -202,7 +222,7 @@ def skorch_net() -> Any:
     pytest.importorskip("skorch", reason="needs the extra [clients]")
     here = names()
     exec(snippet("skorch, with a grid over formulas"), here)
-    return here["net"].set_params(lr=0.05, train_split=None, max_epochs=2, verbose=0, batch_size=16)
+    return here["net"].set_params(**OF_SKORCH)
 
 
 @pytest.mark.clients
@@ -227,3 +247,70 @@ def test_skorch(skorch_net: Any, tmp_path: Path) -> None:
 def test_a_head_that_skorch_s_module_lacks_is_named(skorch_net: Any) -> None:
     with pytest.raises(UsageError, match=r"criterion__head must be the name of the head in Net, got 'fcc'.*fc"):
         skorch_net.set_params(criterion__head="fcc").fit(IMAGES.numpy(), LABELS.numpy())
+
+
+def train_with_skorch(formula: str) -> tuple[Any, Any]:
+    """Return module and criterion that skorch trained, in as many processes as the environment says."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from skorch.hf import AccelerateMixin
+
+    import lossbench.skorch
+
+    class Distributed(AccelerateMixin, lossbench.skorch.NeuralNetClassifier):  # type: ignore[misc]
+        pass
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    options = {"criterion__expression": formula, "criterion__head": "fc", "accelerator": Accelerator(cpu=True)}
+    net = Distributed(Net, **options, **OF_SKORCH)
+    net.fit(IMAGES.numpy(), LABELS.numpy())
+    assert net.predict_proba(IMAGES.numpy()).shape == (96, 3)
+    return net.module_, net.criterion_
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What each of two processes saw and learned, by library and formula."""
+    for name in ("transformers", "skorch"):
+        pytest.importorskip(name, reason="needs the extra [clients]")
+    folder = tmp_path_factory.mktemp("ranks")
+    ended = start_ranks(folder, __file__, folder)
+    assert [done.code for done in ended] == [0, 0], [done.err[-3000:] for done in ended]
+    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("formula", [FORMULA, LEARNS])
+@pytest.mark.parametrize("library", ["trainer", "skorch"])
+def test_two_processes_train_as_one_with_all_rows(library: str, formula: str, ranks: list[dict[str, Any]]) -> None:
+    """Each step of the two processes is one step of the loop by hand on the rows of both."""
+    first, second = (rank[f"{library} {formula}"] for rank in ranks)
+    batches = [torch.cat(rows) for rows in zip(first["seen"], second["seen"], strict=True)]
+    assert len(batches) == first["moves"] == 6
+    net, state = by_hand(batches, formula=formula)
+    for name, value in net.items():
+        assert first["net"][name].equal(second["net"][name]), name
+        torch.testing.assert_close(first["net"][name], value, rtol=0, atol=2e-6, msg=name)
+    assert first["state"].equal(second["state"])
+    torch.testing.assert_close(first["state"], state, rtol=0, atol=2e-6)
+
+
+if __name__ == "__main__":
+    import os
+
+    here, trained = Path(sys.argv[1]), {}
+    for formula in (FORMULA, LEARNS):
+        code = snippet("Hugging Face Trainer").replace(FORMULA, formula)
+        model = train_with_trainer(here / "trainer", 2, 1, code=code)
+        trained[f"trainer {formula}"] = model, model.criterion
+        trained[f"skorch {formula}"] = train_with_skorch(formula)
+    found = {
+        name: {
+            "seen": net.seen,
+            "moves": criterion.moves,
+            "net": {key: value for key, value in net.state_dict().items() if not key.startswith("criterion.")},
+            "state": state_of(criterion.loss),
+        }
+        for name, (net, criterion) in trained.items()
+    }
+    torch.save(found, here / f"{os.environ['RANK']}.pt")

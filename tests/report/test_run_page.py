@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import shutil
 from html import unescape
@@ -78,7 +79,7 @@ def test_the_page_says_what_was_trained_and_how_well(alone: Comparison) -> None:
 def with_images(alone: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of the run with images."""
     file = tmp_path_factory.mktemp("page") / "page.html"
-    Outputs(html=file, one_run=True, images=True).write(alone)
+    Outputs(html=file, images=True).write(alone)
     return file
 
 
@@ -121,6 +122,44 @@ def test_a_comparison_shows_the_images_on_which_two_losses_differ(runs: Path) ->
     found = {gallery.key: {tile.name for tile in gallery.tiles} for gallery in difference_galleries(comparison)}
     assert found == {name: rows for name, rows in expected.items() if rows}
     assert found
+    named = difference_galleries(comparison, between=f"{OTHER}, softmax")
+    assert {gallery.key for gallery in named} == set(found)
+    for between, message in (
+        ("softmax", "expected two different losses"),
+        ("softmax, softmax", "expected two different losses"),
+        ("softmax, centre", "no loss is named 'centre'; expected one of "),
+    ):
+        with pytest.raises(ConfigError, match=f"--images-between.*{message}"):
+            difference_galleries(comparison, between=between)
+
+
+def test_the_report_of_a_run_compares_nothing_in_any_form(runs: Path, alone: Comparison, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from lossbench.cli.app import app
+
+    call = ["report", str(runs / "softmax"), "--md", str(tmp_path / "r.md"), "--latex", str(tmp_path / "latex")]
+    done = CliRunner().invoke(app, [*call, "--csv", str(tmp_path / "csv"), "--figures", str(tmp_path / "figures")])
+    assert done.exit_code == 0, done.output
+    score = f"softmax: {100 * the_run(alone).record.metrics.balanced_accuracy:.1f} % balanced accuracy"
+    texts = {
+        "terminal": CliRunner().invoke(app, ["report", str(runs / "softmax")]).output,
+        "markdown": (tmp_path / "r.md").read_text(),
+        "latex": " ".join(path.read_text() for path in sorted((tmp_path / "latex").rglob("*.tex"))),
+    }
+    for form, text in texts.items():
+        assert "Recall by class" in text, form
+        for word in ("compared 1", "nothing to compare", "Losses and pairs", "Verdict", "Every pair"):
+            assert word not in text, (form, word)
+    assert score in texts["terminal"]
+    assert f"## Result\n\n{score}" in texts["markdown"]
+    assert "We trained one model with the loss softmax and seed 5." in texts["latex"]
+    keys = {path.stem for path in (tmp_path / "csv").iterdir()}
+    assert keys == {"objectives", "setup", "metrics", "recall", "thresholds", "priors", "commands", "environment"}
+    assert {"by-class", "reliability", "loss-by-epoch"} <= {path.stem for path in (tmp_path / "figures").iterdir()}
+    content = json.loads(CliRunner().invoke(app, ["report", str(runs / "softmax"), "--json"]).output)
+    assert content["decision"] == score
+    assert content["pairs"] == content["claims"] == []
 
 
 def test_images_that_are_gone_or_damaged_are_named(
@@ -142,6 +181,7 @@ def test_images_that_are_gone_or_damaged_are_named(
     [
         ({"images": True}, "--images embeds test images in the page: add --html FILE.html"),
         ({"html": Path("x.html"), "data": "csv:x.csv"}, "add --images, or omit --data"),
+        ({"html": Path("x.html"), "between": "a, b"}, "add --images, or omit --images-between"),
     ],
 )
 def test_options_without_effect_are_refused(options: dict[str, Any], message: str) -> None:

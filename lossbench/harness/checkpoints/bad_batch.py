@@ -100,18 +100,26 @@ def write_bad_batch(directory: Path, task: Task, trainer: Trainer, said: str) ->
         return None
     rank = trainer.accelerator.process_index
     path = directory / (BAD_BATCH if rank == 0 else f"bad-batch-process-{rank}.safetensors")
-    tensors = {"embeddings": step.output.embeddings, "logits": step.output.logits, "targets": step.targets}
-    tensors |= {"rows": step.rows, "random_state": step.random_state}
-    tensors |= {f"extras.{name}": value for name, value in step.output.extras.items()}
+    output, targets, rows = _computed_on(step, trainer)
+    tensors = {"embeddings": output.embeddings, "logits": output.logits, "targets": targets}
+    tensors |= {"rows": rows, "random_state": step.random_state}
+    tensors |= {f"extras.{name}": value for name, value in output.extras.items()}
     tensors |= {f"loss.{name}": value for name, value in module_state(trainer.step.loss).items()}
-    metadata = {_KEY: json.dumps(_facts(task, trainer, step, said))}
+    metadata = {_KEY: json.dumps(_facts(task, trainer, step, rows, said))}
     files.write_atomically(
         path, lambda file: file.write(to_safetensors(saved(tensors), metadata)), make_directory=False
     )
     return path
 
 
-def _facts(task: Task, trainer: Trainer, step: RecentStep, said: str) -> dict[str, Any]:
+def _computed_on(step: RecentStep, trainer: Trainer) -> tuple[ModelOutput, Tensor, Tensor]:
+    """Return outputs, targets and rows of the training table that the loss of a step was computed on."""
+    if step.of_all is None:
+        return step.output, step.targets, step.rows
+    return *step.of_all, torch.from_numpy(trainer.batches.global_batches(step.epoch)[step.batch])
+
+
+def _facts(task: Task, trainer: Trainer, step: RecentStep, rows: Tensor, said: str) -> dict[str, Any]:
     bad = [
         name
         for name, parameter in trainer.step.named_parameters()
@@ -126,7 +134,7 @@ def _facts(task: Task, trainer: Trainer, step: RecentStep, said: str) -> dict[st
         "step": step.step,
         "precision": task.config.precision,
         "micro_batches": trainer.micro_batches,
-        "sample_ids": [task.train.sample_ids[row] for row in step.rows.tolist()],
+        "sample_ids": [task.train.sample_ids[row] for row in rows.tolist()],
         "said": said,
         # If the flag is not read at each step, the message can be of a later step and is then omitted.
         "parameters_without_finite_gradient": bad[:_NAMED] if step is trainer.recent[-1] else [],

@@ -20,6 +20,8 @@ class RecentStep(NamedTuple):
         targets: (B,) targets.
         rows: (B,) rows of the training table.
         random_state: random state of torch on the CPU before the step.
+        batch: number of the batch in the epoch.
+        of_all: outputs and targets of all processes if the loss was computed on these, else None.
     """
 
     step: int
@@ -28,6 +30,8 @@ class RecentStep(NamedTuple):
     targets: Tensor
     rows: Tensor
     random_state: Tensor
+    batch: int
+    of_all: tuple[ModelOutput, Tensor] | None = None
 
 
 @dataclass

@@ -13,6 +13,7 @@ from ...loss import Loss
 from ...models.classifier import Classifier
 from ...ops.gather import gather_batch
 from ...types import ModelOutput
+from .outputs import detached
 
 
 class TrainStep(nn.Module):
@@ -23,6 +24,9 @@ class TrainStep(nn.Module):
         loss: the objective.
         mark: called with the name of each part when it ends.
         gathers: whether each process computes the loss on the rows of all processes.
+
+    Attributes:
+        of_all: with `gathers`, the rows of all processes in the last step; else None.
     """
 
     def __init__(
@@ -34,8 +38,9 @@ class TrainStep(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.loss, self.mark, self.gathers = model, loss, mark, gathers
+        self.of_all: tuple[ModelOutput, Tensor] | None = None
         # Collectives stay outside of compiled graphs. Only here: `disable` imports the compiler, which takes a second.
-        self._of_all = torch.compiler.disable(_of_all) if gathers else None
+        self._gathered = torch.compiler.disable(self._gather) if gathers else None
         self.relied_on = False  # whether the loss was checked on a batch of this model
 
     def forward(self, images: Tensor, targets: Tensor, rows: int | None = None) -> tuple[Tensor, ModelOutput]:
@@ -51,11 +56,13 @@ class TrainStep(nn.Module):
         if not self.relied_on and not torch.compiler.is_compiling():
             check_contract(self.loss, output, targets, RunFailed)
             self.relied_on = True
-        value = self.loss(*(self._of_all(output, targets, rows) if self._of_all else (output, targets)))
+        value = self.loss(*(self._gathered(output, targets, rows) if self._gathered else (output, targets)))
         self.mark("loss")
         return value, output
 
-
-def _of_all(output: ModelOutput, targets: Tensor, rows: int | None) -> tuple[ModelOutput, Tensor]:
-    extras = {name: tensor[:rows] for name, tensor in output.extras.items()}
-    return gather_batch(ModelOutput(output.embeddings[:rows], output.logits[:rows], extras), targets[:rows])
+    def _gather(self, output: ModelOutput, targets: Tensor, rows: int | None) -> tuple[ModelOutput, Tensor]:
+        extras = {name: tensor[:rows] for name, tensor in output.extras.items()}
+        own = ModelOutput(output.embeddings[:rows], output.logits[:rows], extras)
+        gathered, labels = gather_batch(own, targets[:rows])
+        self.of_all = detached(gathered), labels
+        return gathered, labels

@@ -170,7 +170,10 @@ class Trainer:
             objective += value.detach() * rows
             outputs.append(detached(output))
         output = joined(outputs)
-        self.recent.append(RecentStep(self.guard.step, self.batches.epoch, output, targets, batch.index, random_state))
+        place = self.guard.step, self.batches.epoch
+        self.recent.append(
+            RecentStep(*place, output, targets, batch.index, random_state, self.so_far.step, self.step.of_all)
+        )
         while len(self.recent) > self.guard.read_every:
             self.recent.popleft()
         nonfinite = self._update(output, targets, objective, own_rows)

@@ -8,12 +8,9 @@ from matplotlib.ticker import MaxNLocator
 
 from ...verdict.comparison import Comparison
 from ..tables.one_run import the_run
-from .accuracy import over_time
-from .classes import by_class, confusions, reliabilities
+from .classes import by_class, confusions
 from .drawing import new_figure, series
 from .picture import Picture
-
-__all__ = ["confusion_of_run", "lead_of_run", "loss_by_epoch", "over_time", "reliabilities"]
 
 
 def lead_of_run(comparison: Comparison) -> Picture:

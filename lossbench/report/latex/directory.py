@@ -1,4 +1,4 @@
-"""A directory with everything that a paper takes from a comparison."""
+"""A directory with everything that a paper takes from a comparison or from a single run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def write_latex(directory: Path, comparison: Comparison) -> list[Path]:
         "references.bib": bibliography(comparison),
     }
     parts = []
-    for section in sections.SECTIONS:
+    for section in sections.sections_of(comparison):
         tables, pictures = section.make_tables(comparison), section.draw_pictures(comparison)
         names = files.plain_names(picture.key for picture in pictures)
         if tables or pictures:

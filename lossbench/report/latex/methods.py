@@ -15,16 +15,34 @@ from .references import REFERENCES
 
 
 def methods(comparison: Comparison) -> str:
-    """Return paragraphs on data, training and statistics as LaTeX, from the records of the comparison."""
+    """Return paragraphs on data, training and statistics as LaTeX, from the records of the comparison or run."""
+    if comparison.is_one_run:
+        return _one_run(comparison)
     paragraphs = [_runs(comparison), _statistics(comparison), *_control(comparison), *_failures(comparison)]
-    software = f"All statistics were computed with lossbench {__version__}."
-    return "\n\n".join([*paragraphs, escaped(software)]) + "\n"
+    return "\n\n".join([*paragraphs, _software()]) + "\n"
 
 
 def bibliography(comparison: Comparison) -> str:
     """Return BibTeX entries for everything that the methods cite."""
     cited = [key.strip() for keys in re.findall(r"\\cite\{([^}]*)\}", methods(comparison)) for key in keys.split(",")]
     return "\n\n".join(REFERENCES[key] for key in dict.fromkeys(cited)) + "\n"
+
+
+def _software() -> str:
+    return escaped(f"All statistics were computed with lossbench {__version__}.")
+
+
+def _one_run(comparison: Comparison) -> str:
+    run = comparison.trained[0].any_run
+    text = f"We trained one model with the loss {run.record.formula} and seed {run.seed}."
+    done = escaped(" ".join([text, *_facts(comparison)]))
+    interval = _cited(
+        f"The 95 % interval of {comparison.metric.name} covers new test images of the same classes; it is Wilson's "
+        "with an effective number of images that accounts for classes",
+        "korn1998",
+        ". It does not cover new seeds, and nothing is compared.",
+    )
+    return f"{done}\n\n{interval}\n\n{_software()}\n"
 
 
 def _runs(comparison: Comparison) -> str:
@@ -34,11 +52,11 @@ def _runs(comparison: Comparison) -> str:
     under = f" under the samplers {listed(samplers)}" if len(samplers) > 1 else ""
     text = f"We compared {len(losses)} training losses ({listed(losses)}){under}"
     text += f" with {plural(len(seeds), 'seed')} ({', '.join(map(str, seeds))})."
-    return escaped(
-        " ".join(
-            [text, *(f"{name[0].upper()}{name[1:]}: {value}." for name, value in facts(comparison) if name != "seeds")]
-        )
-    )
+    return escaped(" ".join([text, *_facts(comparison)]))
+
+
+def _facts(comparison: Comparison) -> list[str]:
+    return [f"{name[0].upper()}{name[1:]}: {value}." for name, value in facts(comparison) if name != "seeds"]
 
 
 def _statistics(comparison: Comparison) -> str:

