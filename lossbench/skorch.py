@@ -65,16 +65,10 @@ class NeuralNetClassifier(skorch.NeuralNetClassifier):  # type: ignore[misc]  # 
         """Start the epoch in skorch's history and in the schedule of the loss."""
         super().on_epoch_begin(net, *arguments, **options)
         epoch = len(self.history) - 1
-        self._attached.begin_epoch(epoch, max(self.max_epochs, epoch + 1))
+        self.criterion_.begin_epoch(epoch, max(self.max_epochs, epoch + 1))
 
     def _get_predict_nonlinearity(self) -> Any:
         return self._probabilities if self.predict_nonlinearity == "auto" else super()._get_predict_nonlinearity()
 
     def _probabilities(self, logits: Tensor) -> Tensor:
-        return self._attached.scores(logits).softmax(dim=1)
-
-    @property
-    def _attached(self) -> Attached:
-        """The criterion, also where skorch's AccelerateMixin has wrapped it for several processes."""
-        attached: Attached = getattr(self.criterion_, "module", self.criterion_)
-        return attached
+        return self.criterion_.scores(logits).softmax(dim=1)

@@ -16,7 +16,7 @@ from ..ops.gather import gather_batch
 from ..traits import Trait
 from ..types import LossContext, ModelOutput
 from .fingerprint import check_fingerprint, fingerprint
-from .hooks import Capture, Cycle, no_rows
+from .hooks import Capture, Cycle, no_rows, place
 from .optimizer import Averaging, give_parameters, trained_parameters, unwrapped
 
 
@@ -30,6 +30,8 @@ class Attached(nn.Module):
         context: the task.
         gather: whether each process computes a loss on pairs or triplets on the rows of all processes.
     """
+
+    _is_accelerate_prepared = True  # accelerate stores its state but does not wrap it: it synchronizes itself
 
     def __init__(
         self, loss: Loss, head: nn.Module, formula: str, context: LossContext, *, gather: bool = False
@@ -45,7 +47,7 @@ class Attached(nn.Module):
         self._handles: list[Any] = []
         self._epochs: tuple[int, int] | None = None
         self._has_state = any(type(term.loss).update_state is not Loss.update_state for term in loss.terms())
-        self._not_followed = 0
+        self._not_followed, self._placed = 0, False
         for module in loss.modules():
             if isinstance(module, Loss):
                 module.reminded_of("update_state")  # by `_remind` below
@@ -62,6 +64,8 @@ class Attached(nn.Module):
             UsageError: there was no forward pass of the head, or shapes do not match.
         """
         output, training = self._output(logits, targets)
+        if not self._placed:
+            self._placed = place(self, output.logits.device)
         gathered = self.gathers and self.training and training  # processes may evaluate different numbers of batches
         value: Tensor = self.loss(*(gather_batch(output, targets) if gathered else (output, targets)))
         if self._has_state and self.training and training:

@@ -65,6 +65,16 @@ class Cycle:
         return ModelOutput(embeddings, logits), targets
 
 
+def place(module: nn.Module, device: torch.device) -> bool:
+    """Move a module to a device if it has a tensor elsewhere, and return True.
+
+    A criterion that is passed to `Accelerator.prepare` is not moved there.
+    """
+    if any(tensor.device != device for tensor in (*module.parameters(), *module.buffers())):
+        module.to(device)
+    return True
+
+
 def no_rows(context: LossContext, device: torch.device) -> tuple[ModelOutput, Tensor]:
     """Return the output and the targets of a batch without rows."""
     embeddings = torch.zeros(0, context.embedding_dim, device=device)

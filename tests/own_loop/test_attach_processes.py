@@ -75,8 +75,9 @@ def train(formula: str, ranks: tuple[int, ...], way: str) -> dict[str, Tensor]:
         from accelerate import Accelerator
 
         accelerator = Accelerator(cpu=True)
-        training.model, optimizer = accelerator.prepare(model, optimizer)
+        training.model, optimizer, prepared = accelerator.prepare(model, optimizer, criterion)
         assert isinstance(training.model, DistributedDataParallel)
+        assert prepared is criterion
         backward = accelerator.backward
     for step in range(4):
         x, y = (torch.cat(parts) for parts in zip(*(rows(rank, step, gather) for rank in ranks), strict=True))

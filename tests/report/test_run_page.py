@@ -139,7 +139,7 @@ def test_the_report_of_a_run_compares_nothing_in_any_form(runs: Path, alone: Com
     from lossbench.cli.app import app
 
     call = ["report", str(runs / "softmax"), "--md", str(tmp_path / "r.md"), "--latex", str(tmp_path / "latex")]
-    done = CliRunner().invoke(app, [*call, "--csv", str(tmp_path / "csv"), "--figures", str(tmp_path / "figures")])
+    done = CliRunner().invoke(app, [*call, "--csv", str(tmp_path / "csv")])
     assert done.exit_code == 0, done.output
     score = f"softmax: {100 * the_run(alone).record.metrics.balanced_accuracy:.1f} % balanced accuracy"
     texts = {
@@ -156,7 +156,7 @@ def test_the_report_of_a_run_compares_nothing_in_any_form(runs: Path, alone: Com
     assert "We trained one model with the loss softmax and seed 5." in texts["latex"]
     keys = {path.stem for path in (tmp_path / "csv").iterdir()}
     assert keys == {"objectives", "setup", "metrics", "recall", "thresholds", "priors", "commands", "environment"}
-    assert {"by-class", "reliability", "loss-by-epoch"} <= {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert {"by-class", "reliability", "loss-by-epoch"} <= {path.stem for path in (tmp_path / "latex/figures").iterdir()}
     content = json.loads(CliRunner().invoke(app, ["report", str(runs / "softmax"), "--json"]).output)
     assert content["decision"] == score
     assert content["pairs"] == content["claims"] == []
