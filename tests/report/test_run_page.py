@@ -156,7 +156,8 @@ def test_the_report_of_a_run_compares_nothing_in_any_form(runs: Path, alone: Com
     assert "We trained one model with the loss softmax and seed 5." in texts["latex"]
     keys = {path.stem for path in (tmp_path / "csv").iterdir()}
     assert keys == {"objectives", "setup", "metrics", "recall", "thresholds", "priors", "commands", "environment"}
-    assert {"by-class", "reliability", "loss-by-epoch"} <= {path.stem for path in (tmp_path / "latex/figures").iterdir()}
+    drawn = {path.stem for path in (tmp_path / "latex/figures").iterdir()}
+    assert {"by-class", "reliability", "loss-by-epoch"} <= drawn
     content = json.loads(CliRunner().invoke(app, ["report", str(runs / "softmax"), "--json"]).output)
     assert content["decision"] == score
     assert content["pairs"] == content["claims"] == []
