@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..expression import split_losses
 from ..verdict.comparison import Comparison
 from ..verdict.entrants import Entrant
-from ..verdict.questions import find_entrant
+from ..verdict.named import find_entrant
 from ..verdict.runs import Run
 from .thumbnails import Gallery, Tile, make_tile, thumbnails
 
@@ -127,15 +127,20 @@ def difference_galleries(comparison: Comparison, data: str | None = None, betwee
 
 def _named_pair(comparison: Comparison, between: str) -> tuple[Entrant, Entrant]:
     names = split_losses(between)
-    found = [find_entrant(name, [e for e in comparison.trained if e.runs], "--images-between") for name in names]
-    if len(found) != 2 or found[0] is found[1]:
-        raise ConfigError(f"--images-between {between!r}: expected two different losses, as in 'center, softmax'")
-    return found[0], found[1]
+    found = [find_entrant(name, comparison.trained, comparison.records, "--images-between") for name in names]
+    if reasons := [reason for reason in found if isinstance(reason, str)]:
+        raise ConfigError(f"--images-between {between!r}: {reasons[0]}")
+    chosen = [entrant for entrant in found if isinstance(entrant, Entrant) and not entrant.derived]
+    if len(chosen) != 2 or len(found) != 2 or chosen[0] is chosen[1]:
+        raise ConfigError(
+            f"--images-between {between!r}: expected two different losses as trained, as in 'center, softmax'"
+        )
+    return chosen[0], chosen[1]
 
 
 def _pair(comparison: Comparison) -> tuple[Entrant, Entrant] | None:
     for claim in comparison.claims:
-        if claim.one.runs and claim.other.runs:
+        if claim.one.runs and claim.other.runs and not (claim.one.derived or claim.other.derived):
             return claim.one, claim.other
     trained = [e for e in comparison.of_sampler(comparison.records.samplers[0]) if e.runs]
     if len(trained) < 2:

@@ -62,6 +62,15 @@ def find_named(questions: Questions, entrants: Sequence[Entrant], records: Recor
     return Named(tuple(claims), reference, tuple(unanswered))
 
 
+def find_entrant(name: str, entrants: Sequence[Entrant], records: Records, option: str) -> Entrant | str:
+    """Return the entrant that an option names, or why it has no run.
+
+    Raises:
+        ConfigError: the name is unknown.
+    """
+    return _Finder(entrants, records).find(name, option)
+
+
 class _Finder:
     """Finds entrants by name, and derives each of them once."""
 
