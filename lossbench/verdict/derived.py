@@ -50,7 +50,7 @@ def split_name(name: str) -> tuple[str, str]:
 def lacks(run: Run, kind: str) -> str:
     """Return why a run has no such answers; empty if it has."""
     if kind == POST_HOC and run.record.formula != BASELINE:
-        return "tau = 1 is for plain softmax alone"
+        return "post-hoc answers are for plain softmax alone"
     tau = run.thresholds.control if kind == POST_HOC else run.thresholds.tau
     if kind in (POST_HOC, MEASURED_TAU) and tau is None:
         return "tau cannot be measured without a selection image of every class"

@@ -117,7 +117,7 @@ class _Finder:
 def not_plain(label: str) -> str:
     """Return why a loss other than plain softmax has no post-hoc answers at tau = 1, and what it has."""
     others = ", ".join(derived_name(split_name(label)[0], kind) for kind in DERIVED if kind != POST_HOC)
-    return f"{label!r} does not exist, since tau = 1 is for plain softmax alone; expected {others}"
+    return f"{label!r} does not exist, since post-hoc answers are for plain softmax alone; expected {others}"
 
 
 def _table_lacks(label: str, kind: str) -> str:

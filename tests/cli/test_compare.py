@@ -161,7 +161,7 @@ def test_claims_are_on_disk_before_the_first_run(
     assert seen == [(claim,), (claim,)]
     refused = lossbench(*call, "--claim", "center (post-hoc) > softmax")
     assert refused.code == 2
-    assert "tau = 1 is for plain softmax alone" in " ".join(refused.err.split())
+    assert "post-hoc answers are for plain softmax alone" in " ".join(refused.err.split())
 
 
 # --- interrupted and shared ------------------------------------------------------------------------------------------

@@ -111,8 +111,8 @@ REFUSED = {
     "nobody (refit) > softmax": r"no loss is named 'nobody'; expected one of softmax, weighted-softmax, center, as trai"
     r"ned or followed by \(post-hoc\), \(measured tau\), \(refit\)$",
     "center > softmax (refitted)": "no loss is named 'softmax \\(refitted\\)'",
-    "softmax > center (shifted)": r"'center \(post-hoc\)' does not exist, since tau = 1 is for plain softmax alone; "
-    r"expected center \(measured tau\), center \(refit\)$",
+    "softmax > center (shifted)": r"'center \(post-hoc\)' does not exist, since post-hoc answers are for plain softmax "
+    r"alone; expected center \(measured tau\), center \(refit\)$",
     "softmax (shifted) > softmax (post-hoc)": r"both names are those of 'softmax \(post-hoc\)'",
     "softmax, natural > center": "no loss is named 'softmax, natural'",
 }
