@@ -27,6 +27,11 @@ _OTHER_NAMES = {
     "supcon": "supervised-contrastive", "normsoftmax": "norm-face", "wcl": "weighted-cluster",
     "cluster": "weighted-cluster", "circle": "pml/CircleLoss", "proxyanchor": "pml/ProxyAnchorLoss",
     "proxynca": "pml/ProxyNCALoss", "multisimilarity": "pml/MultiSimilarityLoss", "ntxent": "pml/NTXentLoss",
+    "infonce": "pml/NTXentLoss", "simclr": "pml/NTXentLoss", "sphereface": "pml/SphereFaceLoss",
+    "contrastive": "pml/ContrastiveLoss", "softtriple": "pml/SoftTripleLoss", "tripletmargin": "triplet",
+    "arcmargin": "arc-face", "arcmarginproduct": "arc-face", "additiveangularmargin": "arc-face",
+    "cosmargin": "cos-face", "lmcl": "cos-face", "additivemargin": "cos-face", "balancedce": "weighted-softmax",
+    "balancedcrossentropy": "weighted-softmax", "inversefrequency": "weighted-softmax",
 }  # fmt: skip
 
 
@@ -61,4 +66,5 @@ def where_to_find(name: str, installed: Iterable[str]) -> str | None:
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"loss$", "", re.sub(r"[^a-z0-9]", "", name.lower()))
+    """Return a name as people vary it: without the module, case, hyphens and "loss"."""
+    return re.sub(r"loss$", "", re.sub(r"[^a-z0-9]", "", name.rpartition(".")[2].lower()))

@@ -76,8 +76,12 @@ def _read_val(request: Request, written: str) -> Manifest:
     if not colon or kind not in ("csv", "folder"):
         path = written
         kind = "folder" if os.path.isdir(os.path.expanduser(written)) else "csv"
-    if colon and kind == "csv" and path == written and not os.path.exists(os.path.expanduser(written)):
-        raise DataError(f"--val {written!r}: expected csv:PATH, folder:PATH, or the path of a manifest or folder")
+    unknown = colon and kind == "csv" and path == written and not os.path.exists(os.path.expanduser(written))
+    if unknown or not path.strip():
+        raise DataError(
+            f"--val {written!r}: expected csv:PATH, folder:PATH, or the path of a manifest or folder, or another "
+            "source of --data, such as affectnet:PATH"
+        )
     if kind == "csv":
         return _read_csv(request, csv_place(path))
     return read_folder(written_path(path), one_class=True)

@@ -48,7 +48,7 @@ class RunConfig:
     )
     val: str | None = _data(
         None,
-        help="Test split: csv:FILE, folder:DIR or a path (default: decided by the data).",
+        help="Test split: csv:FILE, folder:DIR, another source or a path (default: decided by the data).",
         metavar="SPEC",
         roles=[*_OPENS, Role.LOCATES_DATA],
     )

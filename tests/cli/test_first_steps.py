@@ -21,6 +21,8 @@ PLUGINS = Path(__file__).parents[2] / "plugins"
         ("focal", "softmax-focal", "lossbench-imbalance"),
         ("FocalLoss", "softmax-focal", "lossbench-imbalance"),
         ("cross-entropy", "softmax", None),
+        ("torch.nn.CrossEntropyLoss", "softmax", None),
+        ("ArcMarginProduct", "arc-face", "lossbench-margin"),
         ("arcface", "arc-face", "lossbench-margin"),
         ("CosFace", "cos-face", "lossbench-margin"),
         ("circle_loss", "pml/CircleLoss", "lossbench-metric-learning"),

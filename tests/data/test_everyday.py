@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from made_images import make, refused
 
+from lossbench.data.face_expressions import CLASS_NAMES
 from lossbench.data.folder import read_folder
 from lossbench.data.inspect import inspect_splits
 from lossbench.data.manifest import read_csv_manifest
@@ -174,6 +175,17 @@ def test_val_takes_what_data_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HOME", str(tmp_path))
     for val in ("~/b", "folder:~/b", "csv:~/b/val.csv"):
         assert len(open_data("folder:~/a", val=val).test) == 12
-    assert "expected csv:PATH, folder:PATH, or the path of a manifest or folder" in refused(
-        f"folder:{images}", val="x:y"
-    )
+    for val in ("x:y", "", " "):
+        said = refused(f"folder:{images}", val=val)
+        assert "expected csv:PATH, folder:PATH, or the path of a manifest or folder" in said
+
+
+def test_val_may_be_another_source_whose_classes_have_the_same_names(tmp_path: Path) -> None:
+    faces = [f"{label}/{n}.png" for label in CLASS_NAMES[:7] for n in range(2)]
+    own = make(tmp_path / "own", *faces)
+    make(tmp_path / "copy", *(f"{split}/{name}" for split in ("train", "val") for name in faces))
+    splits = open_data(f"folder:{own}", val=f"affectnet:{tmp_path}/copy")
+    assert splits.train.class_names == splits.test.class_names == tuple(sorted(CLASS_NAMES[:7]))
+    assert splits.test.class_counts == (2,) * 7
+    assert splits.test.class_names[splits.test.targets[0]] == Path(splits.test.sample_ids[0]).parts[1]
+    assert "10 label(s) that do not occur in" in refused(f"folder:{own}", val="digits")

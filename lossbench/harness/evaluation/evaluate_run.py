@@ -14,6 +14,7 @@ from ...data.labels import folded
 from ...data.preflight import unreadable, unreadable_error
 from ...data.read_images import read_as
 from ...data.readable_cache import ReadableFiles
+from ...data.renumber import renumbered
 from ...data.sources import open_unchecked
 from ...data.table import ImageTable
 from ...errors import DataError, listed
@@ -127,25 +128,17 @@ def _of_classes(table: ImageTable, class_names: tuple[str, ...], run: Path, *, f
     Raises:
         DataError: listing the labels that the run does not know.
     """
-    number = {name: position for position, name in enumerate(class_names)}
-    alike = {folded(name): position for name, position in number.items()}
-    if fold_labels:
-        number = {name: alike[folded(name)] for name in table.class_names if folded(name) in alike} | number
-    counts = dict(zip(table.class_names, table.class_counts, strict=True))
-    if unknown := [name for name, count in counts.items() if count and name not in number]:
-        rows = [f"{name!r} ({counts[name]} image(s)){_like(name, alike, class_names)}" for name in unknown]
-        fold = " --fold-labels reads labels that look equal as one." if any(folded(n) in alike for n in unknown) else ""
+    found = renumbered(table, class_names, fold_labels=fold_labels)
+    if unknown := found.class_names[len(class_names) :]:
+        counts, alike = found.class_counts[len(class_names) :], {folded(name): name for name in class_names}
+        looks = [f", which looks like {alike[folded(n)]!r}" if folded(n) in alike else "" for n in unknown]
+        rows = [f"{n!r} ({count} image(s)){like}" for n, count, like in zip(unknown, counts, looks, strict=True)]
+        fold = " --fold-labels reads labels that look equal as one." if any(looks) else ""
         raise DataError(
             f"{table.name}: {len(rows)} label(s) that {run} was not trained on:\n{listed(rows, limit=_SHOWN)}\n"
             f"It knows: {', '.join(class_names)}. Correct or remove these labels.{fold}"
         )
-    renumbered = np.array([number.get(name, -1) for name in table.class_names], dtype=np.int64)
-    return dataclasses.replace(table, class_names=class_names, targets=renumbered[table.targets])
-
-
-def _like(label: str, alike: dict[str, int], class_names: tuple[str, ...]) -> str:
-    """Return which class a person would read as this label, as the end of a line."""
-    return f", which looks like {class_names[alike[folded(label)]]!r}" if folded(label) in alike else ""
+    return found
 
 
 def _other_crops(crop: CropRecipe | None, record: Record) -> tuple[str, ...]:
