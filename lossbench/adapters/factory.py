@@ -84,7 +84,7 @@ class AdaptedFactory:
             inner = partial(made, **given) if given else copy.deepcopy(made)
             return self.wrap(inner, hyperparameters, knows_sizes=False)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(context.seed)
+            torch.default_generator.manual_seed(context.seed)  # `torch.manual_seed` would also seed the devices
             inner = self.build(made, given)
         return self.wrap(inner, hyperparameters, knows_sizes=bool(wanted))
 

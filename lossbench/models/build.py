@@ -55,12 +55,12 @@ def build_model(
     Raises:
         ModelError: an unknown name, or a model that cannot process images of this size.
     """
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would also seed the devices
     backbone = _backbone(name, image_size)
     if backbone_state is not None:
         backbone.load_state_dict(backbone.state_dict() | dict(backbone_state))
     embedding_dim = embedding_dim_of(name, backbone, image_size)
-    torch.manual_seed(seed + 1)
+    torch.default_generator.manual_seed(seed + 1)
     build_head = CosineHead if Need.COSINE_LOGITS in needs else nn.Linear
     head = build_head(embedding_dim, num_classes)
     return Classifier(backbone, head, preprocessing or own_preprocessing(backbone, image_size))

@@ -56,7 +56,9 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         backbone_state=task.weights.state if task.weights else None,
         preprocessing=task.weights.preprocessing if task.weights else None,
     )
-    torch.manual_seed(task.context.seed)
+    # `torch.manual_seed` also seeds devices that are not in use, which formats three stacks.
+    seeded = torch.default_generator if accelerator.device.type == "cpu" else torch
+    seeded.manual_seed(task.context.seed)
     loss = build_loss(task.formula, task.context)
     clock = StepClock(accelerator.device)
     gathers = config.gather and accelerator.num_processes > 1 and Trait.SHARDABLE not in loss.traits
