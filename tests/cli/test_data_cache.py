@@ -14,33 +14,39 @@ from faults.runs import make_pictures, tiny
 from PIL import Image
 
 import lossbench as public
+from lossbench.data.reading import Reading
 from lossbench.errors import ConfigError
 from lossbench.harness.cached_splits import with_source_size
+from lossbench.harness.evaluation.evaluate_run import evaluate_run
 from lossbench.harness.run import run
+from lossbench.runs.options import RunConfig
 
 
 def test_the_command_makes_what_a_run_uses(lossbench: Any, tmp_path: Path) -> None:
     data = make_pictures(tmp_path)
-    for index in range(6):
-        Image.open(tmp_path / f"val{index}.png").resize((80, 64)).save(tmp_path / f"val{index}.png")
+    for index in range(6):  # by its content, a JPEG file, which fast decoding decodes at half its size
+        Image.open(tmp_path / f"val{index}.png").resize((80, 72)).save(tmp_path / f"val{index}.png", "JPEG")
     place = ("--cache-dir", tmp_path / "caches")
     (tmp_path / "train0.png").rename(tmp_path / "kept.png")
     (tmp_path / "train0.png").write_bytes(b"\x89PNG")
-    partly = lossbench("data", "cache", f"csv:{data}", "--size", 32, *place)
+    how = ("--size", 32, "--decoding", "fast", *place)
+    partly = lossbench("data", "cache", f"csv:{data}", *how)
     assert partly.code == 0
     assert "1 image(s) cannot be read and are left out:\n  " in partly.err
     assert "train0.png: truncated or damaged in its header\n" in partly.err
     (tmp_path / "kept.png").rename(tmp_path / "train0.png")
-    done = lossbench("data", "cache", f"csv:{data}", "--size", 32, *place, "--json")
+    done = lossbench("data", "cache", f"csv:{data}", *how, "--json")
     assert "is out of date (1 of 37 images are new or have changed) and is made again" in done.err
     content = json.loads(done.out)
     assert (content["images"], content["source_size"], content["unreadable"]) == (37, 32, [])
     assert content["bytes"] == os.path.getsize(content["path"])
     config = tiny(data, "softmax", epochs=1, cache_on="disk", cache_dir=str(tmp_path / "caches"))
+    config = dataclasses.replace(config, decoding="fast")
     written = os.stat(content["path"]).st_mtime_ns
     record = run(config, tmp_path / "run").record
     assert record is not None
-    assert record.config["source_size"] == record.model.reading.source_size == 32
+    assert record.config["source_size"] == 32
+    assert record.model.reading == Reading(source_size=32, decoding="fast")
     assert os.stat(content["path"]).st_mtime_ns == written
     uncached = dataclasses.replace(config, cache_on=None, cache_dir=None, source_size=32)
     assert run(uncached, tmp_path / "other").record.weights_sha256 == record.weights_sha256  # type: ignore[union-attr]
@@ -48,7 +54,10 @@ def test_the_command_makes_what_a_run_uses(lossbench: Any, tmp_path: Path) -> No
         scores = stored["test_scores"]
     found = public.load_run(tmp_path / "run").predict_proba([tmp_path / f"val{index}.png" for index in range(6)])
     np.testing.assert_allclose(found, np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True), rtol=1e-5)
-    lossbench("data", "cache", f"csv:{data}", *place)
+    evaluate_run(tmp_path / "run", RunConfig(loss="softmax", data=config.data), tmp_path / "evaluated")
+    with np.load(tmp_path / "evaluated/predictions.npz") as stored:
+        np.testing.assert_allclose(stored["test_scores"], scores, rtol=1e-5)
+    assert lossbench("data", "cache", f"csv:{data}", "--decoding", "fast", *place).code == 0
     with pytest.raises(ConfigError, match=r"several source sizes; pass one of --source-size 0, 32 \(0: not reduced\)$"):
         with_source_size(config)
 
