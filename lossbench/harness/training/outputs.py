@@ -12,6 +12,12 @@ def detached(output: ModelOutput) -> ModelOutput:
     return ModelOutput(output.embeddings.detach(), output.logits.detach(), extras)
 
 
+def first_rows(output: ModelOutput, rows: int | None) -> ModelOutput:
+    """Return the first rows of an output; all of them for None."""
+    extras = {name: value[:rows] for name, value in output.extras.items()}
+    return ModelOutput(output.embeddings[:rows], output.logits[:rows], extras)
+
+
 def joined(outputs: list[ModelOutput]) -> ModelOutput:
     """Concatenate the outputs of a step's micro-batches."""
     if len(outputs) == 1:

@@ -13,7 +13,7 @@ from ...loss import Loss
 from ...models.classifier import Classifier
 from ...ops.gather import gather_batch
 from ...types import ModelOutput
-from .outputs import detached
+from .outputs import detached, first_rows
 
 
 class TrainStep(nn.Module):
@@ -61,8 +61,6 @@ class TrainStep(nn.Module):
         return value, output
 
     def _gather(self, output: ModelOutput, targets: Tensor, rows: int | None) -> tuple[ModelOutput, Tensor]:
-        extras = {name: tensor[:rows] for name, tensor in output.extras.items()}
-        own = ModelOutput(output.embeddings[:rows], output.logits[:rows], extras)
-        gathered, labels = gather_batch(own, targets[:rows])
+        gathered, labels = gather_batch(first_rows(output, rows), targets[:rows])
         self.of_all = detached(gathered), labels
         return gathered, labels

@@ -6,13 +6,14 @@ import contextlib
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.utils import reduce
 from torch import Tensor
 from torch.optim import Optimizer
@@ -25,7 +26,7 @@ from ..reporter import Reporter
 from .clock import StepClock
 from .diagnostics import epoch_diagnostics, warnings_of
 from .guard import FiniteGuard
-from .outputs import detached, joined
+from .outputs import detached, first_rows, joined
 from .recent import EpochSoFar, RecentStep
 from .step import TrainStep
 
@@ -165,7 +166,7 @@ class Trainer:
                     self.clock.mark("forward")
                 # Gradients are averaged over processes, so each is weighted by its share of the step's rows.
                 share = rows * self.accelerator.num_processes / global_rows
-                self.accelerator.backward(value if share == 1 else value * share)
+                self._backward(value if share == 1 else value * share)
             self.clock.mark("backward")
             objective += value.detach() * rows
             outputs.append(detached(output))
@@ -188,18 +189,20 @@ class Trainer:
         if self.accelerator.scaler is None:
             value = objective / max(own_rows, 1)
             nonfinite = self.guard.after_backward(value, (output.embeddings, output.logits), self._of_all)
+        optimizer = self._own_optimizer()
         if not nonfinite:
-            self.optimizer.step()
-        self.last_lr = self.optimizer.param_groups[0]["lr"]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # the very first was skipped
+            optimizer.step()
+        self.last_lr = optimizer.param_groups[0]["lr"]
+        scaler = self.accelerator.scaler
+        with _without_warning() if nonfinite or scaler is not None else contextlib.nullcontext():
             self.schedule.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        skipped = nonfinite or (self.accelerator.scaler is not None and self.accelerator.optimizer_step_was_skipped)
+        optimizer.zero_grad(set_to_none=True)
+        skipped = nonfinite or (scaler is not None and self.accelerator.optimizer_step_was_skipped)
         if not skipped:
-            own = slice(0, own_rows)
-            extras = {name: value[own] for name, value in output.extras.items()}
-            self.step.loss.update_state(ModelOutput(output.embeddings[own], output.logits[own], extras), targets[own])
+            whole = own_rows == len(targets)
+            self.step.loss.update_state(
+                output if whole else first_rows(output, own_rows), targets if whole else targets[:own_rows]
+            )
         self.guard.after_update(skipped)
         self.guard.count_skip(skipped)
         if self.average is not None and not skipped:
@@ -207,6 +210,20 @@ class Trainer:
         if not nonfinite or self.last is None:
             self.last = output, targets
         return nonfinite
+
+    def _backward(self, value: Tensor) -> None:
+        if self.accelerator.scaler is None:
+            value.backward()
+        else:
+            self.accelerator.backward(value)
+
+    def _own_optimizer(self) -> Optimizer:
+        """Return the optimizer; without a gradient scaler, without accelerate's wrapper, which searches for modules and
+        signatures at each step."""
+        if self.accelerator.scaler is None and isinstance(self.optimizer, AcceleratedOptimizer):
+            own: Optimizer = self.optimizer.optimizer
+            return own
+        return self.optimizer
 
     def parts(self) -> dict[str, torch.nn.Module]:
         """Return the modules whose state the next step depends on, by name."""
@@ -230,3 +247,11 @@ class Trainer:
         """Return a zero to add to, in float64 if the device supports it (mps does not)."""
         device = self.accelerator.device
         return torch.zeros((), device=device, dtype=torch.float32 if device.type == "mps" else torch.float64)
+
+
+@contextlib.contextmanager
+def _without_warning() -> Iterator[None]:
+    """Let a schedule step whose optimizer has not stepped, because its very first step was skipped."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+        yield
