@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from .errors import UsageError
 from .models.classifier import CosineHead
@@ -22,10 +23,13 @@ def check_head(head: nn.Module, *, cosine: bool, formula: str) -> None:
         formula: for messages.
 
     Raises:
-        UsageError: it is not a module, is frozen, or gives plain logits to a loss on cosines.
+        UsageError: it is not a module, is frozen, has lazy layers that were not called yet, or gives plain logits to a
+            loss on cosines.
     """
     if not isinstance(head, nn.Module):
         raise UsageError(f"head must be a torch.nn.Module, such as model.fc, got {type(head).__name__}")
+    if any(isinstance(parameter, UninitializedParameter) for parameter in head.parameters()):
+        raise UsageError("the sizes of the head are not known yet: call the model once before attach")
     check_not_frozen(head)
     if cosine and not any(isinstance(module, CosineHead) for module in head.modules()):
         found = _linear_layers(head)

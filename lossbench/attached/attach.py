@@ -53,6 +53,8 @@ def attach(
         >>> criterion(model(torch.ones(2, 5)), torch.tensor([0, 2])).ndim
         0
     """
+    if not isinstance(expression, str | Formula):
+        raise UsageError(f"expected a formula, such as 'weighted-cluster', got {type(expression).__name__}")
     formula = expand_formula(expression)
     needs = formula_needs(formula)
     check_head(head, cosine=Need.COSINE_LOGITS in needs, formula=str(formula))

@@ -23,7 +23,10 @@ def check_fingerprint(found: Any, formula: str, context: LossContext) -> None:
     Raises:
         UsageError: the state belongs to another loss, or to other class counts.
     """
-    content = json.loads(bytes(found.tolist()))
+    try:
+        content = dict(json.loads(bytes(found.tolist())))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UsageError("the fingerprint of this state is damaged: load a state_dict() of an attached loss") from error
     for name, expected in _content(formula, context).items():
         if content.get(name) != expected:
             raise UsageError(

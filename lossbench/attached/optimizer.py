@@ -21,12 +21,12 @@ def unwrapped(optimizer: Any) -> Optimizer:
     Raises:
         UsageError: it is not an optimizer.
     """
-    optimizer = getattr(optimizer, "optimizer", optimizer)
     if not isinstance(optimizer, Optimizer):
         raise UsageError(
             f"follow takes the optimizer of the model, such as torch.optim.AdamW(…), got {type(optimizer).__name__}"
         )
-    return optimizer
+    inner = getattr(optimizer, "optimizer", optimizer)
+    return inner if isinstance(inner, Optimizer) else optimizer
 
 
 def trained_parameters(optimizer: Optimizer, head: nn.Module) -> list[nn.Parameter]:

@@ -205,6 +205,9 @@ def test_its_state_is_saved_with_a_fingerprint() -> None:
         criterion("softmax + 0.2*center").load_state_dict(state)
     with pytest.raises(UsageError, match=r"its class_counts is \[400, 120, 40, 12\], and here it is \[9, 9, 9, 9\]"):
         criterion(counts=(9, 9, 9, 9)).load_state_dict(state)
+    for damaged in (torch.tensor([1, 2], dtype=torch.uint8), torch.tensor(list(b"[1]"), dtype=torch.uint8), None):
+        with pytest.raises(UsageError, match="the fingerprint of this state is damaged"):
+            criterion().load_state_dict({**state, "_extra_state": damaged})
 
 
 class Both(nn.Module):
@@ -307,6 +310,8 @@ def frozen() -> nn.Module:
     ("call", "message"),
     [
         (lambda: lossbench.attach("softmax", head=frozen()), "the head is frozen"),
+        (lambda: lossbench.attach("softmax", head=nn.LazyLinear(4)), "call the model once before attach"),
+        (lambda: lossbench.attach(nn.CrossEntropyLoss(), Net().fc), "expected a formula, .* got CrossEntropyLoss"),  # type: ignore[arg-type]
         (lambda: lossbench.attach("softmax", head="fc"), "head must be a torch.nn.Module, such as model.fc, got str"),
         (lambda: lossbench.attach("softmax", head=nn.ReLU()), "does not tell its sizes: pass embedding_dim="),
         (lambda: lossbench.attach("softmax", Net().fc, num_classes=7), "num_classes=7 does not match the head, .* 4"),
@@ -346,6 +351,9 @@ def test_wrong_use_is_refused() -> None:
         lossbench.attach("softmax", net.fc).follow(
             torch.optim.SGD(net.parameters(), lr=0.1), epochs=0, steps_per_epoch=5
         )
+    scheduler: Any = torch.optim.lr_scheduler.StepLR(torch.optim.SGD(net.parameters(), lr=0.1), 1)
+    with pytest.raises(UsageError, match=r"follow takes the optimizer of the model, .* got StepLR"):
+        lossbench.attach("softmax", net.fc).follow(scheduler)
     logits = net(x)
     with pytest.raises(UsageError, match=r"the input of the head has shape \(32, 16\), expected \(8, 16\)"):
         criterion(logits[:8], y[:8])
