@@ -245,3 +245,18 @@ def test_what_is_no_second_half_is_refused(
     ):
         assert compared_halves(monkeypatch, first_half, second) == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_page_of_costs_follows_from_its_speeds() -> None:
+    from grid_costs import table
+
+    page = (ROOT / "docs/grid-costs.md").read_text()
+    (found,) = re.findall(r"^290,000 training images.*\n\n(?:\|.*\n)+", page, re.MULTILINE)
+    speeds = re.search(r"([\d.]+) images/s of training, ([\d.]+) of evaluation \((.*)\)\.", found)
+    assert speeds is not None
+    assert found == table(290_000, 10, float(speeds[1]), float(speeds[2]), speeds[3]) + "\n"
+    rows = re.findall(r"^\| ([\d,]+) \| ([\d.]+) h \| ([\d.]+) h \| ([\d,.]+) h \|$", page, re.MULTILINE)
+    assert len(rows) == 4
+    for row in rows:
+        speed, *hours = [float(text.replace(",", "")) for text in row]
+        assert hours == pytest.approx([cells * 748.8 / speed for cells in (1, 15, 440)], rel=0.02)

@@ -17,6 +17,7 @@ from lossbench.harness.grid.pool import Pool
 from lossbench.harness.grid.ray_options import read_ray_options
 from lossbench.harness.grid.slurm_options import read_slurm_options
 from lossbench.harness.grid.worker_process import worker_environment
+from lossbench.harness.training import build
 from lossbench.runs.cells import FULL, Cell, state
 from lossbench.runs.options import RunConfig
 
@@ -84,6 +85,19 @@ def test_a_wrong_number_of_processes_is_one_error(lossbench: Any, given: tuple[A
     assert ended.code == 2
     assert message in ended.err
     assert not Path("grid").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "gpu", "cpu"),
+    [("auto", 2, False, True), ("auto", 1, False, False), ("auto", 2, True, False), ("cpu", 1, True, True)],
+)
+def test_several_processes_without_a_gpu_meet_on_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, device: str, processes: int, gpu: bool, cpu: bool
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr(build, "Accelerator", lambda **given: given["cpu"])
+    assert build.build_accelerator(RunConfig(loss="softmax", device=device)) is cpu  # type: ignore[comparison-overlap]
 
 
 def end(error: str | None, message: str = "") -> dict[str, Any]:

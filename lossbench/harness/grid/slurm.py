@@ -8,6 +8,7 @@ the job is requeued.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from .slurm_options import SlurmOptions, read_slurm_options
 from .slurm_submissions import Submission, forget, last_words, logs, read_submission, write_submission
 
 _MOST_JOBS = 16  # unless --jobs says more
-_OF_A_NODE = "lossbench.errors.ConfigError: "  # in the log of a job whose machine cannot run cells
+_ERROR = re.compile(r"(?:lossbench\.errors\.(\w+): )?(.*)", re.DOTALL)  # the last line of a traceback
 # A job that a signal ends before submitit handles it, while Python starts, is requeued by its script.
 _REQUEUE_EARLY = (
     "trap 'case $? in 138|140) scontrol requeue "
@@ -161,10 +162,8 @@ def _collect(order: Order, submission: Submission, own: list[Cell]) -> None:
     left = follow(own, order.out, submission.attempt, order.watch, lambda: jobs_alive(submission.jobs))
     forget(order.out, submission)
     if left:
-        why = last_words(order.out, submission.jobs)
-        refused_by_node = why.startswith(_OF_A_NODE)
-        raise (ConfigError if refused_by_node else RunFailed)(
+        error, why = _ERROR.fullmatch(last_words(order.out, submission.jobs)).groups()  # type: ignore[union-attr]
+        raise (ConfigError if error == "ConfigError" else RunFailed)(
             f"Slurm job {', '.join(submission.jobs)} ended, and {len(left)} of {len(own)} cells are not finished: "
-            f"{why.removeprefix(_OF_A_NODE)}. Finished cells and checkpoints are kept; run the same command again to "
-            "submit the others"
+            f"{why}. Finished cells and checkpoints are kept; run the same command again to submit the others"
         )

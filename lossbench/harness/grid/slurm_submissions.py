@@ -17,6 +17,7 @@ from .job import JOBS, remove_task
 
 _STATE, _LOGS = "slurm.json", "slurm"
 _LIMIT = 64 * 2**20  # bytes
+_AFTERMATH = "srun: error: "  # that a program exited, after the program has said why
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def last_words(out: Path, jobs: Sequence[str]) -> str:
     for log in sorted(found, key=lambda log: log.stat().st_mtime, reverse=True):
         with contextlib.suppress(RecordError):
             lines = [line for line in read_bytes(log, _LIMIT).decode(errors="replace").splitlines() if line.strip()]
-            errors = [line for line in lines if "Error" in line or "error" in line]
+            errors = [line for line in lines if "error" in line.lower() and not line.startswith(_AFTERMATH)]
             if lines:
                 return f"{(errors or lines)[-1].strip()} (see {log})"
     return f"the jobs left no log in {folder}; they may have been cancelled, or the nodes do not share this directory"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -35,8 +37,17 @@ def build_accelerator(config: RunConfig) -> Accelerator:
     with patch_environment(**named):
         return Accelerator(
             mixed_precision=config.precision if config.precision in ("bf16", "fp16") else "no",
-            cpu=config.device == "cpu",
+            cpu=config.device == "cpu" or _several_without_gpu(config.device),
         )
+
+
+def _several_without_gpu(device: str) -> bool:
+    """Return whether this is one of several processes that must be told to meet on the CPU.
+
+    Without CUDA, Accelerate would otherwise let each process of `auto` believe that it is alone.
+    """
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return several and device == "auto" and not torch.cuda.is_available()
 
 
 def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
