@@ -104,7 +104,7 @@ class _Finder:
     def _derived(self, trained: Entrant, kind: str, option: str) -> Entrant | str:
         label = derived_name(trained.label, kind)
         if not trained.runs:
-            raise ConfigError(f"{option}: {_table_lacks(label, kind)}")
+            raise ConfigError(f"{option}: {_table_lacks(trained, kind)}")
         if kind == POST_HOC and trained.formula != BASELINE:
             raise ConfigError(f"{option}: {not_plain(label)}")
         found = derived_entrant(trained, kind)
@@ -120,11 +120,12 @@ def not_plain(label: str) -> str:
     return f"{label!r} does not exist, since post-hoc answers are for plain softmax alone; expected {others}"
 
 
-def _table_lacks(label: str, kind: str) -> str:
-    if kind == POST_HOC:
+def _table_lacks(trained: Entrant, kind: str) -> str:
+    label = derived_name(trained.label, kind)
+    if kind == POST_HOC and trained.loss == BASELINE:
         return (
-            f"{label!r} needs a loss named softmax with a column score_<class> for every class, and the training "
-            "images per class: pass --counts FILE"
+            f"{label!r} needs columns score_<class> for every class, and the training images per class: pass "
+            "--counts FILE"
         )
     return f"{label!r} cannot be derived from a table; expected losses of the table, or softmax (post-hoc)"
 

@@ -125,6 +125,10 @@ def test_claims_on_the_shifted_softmax(lossbench: Any, tmp_path: Path) -> None:
     for claimed, message in (
         ("center > softmax (post-hoc)", "pass --counts FILE"),
         ("center (refit) > softmax", "'center (refit)' cannot be derived from a table"),
+        (
+            "softmax > center (shifted)",
+            "'center (post-hoc)' cannot be derived from a table; expected losses of the table",
+        ),
     ):
         done = lossbench("judge", table, "--claim", claimed)
         assert done.code == 2
