@@ -76,6 +76,7 @@ def test_an_added_option_is_in_the_digest_of_a_cell_unless_it_has_no_effect() ->
     assert done.stdout.split() == ["True", "False", "True"], done.stderr
 
 
+@pytest.mark.long
 def test_an_added_option_is_compared_unless_it_has_no_effect(tmp_path: Path) -> None:
     grid = make_records(tmp_path / "grid", {"softmax": 0.5, "center": 0.6}, seeds=2)
     record = next(grid.glob("cells/center*/record.json"))

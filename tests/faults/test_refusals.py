@@ -145,8 +145,10 @@ def small_files(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Non
 
 @pytest.mark.parametrize(
     ("what", "limit", "path"),
-    [("checkpoint", 400_000, "checkpoint/step-000000004"), ("history", 500, "history.jsonl"),
-     ("record", 2_000, "record.json"), ("weights", 100_000, "checkpoint/weights.safetensors")],
+    [("checkpoint", 400_000, "checkpoint/step-000000004"),
+     ("record", 2_000, "record.json"),
+     pytest.param("history", 500, "history.jsonl", marks=pytest.mark.long),
+     pytest.param("weights", 100_000, "checkpoint/weights.safetensors", marks=pytest.mark.long)],
 )  # fmt: skip
 def test_a_full_disk_leaves_what_was_there_and_the_run_can_go_on(
     pictures: Path, tmp_path: Path, small_files: Any, monkeypatch: pytest.MonkeyPatch, what: str, limit: int, path: str

@@ -89,6 +89,7 @@ def test_a_closed_terminal_and_a_batch_system_stop_a_process(pictures: Path, tmp
     assert list((out / "checkpoint").glob("step-*"))
 
 
+@pytest.mark.long
 def test_the_second_ctrl_c_stops_at_once_and_nothing_is_corrupt(
     pictures: Path, whole: dict[str, Any], tmp_path: Path
 ) -> None:

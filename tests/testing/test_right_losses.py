@@ -15,6 +15,20 @@ EXPECTED = {"right-queue": {"equal-shards"}}  # it does say that each process ha
 
 # By default one of each kind: logits, cosines, embeddings with a state.
 KINDS = {"right-focal", "right-hinge", "right-cosine-margin", "right-learned-centers"}
+# By default one for each thing that is declared: failures, a bound, an axis of a state, cosines.
+DECLARED = {
+    f"unusual-{name}"
+    for name in (
+        "background",
+        "clouded-logits",
+        "distance-to-all-rows",
+        "few-shot-boost",
+        "own-cosine",
+        "simplex",
+        "trusts-the-frequent",
+        "warms-up",
+    )
+}
 
 every = pytest.mark.parametrize("spec", right_losses.SPECS, ids=lambda spec: spec.name)
 
@@ -37,7 +51,7 @@ def test_a_right_loss_passes_in_two_processes_and_compiled(spec: LossSpec) -> No
     assert set(found) == EXPECTED.get(spec.name, set()), found
 
 
-@pytest.mark.parametrize("spec", right_unusual.SPECS, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", long_but(DECLARED, right_unusual.SPECS, "name"), ids=lambda spec: spec.name)
 @pytest.mark.parametrize("examples", [5, pytest.param(20, marks=pytest.mark.long)])
 def test_an_unusual_right_loss_passes_with_its_declaration(spec: LossSpec, examples: int) -> None:
     found = accused(spec, Effort(examples=examples), QUICK)
