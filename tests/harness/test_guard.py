@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from lossbench import LossContext, ModelOutput
 from lossbench.errors import NonFiniteError
-from lossbench.harness.training.guard import FiniteGuard, largest
+from lossbench.harness.training.finite import largest
+from lossbench.harness.training.guard import FiniteGuard
 from lossbench.harness.training.optimizer import mask_steps
 from lossbench.losses.center import CenterLoss
 
