@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import ferplus
 import halves
+import many_classes
 import numpy as np
 import pytest
 import two_stage
@@ -260,3 +261,12 @@ def test_the_page_of_costs_follows_from_its_speeds() -> None:
     for row in rows:
         speed, *hours = [float(text.replace(",", "")) for text in row]
         assert hours == pytest.approx([cells * 748.8 / speed for cells in (1, 15, 440)], rel=0.02)
+
+
+@pytest.mark.long
+def test_a_run_with_very_many_classes_ends(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["many_classes.py", "--classes", "21000", "--test", "50", "--batch-size", "2000"])
+    assert many_classes.main() == 0
+    *_, row = capfd.readouterr().out.strip().splitlines()
+    peak_mib = float(row.split("|")[6].replace(",", ""))
+    assert peak_mib < 21_000**2 * 4 / 2**20  # less than one matrix of classes by classes

@@ -18,7 +18,7 @@ from .checkpoints.folder import FOLDER, remove_checkpoints
 from .checkpoints.resumptions import forget_resumptions
 from .checkpoints.saver import Saver
 from .evaluation.evaluate import predict_split, share_running_statistics
-from .evaluation.refit import Refit, refit, refit_rows
+from .evaluation.refit import MOST_IMAGES, MOST_SCORES, Refit, refit, refit_rows
 from .evaluation.training_fit import training_fit
 from .record_content import record_of_run, timing_of
 from .reporter import Reporter
@@ -93,7 +93,8 @@ def finish(task: Task, trainer: Trainer, saver: Saver, directory: Path, reporter
 
 def _predict_training(task: Task, trainer: Trainer, reporter: Reporter) -> SplitPredictions:
     """Return predictions for training images without augmentation."""
-    rows = refit_rows(task.train.targets, task.config.seed)
+    most = max(1, min(MOST_IMAGES, MOST_SCORES // task.context.num_classes))
+    rows = refit_rows(task.train.targets, task.config.seed, most)
     return predict_split(task.train.subset(rows), task, trainer, reporter)
 
 

@@ -15,7 +15,10 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lossbench.harness.evaluation import training_fit as training_fit_module
 from lossbench.harness.evaluation.metrics import classification_metrics, retrieval_quality, wilson_interval
+from lossbench.harness.evaluation.refit import refit_rows
+from lossbench.runs.predictions import SplitPredictions
 
 NAMES = ("a", "b", "c")
 # True classes and what is predicted: a is right 3 of 4 times, b 1 of 2, c 2 of 2.
@@ -195,3 +198,20 @@ def test_map_at_r_is_one_for_separated_classes_and_undefined_without_pairs() -> 
     targets = np.repeat([0, 1], 5)
     assert retrieval_quality(np.eye(2)[targets], targets)["mean_average_precision_at_r"] == 1
     assert retrieval_quality(np.eye(3), np.arange(3))["mean_average_precision_at_r"] is None
+
+
+def test_training_images_are_few_with_very_many_classes() -> None:
+    targets = np.repeat(np.arange(300), [2, 3, 1] * 100)
+    rows = refit_rows(targets, seed=0, most=50)
+    assert len(np.unique(targets[rows])) == len(rows) == 50
+    assert rows.tolist() == sorted(rows.tolist()) == refit_rows(targets, seed=0, most=50).tolist()
+    assert rows.tolist() != refit_rows(targets, seed=1, most=50).tolist()
+    assert len(refit_rows(targets, seed=0, most=300)) == 300
+
+
+def test_the_fit_of_training_images_is_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    seen = SplitPredictions(scores=draw.normal(size=(23, 5)).astype(np.float32), targets=draw.integers(0, 5, 23))
+    whole = training_fit_module.training_fit(seen)
+    monkeypatch.setattr(training_fit_module, "_BLOCK", 20)
+    assert training_fit_module.training_fit(seen) == whole

@@ -17,6 +17,7 @@ from ...data.table import Int64Array
 from ...runs.record import RefitFacts
 
 MOST_IMAGES = 20_000
+MOST_SCORES = 2**26  # of these images, 256 MB: with 50,000 classes, 1,342 images are predicted
 MOST_CLASSES = 100  # with more, the fit takes longer than many runs
 _ITERATIONS = 300
 
@@ -44,6 +45,8 @@ class Refit(NamedTuple):
 def refit_rows(targets: Int64Array, seed: int, most: int = MOST_IMAGES) -> Int64Array:
     """Return at most `most` rows, sorted: all rows of small classes, and equally many of each large class.
 
+    With more classes than `most`, one row each of some of them.
+
     Args:
         targets: (N,) targets.
         seed: seed of the draw.
@@ -60,8 +63,10 @@ def refit_rows(targets: Int64Array, seed: int, most: int = MOST_IMAGES) -> Int64
         quota = (low + high + 1) // 2
         low, high = (quota, high) if np.minimum(counts, quota).sum() <= most else (low, quota - 1)
     order = np.random.default_rng(seed).permutation(len(targets))
-    kept = [order[targets[order] == c][:low] for c in range(len(counts))]
-    return np.sort(np.concatenate(kept)).astype(np.int64)
+    by_class = order[np.argsort(targets[order], kind="stable")]
+    within = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)  # position within the class
+    kept = by_class[within < max(low, 1)]
+    return np.sort(kept if low else np.random.default_rng(seed).permutation(kept)[:most]).astype(np.int64)
 
 
 def refit(

@@ -7,6 +7,8 @@ import numpy as np
 from ...runs.predictions import SplitPredictions
 from ...runs.record import TrainingFit
 
+_BLOCK = 2**22  # scores in float64 at a time
+
 
 def training_fit(seen: SplitPredictions) -> TrainingFit:
     """Return balanced accuracy and class-balanced cross-entropy of predictions for training images.
@@ -19,11 +21,15 @@ def training_fit(seen: SplitPredictions) -> TrainingFit:
 
     from scipy.special import logsumexp  # here, because it is slow to import
 
-    scores, targets = seen.scores.astype(np.float64), seen.targets
+    scores, targets = seen.scores, seen.targets
     counts = np.bincount(targets)
     present = counts > 0
     right = np.bincount(targets, weights=scores.argmax(axis=1) == targets)
-    losses = logsumexp(scores, axis=1) - scores[np.arange(len(targets)), targets]
+    losses = np.empty(len(targets))
+    rows = max(1, _BLOCK // scores.shape[1])
+    for start in range(0, len(targets), rows):
+        block, own = scores[start : start + rows].astype(np.float64), targets[start : start + rows]
+        losses[start : start + rows] = logsumexp(block, axis=1) - block[np.arange(len(own)), own]
     total = np.bincount(targets, weights=losses)
     return TrainingFit(
         images=len(targets),
