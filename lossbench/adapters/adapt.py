@@ -173,7 +173,8 @@ def _takes(path: str, made: Any, first: str, told: str | None) -> Takes:
     if library == "timm" or first.lower() in NAMES_OF_LOGITS:
         return "logits"
     raise UsageError(
-        f"cannot tell whether {path}({first}, …) takes logits or embeddings; pass --takes logits or --takes embeddings"
+        f"cannot tell whether {path}({first}, …) takes logits or embeddings; pass --takes logits or --takes embeddings."
+        f" If it takes something else: {wrapper(path)}"
     )
 
 

@@ -16,13 +16,19 @@ class LogitLoss(RowLoss):
     """Mean over the batch of what each row costs by its own logits. A subclass that defines `per_sample` is complete.
 
     It can be called with a model's output or with logits alone. Targets may be (B, C) probabilities, as from mixup,
-    votes or distillation: a row then costs the mean of its costs under each class, weighted by the probabilities.
+    votes or distillation: a row then costs the mean of its costs under each class, weighted by the probabilities. A
+    subclass that overrides `value` without a `per_sample` takes class numbers only.
 
     Args:
         context: supplies the number of classes.
     """
 
     takes_soft_targets = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "value" in vars(cls) and not {"per_sample", "takes_soft_targets"} & vars(cls).keys():
+            cls.takes_soft_targets = False  # the rows of a parent are not those of this value
 
     def inputs(self, output: ModelOutput, targets: Tensor) -> Tensor:
         return matrix("logits", logits_of(output, self._name), targets, self.num_classes, self.num_classes)

@@ -110,6 +110,11 @@ class Configuration:
         held = {name for name, _ in (*self.specimen.named_parameters(), *self.specimen.named_buffers())}
         return {name: axes for name, axes in self.spec.state_axes.items() if name in held}
 
+    @cached_property
+    def kinks(self) -> dict[tuple[Case, float], bool]:
+        """Whether batches lie near kinks of the loss, by batch and radius, as far as known: many laws ask for it."""
+        return {}
+
     def declares(self, trait: Trait) -> bool:
         """Return whether the instance, or whoever asked for the check, declares a trait."""
         return trait in self.traits or (trait in self.specimen.traits and trait not in self.without)

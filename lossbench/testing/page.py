@@ -22,8 +22,10 @@ that skip batches on a kink of a piecewise loss.
 | searched, {normal} per law and configuration | 1 to 6 | 2 to 4 | 1 to 3 | 2.2 | 1 to 500 |
 | searched with `--deep`, {deep:,} per law and configuration | 1 to 40 | 2 to 12 | 1 to 12 | 2.2 | 1 to 500 |
 | one ordinary batch, for laws without a search | 12 | 4 | 6 | 2 | 23 to 601 |
-| `large-task` | 260 | 20, or 300 | 16 | 2 | 1 to {count:,} |
+| `large-task` | 280 | 20, or 300 | 16 | 2 | 1 to {count:,} |
 | `large-task`, with a `loop` | {looped[0]} | {looped[1]} | {looped[2]} | 2 | 1 to {count:,} |
+| `blocks` | 4,200 | 4 | 6 | 2 | 23 to 601 |
+| `blocks` | {dims[0]} | {dims[1]} | {dims[2]} | 2 | 1 to {count:,} |
 | `large-values` | 12 | 4 | 6 | 2 times {scales[0]} and {scales[1]} | 23 to 601 |
 | `neighbouring-counts` | 4 | 4 | 6 | 2 | 127 to 500,000 |
 
@@ -69,9 +71,10 @@ def laws_page() -> str:
         >>> laws_page().splitlines()[0]
         '# The laws of a loss'
     """
+    from .laws.extents import MANY_DIMENSIONS
     from .laws.sizes import LOOPED, SCALES  # importing the laws fills LAWS
 
-    sizes = {"count": LARGEST_COUNT, "looped": LOOPED, "scales": SCALES}
+    sizes = {"count": LARGEST_COUNT, "looped": LOOPED, "scales": SCALES, "dims": MANY_DIMENSIONS}
     parts = [_HEAD.format(normal=NORMAL_EXAMPLES, deep=DEEP_EXAMPLES, **sizes)]
     for group in GROUPS:
         members = [law for law in LAWS if law.group == group]

@@ -102,12 +102,12 @@ class Trial:
         return {**dict(loss.named_parameters()), **dict(loss.named_buffers())}
 
     def move_state(self, loss: Loss, axis: str, change: Callable[[Tensor, int], Tensor]) -> None:
-        """Applies `change(tensor, dimension)` to each state that has an axis of that name."""
+        """Apply `change(tensor, dimension)` to each state, once for each of its axes of that name."""
         states = self.states(loss)
         with torch.no_grad():
             for name, axes in self.configuration.state_axes.items():
-                if axis in axes:
-                    states[name].copy_(change(states[name], axes.index(axis)))
+                for dimension in (d for d, each in enumerate(axes) if each == axis):
+                    states[name].copy_(change(states[name], dimension))
 
     @property
     def rounding(self) -> float:

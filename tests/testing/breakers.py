@@ -785,6 +785,22 @@ class ScaleWithoutAPrice(LearnedScale):
         return Softmax.value(self, inputs, targets) * (1 + self.log_variance)
 
 
+@breaks("every-parameter-has-a-gradient", state_axes={"log_variance": ()})
+class NobodyReadsTheParameter(LearnedScale):
+    def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return Softmax.value(self, inputs, targets)
+
+
+@breaks("blocks")
+class BlocksOfAThousandRows(Softmax):
+    """What is left over after blocks of 1,000 rows is left out."""
+
+    def rows(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        costs = super().rows(inputs, targets)
+        whole = len(costs) // 1000 * 1000
+        return costs if whole == 0 else torch.cat([costs[:whole], 0 * costs[whole:]])
+
+
 @breaks("scores-point-where-the-loss-pulls")
 class ScoresUpsideDown(Softmax):
     def scores(self, output: ModelOutput) -> Tensor:

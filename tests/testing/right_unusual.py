@@ -23,11 +23,15 @@ ROWS = frozenset({Trait.SAMPLEWISE, Trait.SHARDABLE})
 SPECS: list[LossSpec] = []
 
 
+def spec_of(loss: type[Loss], *needs: Need, **spec: Any) -> LossSpec:
+    given = {"needs": frozenset(needs or {Need.LOGITS}), "traits": loss.traits, **spec}
+    name = "unusual-" + "".join("-" * c.isupper() + c.lower() for c in loss.__name__).strip("-")
+    return LossSpec(name=name, factory=loss, summary="-", reference="-", **given)
+
+
 def right(*needs: Need, **spec: Any) -> Any:
     def enter(loss: type[Loss]) -> type[Loss]:
-        given = {"needs": frozenset(needs or {Need.LOGITS}), "traits": loss.traits, **spec}
-        name = "unusual-" + "".join("-" * c.isupper() + c.lower() for c in loss.__name__).strip("-")
-        SPECS.append(LossSpec(name=name, factory=loss, summary="-", reference="-", **given))
+        SPECS.append(spec_of(loss, *needs, **spec))
         return loss
 
     return enter

@@ -32,9 +32,9 @@ class VSLoss(nn.Module):
 
 
 class LogitAdjust(nn.Module):
-    def __init__(self, cls_num_list, tau=1, weight=None):
+    def __init__(self, num_class_list, tau=1, weight=None):
         super().__init__()
-        n = torch.tensor(cls_num_list, dtype=torch.float32)
+        n = torch.tensor(num_class_list, dtype=torch.float32)
         self.m_list = (tau * (n / n.sum()).log()).view(1, -1)
 
     def forward(self, x, target):
@@ -186,9 +186,9 @@ class GCE(nn.Module):
 
 
 class Seesaw(nn.Module):
-    def __init__(self, class_counts, p=0.8):
+    def __init__(self, class_freq, p=0.8):
         super().__init__()
-        self.n = torch.as_tensor(class_counts).float()
+        self.n = torch.as_tensor(class_freq).float()
         self.p = p
 
     def forward(self, outputs, targets):
@@ -219,9 +219,27 @@ class SoftTarget(nn.Module):
 
 
 class BCE1(nn.Module):
-    def __init__(self, samples_per_cls):
+    def __init__(self, img_num_per_cls):
         super().__init__()
-        self.register_buffer("w", 1.0 / samples_per_cls)
+        self.register_buffer("w", 1.0 / img_num_per_cls)
 
     def forward(self, logits, target):
         return F.cross_entropy(logits, target, weight=self.w.to(logits))
+
+
+def sigmoid_focal_loss(inputs, targets, alpha=0.25, gamma=2, reduction="none"):
+    p = torch.sigmoid(inputs)
+    ce = F.binary_cross_entropy_with_logits(inputs, targets, reduction="none")
+    loss = ce * (1 - p * targets - (1 - p) * (1 - targets)) ** gamma
+    loss = (alpha * targets + (1 - alpha) * (1 - targets)) * loss
+    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
+
+
+class BalSCL(nn.Module):
+    def __init__(self, cls_num_list=None, temperature=0.1):
+        super().__init__()
+        self.t = temperature
+        self.cls_num_list = cls_num_list
+
+    def forward(self, centers1, features, targets):
+        return F.cross_entropy(F.normalize(features) @ F.normalize(centers1).T / self.t, targets)

@@ -12,7 +12,7 @@ from lossbench.testing import LAWS, Configuration, Effort, Law, Result, configur
 QUICK = [law for law in LAWS if not (law.compiles or law.needs_processes)]
 FEW = Effort(examples=4)
 # They judge other laws again, on other batches.
-AGAIN = {"large-task", "large-values"}
+AGAIN = {"blocks", "large-task", "large-values"}
 
 
 def failures(configuration: Configuration, laws: list[Law], effort: Effort = FEW) -> dict[str, Result]:

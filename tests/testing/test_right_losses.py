@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import more_right_losses
 import pytest
 import right_losses
 import right_unusual
@@ -49,6 +50,13 @@ def test_a_right_loss_passes(spec: LossSpec) -> None:
 def test_a_right_loss_passes_in_two_processes_and_compiled(spec: LossSpec) -> None:
     found = accused(spec, Effort(seed=1, examples=10), list(LAWS))
     assert set(found) == EXPECTED.get(spec.name, set()), found
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("spec", more_right_losses.SPECS, ids=lambda spec: spec.name)
+def test_another_unusual_right_loss_passes(spec: LossSpec) -> None:
+    found = accused(spec, Effort(examples=10), QUICK)
+    assert not found, found
 
 
 @pytest.mark.parametrize("spec", long_but(DECLARED, right_unusual.SPECS, "name"), ids=lambda spec: spec.name)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import more_slips  # noqa: F401  # enters its mistakes into the table
+import late_slips  # noqa: F401  # enters its mistakes into the table
+import more_slips  # noqa: F401
 import pytest
 import slips
 import wrong_rules  # noqa: F401
 
 from lossbench.testing import configurations, find_law, judge
 
+LONG = {"CountsPairsInHalf", "MasksByBatchSize"}  # more than a second each
+NAMES = [pytest.param(name, marks=pytest.mark.long if name in LONG else ()) for name in slips.SLIPS]
 
-@pytest.mark.parametrize("name", slips.SLIPS)
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_slip_is_found(name: str) -> None:
     spec, law = slips.SLIPS[name]
     results = [judge(configuration, find_law(law)) for configuration in configurations(spec)]

@@ -38,10 +38,12 @@ JUDGED = {
     "PairLoss": ("embeddings", "labels", False),
     "SoftTarget": ("logits", "one-hot", False),
     "BCE1": ("logits", "labels", False),
+    "sigmoid_focal_loss": ("logits", "one-hot", False),
 }
 SHOWN = {
     "ArcHead": "returns a tensor of shape (12, 4): it is a head that gives logits, not a loss",
     "IBLoss": "missing 1 required positional argument: 'features'",
+    "BalSCL": "BalSCL(centers1, …) takes logits or embeddings",
 }
 
 
@@ -67,6 +69,12 @@ def test_class_counts_are_those_of_the_task() -> None:
         found = configuration(name)
         assert Need.CLASS_COUNTS in found.spec.needs
         assert found.counts_matter
+
+
+def test_the_page_counts_the_signatures_that_are_judged_as_they_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
+    said = f"{len(JUDGED)} of {len(JUDGED) + len(SHOWN)} signatures"
+    assert said in " ".join(page.split())
 
 
 @pytest.mark.parametrize("name", SHOWN)

@@ -10,8 +10,8 @@ from . import reordering, renumbering, motions  # Symmetry
 from . import bounds, class_weights, repetition, rare_classes, definitions, gathering  # Meaning
 from . import half_precision, side_effects, execution, copies, calls  # Systems
 from . import arguments
-from . import multiples, sizes, training_counts  # Size and scale
-from . import hooks, hyperparameters, life, surroundings, steps, soft_targets, state_rules  # Life
+from . import multiples, sizes, shards, training_counts, extents  # Size and scale
+from . import hooks, parameters, hyperparameters, life, surroundings, steps, soft_targets, state_rules  # Life
 
 __all__ = [
     "arguments",
@@ -23,6 +23,7 @@ __all__ = [
     "definitions",
     "degenerate_batches",
     "execution",
+    "extents",
     "gathering",
     "half_precision",
     "hooks",
@@ -32,10 +33,12 @@ __all__ = [
     "motions",
     "multiples",
     "non_finite",
+    "parameters",
     "rare_classes",
     "renumbering",
     "reordering",
     "repetition",
+    "shards",
     "side_effects",
     "sizes",
     "soft_targets",

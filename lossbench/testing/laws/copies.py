@@ -9,7 +9,7 @@ import torch
 
 from ...errors import brief
 from ...loss import Loss
-from ..configuration import LAST_EPOCH
+from ..configuration import LAST_EPOCH, is_scheduled, is_stateful
 from ..devices import MixedDevices, tensors_elsewhere
 from ..law import Group, law
 from ..trial import Trial, same_bits
@@ -93,9 +93,10 @@ def copies(trial: Trial) -> None:
 @law(GROUP, searched=False, compares=True)
 def moves(trial: Trial) -> None:
     """A loss moves between dtypes, to every accelerator that is there and to the meta device, with all of its
-    tensors, and gives the same value.
+    tensors, and gives the same value. There it begins an epoch, and takes a step of its state if that reads no values.
 
-    Remedy: register tensors as buffers; make new ones with `new_zeros` or on the inputs' device.
+    Remedy: register tensors as buffers; make new ones with `new_zeros` or on the inputs' device. In `begin_epoch`,
+    write into a buffer with `copy_` instead of replacing it.
     """
     output, targets = trial.output(), trial.targets
     expected = trial.loss(output, targets).detach()
@@ -107,30 +108,43 @@ def moves(trial: Trial) -> None:
         moved = trial.changed(trial.output(torch.float32), lambda t, d=device: t.to(d), "logits", "embeddings")  # type: ignore[misc]
         found = loss(moved, targets.to(device))
         trial.same(f"on {device} against the CPU", found.cpu(), expected, tolerance=1e-4)
-    loss, mixed = trial.build().to("meta"), MixedDevices()
+    for act in ("forward", "update_state") if is_stateful(trial.loss) else ("forward",):
+        _on_meta(trial, act)
+
+
+def _on_meta(trial: Trial, act: str) -> None:
+    """Require that a call of a loss on the meta device, after `begin_epoch` there, mixes no devices."""
+    loss, mixed, value = trial.build().to("meta"), MixedDevices(), None
+    there = trial.changed(trial.output(), lambda t: t.to("meta"), "logits", "embeddings")
     try:
+        if is_scheduled(loss):
+            loss.begin_epoch(*LAST_EPOCH)
         with mixed:
-            value = loss(trial.changed(output, lambda t: t.to("meta"), "logits", "embeddings"), targets.to("meta"))
+            value = (loss if act == "forward" else loss.update_state)(there, trial.targets.to("meta"))
     except Exception as error:
-        if any(words in str(error) for words in _READS_VALUES):
+        left, elsewhere = tensors_elsewhere(loss, "meta"), "device" in str(error).lower()
+        reads_values = any(words in str(error).lower() for words in _READS_VALUES)
+        if act == "forward" and reads_values:
             trial.excuse(f"it reads values, which the meta device does not have: {brief(error)}")
             return
-        if "device" in str(error).lower() and not tensors_elsewhere(loss, "meta"):
+        if act != "forward" and (reads_values or not elsewhere or isinstance(error, NotImplementedError)):
+            return  # a step may read values
+        if elsewhere and not left:
             raise Violation(
-                f"a tensor is made on another device than that of the inputs: {brief(error)}", silent=False
+                f"{act} makes a tensor on another device than that of the inputs: {brief(error)}", silent=False
             ) from error
-        if left := tensors_elsewhere(loss, "meta"):
+        if left:
             raise Violation(
-                f"{', '.join(left)} stays behind when the loss moves to another device, and forward fails: "
+                f"{', '.join(left)} stays behind when the loss moves to another device, and {act} fails: "
                 f"{brief(error)}",
                 silent=False,
             ) from error
         raise
-    if value.device.type != "meta" or value.ndim:
-        raise Violation(f"on the meta device it gives {tuple(value.shape)} on {value.device}")
     if mixed.operator:
-        which = ", ".join(tensors_elsewhere(loss, "meta")) or "a tensor that forward makes"
+        which = ", ".join(tensors_elsewhere(loss, "meta")) or f"a tensor that {act} makes"
         raise Violation(f"{mixed.operator} gets a tensor on the CPU beside the inputs on another device: {which}")
+    if value is not None and (value.device.type != "meta" or value.ndim):
+        raise Violation(f"on the meta device it gives {tuple(value.shape)} on {value.device}")
 
 
 # What torch says when a number is read of a tensor that has none.

@@ -102,9 +102,12 @@ def _signature(trial: Trial, hyperparameters: dict[str, Any]) -> list[Tensor] | 
 
 
 def _revealing_cases(trial: Trial) -> Iterator[Case]:
-    """Yield an ordinary batch, class counts from 1 to 134,415, large values, zeros, and coincident rows."""
+    """Yield an ordinary batch, half of its classes, class counts from 1 to 134,415, large values, zeros, and coincident
+    rows.
+    """
     case = trial.case
     yield case
+    yield case.with_targets(tuple(target // 2 for target in case.targets))
     yield replace(case, class_counts=tuple(max(1, LARGEST_COUNT // 40**c) for c in range(len(case.class_counts))))
     yield replace(case, logits=tuple(tuple(30 * v for v in row) for row in case.logits))
     yield replace(

@@ -39,10 +39,11 @@ def _other_batch(trial: Trial) -> Trial:
 @law(GROUP, searched=False)
 def fresh_instances(trial: Trial) -> None:
     """A value does not depend on the earlier life of an instance: a fresh instance, one that saw another batch first,
-    one beside an instance for another task, and one that was called 200 times agree.
+    also in the same memory, one beside an instance for another task, and one that was called 200 times agree. Nor does
+    a step of the state depend on what forward was called with.
 
-    Remedy: keep nothing of a batch in forward; take scales and statistics from the batch at hand, or from buffers that
-    `update_state` moves.
+    Remedy: keep nothing of a batch in forward, by address or by size either; take scales and statistics from the batch
+    at hand, or from buffers that `update_state` moves by its own arguments.
     """
     expected = _call(trial.build(), trial)
     after_other, after_many = trial.build(), trial.build()
@@ -58,6 +59,24 @@ def fresh_instances(trial: Trial) -> None:
         ("beside an instance for other class counts", beside),
     ):
         trial.same(f"{what} against a fresh instance", _call(loss, trial), expected, tolerance=1e-12)
+    _same_in_place(trial)
+    if is_stateful(after_other):
+        stepped, expected_step = trial.build(), trial.build()
+        stepped(trial.changed(trial.output(), lambda t: 1 - 2 * t), trial.targets.sort().values)
+        for loss in (stepped, expected_step):
+            loss.update_state(trial.output(), trial.targets)
+        trial.same_states(stepped, expected_step, "after forward of another batch and a step", tolerance=1e-12)
+
+
+def _same_in_place(trial: Trial) -> None:
+    """Require that other numbers in the same tensors give the value of a fresh instance."""
+    loss, output, targets = trial.build(), trial.output(), trial.targets
+    loss(output, targets)
+    targets.copy_(targets.sort().values)
+    for name in trial.reads:
+        getattr(output, name).mul_(-0.5)
+    expected = trial.build()(trial.changed(output, Tensor.clone, "logits", "embeddings"), targets.clone()).detach()
+    trial.same("after another batch in the same memory", loss(output, targets).detach(), expected, tolerance=1e-12)
 
 
 @law(GROUP, searched=False)

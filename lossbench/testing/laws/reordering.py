@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...loss import Loss
+from ...losses.row_loss import RowLoss
 from ...traits import Trait
 from ..configuration import is_stateful
 from ..law import Group, law
@@ -53,10 +55,11 @@ def order_of_rows(trial: Trial) -> None:
 
 @law(GROUP, trait=Trait.SAMPLEWISE)
 def mean_of_rows(trial: Trial) -> None:
-    """The value of a batch is the mean of the values of its rows (trait samplewise).
+    """The value of a batch is the mean of the values of its rows (trait samplewise). If the loss defines `per_sample`,
+    it gives these values.
 
     Remedy: divide by the number of rows, not by a sum of weights or by the classes present; or declare what couples
-    rows: batch-coupled.
+    rows: batch-coupled. Weights belong into `per_sample`, whose mean is the loss.
     """
     output, targets = trial.output(), trial.targets
     rows = [
@@ -64,3 +67,5 @@ def mean_of_rows(trial: Trial) -> None:
         for i in range(len(targets))
     ]
     trial.same("the batch against the mean of its rows", trial.loss(output, targets), torch.stack(rows).mean())
+    if type(trial.loss).per_sample not in (Loss.per_sample, RowLoss.per_sample):
+        trial.same("per_sample against the rows", trial.loss.per_sample(output, targets), torch.stack(rows))
