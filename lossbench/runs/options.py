@@ -20,6 +20,7 @@ from ..models import ANY_MODEL, OWN_MODELS, SENET_50, SENET_TINY, WEIGHTS_FORMS,
 from ..models.image_values import BGR, RGB, from_options
 from .option import NOT_NEGATIVE, POSITIVE, Role, Rule, about, at_least, check, flag, matching, option
 
+REDUCE_OVERHEAD = "reduce-overhead"  # a mode of torch.compile
 CHECKPOINT_INTERVAL = re.compile(r"([1-9]\d{0,8})(m?)")
 _OPENS = (Role.OPENS_DATA, Role.READS_DATA)
 _ANY_TIME = (Role.ANY_TIME, Role.NO_EFFECT)
@@ -314,6 +315,12 @@ class RunConfig:
         roles=_ANY_TIME,
     )
     compile: bool = _machine(False, help="Compile the training step with torch.compile.")
+    compile_mode: str = _machine(
+        "default",
+        help="How --compile compiles; reduce-overhead replays the step as a CUDA graph, for small models and batches",
+        metavar="MODE",
+        choices=("default", REDUCE_OVERHEAD),
+    )
     sync_bn: bool = _machine(False, help="Compute batch-normalization statistics over all processes (CUDA only).")
     track: str | None = _machine(
         None,
@@ -339,6 +346,8 @@ class RunConfig:
             raise ConfigError(f"--fold must be at most --folds {self.folds}, got {self.fold}")
         if self.cache_dir is not None and self.cache_on != CacheOn.DISK:
             raise ConfigError(f"--cache-dir {self.cache_dir} applies with --cache-on disk only: pass that, too")
+        if self.compile_mode != "default" and not self.compile:
+            raise ConfigError(f"--compile-mode {self.compile_mode} applies with --compile only: pass --compile, too")
         sampler = parse_sampler(self.sampler)
         if isinstance(sampler, ClassBatches) and self.batch_size not in (None, sampler.batch_size):
             raise ConfigError(

@@ -22,6 +22,7 @@ from ...runs.options import RunConfig
 from ...traits import Trait
 from ..task import Task, derived_seed
 from .average import build_average
+from .captured import captured_rows, compile_options
 from .clock import StepClock
 from .guard import FiniteGuard
 from .optimizer import build_optimizer, build_schedule, mask_steps
@@ -128,7 +129,7 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
     average = build_average(model, config.ema)
     if config.compile:
         step.mark = lambda part: None  # timing inside would break the graph
-        step.compile()
+        step.compile(**compile_options(config.compile_mode))
     # Everything is on its device already; to find that out, accelerate would import torch's distributed tensors.
     wrapped, prepared = accelerator.prepare(step, optimizer, device_placement=[False, False])
     return Trainer(
@@ -144,4 +145,5 @@ def build_trainer(task: Task, accelerator: Accelerator) -> Trainer:
         micro_batches=config.micro_batches,
         marks_inside=not config.compile,
         average=average,
+        captured_rows=captured_rows(config, batches),
     )

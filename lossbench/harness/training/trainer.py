@@ -23,6 +23,7 @@ from ...data.loading import EpochBatches
 from ...runs.history import HistoryRow
 from ...types import Batch, ModelOutput
 from ..reporter import Reporter
+from .captured import copied, replayed
 from .clock import StepClock
 from .diagnostics import epoch_diagnostics, warnings_of
 from .guard import FiniteGuard
@@ -51,6 +52,7 @@ class Trainer:
         micro_batches: number of parts into which a step's rows are split.
         marks_inside: whether `step` itself marks the end of forward and loss (not when compiled).
         average: moving average of the model's weights, or None.
+        captured_rows: rows of the micro-batches that are replayed as CUDA graphs, or None.
         recent: the last steps that the guard may not have checked yet.
         seconds_before: seconds spent on earlier epochs.
         so_far: progress of the current epoch.
@@ -68,6 +70,7 @@ class Trainer:
     micro_batches: int = 1
     marks_inside: bool = True
     average: ModelEmaV3 | None = None
+    captured_rows: int | None = None
     recent: deque[RecentStep] = field(default_factory=deque)
     seconds_before: float = 0.0
     last_lr: float = 0.0
@@ -153,6 +156,8 @@ class Trainer:
         images = batch.images.to(self.accelerator.device, non_blocking=True, memory_format=torch.channels_last)
         targets = batch.targets.to(self.accelerator.device, non_blocking=True)
         self.clock.mark("data")
+        if self.captured_rows is not None:
+            torch.compiler.cudagraph_mark_step_begin()  # outputs of the last step may be overwritten
         self.guard.before_forward()
         random_state = torch.get_rng_state()
         outputs, objective = [], self._zero()
@@ -161,7 +166,8 @@ class Trainer:
             last = number == len(parts) - 1
             rows = len(labels) if own_rows else 0
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
-                value, output = self.wrapped(part, labels, *((rows,) if self.step.gathers else ()))
+                with replayed(len(part), self.captured_rows):
+                    value, output = self.wrapped(part, labels, *((rows,) if self.step.gathers else ()))
                 if not self.marks_inside:
                     self.clock.mark("forward")
                 # Gradients are averaged over processes, so each is weighted by its share of the step's rows.
@@ -169,7 +175,8 @@ class Trainer:
                 self._backward(value if share == 1 else value * share)
             self.clock.mark("backward")
             objective += value.detach() * rows
-            outputs.append(detached(output))
+            output = detached(output)
+            outputs.append(output if self.captured_rows is None else copied(output))
         output = joined(outputs)
         place = self.guard.step, self.batches.epoch
         self.recent.append(
