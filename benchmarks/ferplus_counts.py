@@ -4,9 +4,9 @@
 
 DIR has `fer2013new.csv` and the image folders. The script follows the publishers' rule in plain loops and compares the
 number of every step with what `ferplus:DIR` reports. Then it writes a manifest of all image files with the label that
-most annotators chose, and trains one epoch of senet-tiny on it twice with `--cache`: the first run decodes every file
-to check it, and the second finds all of them in the cache. OUT/counts.md has the counts and the times. Exits with 1 if
-a number differs.
+most annotators chose, and trains one epoch of senet-tiny on it twice with `--cache`. Every file is decoded once to be
+checked: those with a label when FER+ is opened, the others by the first run; the second run finds all of them checked.
+OUT/counts.md has the counts and the times. Exits with 1 if a number differs.
 """
 
 from __future__ import annotations
