@@ -33,7 +33,8 @@ class Row(NamedTuple):
     Attributes:
         name: which entrants, the first minus the second.
         halves: the difference and its interval in each half, as text.
-        agrees: whether each half's difference lies within the other's interval; None if a half was not tested.
+        agrees: whether each half's difference lies within the other's interval; None if a half was not tested, or if
+            all its runs gave the same answers, which says nothing about other seeds.
     """
 
     name: str
@@ -82,7 +83,7 @@ def _row(name: str, pair: Pair, other: Pair) -> Row:
     ]
     known = [interval for interval in intervals if interval is not None]
     agrees = None
-    if len(known) == 2:
+    if len(known) == 2 and pair.seed_share is not None and other.seed_share is not None:
         agrees = all(low <= mean <= high for (low, high), mean in zip(known, reversed(means), strict=True))
     return Row(name, (texts[0], texts[1]), agrees)
 
@@ -99,7 +100,7 @@ def table(first: Comparison, second: Comparison, found: list[Row]) -> str:
     halves = [f"seeds {listed([str(s) for s in sorted({r.seed for r in h.records.runs})])}" for h in (first, second)]
     lines = [f"{count} of {len(found)} differences agree" + (f"; {unknown} cannot be judged" if unknown else "") + "."]
     lines += ["", f"| difference, points of {first.metric.name} | {halves[0]} | {halves[1]} | agrees |", "|-|-|-|-|"]
-    words = {True: "yes", False: "no", None: "not tested"}
+    words = {True: "yes", False: "no", None: "cannot be judged"}
     lines += [f"| {row.name} | {row.halves[0]} | {row.halves[1]} | {words[row.agrees]} |" for row in found]
     return "\n".join(lines) + "\n"
 

@@ -23,6 +23,7 @@ from PIL import Image
 from lossbench.cli import main
 from lossbench.runs.grid_file import read_grid_file, write_grid_file
 from lossbench.runs.options import RunConfig
+from lossbench.verdict.judge import compare
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "benchmarks" / "affectnet.toml"
@@ -233,6 +234,18 @@ def test_a_half_in_which_the_order_is_reversed_does_not_agree(
     one, two = re.findall(r"[|] ([+-][\d.]+) [(]", line)
     assert float(one) > 0 > float(two)
     assert line.endswith("| no |")
+
+
+def test_a_half_without_variance_is_not_said_to_agree(
+    first_half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its interval is as wide as the scale, so any difference would lie within it."""
+    monkeypatch.setattr(halves, "compare", lambda grid: constant if grid.name == "b" else compare(grid))
+    second = compare(half(tmp_path / "b", 3))
+    (pair,) = second.pairs
+    constant = dataclasses.replace(second, pairs=(dataclasses.replace(pair, interval=(-1.0, 1.0), seed_share=None),))
+    assert compared_halves(monkeypatch, first_half, tmp_path / "b") == 1
+    assert capsys.readouterr().out.startswith("1 of 2 differences agree; 1 cannot be judged.")
 
 
 def test_what_is_no_second_half_is_refused(
