@@ -13,7 +13,7 @@ from PIL import Image
 from .decode import decode
 from .files import ImageFiles
 from .reading import Reading
-from .square import scaled
+from .square import scaled, square
 from .table import ImageTable, Pixels
 from .upright import Box
 
@@ -25,6 +25,18 @@ def decode_as(reading: Reading, source: str | os.PathLike[str] | bytes, box: Box
         DataError: as `decode`.
     """
     return reduced(decode(source, box, smallest=reading.smallest_decoded), reading)
+
+
+def fitted(image: Image.Image, reading: Reading, size: int, share: float) -> Pixels:
+    """Return the (size, size, 3) central square of a decoded RGB image, as evaluation sees it.
+
+    Args:
+        image: decoded and reduced as the reading says.
+        reading: how the run reads images.
+        size: side of the result in pixels.
+        share: side of the square as a share of the image's short side.
+    """
+    return square(np.asarray(image) if reading.is_fast else image, size, share=share)
 
 
 def reduced(image: Image.Image, reading: Reading) -> Image.Image:

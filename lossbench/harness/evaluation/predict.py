@@ -16,7 +16,7 @@ from PIL import Image
 
 from ...data.crop_recipe import CropRecipe
 from ...data.decode import decode
-from ...data.read_images import decode_as
+from ...data.read_images import decode_as, fitted
 from ...data.table import Pixels
 from ...detectors import Face
 from ...errors import DataError
@@ -27,7 +27,7 @@ from .inputs import ImageInput
 from .trained_run import TrainedRun
 
 _PIXELS = 64 * 224**2  # of images that go through the model together
-_MOST, _FEWEST = 512, 8  # images that are decoded together
+_MOST, _FEWEST = 256, 8  # images that are decoded together; more at once are slower on CPUs
 _PART = 16  # images per task of a thread
 
 Probabilities = npt.NDArray[np.float32]
@@ -136,8 +136,9 @@ class Predictor:
             return [Prediction(path=one.path, error=one.error, faces=faces)]
         try:
             if self.recipe is None:
-                image = decode_as(self.trained.record.model.reading, one.file)
-                return [Prediction(path=one.path, pixels=self.trained.prepare(image))]
+                reading, share = self.trained.record.model.reading, self.trained.preprocessing.crop_share
+                pixels = fitted(decode_as(reading, one.file), reading, self.trained.image_size, share)
+                return [Prediction(path=one.path, pixels=pixels)]
             image = decode(one.file)
             finder = self._finder()
             found = finder(image)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...data.given_image import GivenImage, rgb_image
-from ...data.square import square
+from ...data.read_images import fitted
 from ...data.table import Pixels
 from ...errors import ConfigError, NonFiniteError, RecordError
 from ...models.preprocessing import Preprocessing
@@ -126,9 +126,7 @@ class TrainedRun:
             DataError: the image cannot be read.
         """
         reading = self.record.model.reading
-        rgb = rgb_image(image, reading)
-        share = self.preprocessing.crop_share
-        return square(np.asarray(rgb) if reading.is_fast else rgb, self.image_size, share=share)
+        return fitted(rgb_image(image, reading), reading, self.image_size, self.preprocessing.crop_share)
 
     def probabilities(self, pixels: Tensor, module: Probabilities | None = None) -> Floats:
         """Return (N, C) probabilities of one prepared batch.
