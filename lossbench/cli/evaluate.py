@@ -47,8 +47,10 @@ def evaluate(
         output_is_optional()
     allow_objects(loss or "")
     config = RunConfig(loss="softmax", data=data, **options)  # the loss of the run is in its record
-    from ..harness.evaluation.evaluate_run import evaluate_run
-    from .watch_run import RichReporter
+    from .watch_run import LOADING, RichReporter, working
+
+    with working(LOADING):
+        from ..harness.evaluation.evaluate_run import evaluate_run
 
     record = evaluate_run(run, config, out, RichReporter())
     if json_:

@@ -68,14 +68,16 @@ def predict(
     from ..runs.layout import check_finished
 
     check_finished(run)
-    from ..harness.checks import check_device
-    from ..harness.evaluation.inputs import image_inputs
-    from ..harness.evaluation.predict import Predictor
-    from ..harness.evaluation.trained_run import load_run
-    from ..harness.training.build import build_accelerator
     from .predict_outputs import CsvRows, JsonRows, Sheet, TableRows
     from .predict_recipe import recipe_of
-    from .watch_run import counting
+    from .watch_run import LOADING, counting, working
+
+    with working(LOADING):
+        from ..harness.checks import check_device
+        from ..harness.evaluation.inputs import image_inputs
+        from ..harness.evaluation.predict import Predictor
+        from ..harness.evaluation.trained_run import load_run
+        from ..harness.training.build import build_accelerator
 
     config = RunConfig(loss="softmax", **options)  # the loss of the run is in its record
     check_device(config)

@@ -43,7 +43,7 @@ def run(
 
     lossbench run --resume runs/NAME
     """
-    from .watch_run import RichReporter
+    from .watch_run import LOADING, RichReporter, working
 
     if not json_:
         output_is_optional()
@@ -52,7 +52,8 @@ def run(
             changed = _given_with_resume(context)
             allow_objects(str(options["loss"] or ""))
             check_unfinished(resume)
-            from ..harness.resume import resume as resume_run
+            with working(LOADING):
+                from ..harness.resume import resume as resume_run
 
             _show(resume_run(resume, reporter, **changed), json_)
             return
@@ -68,7 +69,8 @@ def run(
         check_weights_place(checked.weights)
         if out is not None:
             check_unclaimed(out)
-        from ..harness.run import run as run_task
+        with working(LOADING):
+            from ..harness.run import run as run_task
 
         result = run_task(checked, out, reporter)
     _show(result, json_)

@@ -16,6 +16,8 @@ from ..report.terminal.shorten import significant
 from ..runs.history import HistoryRow
 from .terminal import Console
 
+LOADING = "loading torch"
+
 
 class RichReporter:
     """Shows the progress of a run. Of several processes, only the first prints."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..errors import DataError
 from ..runs import layout
 from ..runs.finished_run import read_run
 from ..runs.lock import locked
@@ -46,7 +47,10 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
         return _finished(directory)
     options = read_options(directory / layout.CONFIG, str(directory / layout.CONFIG), links=False)
     config = RunConfig(**options | {name: value for name, value in changed.items() if value is not None})
-    return resume_with(config, directory, reporter)
+    try:
+        return resume_with(config, directory, reporter)
+    except DataError as error:  # a share that is not mounted may leave an empty folder
+        raise DataError(f"{error}\nIf the data of the run has moved, add --data SPEC with its new place.") from error
 
 
 def resume_with(

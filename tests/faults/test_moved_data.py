@@ -21,7 +21,7 @@ def test_a_run_goes_on_where_its_data_has_moved_to(pictures: Path, tmp_path: Pat
     with pytest.raises(Interrupted):
         run(tiny(before / "all.csv"), out, StopsAt(4))
     after = before.rename(tmp_path / "after")
-    with pytest.raises(DataError, match="no such manifest"):
+    with pytest.raises(DataError, match=r"no such manifest(.|\n)*add --data SPEC with its new place"):
         resume(out)
     other = after.with_name("other")
     shutil.copytree(after, other)

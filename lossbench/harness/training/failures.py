@@ -115,8 +115,8 @@ def _no_memory(config: ResolvedConfig, where: str, coupled: Sequence[str]) -> st
 
 def _images_lost(reason: str, where: str) -> str:
     return (
-        f"{reason}, at {where}. It could be read before: check that its disk or share is mounted. "
-        "Resume with: lossbench run --resume DIR"
+        f"{reason}, at {where}. It could be read before: check that its disk or share is mounted, or "
+        "add --data SPEC if it has moved. Resume with: lossbench run --resume DIR"
     )
 
 
