@@ -50,6 +50,8 @@ def resume(directory: Path, reporter: Reporter | None = None, **changed: Any) ->
     try:
         return resume_with(config, directory, reporter)
     except DataError as error:  # a share that is not mounted may leave an empty folder
+        if changed.get("data"):
+            raise
         raise DataError(f"{error}\nIf the data of the run has moved, add --data SPEC with its new place.") from error
 
 
