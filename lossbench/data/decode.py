@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
 
 from ..errors import DataError
 from ..strict_files import open_regular
-from .decoder_warnings import forget_decoder_warning
+from .decoder_warnings import decoder_warning, forget_decoder_warning
 from .upright import Box, UnreadableError, cropped, upright_rgb
 
 # A closed list: Pillow's EPS reader would start Ghostscript on any content of a file named .jpg.
@@ -86,9 +86,14 @@ def check_file(path: Path, box: Box | None = None) -> Checked:
             image = _decode(file, os.fstat(file.fileno()).st_size, box)
     except UnreadableError as error:
         return Checked(str(error))
+    return Checked(None, digest_of_pixels(image))
+
+
+def digest_of_pixels(image: Image.Image) -> bytes:
+    """Return 16 bytes that are equal for images of equal size and pixels."""
     pixels = hashlib.sha256(image.tobytes())  # with the instructions of current CPUs twice as fast as BLAKE2
     pixels.update(repr(image.size).encode())
-    return Checked(None, pixels.digest()[:16])
+    return pixels.digest()[:16]
 
 
 def why_not_as_listed(path: Path, sha256: str) -> str | None:
@@ -108,29 +113,31 @@ class Examined(NamedTuple):
 
     Attributes:
         reason: why the file cannot be read, or None.
-        sha256: digest of the file's bytes, if it can be read.
+        pixels: digest of the pixels that a run would see, as in `Checked`.
         width: width of the upright image in pixels, before cropping to its box.
         height: height of the upright image in pixels, before cropping.
+        warning: what the decoder warns about, or None.
     """
 
     reason: str | None
-    sha256: bytes = b""
+    pixels: bytes = b""
     width: int = 0
     height: int = 0
+    warning: str | None = None
 
 
 def examine(path: Path, box: Box | None = None) -> Examined:
-    """Read a file once and return whether it decodes, its digest and its size."""
+    """Read a file once and return whether it decodes, the digest of its pixels, its size and a warning about it."""
     try:
         with _open(path) as file:
             data = file.read()
         image = _decode(io.BytesIO(data), len(data), None)
-        cropped(image, box)
+        pixels = digest_of_pixels(cropped(image, box))
     except UnreadableError as error:
         return Examined(str(error))
     except OSError as error:
         return Examined((error.strerror or str(error)).lower())
-    return Examined(None, hashlib.sha256(data).digest(), *image.size)
+    return Examined(None, pixels, *image.size, decoder_warning())
 
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from typing import Any
 
 import numpy as np
 
-from .decode import Examined, examine
+from .decode import Examined, digest_of_pixels, examine
 from .files import Progress, each_file
 from .request import Splits
 from .table import ImageTable
@@ -19,8 +18,7 @@ _PIXELS_AT_A_TIME = 256  # rows between two progress updates
 def inspect_images(splits: Splits, threads: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Decode all images and return what is wrong with them.
 
-    Images are duplicates if their files have the same bytes (SHA-256) or, for sources without files, if their pixels
-    are equal.
+    Images are duplicates if the pixels that a run would see are equal.
 
     Args:
         splits: the result of `open_unchecked`.
@@ -29,7 +27,8 @@ def inspect_images(splits: Splits, threads: int | None = None, progress: Progres
 
     Returns:
         JSON-ready: `images`; `unreadable` (`image`, `split`, `reason`); `duplicates`, groups of `image`, `split` and
-        `class`; `duplicates_across_splits` and `duplicates_of_other_class`, numbers of groups; `width` and `height`
+        `class`; `warned` (`image`, `split`, `warning`), readable images that the decoder warns about;
+        `duplicates_across_splits` and `duplicates_of_other_class`, numbers of groups; `width` and `height`
         (`min`, `median`, `max` in pixels before cropping to a face box; None if no image is readable).
     """
     tables = {"train": splits.train, "evaluation": splits.test}
@@ -38,7 +37,7 @@ def inspect_images(splits: Splits, threads: int | None = None, progress: Progres
         name: _drawn(table, progress) if table.paths is None else [files[path] for path in table.paths]
         for name, table in tables.items()
     }
-    unreadable = []
+    unreadable, warned = [], []
     same: dict[bytes, list[dict[str, str]]] = defaultdict(list)
     sizes = []
     for split, table in tables.items():
@@ -47,12 +46,15 @@ def inspect_images(splits: Splits, threads: int | None = None, progress: Progres
                 unreadable.append({"image": table.sample_ids[row], "split": split, "reason": found.reason})
                 continue
             name = table.class_names[table.targets[row]]
-            same[found.sha256].append({"image": table.sample_ids[row], "split": split, "class": name})
+            same[found.pixels].append({"image": table.sample_ids[row], "split": split, "class": name})
             sizes.append((found.width, found.height))
+            if found.warning is not None:
+                warned.append({"image": table.sample_ids[row], "split": split, "warning": found.warning})
     groups = [group for group in same.values() if len(group) > 1]
     return {
         "images": sum(map(len, tables.values())),
         "unreadable": unreadable,
+        "warned": warned,
         "duplicates": groups,
         "duplicates_across_splits": sum(len({image["split"] for image in group}) > 1 for group in groups),
         "duplicates_of_other_class": sum(len({image["class"] for image in group}) > 1 for group in groups),
@@ -66,8 +68,7 @@ def _drawn(table: ImageTable, progress: Progress | None) -> list[Examined]:
     seen = []
     for row in range(len(table)):
         image = table.read(row)
-        digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
-        seen.append(Examined(None, digest, *image.size))
+        seen.append(Examined(None, digest_of_pixels(image), *image.size))
         if progress is not None and ((row + 1) % _PIXELS_AT_A_TIME == 0 or row + 1 == len(table)):
             progress(row + 1, len(table))
     return seen

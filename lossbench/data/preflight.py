@@ -75,6 +75,12 @@ def unreadable(
     ]
 
 
+def warned_note(warned: Collection[tuple[Path, str]]) -> str:
+    """Return a line about readable files that the decoder warns about, counted by file."""
+    path, text = min(warned)
+    return f"the decoder warns about {len(warned):,} readable image(s), such as {path}: {text}"
+
+
 def unreadable_error(found: Collection[tuple[Path, str]], remedy: str = _SKIP) -> DataError:
     """Return the error for the unreadable files.
 

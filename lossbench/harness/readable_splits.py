@@ -9,7 +9,7 @@ import numpy as np
 
 from ..announce import Announcement, announced
 from ..data.duplicates import Pixels, equal_across, repeated
-from ..data.preflight import drop, unreadable, unreadable_error
+from ..data.preflight import drop, unreadable, unreadable_error, warned_note
 from ..data.readable_cache import ReadableFiles
 from ..data.request import Splits
 from ..data.sources import open_data
@@ -76,8 +76,7 @@ def _readable(
     progress = Announcement(reporter.message, "checking that images are readable")
     found = unreadable([train, test], progress=progress, known=known, warned=warned, pixels=pixels)
     if warned:
-        path, text = min(warned)
-        reporter.message(f"the decoder warns about {len(warned):,} readable image(s), such as {path}: {text}")
+        reporter.message(warned_note(warned))
     if not found:
         return train, test, ()
     if not config.skip_unreadable:

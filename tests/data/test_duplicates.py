@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from PIL import Image
 
 from lossbench.data import preflight
 from lossbench.data.decode import check_file
+from lossbench.data.decoder_warnings import keep_decoder_warnings
+from lossbench.data.examine_images import inspect_images
 from lossbench.data.readable_cache import BY_CONTENT, ReadableFiles
+from lossbench.data.sources import open_unchecked
 from lossbench.errors import DataError
 from lossbench.harness.readable_splits import read_splits
 from lossbench.harness.reporter import SilentReporter
+from lossbench.report.terminal.data import _deep
 from lossbench.runs.options import RunConfig
 
 
@@ -122,3 +127,21 @@ def test_what_cannot_be_read_has_no_key(tmp_path: Path) -> None:
         assert known.key(tmp_path / name, None) is None
     assert check_file(tmp_path / "pipe.png").reason == "not a regular file"
     assert check_file(tmp_path).reason == "is a directory"
+
+
+def test_inspection_finds_equal_pixels_and_warnings_as_a_run_does(tmp_path: Path) -> None:
+    for n, label in enumerate(("cat", "dog") * 2):
+        (tmp_path / label).mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (n, 0, 0)).save(tmp_path / label / f"{n}.png")
+    with Image.open(tmp_path / "cat/0.png") as picture:
+        picture.save(tmp_path / "cat/again.bmp")
+        cut = b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01\x03\0\x01"
+        picture.save(tmp_path / "dog/odd.jpg", exif=cut, quality=1)
+    with warnings.catch_warnings():
+        keep_decoder_warnings()  # pytest records warnings in its place
+        found = inspect_images(open_unchecked(f"folder:{tmp_path}"))
+    assert [sorted(image["image"] for image in group) for group in found["duplicates"]] == [
+        ["cat/0.png", "cat/again.bmp"]
+    ]
+    assert [image["image"] for image in found["warned"]] == ["dog/odd.jpg"]
+    assert "of the decoder about 1 readable image(s)" in _deep(found).plain

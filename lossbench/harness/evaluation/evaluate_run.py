@@ -11,7 +11,7 @@ import numpy as np
 from ...announce import Announcement, announced
 from ...data.crop_recipe import CropRecipe
 from ...data.labels import folded
-from ...data.preflight import unreadable, unreadable_error
+from ...data.preflight import unreadable, unreadable_error, warned_note
 from ...data.read_images import read_as
 from ...data.readable_cache import ReadableFiles
 from ...data.renumber import renumbered
@@ -61,9 +61,13 @@ def evaluate_run(run: Path, config: RunConfig, out: Path, reporter: Reporter | N
     table = splits.test if splits.whole is None else splits.whole
     table = _of_classes(table, record.data.class_names, run, fold_labels=config.fold_labels)
     checked = Announcement(reporter.message, "checking that images are readable")
-    if found := unreadable([table], progress=checked, known=ReadableFiles(recognize=config.recognize_files)):
+    warned: list[tuple[Path, str]] = []
+    known = ReadableFiles(recognize=config.recognize_files)
+    if found := unreadable([table], progress=checked, known=known, warned=warned):
         raise unreadable_error(found, remedy="")  # what is measured on part of the data is not told apart
     table = read_as(table, trained.record.model.reading)
+    if warned:
+        reporter.message(warned_note(warned))
     directory = layout.claim_directory(out)
     accelerator = build_accelerator(config)
     step.to(accelerator.device)
@@ -83,8 +87,8 @@ def evaluate_run(run: Path, config: RunConfig, out: Path, reporter: Reporter | N
     names = record.data.class_names
     found_here = environment(accelerator.device, accelerator.num_processes)
     git = found_here.pop("git")
-    known = table.details.get("crop")
-    crop = known if isinstance(known, CropRecipe) else None
+    detail = table.details.get("crop")
+    crop = detail if isinstance(detail, CropRecipe) else None
     evaluated = dataclasses.replace(
         record,
         data=dataclasses.replace(

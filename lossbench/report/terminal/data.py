@@ -89,6 +89,11 @@ def _deep(deep: dict[str, Any]) -> Text:
     for image in bad[:_SHOWN]:
         text.append(f"  {image['image']} ({image['split']}): {image['reason']}\n")
     text.append(f"  … and {len(bad) - _SHOWN:,} more\n" if len(bad) > _SHOWN else "")
+    if warned := deep["warned"]:
+        text.append("warnings    ", style="bold").append(f"of the decoder about {len(warned):,} readable image(s)\n")
+        for image in warned[:_SHOWN]:
+            text.append(f"  {image['image']} ({image['split']}): {image['warning']}\n")
+        text.append(f"  … and {len(warned) - _SHOWN:,} more\n" if len(warned) > _SHOWN else "")
     return text
 
 
