@@ -16,7 +16,9 @@ from lossbench.runs.grid_file import read_grid_file, write_grid_file
 from lossbench.runs.history import read_history, write_history
 from lossbench.runs.predictions import Predictions, SplitPredictions, read_predictions, write_predictions
 from lossbench.runs.record import read_record, write_record
-from lossbench.verdict.judge import compare
+from lossbench.verdict.judge import compare, judge
+from lossbench.verdict.questions import read_questions
+from lossbench.verdict.records import read_records
 from lossbench.verdict.sentences import verdict_words
 
 FOLDS = 2
@@ -80,6 +82,15 @@ def test_joined_folds_are_judged_as_one_split(grids: tuple[Path, Path]) -> None:
     for mine, theirs in zip((*folded.pairs, *folded.control), (*whole.pairs, *whole.control), strict=True):
         assert mine.seeds == (0, 1, 2)  # folds are no seeds
         assert mine.p == pytest.approx(theirs.p)
+        assert mine.interval == pytest.approx(theirs.interval)
+
+
+def test_claims_on_derived_answers_hold_for_folds_as_for_one_split(grids: tuple[Path, Path]) -> None:
+    asked = read_questions(["weighted-softmax > softmax (shifted)", "weighted-softmax (refit) > softmax (refit)"])
+    whole, folded = (judge(read_records(grid), questions=asked).claims for grid in grids)
+    for mine, theirs in zip(folded, whole, strict=True):
+        assert (mine.first, mine.second, mine.family) == (theirs.first, theirs.second, 2)
+        assert mine.differences == pytest.approx(theirs.differences)
         assert mine.interval == pytest.approx(theirs.interval)
 
 
