@@ -6,7 +6,7 @@ import statistics
 
 from .comparison import Comparison
 from .entrants import Entrant
-from .format import listed, power, span
+from .format import listed, listed_first, power, span
 from .pairs import Pair
 from .sentence import Claim, Sentence
 
@@ -50,7 +50,5 @@ def shift_of(control: Entrant) -> str:
 
 def _listed(pairs: list[Pair]) -> str:
     """Names with differences from the shifted softmax; `control` pairs are loss minus shifted softmax."""
-    told = [f"{p.one.name} ({span(p.interval)})" for p in pairs[:_MOST] if p.interval is not None]
-    if len(pairs) > _MOST:
-        told.append(f"{len(pairs) - _MOST} others")
-    return f"{listed(told)} {'is' if len(pairs) == 1 else 'are'}"
+    told = [f"{p.one.name} ({span(p.interval)})" for p in pairs if p.interval is not None]
+    return f"{listed_first(told, _MOST)} {'is' if len(pairs) == 1 else 'are'}"

@@ -21,6 +21,17 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def listed_first(names: Sequence[str], most: int) -> str:
+    """Return the first names as a sentence has them, with the number of the others.
+
+    Example:
+        >>> listed_first(["a", "b", "c"], 2), listed_first(["a", "b", "c", "d"], 2)
+        ('a, b and 1 other', 'a, b and 2 others')
+    """
+    rest = len(names) - most
+    return listed(names if rest <= 0 else [*names[:most], f"{rest} other{'s' * (rest > 1)}"])
+
+
 def plural(count: int, noun: str) -> str:
     """A count with its noun.
 

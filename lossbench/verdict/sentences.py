@@ -11,7 +11,7 @@ from .control_sentence import control_sentence
 from .decision import decision
 from .entrants import Entrant
 from .failures import failure_sentences
-from .format import listed, plural, points, span
+from .format import listed, listed_first, plural, points, span
 from .looks import LATER, level_of_look
 from .pairs import Pair
 from .planned_sentences import planned_sentences
@@ -115,9 +115,8 @@ def _claim(entrant: Entrant, relation: str, others: Sequence[Entrant]) -> Claim:
 
 
 def _names(entrants: Sequence[Entrant]) -> str:
-    if len(entrants) > _MOST_NAMES:
-        return f"{listed([e.name for e in entrants[: _MOST_NAMES - 1]])} and {len(entrants) - _MOST_NAMES + 1} others"
-    return listed([e.name for e in entrants])
+    names = [e.name for e in entrants]
+    return listed_first(names, len(names) if len(names) <= _MOST_NAMES else _MOST_NAMES - 1)
 
 
 def _be(entrants: Sequence[Entrant]) -> str:

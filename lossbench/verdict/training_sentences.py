@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..runs.history import HistoryRow
 from .comparison import Comparison
 from .entrants import Entrant
-from .format import listed
+from .format import listed_first
 from .sentence import Claim, Sentence
 
 FITTED = 0.95  # balanced accuracy on the training images, from which a loss counts as trained to the end
@@ -62,18 +62,14 @@ def training_sentences(comparison: Comparison) -> list[Sentence]:
     """Return one sentence on the losses that do not fit their training images, and one on those still falling."""
     told = []
     if far := not_fitted(comparison):
-        named = _listed([f"{e.name} {100 * (e.training_accuracy or 0):.0f} %" for e in far])
+        named = listed_first([f"{e.name} {100 * (e.training_accuracy or 0):.0f} %" for e in far], _MOST)
         text = f"Not trained to the end: balanced accuracy on the training images is {named}."
         told.append(Sentence("training", text, tuple(Claim(e.label, "not-fitted") for e in far)))
     if moving := falling(comparison):
-        named = _listed([f"{e.name} {100 * (late_fall(e) or 0):.1f} %" for e in moving])
+        named = listed_first([f"{e.name} {100 * (late_fall(e) or 0):.1f} %" for e in moving], _MOST)
         text = (
             "The training loss was still falling: in the last fifth of the epochs it fell by this share of its whole "
             f"fall, where {100 * FALLING:g} % is the limit: {named}."
         )
         told.append(Sentence("training", text, tuple(Claim(e.label, "still-falling") for e in moving)))
     return told
-
-
-def _listed(names: Sequence[str]) -> str:
-    return listed(list(names[:_MOST])) + (f" and {len(names) - _MOST} others" if len(names) > _MOST else "")
