@@ -21,6 +21,7 @@ Array = npt.NDArray[Any]
 _USUAL, _SPREAD = 0.7, 0.6  # of tau, over losses and data sets
 _TEMPERATURE_SPREAD = 1.0  # of log T
 _MOST_IMAGES = 200  # per class
+_MOST_SCORES = 4_000_000  # of all classes, if they have more than one image each
 
 
 def carried_prior(scores: Array, targets: Array, counts: npt.ArrayLike) -> float | None:
@@ -68,8 +69,9 @@ def carried_prior(scores: Array, targets: Array, counts: npt.ArrayLike) -> float
 
 
 def _first_of_each(targets: Array) -> Array:
-    """Return the rows of at most `_MOST_IMAGES` images of each class."""
+    """Return the rows of at most `_MOST_IMAGES` images of each class, fewer with many classes."""
     order = np.argsort(targets, kind="stable")
     counts = np.bincount(targets)
     within = np.arange(len(targets)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.sort(order[within < _MOST_IMAGES])
+    most = min(_MOST_IMAGES, max(1, _MOST_SCORES // len(counts) ** 2))
+    return np.sort(order[within < most])

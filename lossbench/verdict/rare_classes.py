@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.special import softmax
 Array = npt.NDArray[Any]
 
 BINS = 10
+_BLOCK = 500_000  # scores at a time, so that memory does not grow with images and classes
 
 
 class Reliability(NamedTuple):
@@ -28,24 +30,24 @@ class Reliability(NamedTuple):
     images: Array
 
 
-def reliability(scores: Array, targets: Array, bins: int = BINS) -> Reliability:
-    """How often predictions of a confidence are right, in bins of equal width.
+def reliability(runs: Iterable[tuple[Array, Array]], bins: int = BINS) -> Reliability:
+    """Return how often predictions of a confidence are right, in bins of equal width.
 
     Args:
-        scores: (N, C); their softmax is the probability.
-        targets: (N,).
+        runs: (N, C) scores, whose softmax is the probability, and (N,) targets of each run; one run is held at a time.
         bins: between 0 and 1.
     """
-    probability = softmax(scores.astype(np.float64), axis=1)
-    confidence, right = probability.max(axis=1), probability.argmax(axis=1) == targets
-    number = np.minimum((confidence * bins).astype(int), bins - 1)
-    images = np.bincount(number, minlength=bins)
+    stated, right = np.zeros(bins), np.zeros(bins)
+    images = np.zeros(bins, dtype=np.int64)
+    for scores, targets in runs:
+        probability = softmax(scores, axis=1)
+        confidence = probability.max(axis=1).astype(np.float64)
+        number = np.minimum((confidence * bins).astype(int), bins - 1)
+        images += np.bincount(number, minlength=bins)
+        stated += np.bincount(number, weights=confidence, minlength=bins)
+        right += np.bincount(number, weights=probability.argmax(axis=1) == targets, minlength=bins)
     held = images > 0
-    return Reliability(
-        np.bincount(number, weights=confidence, minlength=bins)[held] / images[held],
-        np.bincount(number, weights=right, minlength=bins)[held] / images[held],
-        images[held],
-    )
+    return Reliability(stated[held] / images[held], right[held] / images[held], images[held])
 
 
 class Calibration(NamedTuple):
@@ -78,19 +80,22 @@ def classwise_calibration(scores: Array, targets: Array, bins: int = BINS, draws
         >>> classwise_calibration(sure_and_wrong, np.array([0, 1])).error.round(2).tolist()
         [0.5, 0.5]
     """
-    probability = softmax(scores.astype(np.float64), axis=1)
-    classes = probability.shape[1]
-    number = np.minimum((probability * bins).astype(np.int64), bins - 1) + bins * np.arange(classes)
-    stated = np.bincount(number.ravel(), weights=probability.ravel(), minlength=bins * classes)
-
-    def error(labels: Array) -> npt.NDArray[np.float64]:
-        held = np.bincount(number[np.arange(len(labels)), labels], minlength=bins * classes)
-        return np.asarray(np.abs(stated - held).reshape(classes, bins).sum(axis=1) / len(labels))
-
+    images, classes = scores.shape
+    stated = np.zeros(bins * classes)
+    held = np.zeros((1 + draws, bins * classes))  # of the targets, then of labels drawn
     generator = np.random.default_rng(0)
-    steps = probability.cumsum(axis=1)[:, :-1]
-    null = [error((steps < generator.random((len(steps), 1))).sum(axis=1)) for _ in range(draws)]
-    return Calibration(error(targets), np.mean(null, axis=0))
+    size = max(1, _BLOCK // classes)
+    for start in range(0, images, size):
+        probability = softmax(scores[start : start + size].astype(np.float64), axis=1)
+        rows = np.arange(len(probability))
+        number = np.minimum((probability * bins).astype(np.int64), bins - 1) + bins * np.arange(classes)
+        stated += np.bincount(number.ravel(), weights=probability.ravel(), minlength=bins * classes)
+        steps = probability.cumsum(axis=1)[:, :-1]
+        drawn = [(steps < generator.random((len(rows), 1))).sum(axis=1) for _ in range(draws)]
+        for place, labels in enumerate((targets[start : start + size], *drawn)):
+            held[place] += np.bincount(number[rows, labels], minlength=bins * classes)
+    error, *null = np.abs(stated - held).reshape(-1, classes, bins).sum(axis=2) / images
+    return Calibration(error, np.mean(null, axis=0))
 
 
 class Geometry(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def read_run(known: dict[bytes, Ints], cell: GridCell, root: Path, *above: str) 
             cell.loss,
             cell.sampler,
             cell.seed,
-            record,
+            replace(record, confusion_matrix=None),  # that of the predictions; with many classes it is large
             read_history(place),
             test.scores.argmax(axis=1).astype(np.int32),
             known.setdefault(test.targets.tobytes(), test.targets),

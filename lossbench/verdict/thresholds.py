@@ -26,8 +26,8 @@ from .carried_prior import carried_prior
 
 Array = npt.NDArray[Any]
 
-_COARSE = np.arange(-0.75, 2.26, 0.25)
-_FINE = np.array([-0.15, -0.1, -0.05, 0.05, 0.1, 0.15])
+_TAUS = (-1.0, 3.0)  # among which the best shift is found
+_BLOCK = 500_000  # scores at a time, so that memory does not grow with images and classes
 PRIORS = ("training-like", "uniform", "reversed")
 
 
@@ -79,12 +79,15 @@ def thresholds(predictions: Predictions, training_counts: npt.ArrayLike, *, plai
     once = np.log(frequency) if plain else None
     carried = once if tau is None else tau * np.log(frequency)
     refit = predictions.refit_scores
+    as_trained = balanced_accuracy(scores, targets)
+    tau_1 = None if once is None else balanced_accuracy(scores - once, targets)
+    tuned = None if tau is None else balanced_accuracy(shifted(scores, frequency, tau), targets)
     return Thresholds(
-        as_trained=balanced_accuracy(scores, targets),
-        tau_1=None if once is None else balanced_accuracy(scores - once, targets),
+        as_trained=as_trained,
+        tau_1=tau_1,
         tau=tau,
-        tuned=None if tau is None else balanced_accuracy(shifted(scores, frequency, tau), targets),
-        best_shift=_best_shift(scores, targets, frequency),
+        tuned=tuned,
+        best_shift=max(best_shift(scores, targets, frequency), as_trained, tau_1 or 0.0, tuned or 0.0),
         refit=None if refit is None else balanced_accuracy(refit, targets),
         sweep={
             name: (
@@ -98,16 +101,39 @@ def thresholds(predictions: Predictions, training_counts: npt.ArrayLike, *, plai
     )
 
 
-def _best_shift(scores: Array, targets: Array, frequency: Array) -> float:
-    """Return the best balanced accuracy over a coarse grid of tau and a fine one around its best."""
-    logs, single = np.log(frequency).astype(np.float32), scores.astype(np.float32)
+def best_shift(scores: Array, targets: Array, frequency: Array) -> float:
+    """Return the best balanced accuracy over all tau from -1 to 3, exactly.
 
-    def reached(tau: float) -> float:
-        return balanced_accuracy(single - np.float32(tau) * logs, targets)
+    Every image is classified correctly on an interval of tau, since differences of shifted scores are linear in it; the
+    best tau is where intervals of most weight overlap.
 
-    coarse = {tau: reached(tau) for tau in _COARSE.tolist()}
-    best = max(coarse, key=coarse.__getitem__)
-    return max(coarse[best], *(reached(best + step) for step in _FINE.tolist()))
+    Args:
+        scores: (N, C).
+        targets: (N,).
+        frequency: (C,) of the training table.
+
+    Example:
+        >>> best_shift(np.array([[2.0, 1.0], [3.0, 0.0]]), np.array([1, 0]), np.array([0.9, 0.1]))
+        1.0
+    """
+    logs, counts = np.log(frequency), np.bincount(targets)
+    weight = 1 / (counts[targets] * (counts > 0).sum())
+    size = max(1, _BLOCK // len(logs))
+    lows, highs = np.empty(len(targets)), np.empty(len(targets))
+    for start in range(0, len(targets), size):
+        rows = slice(start, start + size)
+        own, score = targets[rows], scores[rows].astype(np.float64)
+        lead = score[np.arange(len(own)), own][:, None] - score
+        slope = logs[own][:, None] - logs
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bound = lead / slope
+        lows[rows] = np.where(slope < 0, bound, _TAUS[0]).max(axis=1)
+        highs[rows] = np.where(slope > 0, bound, np.where((slope == 0) & (lead < 0), -np.inf, _TAUS[1])).min(axis=1)
+    kept = lows <= highs
+    ends = np.concatenate([lows[kept], highs[kept]])
+    change = np.concatenate([weight[kept], -weight[kept]])
+    order = np.lexsort((-change, ends))  # at a tie, an interval that begins counts before another ends
+    return float(max(change[order].cumsum().max(initial=0.0), 0.0))
 
 
 def frequencies(counts: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -133,7 +159,8 @@ def shifted(scores: Array, frequency: Array, tau: float) -> Array:
 
 def balanced_accuracy(scores: Array, targets: Array) -> float:
     """Mean recall over the classes that have images here."""
-    return float(np.mean(recalls(scores.argmax(axis=1), targets, scores.shape[1])[np.unique(targets)]))
+    found = recalls(scores.argmax(axis=1), targets, scores.shape[1])
+    return float(found[np.isfinite(found)].mean())
 
 
 def recalls(predictions: Array, targets: Array, classes: int) -> npt.NDArray[np.float64]:

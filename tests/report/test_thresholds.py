@@ -15,7 +15,7 @@ from lossbench.verdict.attribution import shapley, split_gain
 from lossbench.verdict.carried_prior import carried_prior
 from lossbench.verdict.cost import cost, named_target, seconds_to
 from lossbench.verdict.rare_classes import classwise_calibration, geometry, reliability
-from lossbench.verdict.thresholds import balanced_accuracy, priors, recalls, shifted, thresholds
+from lossbench.verdict.thresholds import balanced_accuracy, best_shift, priors, recalls, shifted, thresholds
 
 FREQUENCY = np.array([0.7, 0.2, 0.1])
 
@@ -50,6 +50,17 @@ def test_scores_that_carry_the_frequencies_are_best_shifted_by_tau_1() -> None:
     for plain, adjusted in found.sweep.values():
         assert adjusted is not None
         assert adjusted >= plain - 0.005  # who knows the prior does at least as well
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_best_shift_is_that_of_a_fine_grid(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    targets, frequency = draw.integers(0, 4, 30), draw.dirichlet(np.ones(4)) * 0.9 + 0.025
+    scores = 2 * draw.standard_normal((30, 4)) + np.eye(4)[targets]
+    grid = [balanced_accuracy(shifted(scores, frequency, tau), targets) for tau in np.linspace(-1, 3, 800)]
+    best = best_shift(scores, targets, frequency)
+    assert max(grid) <= best + 1e-9
+    assert best - max(grid) < 0.1  # a few images between two points of the grid
 
 
 def test_without_a_selection_split_no_prior_is_measured() -> None:
@@ -141,7 +152,7 @@ def test_calibration_by_hand() -> None:
     """Two of three right at a confidence of 0.9, and one wrong at 0.6."""
     scores = np.log(np.array([[0.9, 0.1]] * 3 + [[0.6, 0.4]]))
     targets = np.array([0, 0, 1, 1])
-    found = reliability(scores, targets)
+    found = reliability([(scores[:1], targets[:1]), (scores[1:], targets[1:])])
     assert found.images.tolist() == [1, 3]
     assert found.accuracy.tolist() == pytest.approx([0, 2 / 3])
     assert found.confidence.tolist() == pytest.approx([0.6, 0.9])

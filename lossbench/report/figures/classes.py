@@ -55,8 +55,7 @@ def reliabilities(comparison: Comparison) -> Picture:
     axis.plot([0, 1], [0, 1], color=MUTED, lw=0.8, ls=":")
     for entrant in comparison.entrants if len(comparison.entrants) <= 7 else few(comparison):
         style = style_of(comparison, entrant)
-        pooled = [(entrant.test_scores(run), run.targets) for run in entrant.runs.values()]
-        found = reliability(np.concatenate([s for s, _ in pooled]), np.concatenate([t for _, t in pooled]))
+        found = reliability((entrant.test_scores(run), run.targets) for run in entrant.runs.values())
         axis.plot(found.confidence, found.accuracy, color=style.color, ls=style.line, marker=style.marker, ms=3.5,
                   lw=1.4, label=short(entrant.label))  # fmt: skip
     axis.set_xlim(0, 1.02)
