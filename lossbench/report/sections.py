@@ -12,7 +12,7 @@ from ..verdict.comparison import Comparison
 from .figures.accuracy import cost_plot, forest, over_time, scores, tuning_curves
 from .figures.classes import by_class, confusions, reliabilities
 from .figures.maps import maps
-from .figures.one_run import confusion_of_run, lead_of_run, loss_by_epoch
+from .figures.one_run import confusion_of_run, lead_of_run, loss_by_epoch, reliability_of_run
 from .figures.picture import Picture
 from .tables.accuracy import by_data_set, control, every_pair, planned_pairs, ranking
 from .tables.classes import confusion_difference, recall_by_class, tail
@@ -90,7 +90,7 @@ SECTIONS: tuple[Section, ...] = (
 RUN_SECTIONS: tuple[Section, ...] = (
     Section("trained", "What was trained", (objective_table, setup_table), on_terminal=False),
     Section("metrics", "Metrics", (metrics_of_run,)),
-    Section("classes", "Class by class", (recalls_of_run,), (lead_of_run, confusion_of_run, reliabilities)),
+    Section("classes", "Class by class", (recalls_of_run,), (lead_of_run, confusion_of_run, reliability_of_run)),
     Section("threshold", "Loss or threshold?", (rules_of_run, priors_of_run)),
     Section("training", "Training", pictures=(loss_by_epoch, over_time)),
     Section("made", "How it was made", (command_table, environment_table), on_terminal=False),

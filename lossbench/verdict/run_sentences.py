@@ -7,7 +7,7 @@ from .comparison import Comparison
 from .failures import failure_sentences
 from .sentence import Sentence
 from .small_classes import small_class_sentences
-from .training_sentences import training_sentences
+from .training_sentences import FALLING, falling, late_fall, not_fitted
 
 _LONGEST = 60  # characters of a formula in the first line
 
@@ -28,7 +28,7 @@ def run_sentences(comparison: Comparison) -> list[Sentence]:
     constant = comparison.references[0]
     told.append(Sentence("reference", f"Always naming one class scores {100 * constant.value:.1f} %."))
     told += failure_sentences(comparison)
-    told += training_sentences(comparison)
+    told += _training(comparison)
     told += small_class_sentences(comparison)
     text = (
         f"Trained on {sum(data.training_counts.values()):,} images of {len(data.class_names)} classes, evaluated on "
@@ -36,3 +36,19 @@ def run_sentences(comparison: Comparison) -> list[Sentence]:
         "seeds give other numbers. Only a comparison over seeds shows whether a loss is better than another one."
     )
     return [*told, Sentence("finding", text)]
+
+
+def _training(comparison: Comparison) -> list[Sentence]:
+    """Return what shows that training was not over."""
+    (entrant, *_), told = comparison.trained, []
+    if not_fitted(comparison):
+        share = 100 * (entrant.training_accuracy or 0)
+        text = f"Not trained to the end: balanced accuracy on the training images is {share:.0f} %."
+        told.append(Sentence("training", text))
+    if falling(comparison):
+        text = (
+            f"The training loss was still falling: {100 * (late_fall(entrant) or 0):.1f} % of its whole fall belong to "
+            f"the last fifth of the epochs, where {100 * FALLING:g} % is the limit."
+        )
+        told.append(Sentence("training", text))
+    return told

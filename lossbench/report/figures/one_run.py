@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ...verdict.comparison import Comparison
 from ..tables.one_run import the_run
-from .classes import by_class, confusions
+from .classes import by_class, confusions, reliabilities
 from .drawing import new_figure, series
 from .picture import Picture
 
@@ -24,6 +24,12 @@ def lead_of_run(comparison: Comparison) -> Picture:
 def confusion_of_run(comparison: Comparison) -> Picture:
     """Draw the confusion matrix of the scores as trained."""
     return confusions(comparison)[comparison.entrants.index(comparison.trained[0])]
+
+
+def reliability_of_run(comparison: Comparison) -> Picture:
+    """Draw how often predictions of each confidence are right."""
+    note = "Test images in bins of confidence. Below the diagonal: overconfident."
+    return replace(reliabilities(comparison), note=note)
 
 
 def loss_by_epoch(comparison: Comparison) -> Picture | None:
