@@ -83,9 +83,9 @@ def test_two_stages_are_trained_resumed_and_judged(tmp_path: Path, monkeypatch: 
             main()
         assert not end.value.code, arguments
 
-    def two_stages() -> None:
+    def two_stages(epochs: tuple[str, str] = ("1", "1")) -> None:
         options = ["--model", "test_resnet", "--image-size", "32", "--batch-size", "24", "--device", "cpu"]
-        expressions = ["--expressions", f"csv:{manifest}", "--epochs", "1", "1"]
+        expressions = ["--expressions", f"csv:{manifest}", "--epochs", *epochs]
         monkeypatch.setattr(
             "sys.argv", ["two_stage.py", str(manifest), str(out), "--seeds", "2", *expressions, "--", *options]
         )
@@ -105,6 +105,9 @@ def test_two_stages_are_trained_resumed_and_judged(tmp_path: Path, monkeypatch: 
     two_stages()
     assert [call[:3] for call in calls[:-1]] == [("run", "--resume", str(out / "scratch-s0"))]
     assert (out / "verdict.md").read_text() == verdict
+
+    with pytest.raises(SystemExit, match=r"people-s0 has 1 epochs, not 2; pass another OUT with other epochs"):
+        two_stages(("2", "1"))
 
 
 def make_people(folder: Path) -> Path:
