@@ -40,9 +40,10 @@ def evaluate(
     lossbench evaluate runs/NAME --data folder:photos --out photos
     """
     from ..registry import allow_objects
-    from ..runs.layout import check_finished
+    from ..runs.layout import check_finished, check_unclaimed
 
     check_finished(run)
+    check_unclaimed(out, required=True)
     if not json_:
         output_is_optional()
     allow_objects(loss or "")

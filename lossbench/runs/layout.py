@@ -52,14 +52,18 @@ def check_finished(directory: Path) -> None:
         raise RecordError(f"{directory} holds no finished run: no such directory. It is {what_is(directory)}")
 
 
-def claim_directory(out: Path) -> Path:
+def claim_directory(out: Path, *, required: bool = False) -> Path:
     """Makes the directory of a run, refusing one that holds something.
+
+    Args:
+        out: the directory.
+        required: whether the command needs `--out`.
 
     Raises:
         ConfigError: it holds another run or other files, or cannot be made or written.
     """
     try:
-        check_unclaimed(out)
+        check_unclaimed(out, required=required)
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
@@ -68,22 +72,23 @@ def claim_directory(out: Path) -> Path:
     return out
 
 
-def check_unclaimed(out: Path) -> None:
+def check_unclaimed(out: Path, *, required: bool = False) -> None:
     """Refuse a directory that holds something, or a file in its place; nothing is created.
+
+    Args:
+        out: the directory.
+        required: whether the command needs `--out`.
 
     Raises:
         ConfigError: it holds another run or other files, or is a file.
     """
     try:
         if out.is_dir() and any(not _is_leftover(path.name) for path in out.iterdir()):
-            if (out / CONFIG).exists():
-                raise ConfigError(
-                    f"--out {out} contains another run; pass a new directory, omit --out, or resume that run with: "
-                    f"lossbench run --resume {quote(out)}"
-                )
-            raise ConfigError(
-                f"--out {out} contains other files: it is {what_is(out)}; pass a new directory, or omit --out"
-            )
+            choices = ["pass a new directory"] if required else ["pass a new directory", "omit --out"]
+            what = "another run" if (out / CONFIG).exists() else f"other files: it is {what_is(out)}"
+            if (out / CONFIG).exists() and not (out / RECORD).exists() and not required:
+                choices.append(f"resume that run with: lossbench run --resume {quote(out)}")
+            raise ConfigError(f"--out {out} contains {what}; {', or '.join(choices)}")
         if out.exists() and not out.is_dir():
             raise ConfigError(f"cannot write --out {out}: it is a file; pass another directory")
     except OSError as error:

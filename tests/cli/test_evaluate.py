@@ -100,3 +100,5 @@ def test_what_cannot_be_evaluated_is_refused(lossbench: Callable[..., Any], trai
     (tmp_path / "full/x").touch()
     done = lossbench("evaluate", trained, "--data", "digits", "--out", tmp_path / "full")
     assert done.code == 2
+    done = lossbench("evaluate", trained, "--data", "digits", "--out", trained)
+    assert done.err == f"error: --out {trained} contains another run; pass a new directory\n"

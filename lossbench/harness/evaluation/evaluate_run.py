@@ -68,7 +68,7 @@ def evaluate_run(run: Path, config: RunConfig, out: Path, reporter: Reporter | N
     table = read_as(table, trained.record.model.reading)
     if warned:
         reporter.message(warned_note(warned))
-    directory = layout.claim_directory(out)
+    directory = layout.claim_directory(out, required=True)
     accelerator = build_accelerator(config)
     step.to(accelerator.device)
     table.prepare()
