@@ -7,7 +7,7 @@
 Each half is judged alone, by the functions of `lossbench compare`. The difference of two losses agrees if that of the
 second half lies within the interval of the first and the other way round. The intervals are those that the reports
 print: for new seeds and new test images, simultaneously over all pairs of losses, and by Holm's steps over the planned
-claims. Both halves have the same test images, so a difference outside shows that the intervals are too narrow.
+claims. Both halves have the same test images, so a difference outside suggests that the intervals are too narrow.
 
 Exits with 1 if a difference does not agree or cannot be judged, and with 2 if the halves are not two of one experiment.
 """
