@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_records import make_records
 
@@ -31,8 +32,14 @@ SHAPE = {"seeds": 3, "images": 160, "embedding_dim": 4}
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A grid whose softmax carries the prior; do not change it."""
-    return make_records(tmp_path_factory.mktemp("derived") / "grid", LOSSES, prior=1, **SHAPE)
+    """A grid whose softmax carries the prior, and whose refits differ from the networks; do not change it."""
+    made = make_records(tmp_path_factory.mktemp("derived") / "grid", LOSSES, prior=1, **SHAPE)
+    draw = np.random.default_rng(0)
+    for place in sorted((made / "cells").iterdir()):
+        found = read_predictions(place, read_record(place), embeddings=True)
+        refit = found.test.scores + draw.standard_normal(found.test.scores.shape, dtype=np.float32)
+        write_predictions(place, dataclasses.replace(found, refit_scores=refit))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +69,7 @@ def test_a_claim_names_answers_by_any_of_their_rules(records: Records, name: str
     assert (pair.first, pair.second, pair.family) == ("weighted-softmax", label, 1)
     trained = comparison.entrant(label.partition(" (")[0])
     assert pair.other.scores == {seed: getattr(t, rule) for seed, t in trained.thresholds.items()}
+    assert pair.other.scores != trained.scores
     assert verdict_words(comparison)[0] == f"Claim shown: weighted-softmax > {label}"
     assert comparison.entrant(label) is pair.other
 
