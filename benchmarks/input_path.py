@@ -1,6 +1,7 @@
 """Measure the throughput of the input pipeline at AffectNet's sizes, and how long a training step waits for data.
 
     python benchmarks/input_path.py [--workers 0,1,2] [--images 384] [--device cpu]
+    python benchmarks/input_path.py --race       # the loader alone, in turns with torchvision's recipe
 
 Creates JPEG files (rendered faces with sensor noise, quality 92) in a temporary folder. The loader alone decodes,
 crops, scales to 224 px and mirrors, with one thread per process; the training runs are one epoch of a model at 224 px.
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from loader_race import print_race
 from PIL import Image
 
 from lossbench.data import Augment, Sampler
@@ -42,7 +44,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=384)
     parser.add_argument("--model", default="senet-tiny")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--race", action="store_true", help="compare the loader alone with torchvision's recipe")
     options = parser.parse_args()
+    if options.race:
+        print_race()
+        return
     workers = [int(number) for number in options.workers.split(",")]
     machine = f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
     print(f"{machine}, {torch.get_num_threads()} thread(s) in training, {options.model} on {options.device}\n")

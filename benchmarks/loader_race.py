@@ -1,6 +1,6 @@
 """Compare the images per second of one core: lossbench's loader and torchvision's recipe, in turns in one process.
 
-    python benchmarks/loader_race.py [--rounds 20] [--images 128]
+    python benchmarks/input_path.py --race
 
 Creates JPEG files (rendered faces with sensor noise, quality 88) of 224 px and 640 px in a temporary folder. Every way
 yields batches of 32 uint8 images of 224 px: a random square of 80 to 100 % of the short side, mirrored or not. The
@@ -10,7 +10,6 @@ are CPU times of one thread; ratios are of the shortest times, with those of the
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import statistics
@@ -50,12 +49,13 @@ READINGS = {
 Way = Callable[[Sequence[int]], object]
 
 
-def main() -> None:
-    """Print a table for each size of files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--images", type=int, default=128)
-    options = parser.parse_args()
+def print_race(rounds: int = 15, images: int = 64) -> None:
+    """Print a table for each size of files.
+
+    Args:
+        rounds: number of batches of each way.
+        images: number of files.
+    """
     torch.set_num_threads(1)
     print(
         f"{os.cpu_count()} cores, {platform.machine()}, Pillow {PIL.__version__}, torch {torch.__version__}, "
@@ -65,8 +65,8 @@ def main() -> None:
     print("|-|-|-|-|")
     for size in (224, 640):
         with tempfile.TemporaryDirectory() as folder:
-            mean_bytes = write_jpegs(Path(folder) / "files", size, options.images)
-            seconds = race(ways(Path(folder)), options.rounds, options.images)
+            mean_bytes = write_jpegs(Path(folder) / "files", size, images)
+            seconds = race(ways(Path(folder)), rounds, images)
         base = seconds[RECIPE]
         for name, taken in seconds.items():
             speed, ratio = BATCH / min(taken), min(base) / min(taken)
@@ -139,7 +139,3 @@ def race(contenders: dict[str, Way], rounds: int, images: int) -> dict[str, list
             if number >= warm:
                 seconds[name].append(time.thread_time() - began)
     return seconds
-
-
-if __name__ == "__main__":
-    main()
