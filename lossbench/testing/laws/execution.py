@@ -16,10 +16,16 @@ from ..trial import Trial, with_tensors
 GROUP: Group = "Systems"
 
 
-@law(GROUP, trait=Trait.FULLGRAPH, searched=False, compiles=True)
+def _is_started(configuration: Configuration) -> str | None:
+    started = configuration.started and not configuration.late
+    return "compiled before and after a step of the fresh loss" if started else None
+
+
+@law(GROUP, trait=Trait.FULLGRAPH, searched=False, compiles=True, unless=_is_started)
 def compiled_in_one_graph(trial: Trial) -> None:
-    """`torch.compile(fullgraph=True)` gives the values and gradients of eager mode, for several batch sizes (trait
-    fullgraph). Graphs are captured and differentiated, and run eagerly; a deep check also generates code.
+    """`torch.compile(fullgraph=True)` gives the values and gradients of eager mode, for several batch sizes and after a
+    step of the state (trait fullgraph). Graphs are captured and differentiated, and run eagerly; a deep check also
+    generates code.
 
     Remedy: no `.item()`, no branch on a value, no Python state in forward; or do not declare the trait.
     """
@@ -33,7 +39,7 @@ def _compiled(trial: Trial, backend: str) -> None:
     try:
         loss = trial.build(torch.float32)
         compiled = torch.compile(loss, backend=backend, fullgraph=True)
-        for size in (12, 5, 8):
+        for size in (12, 5, 8, 8) if is_stateful(loss) else (12, 5, 8):
             case = fixed_case(size=size)
             output, targets = case.output(torch.float32), case.labels()
             expected, gradients = trial.gradients(loss, output, targets)
@@ -46,6 +52,8 @@ def _compiled(trial: Trial, backend: str) -> None:
             trial.same_gradients(
                 f"compiled at B = {size}", dict(zip(trial.reads, filled, strict=True)), gradients, tolerance=1e-4
             )
+            if size == 8:
+                loss.update_state(case.output(torch.float32), targets)
     finally:
         torch._dynamo.reset()
 
