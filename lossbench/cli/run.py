@@ -70,9 +70,10 @@ def run(
         if out is not None:
             check_unclaimed(out)
         with working(LOADING):
+            from ..harness.cached_splits import with_source_size
             from ..harness.run import run as run_task
 
-        result = run_task(checked, out, reporter)
+        result = run_task(with_source_size(checked, reporter.message), out, reporter)
     _show(result, json_)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from ..data import CacheOn
 from ..data.cache_place import CachePlace
@@ -43,10 +44,15 @@ def with_images(splits: Splits, config: RunConfig, reporter: Reporter) -> Splits
     return dataclasses.replace(splits, train=train, test=test)
 
 
-def with_source_size(config: RunConfig) -> RunConfig:
+def with_source_size(config: RunConfig, say: Callable[[str], None]) -> RunConfig:
     """Return the options with the source size of the cache that exists, if they name a cache and no size.
 
+    Commands call this once, so that all cells of a comparison have one source size whatever caches are made meanwhile.
     Without a cache, images are not reduced.
+
+    Args:
+        config: options of a run.
+        say: receives the source size if the cache decides it.
 
     Raises:
         ConfigError: there are caches of several source sizes.
@@ -60,7 +66,10 @@ def with_source_size(config: RunConfig) -> RunConfig:
             f"--cache-on disk: {place.folder} has caches of --data {config.data!r} with several source sizes; pass one "
             f"of --source-size {', '.join(map(str, sizes))} (0: not reduced)"
         )
-    return dataclasses.replace(config, source_size=sizes[0] if sizes else 0)
+    if not any(sizes):
+        return config
+    say(f"images are reduced to a shorter side of {sizes[0]} px, as in their cache (--source-size {sizes[0]})")
+    return dataclasses.replace(config, source_size=sizes[0])
 
 
 def _place(config: RunConfig) -> CachePlace:

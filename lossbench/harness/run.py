@@ -20,7 +20,6 @@ from ..runs.options import RunConfig, option_names
 from ..runs.options_file import read_options
 from ..what_is import quote
 from .batch_parts import coupled_terms, notes_on_parts
-from .cached_splits import with_source_size
 from .checkpoints.belonging import identity_of
 from .checkpoints.folder import Checkpoint
 from .checkpoints.progress import Progress
@@ -66,7 +65,7 @@ def run(
     """
     began = time.perf_counter()
     reporter = SteadyReporter(reporter)
-    task = prepare_run(with_source_size(config), reporter, read, sealed)
+    task = prepare_run(config, reporter, read, sealed)
     accelerator = build_accelerator(task.config)
     reset_peak_memory(accelerator.device)
     check_processes(task, accelerator.num_processes)

@@ -43,7 +43,9 @@ def test_the_command_makes_what_a_run_uses(lossbench: Any, tmp_path: Path) -> No
     config = tiny(data, "softmax", epochs=1, cache_on="disk", cache_dir=str(tmp_path / "caches"))
     config = dataclasses.replace(config, decoding="fast")
     written = os.stat(content["path"]).st_mtime_ns
-    record = run(config, tmp_path / "run").record
+    said: list[str] = []
+    record = run(with_source_size(config, said.append), tmp_path / "run").record
+    assert said == ["images are reduced to a shorter side of 32 px, as in their cache (--source-size 32)"]
     assert record is not None
     assert record.config["source_size"] == 32
     assert record.model.reading == Reading(source_size=32, decoding="fast")
@@ -58,8 +60,10 @@ def test_the_command_makes_what_a_run_uses(lossbench: Any, tmp_path: Path) -> No
     with np.load(tmp_path / "evaluated/predictions.npz") as stored:
         np.testing.assert_allclose(stored["test_scores"], scores, rtol=1e-5)
     assert lossbench("data", "cache", f"csv:{data}", "--decoding", "fast", *place).code == 0
+    unreduced = dataclasses.replace(config, cache_dir=str(tmp_path / "none"))
+    assert with_source_size(unreduced, print) == unreduced  # so that cells have the names of cells without a cache
     with pytest.raises(ConfigError, match=r"several source sizes; pass one of --source-size 0, 32 \(0: not reduced\)$"):
-        with_source_size(config)
+        with_source_size(config, print)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def plan(
     if len(set(seeds)) < len(seeds) or len(set(samplers)) < len(samplers):
         raise ConfigError("--seeds and --samplers must not repeat a value")
     entrants, notes = _with_baseline(losses)
-    shared = dataclasses.replace(with_source_size(config), carve=True)
+    shared = dataclasses.replace(with_source_size(config, notes.append), carve=True)
     opened = OpenedSplits()
     folds = range(1, config.folds + 1) if config.folds else (None,)
     cells: dict[tuple[int, int | None, str, tuple[str, int]], Cell] = {}
