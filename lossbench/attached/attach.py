@@ -65,4 +65,4 @@ def attach(
             raise UsageError(f"{formula} needs class_counts: pass the training labels or the images of each class")
         counts = (0,) * classes  # an option that needs counts, such as power=1, refuses them
     context = LossContext(num_classes=classes, embedding_dim=dim, class_counts=counts)
-    return Attached(build_loss(formula, context), head, str(formula), context, gather=gather)
+    return Attached(build_loss(formula, context), head, str(formula), context, gather=gather, needs=needs)

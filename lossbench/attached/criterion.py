@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from ..errors import UsageError
 from ..loss import REMIND_AFTER, Loss
 from ..losses.arguments import logits_of
 from ..ops.gather import gather_batch
-from ..traits import Trait
+from ..traits import Need, Trait
 from ..types import LossContext, ModelOutput
 from .fingerprint import check_fingerprint, fingerprint
 from .hooks import Capture, Cycle, no_rows, place
@@ -29,12 +30,20 @@ class Attached(nn.Module):
         formula: as text, for messages and the fingerprint.
         context: the task.
         gather: whether each process computes a loss on pairs or triplets on the rows of all processes.
+        needs: what the loss reads.
     """
 
     _is_accelerate_prepared = True  # accelerate stores its state but does not wrap it: it synchronizes itself
 
     def __init__(
-        self, loss: Loss, head: nn.Module, formula: str, context: LossContext, *, gather: bool = False
+        self,
+        loss: Loss,
+        head: nn.Module,
+        formula: str,
+        context: LossContext,
+        *,
+        gather: bool = False,
+        needs: Collection[Need] = (Need.EMBEDDINGS,),
     ) -> None:
         super().__init__()
         self.loss, self.formula, self.context = loss, formula, context
@@ -47,11 +56,12 @@ class Attached(nn.Module):
         self._handles: list[Any] = []
         self._epochs: tuple[int, int] | None = None
         self._has_state = any(type(term.loss).update_state is not Loss.update_state for term in loss.terms())
+        self._reads_embeddings = Need.EMBEDDINGS in needs
         self._not_followed, self._placed = 0, False
         for module in loss.modules():
             if isinstance(module, Loss):
                 module.reminded_of("update_state")  # by `_remind` below
-        head.register_forward_hook(self._capture)
+        head.register_forward_hook(self._capture, with_kwargs=True)
 
     def forward(self, logits: Any, targets: Tensor) -> Tensor:
         """Return the loss, ().
@@ -153,21 +163,9 @@ class Attached(nn.Module):
         check_fingerprint(state, self.formula, self.context)
 
     def _output(self, logits: Any, targets: Tensor) -> tuple[ModelOutput, bool]:
-        embeddings, training = self._capture.embeddings, self._capture.training
-        self._capture.embeddings = None  # each forward pass is used once
+        training = self._capture.training
         logits = logits_of(logits, self.formula)
-        if embeddings is None:
-            raise UsageError(
-                "the head was not called since the last loss: call the model before the criterion, once for each loss; "
-                "the head that was attached must be part of that model. For mixup, call the criterion once, with "
-                "probabilities of shape (B, C) as targets"
-            )
-        if embeddings.ndim != 2 or embeddings.shape[0] != logits.shape[0]:
-            raise UsageError(
-                f"the input of the head has shape {tuple(embeddings.shape)}, expected ({logits.shape[0]}, "
-                f"{self.context.embedding_dim}) as for logits of shape {tuple(logits.shape)}: attach the module that "
-                "turns embeddings of whole samples into logits"
-            )
+        embeddings = self._capture.take(logits, self.context.embedding_dim, are_read=self._reads_embeddings)
         return ModelOutput(embeddings, logits), training
 
     def _remind(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import UsageError
 from ..types import LossContext, ModelOutput
 
 
@@ -18,14 +19,46 @@ class Capture:
 
     def __init__(self) -> None:
         self.embeddings: Tensor | None = None
-        self.training = False
+        self.training = self.with_gradient = False
 
-    def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        self.embeddings = inputs[0] if inputs else None
-        self.training = module.training and torch.is_grad_enabled()
+    def __call__(self, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
+        self.embeddings = inputs[0] if inputs else next(iter(named.values()), None)
+        self.with_gradient = torch.is_grad_enabled()
+        self.training = module.training and self.with_gradient
+
+    def take(self, logits: Tensor, embedding_dim: int, *, are_read: bool) -> Tensor:
+        """Return the (B, D) embeddings that belong to logits; each forward pass is used once.
+
+        Args:
+            logits: (B, C).
+            embedding_dim: D.
+            are_read: whether the loss reads embeddings.
+
+        Raises:
+            UsageError: there was no forward pass of the head, it ran without gradients, or shapes do not match.
+        """
+        embeddings, self.embeddings = self.embeddings, None
+        if embeddings is None:
+            raise UsageError(
+                "the head was not called since the last loss: call the model before the criterion, once for each loss; "
+                "the head that was attached must be part of that model. For mixup, call the criterion once, with "
+                "probabilities of shape (B, C) as targets"
+            )
+        if embeddings.ndim != 2 or embeddings.shape[0] != logits.shape[0]:
+            raise UsageError(
+                f"the input of the head has shape {tuple(embeddings.shape)}, expected ({logits.shape[0]}, "
+                f"{embedding_dim}) as for logits of shape {tuple(logits.shape)}: attach the module that turns "
+                "embeddings of whole samples into logits"
+            )
+        if are_read and logits.requires_grad and not self.with_gradient:
+            raise UsageError(
+                "the head ran without gradients, as in activation checkpointing with use_reentrant=True, so the loss "
+                "cannot train the embeddings: pass use_reentrant=False, or leave the head out of the checkpoint"
+            )
+        return embeddings
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"embeddings": None, "training": False}
+        return {"embeddings": None, "training": False, "with_gradient": False}
 
 
 class Cycle:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
 
 import lossbench
@@ -377,6 +378,28 @@ def test_a_head_that_is_frozen_later_is_refused() -> None:
         criterion.follow(torch.optim.SGD(net.parameters(), lr=0.1))
 
 
+@pytest.mark.parametrize("formula", ["softmax + 0.1*center", "triplet", "softmax"])
+def test_the_head_within_a_reentrant_checkpoint_is_refused_where_embeddings_are_read(formula: str) -> None:
+    net, (x, y) = Net(), data(32)
+    criterion = lossbench.attach(formula, head=net.fc, class_counts=COUNTS)
+    criterion.follow(torch.optim.SGD(net.parameters(), lr=0.1))
+    x.requires_grad_()
+    assert criterion(checkpoint(net, x, use_reentrant=False), y).isfinite()
+    assert criterion(net.fc(checkpoint(net.body, x, use_reentrant=True)), y).isfinite()
+    if formula == "softmax":
+        assert criterion(checkpoint(net, x, use_reentrant=True), y).isfinite()
+        return
+    with pytest.raises(UsageError, match=r"the head ran without gradients, .* pass use_reentrant=False"):
+        criterion(checkpoint(net, x, use_reentrant=True), y)
+
+
+def test_a_head_that_is_called_by_keyword() -> None:
+    net, (x, y) = Net(), data(32)
+    criterion = lossbench.attach("softmax + 0.1*center", head=net.fc, class_counts=COUNTS)
+    logits = net.fc(input=net.body(x))
+    assert criterion(logits, y).equal(criterion(net(x), y))
+
+
 def test_mixup_by_two_calls_is_refused_with_what_to_pass() -> None:
     net, (x, y) = Net(), data(32)
     criterion, logits = lossbench.attach("softmax", head=net.fc), net(x)
@@ -408,7 +431,7 @@ def test_overhead_of_a_step() -> None:
     output = ModelOutput(net.body(x).detach(), net(x).detach())
     seconds = []
     for _ in range(200):
-        criterion._capture(net.fc, (output.embeddings,), output.logits)
+        criterion._capture(net.fc, (output.embeddings,), {}, output.logits)
         began = time.perf_counter()
         taken, _ = criterion._output(output.logits, y)
         criterion._cycle.add(taken.embeddings, taken.logits, y)
