@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from lossbench import loss_info
+from lossbench.cli.check_output import print_results
+from lossbench.cli.terminal import Console
 from lossbench.losses import BUILT_INS
-from lossbench.testing import LAWS, configurations
+from lossbench.testing import LAWS, Result, configurations
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -205,3 +208,16 @@ def test_a_damaged_certificate_is_refused(
     code, out, err = lossbench("verify", file)
     assert (code, out) == (2, "")
     assert message in err
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_names_of_losses_and_laws_are_never_cut(width: int) -> None:
+    rows = [
+        Result(loss="a-loss-of-a-long-name", number=law.number, law=law.name, group=law.group, status="skipped",
+               message="a long reason " * 9)
+        for law in LAWS
+    ]  # fmt: skip
+    console = Console(file=io.StringIO(), width=width)
+    print_results(console, rows)
+    printed = re.sub(r"\s", "", console.file.getvalue())  # type: ignore[attr-defined]
+    assert all(name in printed for name in ("a-loss-of-a-long-name", *(law.name for law in LAWS)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,17 @@ def test_reports_read_evaluations(lossbench: Callable[..., Any], faces: Path, tr
     done = lossbench("report", tmp_path / "all", "--json")
     assert done.code == 0, done.err
     assert "weighted-cluster" in done.out
+    with np.load(tmp_path / "all/e/predictions.npz") as found:
+        assert found["class_names"].tolist() == ["amber", "blue", "cyan"]
+    record = json.loads((tmp_path / "all/e/record.json").read_text())
+    for loss, seed in itertools.product(("softmax", "weighted-cluster"), (0, 1)):
+        place = tmp_path / f"judged/{loss}-{seed}"
+        shutil.copytree(tmp_path / "all/e", place)
+        changed = record | {"seed": seed, "config": record["config"] | {"loss": loss}}
+        (place / "record.json").write_text(json.dumps(changed))
+    done = lossbench("judge", *sorted((tmp_path / "judged").iterdir()), "--json")
+    assert done.code == 0, done.err
+    assert {entrant["loss"] for entrant in json.loads(done.out)["entrants"]} == {"softmax", "weighted-cluster"}
 
 
 def test_what_cannot_be_evaluated_is_refused(lossbench: Callable[..., Any], trained: Path, tmp_path: Path) -> None:
