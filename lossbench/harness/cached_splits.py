@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from ..announce import Announcement
 from ..data import CacheOn
 from ..data.cache_place import CachePlace
 from ..data.cached_images import open_or_make
@@ -37,7 +38,15 @@ def with_images(splits: Splits, config: RunConfig, reporter: Reporter) -> Splits
             raise DataError(f"--cache-on disk applies to images in files, not to --data {config.data!r}")
         known = ReadableFiles(recognize=config.recognize_files)
         path = _place(config).file(config.reading)
-        made = open_or_make(path, tables, config.reading, known=known, say=reporter.message, warn=reporter.warning)
+        made = open_or_make(
+            path,
+            tables,
+            config.reading,
+            known=known,
+            say=reporter.message,
+            warn=reporter.warning,
+            progress=Announcement(reporter.message, "decoding images for the cache"),
+        )
         if made.unreadable:
             raise unreadable_error(made.unreadable)
         train, test = map(made.of, tables)
