@@ -162,6 +162,7 @@ def compare(
     from ..data.sources import check_place
 
     check_place(run_config.data, **run_config.opening())
+    run_config = run_config.of_comparison()
     epochs = run_config.resolved(1).epochs
     if first_budget != 1:
         run_config = replace(run_config, epochs=max(1, round(first_budget * epochs)))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -21,33 +19,11 @@ from .labelled_files import MIN_IMAGES, PERSON, open_csv, open_folder
 from .rafdb import open_rafdb
 from .renumber import other_source, tested_on
 from .request import Options, Request, Splits
+from .source import Source
 from .spec_options import written_path
 from .splits import check_splits
 
 __all__ = ["MIN_IMAGES", "SOURCES", "Request", "Source", "Splits", "open_data", "open_unchecked"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A kind of data.
-
-    Attributes:
-        form: how `--data` names it.
-        open: opens it.
-        depends_on_seed: whether the seed of a run decides which images it holds.
-        own_splits: whether lossbench makes or ships its splits, so that they may be joined and divided into folds.
-        epochs: passes over its training images, where a run does not say.
-        batch_size: images per step, where a run does not say.
-        augment: augmentation of its training images, where a run does not say.
-    """
-
-    form: str
-    open: Callable[[Request], Splits]
-    depends_on_seed: bool = False
-    own_splits: bool = False
-    epochs: int = 15
-    batch_size: int = 128
-    augment: Augment = Augment.NONE
 
 
 def open_data(spec: str, *, allow_missing_classes: bool = False, **options: Unpack[Options]) -> Splits:
@@ -177,7 +153,12 @@ def _guess(spec: str, path: Path) -> str:
 
 SOURCES: dict[str, Source] = {
     "synthetic": Source(
-        form=FORM.format("synthetic"), open=open_synthetic, own_splits=True, epochs=12, augment=Augment.STANDARD
+        form=FORM.format("synthetic"),
+        open=open_synthetic,
+        own_splits=True,
+        epochs=12,
+        epochs_to_fit=48,
+        augment=Augment.STANDARD,
     ),
     "digits": Source(
         form=FORM.format("digits"),
@@ -185,6 +166,7 @@ SOURCES: dict[str, Source] = {
         depends_on_seed=True,
         own_splits=True,
         epochs=40,
+        epochs_to_fit=120,
         batch_size=64,
         augment=Augment.CROP,
     ),

@@ -399,6 +399,12 @@ class RunConfig:
         }
         return ResolvedConfig(**{**defaults, **self.as_options()})
 
+    def of_comparison(self) -> RunConfig:
+        """Return the options with the epochs of a comparison where they are open: a verdict needs trained losses."""
+        from ..data.sources import source_of
+
+        return self if self.epochs else dataclasses.replace(self, epochs=source_of(self.data).epochs_to_fit)
+
     @cached_property
     def formula(self) -> Formula:
         """The loss as written, parsed once.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .comparison import Comparison
 from .entrants import Entrant
-from .format import plural
+from .format import listed, plural
 from .sentence import Claim, Sentence
 
 _MOST = 12  # losses that are described; the rest are counted
@@ -86,14 +86,16 @@ def _incomplete(comparison: Comparison) -> list[Sentence]:
     for sampler in comparison.records.samplers:
         entrants = comparison.of_sampler(sampler)
         seeds = sorted({s for e in entrants for s in e.scores})
-        for entrant in entrants:
-            if absent := tuple(s for s in seeds if s not in entrant.scores):
-                name = entrant.label if len(comparison.records.samplers) > 1 else entrant.name
-                text = (
-                    f"{name} has {len(entrant.scores)} of {plural(len(seeds), 'seed')}; its pairs use the seeds that "
-                    "both losses have."
-                )
-                told.append(Sentence("failures", text, (Claim(entrant.label, "missing", absent),)))
+        absent = {e.label: tuple(s for s in seeds if s not in e.scores) for e in entrants}
+        for count in sorted({len(e.scores) for e in entrants if absent[e.label]}):
+            own = [e for e in entrants if len(e.scores) == count]
+            names = [e.label if len(comparison.records.samplers) > 1 else e.name for e in own]
+            text = (
+                f"{listed(names)} {'has' if len(own) == 1 else 'have'} {count} of {plural(len(seeds), 'seed')}; pairs "
+                "use the seeds that both losses have."
+            )
+            claims = tuple(Claim(e.label, "missing", absent[e.label]) for e in own)
+            told.append(Sentence("failures", text, claims))
     return told
 
 

@@ -40,8 +40,8 @@ class Sentence:
     """A sentence of the verdict.
 
     Attributes:
-        kind: "decision", "failures", "training", "claim", "finding", "control", "resolution", "advice",
-            "limit" or "check"; of a single run also "interval" and "reference".
+        kind: "decision", "failures", "training", "claim", "finding", "control", "resolution",
+            "coverage", "advice", "limit" or "check"; of a single run also "interval" and "reference".
         text: the sentence.
         claims: everything that it claims of losses.
     """

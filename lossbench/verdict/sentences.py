@@ -134,7 +134,7 @@ def _ahead(pair: Pair) -> Sentence:
 
 
 def _resolution(found: Sequence[Standing], folds: int) -> list[Sentence]:
-    """What the seeds and images could have shown, and what the intervals cover."""
+    """Return what the seeds and images could have shown, and what the intervals cover."""
     tested = [p for s in found for p in s.pairs if p.smallest is not None and p.smallest < 1]
     if not tested:
         return []
@@ -150,17 +150,17 @@ def _resolution(found: Sequence[Standing], folds: int) -> list[Sentence]:
     if shares:
         text += f" {statistics.median(shares):.0%} of the error's variance comes from the seeds, the rest from the " \
                 "test images."  # fmt: skip
-    text += " Intervals cover new seeds and new test images of the same classes, "
-    text += (
+    covered = "Intervals cover new seeds and new test images of the same classes, "
+    covered += (
         f"for training on {folds - 1} of {folds} folds of these images: every seed divides the images differently and "
         "tests each once, and folds are not counted as seeds"
         if folds
         else "for this training set"
     )
-    text += (
+    covered += (
         f", and hold together for all {plural(tested[0].family, 'pair')} of a sampler." if tested[0].family > 1 else "."
     )
-    return [Sentence("resolution", text)]
+    return [Sentence("resolution", text), Sentence("coverage", covered)]
 
 
 def _looks(comparison: Comparison) -> list[Sentence]:

@@ -196,6 +196,16 @@ def test_a_source_says_what_it_is() -> None:
         assert (config.epochs, config.batch_size) == (source.epochs, source.batch_size)
 
 
+def test_a_comparison_trains_built_in_data_until_softmax_fits_it() -> None:
+    for spec in ("digits(imbalance=10)", "synthetic"):
+        config, source = RunConfig(loss="softmax", data=spec), source_of(spec)
+        assert config.of_comparison().epochs == source.epochs_to_fit
+        assert (source.epochs_to_fit or 0) > source.epochs
+        assert dataclasses.replace(config, epochs=3).of_comparison().epochs == 3
+    config = RunConfig(loss="softmax", data="folder:photos")
+    assert config.of_comparison() == config
+
+
 def test_a_limit_on_unreadable_images_is_part_of_what_data_is_kept_for(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
