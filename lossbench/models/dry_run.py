@@ -12,7 +12,7 @@ from torch import nn
 from ..errors import ConfigError, ModelError
 
 _SIZES = (32, 48, 64, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384, 448)  # pixels, to suggest
-_TRIED = 5
+_SUGGESTED = 3
 
 
 def settings_of(backbone: nn.Module) -> Mapping[str, Any]:
@@ -22,8 +22,12 @@ def settings_of(backbone: nn.Module) -> Mapping[str, Any]:
 
 def _sizes_that_work(backbone: nn.Module, image_size: int) -> list[int]:
     """Return a few image sizes in pixels near one that does not work, tried by dry runs."""
-    parameter, found = next(backbone.parameters()), []
-    for size in sorted(_SIZES, key=lambda size: abs(size - image_size))[:_TRIED]:
+    parameter = next(backbone.parameters())
+    found: list[int] = []
+    sizes = {*_SIZES, settings_of(backbone).get("input_size", (3, _SIZES[0]))[-1]} - {image_size}
+    for size in sorted(sizes, key=lambda size: (abs(size - image_size), size)):
+        if len(found) == _SUGGESTED:
+            break
         with contextlib.suppress(Exception), torch.no_grad():
             backbone.eval()(parameter.new_zeros(1, 3, size, size))
             found.append(size)

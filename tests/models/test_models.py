@@ -243,4 +243,11 @@ def test_a_refusal_gives_sizes_that_work_even_if_the_model_gives_no_reason() -> 
         embedding_dim_of("picky", Picky(), 96)
     said = str(refusal.value)
     assert "cannot process images of 96 px (its own size is unknown): AssertionError" in said
-    assert "Pass a size that fits with --image-size (64, 128), or another --model" in said
+    assert "Pass a size that fits with --image-size (64, 128, 192), or another --model" in said
+
+
+def test_the_only_size_that_a_model_can_process_is_found() -> None:
+    with pytest.raises(
+        ModelError, match=r"AssertionError\nPass a size that fits with --image-size \(256\), or another"
+    ):
+        check_model("halonet_h1", 96)
