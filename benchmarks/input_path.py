@@ -17,16 +17,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-from loader_race import print_race
-from PIL import Image
+from loader_race import print_race, write_jpegs
 
 from lossbench.data import Augment, Sampler
 from lossbench.data.augmentation import Augmentation
 from lossbench.data.loader import BatchLoader
 from lossbench.data.loading import EpochBatches, ImageBatches
-from lossbench.data.rendered_faces import RenderedFaces, open_rendered_faces
 from lossbench.data.sources import open_data
 from lossbench.harness.run import run
 from lossbench.runs.options import RunConfig
@@ -56,26 +53,12 @@ def main() -> None:
     print("|-|-|-|-|-|")
     with tempfile.TemporaryDirectory() as folder:
         for size in SIZES:
-            mean_bytes = write_jpegs(Path(folder) / str(size), size, options.images)
+            mean_bytes = write_jpegs(Path(folder) / str(size), size, options.images, quality=92, noise=6)
             for number in workers:
                 alone = statistics.median(loaded(Path(folder) / str(size), number) for _ in range(REPEATS))
                 speed, wait = trained(Path(folder), size, number, options.model, options.device)
                 stored = f"{size} px, {mean_bytes / 1024:.0f} KiB"
                 print(f"| {stored} | {number} | {alone:.0f} | {speed:.0f} | {wait:.1%} |", flush=True)
-
-
-def write_jpegs(folder: Path, size: int, count: int) -> float:
-    """Write class folders of JPEG files and return their mean size in bytes."""
-    train, _ = open_rendered_faces(RenderedFaces(images=count, imbalance=1, size=size, test_images_per_class=1))
-    total = 0
-    for row in range(count):
-        path = folder / train.class_names[train.targets[row]] / f"{row}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        noise = np.random.default_rng(row).normal(0, 6, (size, size, 1))
-        pixels = np.clip(np.asarray(train.read(row)) + noise, 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(path, quality=92)
-        total += path.stat().st_size
-    return total / count
 
 
 def loaded(folder: Path, workers: int) -> float:

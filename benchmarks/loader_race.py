@@ -75,8 +75,8 @@ def print_race(rounds: int = 15, images: int = 64) -> None:
             print(f"| {files} | {name} | {speed:,.0f} | {ratio:.2f}x ({middle:.2f}x) |", flush=True)
 
 
-def write_jpegs(folder: Path, size: int, count: int) -> float:
-    """Write class folders of JPEG files and return their mean size in bytes."""
+def write_jpegs(folder: Path, size: int, count: int, *, quality: int = 88, noise: float = 5) -> float:
+    """Write class folders of JPEG files, faces with this noise (standard deviation), and return their mean bytes."""
     train, _ = open_rendered_faces(
         RenderedFaces(images=count, imbalance=1, size=min(size, 512), test_images_per_class=1)
     )
@@ -85,8 +85,8 @@ def write_jpegs(folder: Path, size: int, count: int) -> float:
         path = folder / train.class_names[train.targets[row]] / f"{row}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         image = train.read(row).resize((size, size), Image.Resampling.BICUBIC)
-        noise = np.random.default_rng(row).normal(0, 5, (size, size, 1))
-        Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)).save(path, quality=88)
+        pixels = np.asarray(image) + np.random.default_rng(row).normal(0, noise, (size, size, 1))
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path, quality=quality)
         total += path.stat().st_size
     return total / count
 
