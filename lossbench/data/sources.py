@@ -157,7 +157,7 @@ SOURCES: dict[str, Source] = {
         open=open_synthetic,
         own_splits=True,
         epochs=12,
-        epochs_to_fit=48,
+        epochs_to_fit=96,
         augment=Augment.STANDARD,
     ),
     "digits": Source(
