@@ -33,6 +33,7 @@ TOGETHER = {
     "tests/cli/test_run.py",
     "tests/cli/test_weights.py",
     "tests/cli/test_what_is.py",
+    "tests/engines/test_cluster_page.py",
     "tests/engines/test_ray.py",
     "tests/engines/test_slurm.py",
     "tests/faults/test_cells.py",

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,13 @@ from ...children import child_environment
 from ...errors import LossbenchError, RunFailed
 from ...runs.cells import Cell, checkpoint_step
 from ...runs.history import HistoryRow
+from ...runs.lock import is_locked
 from ...runs.typed_json import read_as
 from ..reporter import Reporter
 from ..training.signals import StopSignals
 from .worker_process import GRACE_SECONDS
+
+_PAUSE = 0.5  # seconds between looks at a lock
 
 
 class _RanksDied(Exception):  # noqa: N818  # not an error yet
@@ -44,6 +48,7 @@ def train_together(cell: Cell, directory: Path, reporter: Reporter, resumes: boo
         LossbenchError: the first error of a process.
         Interrupted: a signal stopped the cell, which has a checkpoint if it was in training.
     """
+    _wait_for_others(directory)
     while True:
         reached = checkpoint_step(directory)
         try:
@@ -57,6 +62,13 @@ def train_together(cell: Cell, directory: Path, reporter: Reporter, resumes: boo
                 f"one of its {cell.processes} processes died; the cell continues from its newest checkpoint"
             )
             resumes = True
+
+
+def _wait_for_others(directory: Path) -> None:
+    """Wait until the processes of a claim that ended have written their checkpoint."""
+    until = time.monotonic() + GRACE_SECONDS
+    while is_locked(directory) and time.monotonic() < until:
+        time.sleep(_PAUSE)
 
 
 def _train_once(cell: Cell, directory: Path, reporter: Reporter, resumes: bool) -> None:
