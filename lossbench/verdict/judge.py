@@ -68,7 +68,8 @@ def judge(
     """
     if not records.runs:
         reasons = "\n".join(f"  {p.run}: {p.status}: {p.message}" for p in records.problems[:10])
-        raise ConfigError(f"{records.directory}: no run of this comparison can be used:\n{reasons}")
+        of = " of this comparison" if records.grid else ""
+        raise ConfigError(f"{records.directory}: no run{of} can be used:\n{reasons}")
     grid = records.grid
     notes = check_comparable(records.runs, grid.tuned_options if grid else (), allow_differences)
     entrants = entrants_of(records, metric)
