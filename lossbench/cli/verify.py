@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from typer import Argument
 
+from ..errors import UsageError
+from ..what_is import what_is
 from .check_losses import law_progress, telling
 from .output import print_json
 from .parameters import Json
@@ -26,6 +28,11 @@ def verify(
     """Repeat the tests of a certificate in the same way. Exits with 1 if a result differs."""
     from rich.text import Text
 
+    if file.is_dir():
+        raise UsageError(
+            f"{file}: expected a certificate, as lossbench check LOSS --certificate FILE writes it; "
+            f"it is {what_is(file)}"
+        )
     from ..testing.certificate import read_certificate
     from ..testing.certificate import verify as judge_again
     from .terminal import Console

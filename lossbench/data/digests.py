@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..strict_files import open_regular
+from ..what_is import what_is
 from .csv_rows import read_records
 from .files import Progress, each_file
 from .labels import class_order
@@ -37,6 +38,8 @@ def manifest_with_digests(
     Raises:
         DataError: as `read_csv_manifest`, or for a file that cannot be read.
     """
+    if os.path.isdir(path):
+        raise DataError(f"{path}: expected a manifest (CSV); it is {what_is(path)}")
     manifest = read_csv_manifest(path, label_column, path_column=path_column, root=root)
     table = manifest_table(str(path), manifest, class_order(manifest.labels))
     digests = dict(each_file([table], lambda file, box: _sha256(file), progress=progress))

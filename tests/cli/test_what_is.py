@@ -67,6 +67,8 @@ CASES: list[tuple[list[str], str]] = [
     (["compare", "--losses", "softmax", "--data", "folder:IMAGES", "--allow-missing-classes", "--out", "RUN"],
      FINISHED),
     (["weights", "inspect", "EMPTY"], "It is an empty directory"),
+    (["verify", "RUN"], f"expected a certificate, .*; it is {FINISHED}"),
+    (["data", "digests", "IMAGES", "new.csv"], r"expected a manifest \(CSV\); it is a folder with images"),
     (["replay", "RUN"], f"expected the bad-batch.safetensors of a stopped run; it is {FINISHED}"),
 ]  # fmt: skip
 
