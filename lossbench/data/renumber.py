@@ -39,7 +39,7 @@ def renumbered(table: ImageTable, class_names: tuple[str, ...], *, fold_labels: 
     return dataclasses.replace(table, class_names=(*class_names, *more), targets=targets, distributions=None)
 
 
-def tested_on(own: Splits, theirs: Splits, request: Request) -> Splits:
+def with_test_split(own: Splits, theirs: Splits, request: Request) -> Splits:
     """Return splits for training on one source and testing on another, whose classes are matched by name.
 
     Args:

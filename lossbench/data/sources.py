@@ -17,7 +17,7 @@ from .ferplus import of_ferplus, open_ferplus
 from .folds import check_folds, fold_splits
 from .labelled_files import MIN_IMAGES, PERSON, open_csv, open_folder
 from .rafdb import open_rafdb
-from .renumber import other_source, tested_on
+from .renumber import other_source, with_test_split
 from .request import Options, Request, Splits
 from .source import Source
 from .spec_options import written_path
@@ -67,7 +67,7 @@ def open_unchecked(spec: str, **options: Unpack[Options]) -> Splits:
     others = SOURCES.keys() - {"csv", "folder"}
     if name not in others and (val := other_source(request.val, others)):
         own = source.open(dataclasses.replace(request, val=None))
-        splits = tested_on(own, open_unchecked(val, seed=request.seed), request)
+        splits = with_test_split(own, open_unchecked(val, seed=request.seed), request)
     else:
         splits = source.open(request)
     return fold_splits(splits, spec, folds, fold or 1, seed, join=source.own_splits) if folds else splits
