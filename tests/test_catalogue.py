@@ -30,7 +30,6 @@ def test_the_page_is_as_its_command_writes_it() -> None:
     assert catalogue.page(FOUND) == catalogue.PAGE.read_text(), "run: python benchmarks/catalogue.py"
 
 
-@pytest.mark.xfail(reason=f"laws were added since the stored results of plugins and other libraries: {REMEDY}")
 @with_same_libraries
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # the libraries' own
 def test_every_law_was_judged_on_every_configuration_of_every_loss() -> None:

@@ -24,10 +24,16 @@ _TRIED = (0.0, 0.1, 0.25, 0.5, 0.9, 1.0, 1.5, 2.0, 3.0, 8.0, 50.0)
 
 
 def _numbers_and_flags(configuration: Configuration) -> dict[str, Any]:
-    """Return the hyper-parameters whose values are numbers or flags; of a third-party loss, the decimal ones."""
+    """Return the hyper-parameters whose values are numbers or flags; of a third-party loss, the decimal ones.
+
+    The weight of a part that is None weighs nothing and is left out: `part_weight=1` beside `part=None`.
+    """
     held = {**configuration.spec.hyperparameters, **configuration.hyperparameters}
     kinds: Any = float if configuration.undeclared_is_unknown else bool | int | float
-    return {name: value for name, value in held.items() if isinstance(value, kinds)}
+    absent = tuple(name for name, value in held.items() if value is None)
+    weights = [name for name in held if name.endswith("_weight")]
+    idle = {name for name in weights if any(each.startswith(name.removesuffix("_weight")) for each in absent)}
+    return {name: value for name, value in held.items() if isinstance(value, kinds) and name not in idle}
 
 
 def _no_numbers(configuration: Configuration) -> str | None:
@@ -39,7 +45,8 @@ def _no_numbers(configuration: Configuration) -> str | None:
 @law(GROUP, searched=False, fresh_only=True, unless=_no_numbers)
 def every_hyperparameter_matters(trial: Trial) -> None:
     """Each hyper-parameter that is a number or a flag changes something: the value or gradient of some batch, in the
-    first or last epoch, before or after steps, the state, the scores, or the parameter groups.
+    first or last epoch, before or after steps, the state, the scores, or the parameter groups. The weight of a part
+    that is None is left out.
 
     Remedy: remove the hyper-parameter, or use it; name a variant in which it matters in `LossSpec.variants`.
     """
