@@ -11,7 +11,7 @@ from faults.runs import Listens, tiny
 from lossbench import announce
 from lossbench.announce import Announcement, announced
 from lossbench.cli.watch_run import counting, working
-from lossbench.harness.prepare import prepare
+from lossbench.harness.readable_splits import read_splits
 
 
 def test_long_work_says_how_far_it_is_now_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,5 +47,5 @@ def test_commands_say_it_on_standard_error(monkeypatch: pytest.MonkeyPatch, caps
 def test_a_run_says_that_it_checks_its_images(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(announce, "SILENCE", 0.0)
     listens = Listens()
-    prepare(tiny(pictures), listens)
+    read_splits(tiny(pictures), listens)
     assert any(said.startswith("checking that images are readable: ") for said in listens.said)
