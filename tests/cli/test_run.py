@@ -285,7 +285,7 @@ def test_carving_holds_the_same_images_back_and_keeps_the_last_epoch(train: Any)
 def test_a_run_prints_what_a_threshold_would_do(trained: Any) -> None:
     _, done = trained["softmax"]
     assert "Is it the loss or the decision threshold?" in done.out
-    assert "scores shifted by the drawn frequencies, tau = 1" in done.out
+    assert "scores shifted by the training frequencies, tau = 1" in done.out
     assert "balanced linear refit on the embeddings" in done.out
 
 

@@ -120,7 +120,7 @@ TABLES: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "inspect": (["data", "inspect", "folder:LONG"], ("a-class-with-a-long-name", "another-class-with-a-name")),
     "predict": (["predict", "RUN", "IMAGES/cat/0.png", "IMAGES/dog/1.png"], ("IMAGES/cat/0.png", "IMAGES/dog/1.png")),
     "weights": (["weights", "inspect", "RUN"], ("blocks", "conv_head", "skipped")),
-    "report": (["report", "RUN"], ("softmax (post-hoc)", "(constant answer)")),
+    "report": (["report", "RUN"], ("amber", "blue", "cyan", "Krippendorff's alpha")),
     "resume": (["run", "--resume", "RUN"], ("amber", "blue", "cyan")),
 }
 

@@ -72,9 +72,9 @@ def test_splits_have_one_spelling(tmp_path: Path) -> None:
 
 
 def test_every_unknown_split_is_named_once(tmp_path: Path) -> None:
-    path = write(tmp_path, "path,label,split\na.png,x,dev\nb.png,x,dev\nc.png,x,\n", "a.png", "b.png", "c.png")
+    path = write(tmp_path, "path,label,split\na.png,x,odd\nb.png,x,odd\nc.png,x,\n", "a.png", "b.png", "c.png")
     said = message(path)
-    assert "split 'dev' in 2 row(s): not one of train, val, valid, validation, test" in said
+    assert "split 'odd' in 2 row(s): not one of train, training, val, valid, validation, dev, " in said
     assert "split '' in 1 row(s)" in said
 
 
@@ -127,7 +127,9 @@ def test_paths_that_stay_within_the_folder(tmp_path: Path) -> None:
     path.write_text("path,label\n" + "".join(f"{name},x\n" for name in names))
     assert [file.name for file in read_csv_manifest(path).files] == ["a.png", "b.png", "c.png"]
     path.write_text("path,label\nlink.png,x\nc.png,x\n")
-    assert "row 3: 'c.png': the same file as in row 2" in message(path)
+    assert [file.name for file in read_csv_manifest(path).files] == ["c.png"]
+    path.write_text("path,label\nlink.png,x\nc.png,y\n")
+    assert "row 3: 'c.png': the same file as in row 2, with other values" in message(path)
 
 
 def test_a_link_that_leads_nowhere_and_a_nul(tmp_path: Path) -> None:
