@@ -71,7 +71,7 @@ def test_the_two_stages_see_as_many_images_as_one() -> None:
     assert on_people * 4778 + on_expressions * 9538 == pytest.approx(20 * 9538, rel=0.002)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_stages_are_trained_resumed_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest, out = make_people(tmp_path / "people"), tmp_path / "out"
     calls: list[tuple[str, ...]] = []

@@ -129,6 +129,7 @@ def test_a_peer_computes_the_same(expression: str, against: str) -> None:
     torch.testing.assert_close(slopes[1], factor * slopes[0], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.long
 def test_growth_of_a_naive_form_is_cubic_in_memory_and_ours_is_not() -> None:
     contenders = [contender("triplet"), *peers_of("triplet", "naive")]
     ours, naive = measure_growth(contenders, Workload(1, 4, 4), "B", [64, 32, 128], seconds=0.01)

@@ -203,7 +203,7 @@ def test_two_comparisons_share_one_directory(tmp_path: Path) -> None:
 # --- cells that fail -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_diverging_loss_is_a_row_and_the_rest_is_compared(lossbench: Any, tmp_path: Path) -> None:
     out = tmp_path / "grid"
     # Finite on the batch that a plan tries, and its steps are not.

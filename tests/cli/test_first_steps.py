@@ -71,6 +71,7 @@ def test_cheap_errors_come_before_torch_is_imported(arguments: list[str], messag
     assert message in done.stderr
 
 
+@pytest.mark.long
 def test_missing_files_are_named_before_torch_is_imported(tmp_path: Path) -> None:
     calls = {
         "run --loss softmax --data csv:gone.csv": "gone.csv: no such manifest",

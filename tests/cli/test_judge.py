@@ -169,7 +169,7 @@ def test_every_form_of_the_report(lossbench: Any, table: Path, tmp_path: Path) -
     assert (tmp_path / "svg" / "scores.svg").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_torch_is_not_imported(table: Path, tmp_path: Path) -> None:
     program = (
         "import sys; from lossbench.cli import main\n"

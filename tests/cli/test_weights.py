@@ -145,7 +145,7 @@ def test_convert_refuses_and_writes_nothing(
 # --- run --weights vggface2:FILE -------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_starts_from_vggface2_s_weights_and_brings_their_preprocessing(
     lossbench: Any, made: Path, data: Any, faces: Path, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def config(**given: Any) -> RunConfig:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_with_mixed_images_is_reproducible_with_any_workers(tmp_path: Path) -> None:
     mixes = {"mixup": 0.2, "cutmix": 0.5}
     given = {"one": {**mixes, "workers": 0}, "other": {**mixes, "workers": 1}, "plain": {}}

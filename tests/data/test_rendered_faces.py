@@ -189,6 +189,7 @@ def test_other_sizes_are_drawn_too(size: int) -> None:
     assert images.std() > 20
 
 
+@pytest.mark.long
 def test_the_default_data_set_is_prepared_whole() -> None:
     train, _ = open_rendered_faces(RenderedFaces())
     train.prepare()

@@ -217,6 +217,7 @@ def test_a_step_may_be_left_out_and_changes_nothing(pictures: Path, tmp_path: Pa
     assert replay(out / "bad-batch.safetensors")["rows"][0]["row"] == ROW
 
 
+@pytest.mark.long
 def test_skips_survive_an_interruption(pictures: Path, tmp_path: Path, corrupt: Any) -> None:
     corrupt(1, STEP, logits=True)
     run(tiny(pictures, on_nonfinite="skip"), tmp_path / "whole")

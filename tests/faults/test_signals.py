@@ -45,7 +45,7 @@ def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     [
         pytest.param(signal.SIGTERM, False, 0, marks=pytest.mark.long),
         pytest.param(signal.SIGTERM, True, 2, marks=pytest.mark.long),
-        (signal.SIGINT, True, 2),
+        pytest.param(signal.SIGINT, True, 2, marks=pytest.mark.long),
         pytest.param(signal.SIGKILL, False, 2, marks=pytest.mark.long),
     ],
     ids=["SIGTERM", "SIGTERM to the group", "Ctrl-C to the group", "SIGKILL"],
@@ -105,6 +105,7 @@ def test_the_second_ctrl_c_stops_at_once_and_nothing_is_corrupt(
     assert_same(outcome(out), whole)
 
 
+@pytest.mark.long
 def test_a_killed_loader_worker_is_named(pictures: Path, whole: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = started(tiny(pictures, epochs=16, workers=2, checkpoint_every="9"), out, 4)

@@ -118,6 +118,7 @@ def test_a_certificate_s_file_is_run_only_if_the_user_repeats_it(tmp_path: Path)
         verify(content)
 
 
+@pytest.mark.long
 def test_a_worker_imports_what_its_parent_imports_and_not_the_working_directory(tmp_path: Path) -> None:
     write_module(tmp_path, "filelock.py", tmp_path / "was-run")
     write_module(tmp_path, "h2.py", tmp_path / "was-run")

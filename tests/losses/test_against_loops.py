@@ -41,7 +41,7 @@ EVERY = [configuration for name, settings in SETTINGS for configuration in confi
 
 
 @pytest.mark.parametrize("configuration", EVERY, ids=str)
-@pytest.mark.parametrize("examples", [6, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [4, pytest.param(40, marks=pytest.mark.long)])
 def test_a_loss_is_its_loop(configuration: Configuration, examples: int) -> None:
     result = judge(configuration, LOOP, Effort(examples=examples))
     assert (result.status, result.message) == ("passed", "")

@@ -106,6 +106,7 @@ def test_a_loss_is_documented_where_it_is() -> None:
         assert spec.loop is not None, name
 
 
+@pytest.mark.long
 def test_importing_a_loss_imports_no_kit() -> None:
     """The loops beside the losses are for checking; hypothesis is not imported to train."""
     code = (

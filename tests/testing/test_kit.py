@@ -121,6 +121,7 @@ print(judge(resolve("softmax")[0], find_law("gradient-of-inputs"), Effort(exampl
 """
 
 
+@pytest.mark.long
 def test_torch_and_hypothesis_are_enough() -> None:
     blocked = ["timm", "torchvision", "accelerate", "sklearn", "scipy", "pytorch_metric_learning", "PIL", "typer"]
     blocked += ["rich", "safetensors", "krippendorff", "psutil", "tomli_w", "pytest", "packaging"]

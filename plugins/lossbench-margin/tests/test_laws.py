@@ -13,6 +13,6 @@ LOSSES = ("norm-face", "cos-face", "arc-face", "supervised-contrastive")
 DEFAULTS = [configuration for name in LOSSES for configuration in configurations(loss_info(name), {})]
 
 
-@parametrize_with_checks(DEFAULTS, effort=Effort(examples=4, compile=False))
+@parametrize_with_checks(DEFAULTS, effort=Effort(examples=2, compile=False))
 def test_laws(check: Check) -> None:
     check()

@@ -193,6 +193,7 @@ def test_traits_are_those_of_the_parts() -> None:
         ("timm/AsymmetricLossSingleLabel", "float-labels"),
     ],
 )
+@pytest.mark.long
 def test_a_true_failure_of_a_peer_is_shown(name: str, law: str) -> None:
     assert judge(resolve(name)[0], find_law(law)).status == "failed"
 
@@ -258,7 +259,7 @@ def test_a_nan_that_a_loss_hides_stops_a_run() -> None:
         guard.after_backward(value.detach(), (output.embeddings, logits))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_learned_proxies_are_trained_and_saved(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
