@@ -88,7 +88,7 @@ def test_an_unknown_partition_is_one_error_with_the_known_ones(slurm: None, loss
     ended = lossbench(*ASKED, tmp_path / "grid", "--executor", "slurm", "--slurm", "partition=nowhere")
     assert ended.code == 2
     assert "sbatch refused the jobs: invalid partition specified: nowhere" in ended.err
-    assert "Partitions: main. Change --slurm; nothing was started" in ended.err
+    assert "Partitions: gpu, main. Change --slurm; nothing was started" in ended.err
     assert not list((tmp_path / "grid/jobs").glob("*.token"))
 
 

@@ -98,7 +98,6 @@ USE = """
 import contextlib, io, json, sys
 from unittest import mock
 import pytest
-from on_request import long_but
 from lossbench import loss_info
 from lossbench.cli import main
 from lossbench.testing import LAWS, Effort, judge, configurations
