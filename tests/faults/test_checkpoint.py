@@ -143,6 +143,7 @@ def test_a_directory_that_vanished_is_not_made_again(tmp_path: Path) -> None:
     assert not path.parent.exists()
 
 
+@pytest.mark.long
 def test_killed_while_the_same_step_is_written_again(tmp_path: Path) -> None:
     boundary = 0
     while True:

@@ -63,6 +63,7 @@ def files_of(directory: Path) -> list[Path]:
 @pytest.mark.slow
 @MANY
 @given(seed=st.integers(0, 2**32 - 1))
+@pytest.mark.long
 def test_a_comparison_with_any_file_corrupted_is_read_or_refused(tiny_grid: Path, seed: int) -> None:
     files = files_of(tiny_grid)
     file = files[seed % len(files)] if seed % 3 else tiny_grid / "compare.json"

@@ -181,7 +181,7 @@ def test_a_loss_can_t_hide_that_the_model_s_output_is_not_finite(hidden: float) 
         guard.after_backward(torch.tensor(0.25), outputs)
 
 
-@pytest.mark.parametrize("loss", ["softmax", "weighted-cluster"])
+@pytest.mark.parametrize("loss", [pytest.param("softmax", marks=pytest.mark.long), "weighted-cluster"])
 def test_a_step_on_an_accelerator_has_few_operators_beyond_model_loss_and_optimizer(loss: str) -> None:
     extra = step_operators.extra_operators(loss, "senet-tiny", 48)
     assert extra.total() <= 20, extra

@@ -13,7 +13,7 @@ SPECS = [loss_info(b.name) for b in BUILT_INS]
 # With the defaults and few batches, for a suite that runs often; every variant, and the losses of the plugins, are
 # judged as `lossbench check` does on request.
 DEFAULTS = [configuration for spec in SPECS for configuration in configurations(spec, {})]
-CHECKS = checks(DEFAULTS, effort=Effort(examples=8, compile=False))
+CHECKS = checks(DEFAULTS, effort=Effort(examples=5, compile=False))
 COMPILED = checks(SPECS, laws=[law.name for law in LAWS if law.compiles])
 
 

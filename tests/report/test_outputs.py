@@ -97,6 +97,7 @@ def test_files_with_another_ending_are_refused() -> None:
         Outputs(md=Path("report")).check()
 
 
+@pytest.mark.long
 def test_runs_without_any_variance_have_an_interval_of_all_differences(tmp_path: Path) -> None:
     grid = make_records(tmp_path / "grid", {"softmax": 0.5, "center": 0.5}, seeds=3)
     for cell in sorted((grid / "cells").glob("center*")):

@@ -61,6 +61,7 @@ def test_colors_are_the_page_s_own(html: str) -> None:
     assert "prefers-color-scheme: dark" in html
 
 
+@pytest.mark.long
 def test_the_same_runs_give_the_same_page(comparison: Comparison, html: str) -> None:
     assert page(comparison) == html
 

@@ -190,6 +190,7 @@ def test_options_without_effect_are_refused(options: dict[str, Any], message: st
         Outputs(**options).check()
 
 
+@pytest.mark.long
 def test_the_command_writes_the_page_of_a_run_and_of_a_comparison(runs: Path, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 

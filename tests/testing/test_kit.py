@@ -57,6 +57,7 @@ def test_the_smallest_failing_batch_is_found() -> None:
     assert result.counterexample == "targets=[0], class_counts=(1, 1), logits=[[1.5, 1.5]]"
 
 
+@pytest.mark.long
 def test_a_search_is_the_same_for_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lossbench.testing.search._SHRINKING_SECONDS", 600)  # a loaded machine must not end it earlier
     found = [
