@@ -785,7 +785,7 @@ class ScaleWithoutAPrice(LearnedScale):
         return Softmax.value(self, inputs, targets) * (1 + self.log_variance)
 
 
-@breaks("every-parameter-has-a-gradient", state_axes={"log_variance": ()})
+@breaks("every-parameter-has-a-gradient", also=("parameters-do-not-switch-off",), state_axes={"log_variance": ()})
 class NobodyReadsTheParameter(LearnedScale):
     def value(self, inputs: Tensor, targets: Tensor) -> Tensor:
         return Softmax.value(self, inputs, targets)
