@@ -165,7 +165,7 @@ def read_csv_manifest(
     if unknown_splits:
         problems += [f"split {name!r} in {count} row(s): not one of {KNOWN}" for name, count in unknown_splits.items()]
     if problems:
-        hint = where_instead(missing[0], root or path.parent) if missing else None
+        hint = where_instead(missing[0], root or path.parent, others_found=bool(files)) if missing else None
         raise DataError(
             f"{path}: {len(problems)} problem(s) in its rows (paths are relative to {root or path.parent}):\n"
             f"{listed(problems, limit=_SHOWN)}\n" + (hint or "Correct or remove these rows.")

@@ -28,17 +28,18 @@ def other_spelling(name: str) -> str | None:
     return other if other not in ("", name) else None
 
 
-def where_instead(name: str, root: Path) -> str | None:
+def where_instead(name: str, root: Path, *, others_found: bool = False) -> str | None:
     """Return where a listed file that does not exist probably is, as a sentence that says what to change.
 
     Args:
         name: the path as listed.
         root: the folder that paths start from.
+        others_found: whether other files of the manifest exist there, so that no other folder is meant.
     """
-    return next(_guesses(name, root), None)
+    return next(_guesses(name, root, others_found), None)
 
 
-def _guesses(name: str, root: Path) -> Iterator[str]:
+def _guesses(name: str, root: Path, others_found: bool) -> Iterator[str]:
     if _ADDRESS.match(name):
         yield "They are addresses: download the images, and list their paths."
     if _DRIVE.match(name):
@@ -51,7 +52,7 @@ def _guesses(name: str, root: Path) -> Iterator[str]:
         if os.path.isfile(root / Path(*parts[cut:])):
             start = os.path.join(*parts[:cut], "")
             yield f"{Path(*parts[cut:])} exists: remove {start!r} from the start of the paths."
-    if ".." in parts or os.path.isabs(name):
+    if others_found or ".." in parts or os.path.isabs(name):
         return
     parents = list(root.absolute().parents)[:_PARENTS]
     beside = [place for parent in (root, *parents[:1]) for place in _folders(parent)]
