@@ -1,4 +1,4 @@
-"""What is said of one run: how well it classifies, and what stands against it."""
+"""Sentences about one run: how well it classifies, and the limits of that result."""
 
 from __future__ import annotations
 

@@ -65,15 +65,23 @@ def test_a_grid_whose_cells_take_longer_than_the_limit_ends_by_requeueing(
     assert lost <= starts - 1  # at most the step that a signal interrupts
 
 
-def test_a_cancelled_job_stays_so_and_its_cells_are_submitted_again(
-    slurm: None, lossbench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def started_job(
+    lossbench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Path, tuple[object, ...]]:
+    """Submit a grid as one job and wait until it trains: the grid, the file of steps, and the command."""
     grid, steps = tmp_path / "grid", tmp_path / "steps"
     monkeypatch.setenv("STEP_FILE", str(steps))
     monkeypatch.setenv("STEP_SECONDS", "0.5")
     call = (*ASKED, grid, "--executor", "slurm", "--jobs", 1, "--epochs", 6)
     assert lossbench(*call).code == 0
     wait_until(lambda: steps.exists() and len(steps.read_text().splitlines()) > 4)
+    return grid, steps, call
+
+
+def test_a_cancelled_job_stays_so_and_its_cells_are_submitted_again(
+    slurm: None, lossbench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid, _, call = started_job(lossbench, tmp_path, monkeypatch)
     subprocess.run(["scancel", "--user=root"], check=True)
     ended = lossbench(*call)
     assert ended.code == 1
@@ -95,12 +103,7 @@ def test_an_unknown_partition_is_one_error_with_the_known_ones(slurm: None, loss
 def test_a_job_that_gets_sigusr1_is_requeued_and_continues(
     slurm: None, lossbench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Any
 ) -> None:
-    grid, steps = tmp_path / "grid", tmp_path / "steps"
-    monkeypatch.setenv("STEP_FILE", str(steps))
-    monkeypatch.setenv("STEP_SECONDS", "0.5")
-    call = (*ASKED, grid, "--executor", "slurm", "--jobs", 1, "--epochs", 6)
-    assert lossbench(*call).code == 0
-    wait_until(lambda: steps.exists() and len(steps.read_text().splitlines()) > 4)
+    grid, steps, call = started_job(lossbench, tmp_path, monkeypatch)
     subprocess.run(["scancel", "--signal=USR1", *job_of(grid)], check=True)
     ended = lossbench(*call)
     assert "entrants" in json.loads(ended.out), ended.err

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,18 +25,13 @@ from lossbench.authoring import (
 )
 
 sys.path.insert(0, str(Path(__file__).parent))
-from right_unusual import spec_of
+import right_unusual
 
 SPECS: list[LossSpec] = []
 COUPLED = frozenset({Trait.BATCH_COUPLED})
 
 
-def right(*needs: Need, **spec: Any) -> Any:
-    def enter(loss: type[Loss]) -> type[Loss]:
-        SPECS.append(spec_of(loss, *needs, **spec))
-        return loss
-
-    return enter
+right = functools.partial(right_unusual.right, into=SPECS)
 
 
 @right()

@@ -29,9 +29,9 @@ def spec_of(loss: type[Loss], *needs: Need, **spec: Any) -> LossSpec:
     return LossSpec(name=name, factory=loss, summary="-", reference="-", **given)
 
 
-def right(*needs: Need, **spec: Any) -> Any:
+def right(*needs: Need, into: list[LossSpec] = SPECS, **spec: Any) -> Any:
     def enter(loss: type[Loss]) -> type[Loss]:
-        SPECS.append(spec_of(loss, *needs, **spec))
+        into.append(spec_of(loss, *needs, **spec))
         return loss
 
     return enter
