@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -96,8 +97,14 @@ def takes_options(names: Collection[str], **helps: str) -> Callable[[Command], C
     return decorate
 
 
+@cache
+def _kinds() -> dict[str, Any]:
+    """Return the type of every option; evaluating all annotations for each option would take half of `--help`."""
+    return typing.get_type_hints(RunConfig)
+
+
 def _parameter(name: str, help_text: str | None) -> inspect.Parameter:
-    known, kind = about(RunConfig, name), typing.get_type_hints(RunConfig)[name]
+    known, kind = about(RunConfig, name), _kinds()[name]
     default = RunConfig.__dataclass_fields__[name].default
     required = default is dataclasses.MISSING
     flags = [flag(name)] if kind is bool else []  # no --no-NAME beside it
